@@ -1,0 +1,117 @@
+//! What a feed hands to the pipeline: one venue message's worth of news about one instrument,
+//! parsed and scaled, but not yet verified against what came before and not yet numbered.
+//!
+//! Made on a feed's thread, consumed on the pipeline's, carried by a bounded channel: a feed that is
+//! ahead waits there, before the sequencer, where waiting is allowed.
+
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use tapecast_model::{
+    EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState, UnixNanos,
+};
+
+/// One piece of news about one instrument.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Whose news.
+    pub instrument: InstrumentId,
+    /// The venue's time, if the message has one (trades carry their own as well).
+    pub ts_event: Option<EventTime>,
+    /// When the gateway received it.
+    pub ts_recv: UnixNanos,
+    /// The venue's own number for it, if it has one.
+    pub venue_seq: Option<u64>,
+    /// The news.
+    pub body: EventBody,
+}
+
+/// The news itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventBody {
+    /// Prints, oldest first.
+    Trades {
+        /// The prints.
+        prints: SmallVec<[Trade; 1]>,
+        /// What a venue sends on connecting: fills the history and is never an update.
+        history: bool,
+    },
+    /// Best bid and offer from a stream of its own.
+    Quote(Quote),
+    /// A snapshot of the book or a change to it.
+    Book(Box<BookEvent>),
+    /// 24 h statistics, merged already where the venue sends only what changed.
+    Ticker(Ticker),
+    /// The venue's word on trading.
+    Trading(TradingState),
+    /// The feed's word on itself.
+    Feed(FeedEvent),
+}
+
+/// A snapshot of a book or a change to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BookEvent {
+    /// The levels are the whole book; otherwise they change it.
+    pub snapshot: bool,
+    /// Bids in the order of the message; sizes are absolute, zero removes.
+    pub bids: Vec<Level>,
+    /// Asks in the order of the message.
+    pub asks: Vec<Level>,
+    /// How the message says what came before it.
+    pub link: Link,
+    /// What the venue says the book should hash to after this message.
+    pub checksum: Option<Checksum>,
+    /// The venue keeps so many levels and never says which ones fall out: cut to it after applying.
+    pub depth: Option<usize>,
+    /// The quote of this instrument comes from this book.
+    pub makes_quote: bool,
+}
+
+/// How a book message says what came before it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Link {
+    /// It does not.
+    #[default]
+    None,
+    /// It covers the venue's numbers `first..=last`: `first` must be the last number before it, plus
+    /// one. A snapshot has `first == last`. The first change after a snapshot may straddle it:
+    /// `first <= last_of_snapshot + 1 <= last`. (Binance spot `U`, `u`)
+    Range {
+        /// First number covered.
+        first: u64,
+        /// Last number covered.
+        last: u64,
+    },
+    /// It names the last number before it. The first change after a snapshot may straddle it:
+    /// `first <= last_of_snapshot <= last`, where there is a `first`. (Binance futures `pu`, OKX
+    /// `prevSeqId`; -1 is "none before")
+    Previous {
+        /// First number covered, where the venue says it (Binance futures `U`).
+        first: Option<i64>,
+        /// The number this message must follow.
+        previous: i64,
+        /// The number after it.
+        last: i64,
+    },
+    /// Its number is the last one before it, plus one. (Bybit `u`)
+    Step(u64),
+}
+
+/// What a venue says its book should hash to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Checksum {
+    /// CRC-32 over the best ten asks, then bids, digits only. (Kraken)
+    Kraken(u32),
+    /// CRC-32 over the best 25 of both sides interleaved, text as sent. (OKX)
+    Okx(u32),
+}
+
+/// A feed's word on itself, said of each instrument it serves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum FeedEvent {
+    /// A new round begins: every stream of the instrument starts over in a new epoch.
+    Restarted,
+    /// Messages of the connection were lost: the book cannot be trusted until its next snapshot.
+    Gap(Cow<'static, str>),
+    /// There is no connection, or the recording is at its end; the state stays.
+    Down(Cow<'static, str>),
+}

@@ -1,0 +1,103 @@
+//! Names of venues and instruments, and what is fixed about an instrument.
+
+use crate::decimal::Scale;
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// A venue's name in topics: lower-case letters, digits and hyphens, at most 32 bytes.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Venue(Arc<str>);
+
+/// An instrument's name in topics: letters, digits, `.`, `_` and `-`, at most 64 bytes. Needs no
+/// escaping in JSON, URLs or logs.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Symbol(Arc<str>);
+
+/// A text that is no name, and why.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{text:?} is no {noun}: {rule}")]
+pub struct NameError {
+    text: String,
+    noun: &'static str,
+    rule: &'static str,
+}
+
+/// An instrument's index in the [`Catalog`](crate::Catalog): dense, one per venue and symbol, the
+/// same for the life of the process.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct InstrumentId(u32);
+
+/// What is fixed about an instrument while the process lives.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Instrument {
+    /// Its index in the catalogue.
+    pub id: InstrumentId,
+    /// Where it trades.
+    pub venue: Venue,
+    /// Its name in topics.
+    pub symbol: Symbol,
+    /// The venue's own name for it.
+    pub native: Box<str>,
+    /// Digits after the point of its prices.
+    pub price_scale: Scale,
+    /// Digits after the point of its quantities.
+    pub qty_scale: Scale,
+    /// Its source is a replay that waits for slow readers, so nothing of it may be conflated.
+    pub lossless: bool,
+}
+
+macro_rules! name {
+    ($type:ident, $noun:literal, $max:literal, $rule:literal, $allowed:expr) => {
+        impl $type {
+            /// Checks and keeps a name.
+            ///
+            /// # Errors
+            /// If it is empty, too long or has a character that names do not have.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                let allowed: fn(u8) -> bool = $allowed;
+                if text.is_empty() || text.len() > $max || !text.bytes().all(allowed) {
+                    return Err(NameError { text: text.to_owned(), noun: $noun, rule: $rule });
+                }
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name!(Venue, "venue", 32, "1 to 32 lower-case letters, digits and hyphens", |b| {
+    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
+});
+name!(Symbol, "symbol", 64, "1 to 64 letters, digits, dots, underscores and hyphens", |b| {
+    b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')
+});
+
+impl InstrumentId {
+    /// From an index.
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}

@@ -1,0 +1,141 @@
+//! Points in time. Wall-clock time for payloads, monotonic time for latency and timers: two types,
+//! so that one is never taken for the other.
+
+use std::ops::Sub;
+use std::time::Duration;
+
+/// Wall-clock nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct UnixNanos(u64);
+
+/// Monotonic nanoseconds since an unspecified moment of this process.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct Mono(u64);
+
+/// A venue's or publisher's own time, in nanoseconds, as it was spelled.
+///
+/// A desk may publish times of any clock, zero-padded or not; they pass through unread, so the
+/// number of digits is kept beside the number.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct EventTime {
+    nanos: u64,
+    width: u8,
+}
+
+// === impl UnixNanos ===
+
+impl UnixNanos {
+    /// From nanoseconds since the epoch.
+    pub const fn new(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// From milliseconds since the epoch; saturates in the year 2554.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// From microseconds since the epoch; saturates.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros.saturating_mul(1_000))
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// `self - earlier` in nanoseconds. Signed: venues' clocks are ahead of ours as often as behind.
+    pub const fn signed_since(self, earlier: Self) -> i64 {
+        self.0.wrapping_sub(earlier.0) as i64
+    }
+}
+
+// === impl Mono ===
+
+impl Mono {
+    /// From nanoseconds since the process's own zero.
+    pub const fn new(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the process's own zero.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// This moment plus `duration`.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub for Mono {
+    type Output = Duration;
+
+    /// Zero if `earlier` is later.
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+// === impl EventTime ===
+
+impl EventTime {
+    /// A time without padding.
+    pub const fn new(nanos: UnixNanos) -> Self {
+        Self { nanos: nanos.0, width: 0 }
+    }
+
+    /// A time of milliseconds since the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self::new(UnixNanos::from_millis(millis))
+    }
+
+    /// Parses 1 to 20 decimal digits, keeping leading zeros.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let width = u8::try_from(text.len()).ok().filter(|w| (1..=20).contains(w))?;
+        let mut nanos = 0_u64;
+        for &byte in text {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            nanos = nanos.checked_mul(10)?.checked_add(u64::from(digit))?;
+        }
+        Some(Self { nanos, width })
+    }
+
+    /// The number.
+    pub const fn nanos(self) -> UnixNanos {
+        UnixNanos(self.nanos)
+    }
+
+    /// At least so many digits, zero-padded.
+    pub const fn width(self) -> u8 {
+        self.width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publishers_time_keeps_its_digits() {
+        let time = EventTime::parse(b"0000012345678901234").unwrap();
+        assert_eq!((time.nanos().get(), time.width()), (12_345_678_901_234, 19));
+        assert_eq!(EventTime::parse(b""), None);
+        assert_eq!(EventTime::parse(b"12a"), None);
+        assert_eq!(EventTime::parse(b"99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_venue_clock_ahead_of_ours_gives_a_negative_age() {
+        let (recv, exch) = (UnixNanos::from_millis(1_000), UnixNanos::from_millis(2_270));
+        assert_eq!(recv.signed_since(exch), -1_270_000_000);
+    }
+}

@@ -1,0 +1,286 @@
+//! What happens to an instrument, normalised: the same shapes for every venue.
+
+use crate::book::{Book, Touched};
+use crate::decimal::Decimal;
+use crate::price::{Price, Qty};
+use crate::seq::{Epoch, Seq};
+use crate::symbol::{Instrument, InstrumentId};
+use crate::time::{EventTime, UnixNanos};
+use crate::topic::{ChannelKind, Timeframe};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// A numbered sequence of events: one kind of event of one instrument.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Stream {
+    /// Whose events.
+    pub instrument: InstrumentId,
+    /// Of which kind.
+    pub kind: ChannelKind,
+    /// For bars: of which length. Each timeframe is a stream of its own.
+    pub timeframe: Option<Timeframe>,
+}
+
+/// One sequenced update, on its way from the sequencer to whoever publishes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// Whose update.
+    pub instrument: &'a Arc<Instrument>,
+    /// The stream's life.
+    pub epoch: Epoch,
+    /// The stream's number of the last event in this update.
+    pub seq: Seq,
+    /// The venue's time; none if it gives none, and for trades, which carry their own.
+    pub ts_event: Option<EventTime>,
+    /// When the gateway received it.
+    pub ts_recv: UnixNanos,
+    /// The venue's own number, where it has one.
+    pub venue_seq: Option<u64>,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+/// What happened. The same shapes serve as a stream's current state.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// Prints, oldest first; each is one event. As a state: the newest prints.
+    Trades(&'a [Trade]),
+    /// A new best bid and offer.
+    Quote(&'a Quote),
+    /// The book after an event.
+    Book {
+        /// The whole book as it stands now.
+        book: &'a Book,
+        /// The best ranks that may differ from before.
+        touched: Touched,
+        /// The venue replaced the whole book.
+        replaced: bool,
+    },
+    /// The book is no longer known: its chain broke. The next [`Body::Book`] starts it over.
+    BookDropped,
+    /// 24 h statistics.
+    Ticker(&'a Ticker),
+    /// Feed and trading state.
+    Status(&'a Status),
+}
+
+/// One print.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Trade {
+    /// The venue's id, as it was spelled.
+    pub id: TradeId,
+    /// At what price.
+    pub price: Price,
+    /// How much.
+    pub qty: Qty,
+    /// Who took liquidity, where the venue says so.
+    pub aggressor: Option<Aggressor>,
+    /// The venue's time of the trade.
+    pub ts_event: Option<EventTime>,
+}
+
+/// The side of the order that took liquidity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Aggressor {
+    /// A buyer lifted the offer.
+    Buy,
+    /// A seller hit the bid.
+    Sell,
+}
+
+/// A trade id of at most [`TradeId::MAX`] bytes: a number or a UUID, kept as spelled and inline.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct TradeId {
+    bytes: [u8; Self::MAX],
+    length: u8,
+}
+
+/// The best bid and offer. A side without orders has none.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Quote {
+    /// Best bid and its size.
+    pub bid: Option<(Price, Qty)>,
+    /// Best offer and its size.
+    pub ask: Option<(Price, Qty)>,
+}
+
+/// 24 h statistics; what a venue does not give is absent.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ticker {
+    /// Last price.
+    pub last: Option<Decimal>,
+    /// Price 24 h ago.
+    pub open: Option<Decimal>,
+    /// Highest price.
+    pub high: Option<Decimal>,
+    /// Lowest price.
+    pub low: Option<Decimal>,
+    /// `last - open`.
+    pub change: Option<Decimal>,
+    /// `change` in per cent of `open`.
+    pub change_pct: Option<Decimal>,
+    /// Volume in the base currency.
+    pub volume: Option<Decimal>,
+    /// Volume in the quote currency.
+    pub quote_volume: Option<Decimal>,
+}
+
+/// Feed and trading state.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Status {
+    /// What we know of the feed.
+    pub feed: FeedState,
+    /// What the venue says of trading.
+    pub trading: TradingState,
+    /// Why, in words; empty if there is nothing to say.
+    pub reason: Cow<'static, str>,
+}
+
+/// Whether what we hold can be trusted.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum FeedState {
+    /// Data arrive and their chain holds.
+    Live,
+    /// Nothing has come for longer than the symbol's limit.
+    Stale,
+    /// The chain broke; waiting for a snapshot.
+    Gap,
+    /// There is no connection, or the recording is at its end.
+    Down,
+}
+
+/// What the venue says of trading.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TradingState {
+    /// The venue has not said.
+    #[default]
+    Unknown,
+    /// Normal trading.
+    Open,
+    /// No trading.
+    Halted,
+    /// Orders may be cancelled only.
+    CancelOnly,
+    /// Orders may be added that do not take liquidity.
+    PostOnly,
+}
+
+// === impl Body ===
+
+impl Body<'_> {
+    /// Which stream it belongs to.
+    pub const fn kind(&self) -> ChannelKind {
+        match self {
+            Self::Trades(_) => ChannelKind::Trade,
+            Self::Quote(_) => ChannelKind::Quote,
+            Self::Book { .. } | Self::BookDropped => ChannelKind::Book,
+            Self::Ticker(_) => ChannelKind::Ticker,
+            Self::Status(_) => ChannelKind::Status,
+        }
+    }
+}
+
+// === impl TradeId ===
+
+impl TradeId {
+    /// The longest id kept.
+    pub const MAX: usize = 39;
+
+    /// Keeps an id; none if it is empty, too long, or would need escaping in JSON.
+    pub fn new(text: &[u8]) -> Option<Self> {
+        let plain = |b: &u8| (0x20..0x7f).contains(b) && !matches!(b, b'"' | b'\\');
+        if text.is_empty() || text.len() > Self::MAX || !text.iter().all(plain) {
+            return None;
+        }
+        let mut bytes = [0; Self::MAX];
+        bytes[..text.len()].copy_from_slice(text);
+        Some(Self { bytes, length: text.len() as u8 })
+    }
+
+    /// A numeric id.
+    pub fn from_number(mut number: u64) -> Self {
+        let mut digits = [0_u8; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        let mut bytes = [0; Self::MAX];
+        let length = digits.len() - at;
+        bytes[..length].copy_from_slice(&digits[at..]);
+        Self { bytes, length: length as u8 }
+    }
+
+    /// The id as spelled; printable ASCII without quotes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl fmt::Debug for TradeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+// === impl Aggressor, FeedState, TradingState ===
+
+impl Aggressor {
+    /// The name in frames.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+        }
+    }
+}
+
+impl FeedState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Live, Self::Stale, Self::Gap, Self::Down];
+
+    /// The name in frames and metric labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Gap => "gap",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl TradingState {
+    /// The name in frames.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Open => "open",
+            Self::Halted => "halted",
+            Self::CancelOnly => "cancel_only",
+            Self::PostOnly => "post_only",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trade_ids_are_kept_as_spelled() {
+        for text in ["0", "0000000042", "a9188a0a-82bc-50de-be60-03eedbe3cdd7"] {
+            assert_eq!(TradeId::new(text.as_bytes()).unwrap().as_bytes(), text.as_bytes());
+        }
+        assert_eq!(TradeId::from_number(u64::MAX).as_bytes(), b"18446744073709551615");
+        assert_eq!(TradeId::from_number(0).as_bytes(), b"0");
+        for text in ["", "a\"b", "a\\b", "a\nb", "0123456789012345678901234567890123456789"] {
+            assert_eq!(TradeId::new(text.as_bytes()), None, "{text}");
+        }
+    }
+}
