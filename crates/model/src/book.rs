@@ -50,7 +50,11 @@ pub struct Book {
 impl Level {
     /// A level whose spelling does not matter.
     pub const fn new(price: Price, qty: Qty) -> Self {
-        Self { price, qty, spelled: [0, 0] }
+        Self {
+            price,
+            qty,
+            spelled: [0, 0],
+        }
     }
 }
 
@@ -58,7 +62,10 @@ impl Level {
 
 impl Touched {
     /// Nothing changed.
-    pub const NONE: Self = Self { bid: usize::MAX, ask: usize::MAX };
+    pub const NONE: Self = Self {
+        bid: usize::MAX,
+        ask: usize::MAX,
+    };
     /// Anything may have changed.
     pub const ALL: Self = Self { bid: 0, ask: 0 };
 
@@ -82,7 +89,10 @@ impl Touched {
 impl Book {
     /// An empty book.
     pub const fn new() -> Self {
-        Self { bids: Vec::new(), asks: Vec::new() }
+        Self {
+            bids: Vec::new(),
+            asks: Vec::new(),
+        }
     }
 
     /// Removes every level, keeping the memory.
@@ -145,7 +155,10 @@ impl Book {
     }
 
     /// The levels of a side, best first.
-    pub fn levels(&self, side: Side) -> impl DoubleEndedIterator<Item = &Level> + ExactSizeIterator {
+    pub fn levels(
+        &self,
+        side: Side,
+    ) -> impl DoubleEndedIterator<Item = &Level> + ExactSizeIterator {
         match side {
             Side::Bid => self.bids.iter().rev(),
             Side::Ask => self.asks.iter().rev(),
@@ -212,7 +225,9 @@ mod tests {
     }
 
     fn top(book: &Book, side: Side) -> Vec<(i64, i64)> {
-        book.levels(side).map(|l| (l.price.mantissa(), l.qty.mantissa())).collect()
+        book.levels(side)
+            .map(|l| (l.price.mantissa(), l.qty.mantissa()))
+            .collect()
     }
 
     #[derive(Default)]

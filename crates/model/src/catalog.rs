@@ -78,7 +78,10 @@ struct VenueEntry {
 impl Catalog {
     /// An empty catalogue for at most `instruments_max` instruments.
     pub fn new(instruments_max: usize) -> Self {
-        Self { inner: RwLock::default(), instruments_max }
+        Self {
+            inner: RwLock::default(),
+            instruments_max,
+        }
     }
 
     /// Adds a venue, or adds to what it offers: several sources may serve one venue.
@@ -158,7 +161,12 @@ impl Catalog {
             return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
         };
         let (lossless, native) = (entry.offer.lossless, Box::from(symbol.as_str()));
-        let definition = Definition { symbol: symbol.clone(), native, price_scale, qty_scale };
+        let definition = Definition {
+            symbol: symbol.clone(),
+            native,
+            price_scale,
+            qty_scale,
+        };
         self.insert(&mut inner, venue, definition, lossless)
     }
 
@@ -174,8 +182,12 @@ impl Catalog {
 
     /// Every venue by name, with what it offers.
     pub fn venues(&self) -> Vec<(Venue, Offer)> {
-        let mut venues: Vec<_> =
-            self.read().venues.iter().map(|(venue, entry)| (venue.clone(), entry.offer)).collect();
+        let mut venues: Vec<_> = self
+            .read()
+            .venues
+            .iter()
+            .map(|(venue, entry)| (venue.clone(), entry.offer))
+            .collect();
         venues.sort_by(|a, b| a.0.cmp(&b.0));
         venues
     }
@@ -188,15 +200,29 @@ impl Catalog {
         lossless: bool,
     ) -> Result<Arc<Instrument>, CatalogError> {
         let index = inner.instruments.len();
-        let id = u32::try_from(index).ok().filter(|_| index < self.instruments_max);
+        let id = u32::try_from(index)
+            .ok()
+            .filter(|_| index < self.instruments_max);
         let id = InstrumentId::new(id.ok_or(CatalogError::Full(self.instruments_max))?);
-        let Definition { symbol, native, price_scale, qty_scale } = definition;
+        let Definition {
+            symbol,
+            native,
+            price_scale,
+            qty_scale,
+        } = definition;
         if let Some(entry) = inner.venues.get_mut(venue) {
             entry.symbols.insert(symbol.clone(), id);
         }
         let venue = venue.clone();
-        let instrument =
-            Arc::new(Instrument { id, venue, symbol, native, price_scale, qty_scale, lossless });
+        let instrument = Arc::new(Instrument {
+            id,
+            venue,
+            symbol,
+            native,
+            price_scale,
+            qty_scale,
+            lossless,
+        });
         inner.instruments.push(Arc::clone(&instrument));
         Ok(instrument)
     }
@@ -223,7 +249,13 @@ mod tests {
         let catalog = Catalog::new(10);
         let (okx, btc) = names("okx", "BTC-USDT");
         let channels = ChannelSet::EMPTY.with(ChannelKind::Trade);
-        catalog.add_venue(&okx, Offer { channels, ..Offer::default() });
+        catalog.add_venue(
+            &okx,
+            Offer {
+                channels,
+                ..Offer::default()
+            },
+        );
         let scale = Scale::new(1).unwrap();
         let definition = Definition {
             symbol: btc.clone(),
@@ -234,7 +266,10 @@ mod tests {
         let added = catalog.add_instrument(&okx, definition.clone()).unwrap();
         assert_eq!(catalog.resolve(&okx, &btc, ChannelKind::Trade), Ok(added));
         let twice = catalog.add_instrument(&okx, definition);
-        assert_eq!(twice, Err(CatalogError::Duplicate(okx.clone(), btc.clone())));
+        assert_eq!(
+            twice,
+            Err(CatalogError::Duplicate(okx.clone(), btc.clone()))
+        );
         let (kraken, eth) = names("kraken", "ETH-USD");
         assert_eq!(
             catalog.resolve(&okx, &btc, ChannelKind::Book),
@@ -257,11 +292,23 @@ mod tests {
         let scale = Scale::new(8).unwrap();
         let channels = ChannelSet::EMPTY.with(ChannelKind::Quote);
         let any_symbol = Some((scale, scale));
-        catalog.add_venue(&bench, Offer { channels, any_symbol, lossless: false });
-        let one = catalog.resolve(&bench, &names("b", "A").1, ChannelKind::Quote).unwrap();
+        catalog.add_venue(
+            &bench,
+            Offer {
+                channels,
+                any_symbol,
+                lossless: false,
+            },
+        );
+        let one = catalog
+            .resolve(&bench, &names("b", "A").1, ChannelKind::Quote)
+            .unwrap();
         assert_eq!(catalog.ensure(&bench, &names("b", "A").1), Ok(one));
         catalog.ensure(&bench, &names("b", "B").1).unwrap();
-        assert_eq!(catalog.ensure(&bench, &names("b", "C").1), Err(CatalogError::Full(2)));
+        assert_eq!(
+            catalog.ensure(&bench, &names("b", "C").1),
+            Err(CatalogError::Full(2))
+        );
         assert_eq!(catalog.instruments().len(), 2);
     }
 }

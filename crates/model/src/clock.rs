@@ -5,9 +5,14 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 /// The wall clock.
-#[expect(clippy::disallowed_types, reason = "this is the one reader of the wall clock")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "this is the one reader of the wall clock"
+)]
 pub fn unix_now() -> UnixNanos {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let since = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap_or_default();
     UnixNanos::new(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 

@@ -60,12 +60,20 @@ impl Scale {
 
     /// A scale of `digits`, or none if that is more than [`Scale::MAX`].
     pub const fn new(digits: u8) -> Option<Self> {
-        if digits <= Self::MAX.0 { Some(Self(digits)) } else { None }
+        if digits <= Self::MAX.0 {
+            Some(Self(digits))
+        } else {
+            None
+        }
     }
 
     /// A scale of `digits`, cut to [`Scale::MAX`].
     pub const fn saturating(digits: u8) -> Self {
-        if digits <= Self::MAX.0 { Self(digits) } else { Self::MAX }
+        if digits <= Self::MAX.0 {
+            Self(digits)
+        } else {
+            Self::MAX
+        }
     }
 
     /// Digits after the point.
@@ -193,7 +201,10 @@ pub fn parse_parts(text: &[u8]) -> Result<Parsed, DecimalError> {
         return Err(DecimalError::Empty);
     }
     let mantissa = if negative { -mantissa } else { mantissa };
-    Ok(Parsed { mantissa, digits: digits - exponent })
+    Ok(Parsed {
+        mantissa,
+        digits: digits - exponent,
+    })
 }
 
 /// Digits after the point as the venue spelled them: 8 for `0.10000000`, 0 for `12`.
@@ -255,7 +266,10 @@ pub fn write_spelled(out: &mut Vec<u8>, mantissa: i64, scale: Scale, digits: u8)
 
 impl Decimal {
     /// Zero.
-    pub const ZERO: Self = Self { mantissa: 0, scale: 0 };
+    pub const ZERO: Self = Self {
+        mantissa: 0,
+        scale: 0,
+    };
 
     /// `mantissa` × 10^-`scale`, made canonical.
     pub fn new(mantissa: i128, scale: u8) -> Self {
@@ -318,9 +332,12 @@ impl Decimal {
     /// The difference, exactly; none if it does not fit.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         let scale = self.scale.max(other.scale);
-        let left = self.mantissa.checked_mul(10_i128.checked_pow(u32::from(scale - self.scale))?)?;
-        let right =
-            other.mantissa.checked_mul(10_i128.checked_pow(u32::from(scale - other.scale))?)?;
+        let left = self
+            .mantissa
+            .checked_mul(10_i128.checked_pow(u32::from(scale - self.scale))?)?;
+        let right = other
+            .mantissa
+            .checked_mul(10_i128.checked_pow(u32::from(scale - other.scale))?)?;
         Some(Self::new(left.checked_sub(right)?, scale))
     }
 
@@ -333,9 +350,15 @@ impl Decimal {
         // (a·10^-sa / b·10^-sb) · 100 · 10^digits, with everything on the numerator's side.
         let up = u32::from(divisor.scale) + 2 + u32::from(digits);
         let mut top = self.mantissa.checked_mul(10_i128.checked_pow(up)?)?;
-        let bottom = divisor.mantissa.checked_mul(10_i128.checked_pow(u32::from(self.scale))?)?;
+        let bottom = divisor
+            .mantissa
+            .checked_mul(10_i128.checked_pow(u32::from(self.scale))?)?;
         let half = bottom.checked_abs()? / 2;
-        top = if top < 0 { top.checked_sub(half)? } else { top.checked_add(half)? };
+        top = if top < 0 {
+            top.checked_sub(half)?
+        } else {
+            top.checked_add(half)?
+        };
         Some(Self::new(top / bottom, digits))
     }
 
@@ -369,7 +392,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(text: &str, scale: u8, expected: Result<i64, DecimalError>) {
-        assert_eq!(parse_scaled(text.as_bytes(), Scale(scale)), expected, "{text} at {scale}");
+        assert_eq!(
+            parse_scaled(text.as_bytes(), Scale(scale)),
+            expected,
+            "{text} at {scale}"
+        );
     }
 
     #[test]
@@ -401,10 +428,20 @@ mod tests {
 
     #[test]
     fn spelling_as_sent_comes_back() {
-        for (text, scale) in [("63381.0", 2), ("0.00005100", 8), ("30261", 4), ("12.50", 1)] {
+        for (text, scale) in [
+            ("63381.0", 2),
+            ("0.00005100", 8),
+            ("30261", 4),
+            ("12.50", 1),
+        ] {
             let mantissa = parse_scaled(text.as_bytes(), Scale(scale)).unwrap();
             let mut out = Vec::new();
-            write_spelled(&mut out, mantissa, Scale(scale), spelled_digits(text.as_bytes()));
+            write_spelled(
+                &mut out,
+                mantissa,
+                Scale(scale),
+                spelled_digits(text.as_bytes()),
+            );
             assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }

@@ -32,4 +32,6 @@ pub use sink::UpdateSink;
 pub use symbol::{Instrument, InstrumentId, Symbol, Venue};
 pub use time::{EventTime, Mono, UnixNanos};
 pub use topic::{Channel, ChannelKind, ChannelSet, Depth, Interval, Timeframe, Topic, TopicError};
-pub use update::{Aggressor, Body, FeedState, Quote, Status, Stream, Ticker, Trade, TradeId, TradingState, Update};
+pub use update::{
+    Aggressor, Body, FeedState, Quote, Status, Stream, Ticker, Trade, TradeId, TradingState, Update,
+};

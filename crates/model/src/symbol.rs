@@ -58,7 +58,11 @@ macro_rules! name {
             pub fn new(text: &str) -> Result<Self, NameError> {
                 let allowed: fn(u8) -> bool = $allowed;
                 if text.is_empty() || text.len() > $max || !text.bytes().all(allowed) {
-                    return Err(NameError { text: text.to_owned(), noun: $noun, rule: $rule });
+                    return Err(NameError {
+                        text: text.to_owned(),
+                        noun: $noun,
+                        rule: $rule,
+                    });
                 }
                 Ok(Self(Arc::from(text)))
             }
@@ -83,12 +87,20 @@ macro_rules! name {
     };
 }
 
-name!(Venue, "venue", 32, "1 to 32 lower-case letters, digits and hyphens", |b| {
-    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
-});
-name!(Symbol, "symbol", 64, "1 to 64 letters, digits, dots, underscores and hyphens", |b| {
-    b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')
-});
+name!(
+    Venue,
+    "venue",
+    32,
+    "1 to 32 lower-case letters, digits and hyphens",
+    |b| { b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' }
+);
+name!(
+    Symbol,
+    "symbol",
+    64,
+    "1 to 64 letters, digits, dots, underscores and hyphens",
+    |b| { b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-') }
+);
 
 impl InstrumentId {
     /// From an index.

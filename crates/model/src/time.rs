@@ -69,7 +69,10 @@ impl Mono {
     /// This moment plus `duration`.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -87,7 +90,10 @@ impl Sub for Mono {
 impl EventTime {
     /// A time without padding.
     pub const fn new(nanos: UnixNanos) -> Self {
-        Self { nanos: nanos.0, width: 0 }
+        Self {
+            nanos: nanos.0,
+            width: 0,
+        }
     }
 
     /// A time of milliseconds since the epoch.
@@ -97,7 +103,9 @@ impl EventTime {
 
     /// Parses 1 to 20 decimal digits, keeping leading zeros.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let width = u8::try_from(text.len()).ok().filter(|w| (1..=20).contains(w))?;
+        let width = u8::try_from(text.len())
+            .ok()
+            .filter(|w| (1..=20).contains(w))?;
         let mut nanos = 0_u64;
         for &byte in text {
             let digit = byte.wrapping_sub(b'0');

@@ -240,7 +240,9 @@ impl ChannelSet {
 
     /// Its kinds in order.
     pub fn iter(self) -> impl Iterator<Item = ChannelKind> {
-        ChannelKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+        ChannelKind::ALL
+            .into_iter()
+            .filter(move |kind| self.contains(*kind))
     }
 }
 
@@ -248,8 +250,7 @@ impl ChannelSet {
 
 impl Depth {
     /// What is offered, shallowest first.
-    pub const ALL: [Self; 6] =
-        [Self(1), Self(10), Self(25), Self(50), Self(100), Self(500)];
+    pub const ALL: [Self; 6] = [Self(1), Self(10), Self(25), Self(50), Self(100), Self(500)];
 
     fn parse(text: &str) -> Result<Self, TopicError> {
         let known = Self::ALL.into_iter().find(|d| d.0.to_string() == text);
@@ -264,8 +265,14 @@ impl Depth {
 
 impl Timeframe {
     /// What is offered, shortest first.
-    pub const ALL: [Self; 6] =
-        [Self("1s"), Self("1m"), Self("5m"), Self("15m"), Self("1h"), Self("1d")];
+    pub const ALL: [Self; 6] = [
+        Self("1s"),
+        Self("1m"),
+        Self("5m"),
+        Self("15m"),
+        Self("1h"),
+        Self("1d"),
+    ];
 
     fn parse(text: &str) -> Result<Self, TopicError> {
         let known = Self::ALL.into_iter().find(|t| t.0 == text);
@@ -275,8 +282,15 @@ impl Timeframe {
 
 impl Interval {
     /// What is offered, shortest first.
-    pub const ALL: [Self; 7] =
-        [Self(10), Self(50), Self(100), Self(250), Self(500), Self(1_000), Self(5_000)];
+    pub const ALL: [Self; 7] = [
+        Self(10),
+        Self(50),
+        Self(100),
+        Self(250),
+        Self(500),
+        Self(1_000),
+        Self(5_000),
+    ];
 
     fn parse(text: &str) -> Result<Self, TopicError> {
         let known = Self::ALL.into_iter().find(|i| i.to_string() == text);
@@ -291,7 +305,11 @@ impl Interval {
 
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 >= 1_000 { write!(f, "{}s", self.0 / 1_000) } else { write!(f, "{}ms", self.0) }
+        if self.0 >= 1_000 {
+            write!(f, "{}s", self.0 / 1_000)
+        } else {
+            write!(f, "{}ms", self.0)
+        }
     }
 }
 
@@ -322,11 +340,31 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
         let refusal = |text: &str| text.parse::<Topic>().unwrap_err();
-        assert_eq!(refusal("book.26:coinbase:BTC-USD"), TopicError::Depth("26".into()));
-        assert_eq!(refusal("book.010:coinbase:BTC-USD"), TopicError::Depth("010".into()));
-        assert_eq!(refusal("bar.2m:okx:A-B"), TopicError::Timeframe("2m".into()));
-        assert_eq!(refusal("trade:okx:A-B@20ms"), TopicError::Interval("20ms".into()));
-        for text in ["", "trade", "trade:okx", "trades:okx:A-B", "trade:OKX:A-B", "trade:okx:", "quote:*:BTC-*"] {
+        assert_eq!(
+            refusal("book.26:coinbase:BTC-USD"),
+            TopicError::Depth("26".into())
+        );
+        assert_eq!(
+            refusal("book.010:coinbase:BTC-USD"),
+            TopicError::Depth("010".into())
+        );
+        assert_eq!(
+            refusal("bar.2m:okx:A-B"),
+            TopicError::Timeframe("2m".into())
+        );
+        assert_eq!(
+            refusal("trade:okx:A-B@20ms"),
+            TopicError::Interval("20ms".into())
+        );
+        for text in [
+            "",
+            "trade",
+            "trade:okx",
+            "trades:okx:A-B",
+            "trade:OKX:A-B",
+            "trade:okx:",
+            "quote:*:BTC-*",
+        ] {
             assert!(matches!(refusal(text), TopicError::Malformed(_)), "{text}");
         }
     }

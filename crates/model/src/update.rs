@@ -195,7 +195,10 @@ impl TradeId {
         }
         let mut bytes = [0; Self::MAX];
         bytes[..text.len()].copy_from_slice(text);
-        Some(Self { bytes, length: text.len() as u8 })
+        Some(Self {
+            bytes,
+            length: text.len() as u8,
+        })
     }
 
     /// A numeric id.
@@ -213,7 +216,10 @@ impl TradeId {
         let mut bytes = [0; Self::MAX];
         let length = digits.len() - at;
         bytes[..length].copy_from_slice(&digits[at..]);
-        Self { bytes, length: length as u8 }
+        Self {
+            bytes,
+            length: length as u8,
+        }
     }
 
     /// The id as spelled; printable ASCII without quotes.
@@ -275,11 +281,23 @@ mod tests {
     #[test]
     fn trade_ids_are_kept_as_spelled() {
         for text in ["0", "0000000042", "a9188a0a-82bc-50de-be60-03eedbe3cdd7"] {
-            assert_eq!(TradeId::new(text.as_bytes()).unwrap().as_bytes(), text.as_bytes());
+            assert_eq!(
+                TradeId::new(text.as_bytes()).unwrap().as_bytes(),
+                text.as_bytes()
+            );
         }
-        assert_eq!(TradeId::from_number(u64::MAX).as_bytes(), b"18446744073709551615");
+        assert_eq!(
+            TradeId::from_number(u64::MAX).as_bytes(),
+            b"18446744073709551615"
+        );
         assert_eq!(TradeId::from_number(0).as_bytes(), b"0");
-        for text in ["", "a\"b", "a\\b", "a\nb", "0123456789012345678901234567890123456789"] {
+        for text in [
+            "",
+            "a\"b",
+            "a\\b",
+            "a\nb",
+            "0123456789012345678901234567890123456789",
+        ] {
             assert_eq!(TradeId::new(text.as_bytes()), None, "{text}");
         }
     }

@@ -1,0 +1,312 @@
+//! What clients ask: JSON text messages, parsed with an error that names the place.
+//!
+//! A request that cannot be understood never ends the connection: it is answered with an error that
+//! carries the request's id, if one could be read. Unknown fields are ignored, so that newer clients
+//! can talk to older servers.
+
+use crate::code::ErrorCode;
+use serde_json::{Map, Value};
+use tapecast_model::{Epoch, Seq, StreamPos};
+
+/// A request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Adds topics.
+    Subscribe(RequestId, Vec<TopicRequest>),
+    /// Removes topics.
+    Unsubscribe(RequestId, Vec<String>),
+    /// Asks for fresh snapshots of subscribed topics.
+    Resync(RequestId, Vec<String>),
+    /// Asks what is subscribed.
+    List(RequestId),
+    /// Asks for a `pong`.
+    Ping(RequestId),
+}
+
+/// A topic to subscribe, as the client wrote it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TopicRequest {
+    /// The text; not yet known to be a topic.
+    pub topic: String,
+    /// Where the client was, if it wants to resume.
+    pub after: Option<StreamPos>,
+}
+
+/// The client's own mark on a request, given back verbatim: an integer, a string or absent.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RequestId(Option<Box<str>>);
+
+/// A request that cannot be understood.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    /// The request's id, if one could be read.
+    pub id: RequestId,
+    /// What kind of error.
+    pub code: ErrorCode,
+    /// Where and what.
+    pub message: String,
+}
+
+const OPS: &str = "subscribe, unsubscribe, resync, list, ping";
+const ID_BYTES_MAX: usize = 64;
+
+// === impl Request ===
+
+impl Request {
+    /// Parses one text message.
+    ///
+    /// # Errors
+    /// If it is not JSON, not an object, names no known operation or lacks a field.
+    pub fn parse(text: &[u8]) -> Result<Self, RequestError> {
+        let value: Value = serde_json::from_slice(text).map_err(|error| RequestError {
+            id: RequestId::default(),
+            code: ErrorCode::BadJson,
+            message: describe(&error, text),
+        })?;
+        let Value::Object(object) = value else {
+            return Err(RequestError {
+                id: RequestId::default(),
+                code: ErrorCode::BadJson,
+                message: "a request is a JSON object".to_owned(),
+            });
+        };
+        let id = RequestId::of(&object)?;
+        let Some(op) = object.get("op").and_then(Value::as_str) else {
+            return Err(id.error(ErrorCode::MissingField, format!("\"op\" is missing: {OPS}")));
+        };
+        match op {
+            "subscribe" => Ok(Self::Subscribe(
+                id.clone(),
+                topics(&id, &object, topic_request)?,
+            )),
+            "unsubscribe" => Ok(Self::Unsubscribe(
+                id.clone(),
+                topics(&id, &object, topic_text)?,
+            )),
+            "resync" => Ok(Self::Resync(id.clone(), topics(&id, &object, topic_text)?)),
+            "list" => Ok(Self::List(id)),
+            "ping" => Ok(Self::Ping(id)),
+            other => {
+                let other: String = other.chars().take(32).collect();
+                Err(id.error(
+                    ErrorCode::UnknownOp,
+                    format!("no operation {other:?}: {OPS}"),
+                ))
+            }
+        }
+    }
+
+    /// The operation's name, for metrics.
+    pub const fn op(&self) -> &'static str {
+        match self {
+            Self::Subscribe(..) => "subscribe",
+            Self::Unsubscribe(..) => "unsubscribe",
+            Self::Resync(..) => "resync",
+            Self::List(_) => "list",
+            Self::Ping(_) => "ping",
+        }
+    }
+}
+
+/// The names [`Request::op`] gives.
+pub const OP_LABELS: [&str; 5] = ["subscribe", "unsubscribe", "resync", "list", "ping"];
+
+fn topics<T>(
+    id: &RequestId,
+    object: &Map<String, Value>,
+    read: fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, RequestError> {
+    let Some(Value::Array(items)) = object.get("topics") else {
+        return Err(id.error(
+            ErrorCode::MissingField,
+            "\"topics\" must be a list".to_owned(),
+        ));
+    };
+    let read_all = items.iter().enumerate().map(|(index, item)| {
+        read(item).ok_or_else(|| {
+            let message =
+                format!("\"topics\"[{index}] must be a topic or {{\"topic\",\"epoch\",\"seq\"}}");
+            id.error(ErrorCode::MissingField, message)
+        })
+    });
+    read_all.collect()
+}
+
+fn topic_request(value: &Value) -> Option<TopicRequest> {
+    if let Value::String(topic) = value {
+        return Some(TopicRequest {
+            topic: topic.clone(),
+            after: None,
+        });
+    }
+    let topic = value.get("topic")?.as_str()?.to_owned();
+    let after = match (value.get("epoch"), value.get("seq")) {
+        (None, None) => None,
+        (epoch, seq) => Some(StreamPos {
+            epoch: Epoch::new(epoch?.as_u64()?),
+            seq: Seq::new(seq?.as_u64()?),
+        }),
+    };
+    Some(TopicRequest { topic, after })
+}
+
+fn topic_text(value: &Value) -> Option<String> {
+    topic_request(value).map(|request| request.topic)
+}
+
+/// serde_json's message with the byte instead of line and column.
+fn describe(error: &serde_json::Error, text: &[u8]) -> String {
+    let full = error.to_string();
+    let what = full.split(" at line ").next().unwrap_or("not JSON");
+    let line_start = text
+        .split_inclusive(|&b| b == b'\n')
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum::<usize>();
+    format!(
+        "{what} at byte {}",
+        line_start + error.column().saturating_sub(1)
+    )
+}
+
+// === impl RequestId ===
+
+impl RequestId {
+    fn of(object: &Map<String, Value>) -> Result<Self, RequestError> {
+        match object.get("id") {
+            None | Some(Value::Null) => Ok(Self(None)),
+            Some(id @ (Value::Number(_) | Value::String(_)))
+                if id.to_string().len() <= ID_BYTES_MAX && !id.is_f64() =>
+            {
+                Ok(Self(Some(id.to_string().into_boxed_str())))
+            }
+            Some(_) => Err(RequestError {
+                id: Self(None),
+                code: ErrorCode::MissingField,
+                message: format!(
+                    "\"id\" must be an integer or a string of at most {ID_BYTES_MAX} bytes"
+                ),
+            }),
+        }
+    }
+
+    /// Its JSON text, ready to be sent back; none if the request had none.
+    pub fn as_json(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// An error that answers this request.
+    pub fn error(&self, code: ErrorCode, message: String) -> RequestError {
+        RequestError {
+            id: self.clone(),
+            code,
+            message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refusal(text: &str) -> (ErrorCode, Option<String>, String) {
+        let error = Request::parse(text.as_bytes()).unwrap_err();
+        (
+            error.code,
+            error.id.as_json().map(str::to_owned),
+            error.message,
+        )
+    }
+
+    #[test]
+    fn requests_as_documented() {
+        let parse = |text: &str| Request::parse(text.as_bytes()).unwrap();
+        let id = |text: &str| RequestId(Some(text.into()));
+        assert_eq!(
+            parse(
+                r#"{"op":"subscribe","id":1,"topics":["trade:binance:BTC-USDT",{"topic":"a","epoch":412,"seq":7}]}"#
+            ),
+            Request::Subscribe(
+                id("1"),
+                vec![
+                    TopicRequest {
+                        topic: "trade:binance:BTC-USDT".into(),
+                        after: None
+                    },
+                    TopicRequest {
+                        topic: "a".into(),
+                        after: Some(StreamPos {
+                            epoch: Epoch::new(412),
+                            seq: Seq::new(7)
+                        }),
+                    },
+                ],
+            )
+        );
+        assert_eq!(
+            parse(r#"{"op":"unsubscribe","id":"x\"y","topics":["t"],"later":{}}"#),
+            Request::Unsubscribe(id(r#""x\"y""#), vec!["t".into()])
+        );
+        assert_eq!(parse(r#"{"op":"list"}"#), Request::List(RequestId(None)));
+        assert_eq!(
+            parse(r#"{"op":"ping","id":18446744073709551615}"#),
+            Request::Ping(id("18446744073709551615"))
+        );
+        assert_eq!(
+            parse(r#"{"op":"resync","id":-6,"topics":[]}"#),
+            Request::Resync(id("-6"), vec![])
+        );
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        assert_eq!(
+            refusal(r#"{"op":"subscribe" "id":1}"#),
+            (
+                ErrorCode::BadJson,
+                None,
+                "expected `,` or `}` at byte 18".into()
+            )
+        );
+        assert_eq!(refusal("{\n\n\"op\" 1}").2, "expected `:` at byte 8");
+        assert_eq!(refusal("[]").0, ErrorCode::BadJson);
+        assert_eq!(refusal("\u{1}").0, ErrorCode::BadJson);
+        assert_eq!(refusal(r#"{"id":4}"#).0, ErrorCode::MissingField);
+        let (code, id, message) = refusal(r#"{"op":"sub","id":9}"#);
+        assert_eq!((code, id.as_deref()), (ErrorCode::UnknownOp, Some("9")));
+        assert!(
+            message.contains("\"sub\"") && message.contains("subscribe"),
+            "{message}"
+        );
+        let (code, id, message) = refusal(r#"{"op":"subscribe","id":9,"topics":["a",5]}"#);
+        assert_eq!((code, id.as_deref()), (ErrorCode::MissingField, Some("9")));
+        assert!(message.starts_with("\"topics\"[1]"), "{message}");
+        assert_eq!(
+            refusal(r#"{"op":"subscribe","topics":"a"}"#).0,
+            ErrorCode::MissingField
+        );
+        assert_eq!(
+            refusal(r#"{"op":"ping","id":1.5}"#).0,
+            ErrorCode::MissingField
+        );
+        assert_eq!(
+            refusal(r#"{"op":"subscribe","topics":[{"topic":"a","epoch":1}]}"#).0,
+            ErrorCode::MissingField
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Request::parse(&bytes);
+        }
+
+        #[test]
+        fn deep_nesting_is_an_error_not_a_crash(depth in 0_usize..8_000) {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            prop_assert!(Request::parse(text.as_bytes()).is_err());
+        }
+    }
+}
