@@ -10,3 +10,5 @@
 //! This crate knows nothing of subscribers, frames or client sockets.
 
 pub mod event;
+pub mod metrics;
+pub mod sequencer;

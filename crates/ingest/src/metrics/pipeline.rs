@@ -1,0 +1,215 @@
+//! The pipeline's counters.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tapecast_model::{ChannelKind, FeedState, Venue};
+
+/// The pipeline's metrics, registered once per process.
+#[derive(Clone, Debug)]
+pub struct PipelineMetrics {
+    events: [IntCounter; ChannelKind::ALL.len()],
+    unknown_instruments: IntCounter,
+    gaps: IntCounterVec,
+    checksums: IntCounterVec,
+    dropped: IntCounterVec,
+    crossed: IntCounterVec,
+    instruments: IntGaugeVec,
+}
+
+/// Why a book could not be trusted, or changes to it not be kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GapReason {
+    /// A message did not follow the one before it.
+    Link,
+    /// The book did not hash to what the venue said.
+    Checksum,
+    /// The feed lost messages of its connection.
+    Feed,
+    /// More changes came before a snapshot than are kept.
+    Overflow,
+}
+
+/// The counters of one venue, shared by its instruments.
+#[derive(Debug)]
+pub(crate) struct VenueCounters {
+    gaps: [IntCounter; GapReason::ALL.len()],
+    checksums_ok: IntCounter,
+    checksums_bad: IntCounter,
+    dropped: IntCounter,
+    crossed: IntCounter,
+    instruments: [IntGauge; FeedState::ALL.len()],
+}
+
+// === impl PipelineMetrics ===
+
+impl PipelineMetrics {
+    /// Makes the metrics and adds them to `registry`.
+    ///
+    /// # Errors
+    /// If one of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let events = counters(
+            "tapecast_events_total",
+            "Events that were given a sequence number, by channel.",
+            &["channel"],
+        )?;
+        let unknown_instruments = IntCounter::new(
+            "tapecast_events_unknown_instrument_total",
+            "Events of an instrument that is not in the catalogue: a fault of ours.",
+        )?;
+        registry.register(Box::new(unknown_instruments.clone()))?;
+        let instruments = IntGaugeVec::new(
+            Opts::new("tapecast_instruments", "Instruments by the state of their feed."),
+            &["venue", "feed"],
+        )?;
+        registry.register(Box::new(instruments.clone()))?;
+        Ok(Self {
+            events: ChannelKind::ALL.map(|kind| events.with_label_values(&[kind.label()])),
+            unknown_instruments,
+            gaps: counters(
+                "tapecast_book_gaps_total",
+                "Books that could not be trusted any more and were dropped or kept from starting.",
+                &["venue", "reason"],
+            )?,
+            checksums: counters(
+                "tapecast_checksums_total",
+                "Book checksums compared with the venue's.",
+                &["venue", "result"],
+            )?,
+            dropped: counters(
+                "tapecast_book_buffered_dropped_total",
+                "Book changes that came before a snapshot and could not be kept for it.",
+                &["venue"],
+            )?,
+            crossed: counters(
+                "tapecast_crossed_books_total",
+                "Times a venue's own book locked or crossed and was held back.",
+                &["venue"],
+            )?,
+            instruments,
+        })
+    }
+
+    /// Counts numbered events of a channel.
+    pub(crate) fn count_events(&self, kind: ChannelKind, events: u64) {
+        self.events[kind.index()].inc_by(events);
+    }
+
+    /// Counts an event of an instrument nobody knows.
+    pub(crate) fn count_unknown_instrument(&self) {
+        self.unknown_instruments.inc();
+    }
+
+    /// The handles of one venue; every label value exists from here on, at zero.
+    pub(crate) fn of_venue(&self, venue: &Venue) -> VenueCounters {
+        let venue = venue.as_str();
+        VenueCounters {
+            gaps: GapReason::ALL.map(|r| self.gaps.with_label_values(&[venue, r.label()])),
+            checksums_ok: self.checksums.with_label_values(&[venue, "ok"]),
+            checksums_bad: self.checksums.with_label_values(&[venue, "bad"]),
+            dropped: self.dropped.with_label_values(&[venue]),
+            crossed: self.crossed.with_label_values(&[venue]),
+            instruments: FeedState::ALL
+                .map(|feed| self.instruments.with_label_values(&[venue, feed.label()])),
+        }
+    }
+}
+
+// === impl GapReason ===
+
+impl GapReason {
+    /// All reasons, in order of declaration.
+    pub const ALL: [Self; 4] = [Self::Link, Self::Checksum, Self::Feed, Self::Overflow];
+
+    /// The label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Checksum => "checksum",
+            Self::Feed => "feed",
+            Self::Overflow => "overflow",
+        }
+    }
+}
+
+// === impl VenueCounters ===
+
+impl VenueCounters {
+    pub(crate) fn count_gap(&self, reason: GapReason) {
+        self.gaps[reason as usize].inc();
+    }
+
+    pub(crate) fn count_checksum(&self, ok: bool) {
+        if ok { self.checksums_ok.inc() } else { self.checksums_bad.inc() }
+    }
+
+    pub(crate) fn count_dropped(&self, changes: u64) {
+        self.dropped.inc_by(changes);
+    }
+
+    pub(crate) fn count_crossed(&self) {
+        self.crossed.inc();
+    }
+
+    /// An instrument comes into being in state `feed`.
+    pub(crate) fn enter(&self, feed: FeedState) {
+        self.gauge(feed).inc();
+    }
+
+    /// An instrument's feed goes from one state to another.
+    pub(crate) fn move_between(&self, from: FeedState, to: FeedState) {
+        self.gauge(from).dec();
+        self.gauge(to).inc();
+    }
+
+    fn gauge(&self, feed: FeedState) -> &IntGauge {
+        let at = match feed {
+            FeedState::Live => 0,
+            FeedState::Stale => 1,
+            FeedState::Gap => 2,
+            FeedState::Down => 3,
+        };
+        &self.instruments[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_label_is_exported_once_its_venue_is_known() {
+        let registry = Registry::new();
+        let metrics = PipelineMetrics::register(&registry).unwrap();
+        let venue = metrics.of_venue(&Venue::new("okx").unwrap());
+        for feed in FeedState::ALL {
+            venue.enter(feed);
+            assert_eq!(venue.gauge(feed).get(), 1, "{feed:?}");
+        }
+        venue.count_gap(GapReason::Overflow);
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "tapecast_book_gaps_total{reason=\"overflow\",venue=\"okx\"} 1",
+            "tapecast_book_gaps_total{reason=\"link\",venue=\"okx\"} 0",
+            "tapecast_checksums_total{result=\"bad\",venue=\"okx\"} 0",
+            "tapecast_instruments{feed=\"gap\",venue=\"okx\"} 1",
+            "tapecast_events_total{channel=\"trade\"} 0",
+            "tapecast_book_buffered_dropped_total{venue=\"okx\"} 0",
+            "tapecast_crossed_books_total{venue=\"okx\"} 0",
+            "tapecast_events_unknown_instrument_total 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_second_registration_is_refused() {
+        let registry = Registry::new();
+        PipelineMetrics::register(&registry).unwrap();
+        assert!(PipelineMetrics::register(&registry).is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! The sequencer: where each stream of one instrument stands, numbered once for everybody.
+//!
+//! Owned by the pipeline, one per instrument. A stream is one kind of event; its number rises by one
+//! per event whether anyone listens or not. It cannot be full or late. Continuity that is lost for
+//! good (a recording starts over) is a new epoch, in which every stream begins at zero again: clients
+//! compare positions, never bare numbers.
+
+use tapecast_model::{ChannelKind, Epoch, Seq, StreamPos};
+
+/// The positions of one instrument's streams.
+#[derive(Clone, Debug)]
+pub struct Sequencer {
+    streams: [StreamPos; ChannelKind::ALL.len()],
+}
+
+// === impl Sequencer ===
+
+impl Sequencer {
+    /// Every stream before its first event in `epoch`.
+    pub fn new(epoch: Epoch) -> Self {
+        Self { streams: [StreamPos { epoch, seq: Seq::ZERO }; ChannelKind::ALL.len()] }
+    }
+
+    /// Where a stream stands: the number of its last event.
+    pub fn position(&self, kind: ChannelKind) -> StreamPos {
+        self.streams[kind.index()]
+    }
+
+    /// Numbers the next `events` events of a stream and returns the last one's position.
+    pub fn advance(&mut self, kind: ChannelKind, events: u64) -> StreamPos {
+        let stream = &mut self.streams[kind.index()];
+        stream.seq = stream.seq.plus(events);
+        *stream
+    }
+
+    /// Begins a new life of every stream, in a higher epoch.
+    pub fn restart(&mut self) {
+        for stream in &mut self.streams {
+            *stream = StreamPos { epoch: stream.epoch.next(), seq: Seq::ZERO };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_numbered_each_on_its_own() {
+        let mut sequencer = Sequencer::new(Epoch::new(7));
+        assert_eq!(sequencer.position(ChannelKind::Trade).seq, Seq::ZERO);
+        assert_eq!(sequencer.advance(ChannelKind::Trade, 3).seq, Seq::new(3));
+        assert_eq!(sequencer.advance(ChannelKind::Trade, 1).seq, Seq::new(4));
+        assert_eq!(sequencer.advance(ChannelKind::Book, 1).seq, Seq::new(1));
+        assert_eq!(sequencer.position(ChannelKind::Quote).seq, Seq::ZERO);
+    }
+
+    #[test]
+    fn a_restart_is_a_higher_position_although_the_number_falls() {
+        let mut sequencer = Sequencer::new(Epoch::new(7));
+        let before = sequencer.advance(ChannelKind::Book, 90);
+        sequencer.restart();
+        let after = sequencer.position(ChannelKind::Book);
+        assert_eq!(after, StreamPos { epoch: Epoch::new(8), seq: Seq::ZERO });
+        assert!(after > before);
+        assert!(sequencer.advance(ChannelKind::Book, 1) > after);
+    }
+}
