@@ -9,6 +9,7 @@
 //!
 //! This crate knows nothing of subscribers, frames or client sockets.
 
+pub mod book;
 pub mod event;
 pub mod metrics;
 pub mod sequencer;

@@ -18,7 +18,12 @@ pub struct Sequencer {
 impl Sequencer {
     /// Every stream before its first event in `epoch`.
     pub fn new(epoch: Epoch) -> Self {
-        Self { streams: [StreamPos { epoch, seq: Seq::ZERO }; ChannelKind::ALL.len()] }
+        Self {
+            streams: [StreamPos {
+                epoch,
+                seq: Seq::ZERO,
+            }; ChannelKind::ALL.len()],
+        }
     }
 
     /// Where a stream stands: the number of its last event.
@@ -36,7 +41,10 @@ impl Sequencer {
     /// Begins a new life of every stream, in a higher epoch.
     pub fn restart(&mut self) {
         for stream in &mut self.streams {
-            *stream = StreamPos { epoch: stream.epoch.next(), seq: Seq::ZERO };
+            *stream = StreamPos {
+                epoch: stream.epoch.next(),
+                seq: Seq::ZERO,
+            };
         }
     }
 }
@@ -61,7 +69,13 @@ mod tests {
         let before = sequencer.advance(ChannelKind::Book, 90);
         sequencer.restart();
         let after = sequencer.position(ChannelKind::Book);
-        assert_eq!(after, StreamPos { epoch: Epoch::new(8), seq: Seq::ZERO });
+        assert_eq!(
+            after,
+            StreamPos {
+                epoch: Epoch::new(8),
+                seq: Seq::ZERO
+            }
+        );
         assert!(after > before);
         assert!(sequencer.advance(ChannelKind::Book, 1) > after);
     }

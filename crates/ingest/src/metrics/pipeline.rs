@@ -63,7 +63,10 @@ impl PipelineMetrics {
         )?;
         registry.register(Box::new(unknown_instruments.clone()))?;
         let instruments = IntGaugeVec::new(
-            Opts::new("tapecast_instruments", "Instruments by the state of their feed."),
+            Opts::new(
+                "tapecast_instruments",
+                "Instruments by the state of their feed.",
+            ),
             &["venue", "feed"],
         )?;
         registry.register(Box::new(instruments.clone()))?;
@@ -144,7 +147,11 @@ impl VenueCounters {
     }
 
     pub(crate) fn count_checksum(&self, ok: bool) {
-        if ok { self.checksums_ok.inc() } else { self.checksums_bad.inc() }
+        if ok {
+            self.checksums_ok.inc()
+        } else {
+            self.checksums_bad.inc()
+        }
     }
 
     pub(crate) fn count_dropped(&self, changes: u64) {
@@ -191,7 +198,9 @@ mod tests {
             assert_eq!(venue.gauge(feed).get(), 1, "{feed:?}");
         }
         venue.count_gap(GapReason::Overflow);
-        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .unwrap();
         for line in [
             "tapecast_book_gaps_total{reason=\"overflow\",venue=\"okx\"} 1",
             "tapecast_book_gaps_total{reason=\"link\",venue=\"okx\"} 0",

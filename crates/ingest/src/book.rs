@@ -1,0 +1,281 @@
+//! The verified book: price levels that are right, or none at all.
+//!
+//! Owned by the pipeline, one per instrument. It takes a venue's snapshots and changes in order,
+//! checks the venue's own numbers and checksums, and only then lets a level in. It never guesses: a
+//! broken link or checksum drops the book, and the next snapshot starts it over.
+//!
+//! # While there is no book
+//! Changes of venues whose snapshots come beside the stream (Binance) wait in a bounded backlog and
+//! are applied behind the snapshot they bridge to: those it covers already are dropped, the first
+//! that is left may straddle it. A snapshot older than the backlog's beginning is refused. Changes
+//! of all other venues have nothing to wait for and are dropped. Losses are told to the caller, who
+//! counts them.
+//!
+//! # Invariants
+//! * [`VerifiedBook::book`] is a state that the venue's messages, applied in order, lead to.
+//! * Every state reached is told once, in order: the snapshot's, then one per change.
+//!
+//! Knows nothing of sequence numbers, sinks or crossed books: see [`crate::pipeline`].
+
+mod backlog;
+mod chain;
+mod checksum;
+
+pub use backlog::BacklogLimits;
+pub use chain::LinkBreak;
+
+use crate::event::{BookEvent, Link};
+use backlog::Backlog;
+use chain::{Chain, Fit};
+use checksum::Hasher;
+use std::fmt;
+use tapecast_model::{Book, EventTime, Instrument, Side, Touched, UnixNanos};
+
+/// When something happened, and the venue's number for it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stamp {
+    /// The venue's time.
+    pub ts_event: Option<EventTime>,
+    /// When the gateway received it.
+    pub ts_recv: UnixNanos,
+    /// The venue's own number.
+    pub venue_seq: Option<u64>,
+}
+
+/// A book whose chain and checksums hold.
+#[derive(Debug)]
+pub struct VerifiedBook {
+    book: Book,
+    chain: Chain,
+    state: State,
+    backlog: Backlog,
+    hasher: Hasher,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The book reached a new state.
+    Reached {
+        /// The best ranks that may differ from before.
+        touched: Touched,
+        /// A snapshot replaced the whole book; [`VerifiedBook::catch_up`] may have more.
+        replaced: bool,
+        /// The venue's checksum was there, and agreed.
+        checked: bool,
+        /// The instrument's quote comes from this book.
+        makes_quote: bool,
+    },
+    /// The message told nothing new: a keep-alive, or older than the book.
+    Unchanged {
+        /// The venue's checksum was there, and agreed.
+        checked: bool,
+    },
+    /// There is no book to change.
+    Waiting {
+        /// Changes that were dropped, this one or older ones.
+        dropped: u64,
+        /// The first time since the book was lost that the backlog was full.
+        overflowed: bool,
+    },
+    /// The message proves that there is no right book.
+    Broken(Break),
+}
+
+/// Why there is no right book.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Break {
+    /// Messages are missing before this one.
+    Link(LinkBreak),
+    /// The snapshot is older than the changes that wait for one.
+    SnapshotTooOld(LinkBreak),
+    /// The book does not hash to what the venue says.
+    Checksum {
+        /// What it hashes to.
+        ours: u32,
+        /// What the venue says.
+        theirs: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// No book; whether the backlog has been full since it was lost.
+    Waiting { overflowed: bool },
+    /// A book, behind a snapshot or changes of a stream that carries its snapshots itself.
+    Held,
+    /// A book, behind changes of a stream whose snapshots come beside it.
+    HeldBeside,
+}
+
+// === impl VerifiedBook ===
+
+impl VerifiedBook {
+    /// No book yet, for an instrument.
+    pub fn new(instrument: &Instrument, limits: BacklogLimits) -> Self {
+        Self {
+            book: Book::new(),
+            chain: Chain::default(),
+            state: State::WAITING,
+            backlog: Backlog::new(limits),
+            hasher: Hasher::new(instrument.price_scale, instrument.qty_scale),
+        }
+    }
+
+    /// The book, if there is one.
+    pub fn book(&self) -> Option<&Book> {
+        (!matches!(self.state, State::Waiting { .. })).then_some(&self.book)
+    }
+
+    /// Takes a snapshot or a change. After a snapshot that was reached, call
+    /// [`VerifiedBook::catch_up`] until it has no more.
+    pub fn handle(&mut self, stamp: Stamp, event: Box<BookEvent>) -> Outcome {
+        if event.snapshot {
+            return self.start(&event);
+        }
+        match self.state {
+            State::Waiting { overflowed } => self.keep(stamp, event, overflowed),
+            State::Held | State::HeldBeside => self.go_on(stamp, event),
+        }
+    }
+
+    /// Applies the next change that waited for a snapshot, if there is a book and such a change.
+    pub fn catch_up(&mut self) -> Option<(Stamp, Outcome)> {
+        self.book()?;
+        let (stamp, change) = self.backlog.pop()?;
+        Some((stamp, self.go_on(stamp, change)))
+    }
+
+    /// Forgets the book until the next snapshot; changes that wait for one still do.
+    pub fn lose(&mut self) {
+        if self.book().is_some() {
+            self.book.clear();
+            self.chain = Chain::default();
+            self.state = State::WAITING;
+        }
+    }
+
+    /// Forgets everything: the messages start over.
+    pub fn restart(&mut self) {
+        self.lose();
+        self.state = State::WAITING;
+        self.backlog.clear();
+    }
+
+    fn start(&mut self, snapshot: &BookEvent) -> Outcome {
+        let chain = Chain::at_snapshot(snapshot.link);
+        let beside = self.state == State::HeldBeside || matches!(snapshot.link, Link::Range { .. });
+        if beside && self.book().is_some() && chain.number() < self.chain.number() {
+            // It was fetched beside the stream, and the book is ahead of it.
+            return Outcome::Unchanged { checked: false };
+        }
+        let first = self
+            .backlog
+            .links()
+            .map(|link| chain.fit(link))
+            .find(|fit| *fit != Fit::Old);
+        if let Some(Fit::Broken(broken)) = first {
+            return Outcome::Broken(Break::SnapshotTooOld(broken));
+        }
+        self.chain = chain;
+        self.state = State::Held;
+        self.book
+            .replace(snapshot.bids.iter().copied(), snapshot.asks.iter().copied());
+        self.check(snapshot, Touched::ALL)
+    }
+
+    fn keep(&mut self, stamp: Stamp, change: Box<BookEvent>, overflowed: bool) -> Outcome {
+        if !chain::bridges(change.link) {
+            return Outcome::Waiting {
+                dropped: 1,
+                overflowed: false,
+            };
+        }
+        let dropped = self.backlog.push(stamp, change);
+        self.state = State::Waiting {
+            overflowed: overflowed || dropped > 0,
+        };
+        Outcome::Waiting {
+            dropped,
+            overflowed: dropped > 0 && !overflowed,
+        }
+    }
+
+    fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>) -> Outcome {
+        match self.chain.fit(change.link) {
+            Fit::Old => return Outcome::Unchanged { checked: false },
+            Fit::Broken(broken) => {
+                self.lose();
+                if chain::bridges(change.link) {
+                    // The next snapshot may lie right before or within this change.
+                    self.backlog.put_back(stamp, change);
+                }
+                return Outcome::Broken(Break::Link(broken));
+            }
+            Fit::Follows => self.chain.advance(change.link),
+        }
+        if chain::bridges(change.link) {
+            self.state = State::HeldBeside;
+        }
+        let mut touched = Touched::NONE;
+        for (side, levels) in [(Side::Bid, &change.bids), (Side::Ask, &change.asks)] {
+            for &level in levels {
+                if let Some(rank) = self.book.apply(side, level) {
+                    touched.note(side, rank);
+                }
+            }
+        }
+        self.check(&change, touched)
+    }
+
+    /// Cuts the book to its depth and compares it with the venue's checksum.
+    fn check(&mut self, event: &BookEvent, touched: Touched) -> Outcome {
+        if let Some(depth) = event.depth {
+            // What is cut was pushed out by a level that came in before it, and that is noted.
+            self.book.truncate(depth);
+        }
+        if let Some(checksum) = event.checksum {
+            let (ours, theirs) = self.hasher.compare(&self.book, checksum);
+            if ours != theirs {
+                self.lose();
+                return Outcome::Broken(Break::Checksum { ours, theirs });
+            }
+        }
+        let (checked, replaced) = (event.checksum.is_some(), event.snapshot);
+        if !replaced && event.bids.is_empty() && event.asks.is_empty() {
+            return Outcome::Unchanged { checked };
+        }
+        Outcome::Reached {
+            touched,
+            replaced,
+            checked,
+            makes_quote: event.makes_quote,
+        }
+    }
+}
+
+impl State {
+    const WAITING: Self = Self::Waiting { overflowed: false };
+}
+
+// === impl Break ===
+
+impl fmt::Display for Break {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(link) => link.fmt(f),
+            Self::SnapshotTooOld(LinkBreak { found, after, .. }) => {
+                write!(
+                    f,
+                    "snapshot {after} is older than the changes kept for it, from {found}"
+                )
+            }
+            Self::Checksum { ours, theirs } => {
+                write!(f, "book hashes to {ours}, the venue says {theirs}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

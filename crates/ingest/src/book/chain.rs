@@ -1,0 +1,268 @@
+//! The chain: whether a book message follows the one before it, by its venue's own numbers.
+//!
+//! Pure arithmetic, no levels. A snapshot that is fetched beside the stream (Binance) falls into the
+//! middle of the changes around it, so the first change after one may straddle it: it is applied
+//! whole, sizes being absolute.
+
+use crate::event::Link;
+use std::fmt;
+
+/// Where a book stands in its venue's numbers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Chain {
+    /// No message so far had a number: anything follows.
+    #[default]
+    Unnumbered,
+    /// At a snapshot's number: the first change may straddle it.
+    AtSnapshot(i128),
+    /// At a change's number: the next must follow exactly.
+    AtChange(i128),
+}
+
+/// How a change fits behind a chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fit {
+    /// It is the next one.
+    Follows,
+    /// All it says is in the book already.
+    Old,
+    /// Messages are missing in between.
+    Broken(LinkBreak),
+}
+
+/// Two numbers that do not follow each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LinkBreak {
+    /// The number the message begins with, or names as the one before it.
+    pub found: i128,
+    /// Where the book stands.
+    pub after: i128,
+    /// The message names the number before it, not its own.
+    pub names_previous: bool,
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// The chain a snapshot begins.
+    pub(super) fn at_snapshot(link: Link) -> Self {
+        last(link).map_or(Self::Unnumbered, Self::AtSnapshot)
+    }
+
+    /// The number it stands at.
+    pub(super) const fn number(self) -> Option<i128> {
+        match self {
+            Self::Unnumbered => None,
+            Self::AtSnapshot(number) | Self::AtChange(number) => Some(number),
+        }
+    }
+
+    /// Whether a change follows.
+    pub(super) fn fit(self, link: Link) -> Fit {
+        let Some(at) = self.number() else {
+            return Fit::Follows;
+        };
+        let at_snapshot = matches!(self, Self::AtSnapshot(_));
+        let broken = |found, names_previous| {
+            Fit::Broken(LinkBreak {
+                found,
+                after: at,
+                names_previous,
+            })
+        };
+        match link {
+            Link::None => Fit::Follows,
+            Link::Range { first, last } => {
+                let (first, last) = (i128::from(first), i128::from(last));
+                if last <= at {
+                    Fit::Old
+                } else if first == at + 1 || (at_snapshot && first <= at) {
+                    Fit::Follows
+                } else {
+                    broken(first, false)
+                }
+            }
+            Link::Previous {
+                first: Some(first),
+                previous,
+                last,
+            } => {
+                let (first, last) = (i128::from(first), i128::from(last));
+                if last <= at {
+                    Fit::Old
+                } else if i128::from(previous) == at || (at_snapshot && first <= at) {
+                    Fit::Follows
+                } else {
+                    broken(i128::from(previous), true)
+                }
+            }
+            Link::Previous {
+                first: None,
+                previous,
+                ..
+            } => {
+                if i128::from(previous) == at {
+                    Fit::Follows
+                } else {
+                    broken(i128::from(previous), true)
+                }
+            }
+            Link::Step(number) => {
+                if i128::from(number) == at + 1 {
+                    Fit::Follows
+                } else {
+                    broken(i128::from(number), false)
+                }
+            }
+        }
+    }
+
+    /// Goes on to a change that follows.
+    pub(super) fn advance(&mut self, link: Link) {
+        if let Some(last) = last(link) {
+            *self = Self::AtChange(last);
+        }
+    }
+}
+
+/// Whether a message's venue hands out snapshots beside its stream of changes, so that changes are
+/// worth keeping until one comes.
+pub(super) const fn bridges(link: Link) -> bool {
+    matches!(
+        link,
+        Link::Range { .. } | Link::Previous { first: Some(_), .. }
+    )
+}
+
+fn last(link: Link) -> Option<i128> {
+    match link {
+        Link::None => None,
+        Link::Range { last, .. } | Link::Step(last) => Some(i128::from(last)),
+        Link::Previous { last, .. } => Some(i128::from(last)),
+    }
+}
+
+// === impl LinkBreak ===
+
+impl fmt::Display for LinkBreak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            found,
+            after,
+            names_previous,
+        } = self;
+        if *names_previous {
+            write!(f, "u names {found} before it, the book is at {after}")
+        } else {
+            write!(f, "u {found} after {after}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn range(first: u64, last: u64) -> Link {
+        Link::Range { first, last }
+    }
+
+    const fn futures(first: i64, previous: i64, last: i64) -> Link {
+        Link::Previous {
+            first: Some(first),
+            previous,
+            last,
+        }
+    }
+
+    const fn okx(previous: i64, last: i64) -> Link {
+        Link::Previous {
+            first: None,
+            previous,
+            last,
+        }
+    }
+
+    const fn broken(found: i128, after: i128, names_previous: bool) -> Fit {
+        Fit::Broken(LinkBreak {
+            found,
+            after,
+            names_previous,
+        })
+    }
+
+    fn check(chain: Chain, link: Link, expected: Fit) {
+        assert_eq!(chain.fit(link), expected, "{link:?} behind {chain:?}");
+    }
+
+    #[test]
+    fn a_spot_change_straddles_a_snapshot_and_then_follows_exactly() {
+        let chain = Chain::at_snapshot(range(100, 100));
+        check(chain, range(90, 100), Fit::Old);
+        check(chain, range(90, 101), Fit::Follows);
+        check(chain, range(101, 104), Fit::Follows);
+        check(chain, range(102, 104), broken(102, 100, false));
+        let chain = Chain::AtChange(104);
+        check(chain, range(105, 105), Fit::Follows);
+        check(chain, range(100, 104), Fit::Old);
+        check(chain, range(104, 106), broken(104, 104, false));
+        check(chain, range(106, 107), broken(106, 104, false));
+    }
+
+    #[test]
+    fn a_futures_change_straddles_a_snapshot_and_then_names_its_forerunner() {
+        let chain = Chain::at_snapshot(okx(-1, 100));
+        check(chain, futures(80, 70, 100), Fit::Old);
+        check(chain, futures(95, 90, 120), Fit::Follows);
+        check(chain, futures(105, 100, 120), Fit::Follows);
+        check(chain, futures(101, 99, 120), broken(99, 100, true));
+        let chain = Chain::AtChange(120);
+        check(chain, futures(133, 120, 140), Fit::Follows);
+        check(chain, futures(110, 125, 140), broken(125, 120, true));
+        check(chain, futures(95, 90, 120), Fit::Old);
+    }
+
+    #[test]
+    fn okx_accepts_keep_alives_and_resets_and_nothing_else() {
+        let mut chain = Chain::at_snapshot(okx(-1, 100));
+        check(chain, okx(100, 100), Fit::Follows);
+        check(chain, okx(100, 110), Fit::Follows);
+        check(chain, okx(99, 110), broken(99, 100, true));
+        check(chain, okx(100, 3), Fit::Follows);
+        chain.advance(okx(100, 3));
+        check(chain, okx(3, 5), Fit::Follows);
+        check(chain, okx(100, 101), broken(100, 3, true));
+    }
+
+    #[test]
+    fn steps_are_one_long() {
+        let mut chain = Chain::at_snapshot(Link::Step(7));
+        check(chain, Link::Step(8), Fit::Follows);
+        check(chain, Link::Step(7), broken(7, 7, false));
+        check(chain, Link::Step(9), broken(9, 7, false));
+        chain.advance(Link::Step(8));
+        assert_eq!(chain, Chain::AtChange(8));
+    }
+
+    #[test]
+    fn without_numbers_anything_follows() {
+        let mut chain = Chain::at_snapshot(Link::None);
+        check(chain, Link::None, Fit::Follows);
+        check(chain, range(5, 9), Fit::Follows);
+        chain.advance(range(5, 9));
+        check(chain, Link::None, Fit::Follows);
+        check(chain, range(11, 12), broken(11, 9, false));
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let chain = Chain::at_snapshot(range(u64::MAX, u64::MAX));
+        check(chain, range(u64::MAX, u64::MAX), Fit::Old);
+        check(chain, Link::Step(0), broken(0, i128::from(u64::MAX), false));
+        check(
+            Chain::AtChange(i128::from(i64::MIN)),
+            okx(i64::MIN, i64::MAX),
+            Fit::Follows,
+        );
+    }
+}
