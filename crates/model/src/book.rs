@@ -158,7 +158,7 @@ impl Book {
     pub fn levels(
         &self,
         side: Side,
-    ) -> impl DoubleEndedIterator<Item = &Level> + ExactSizeIterator {
+    ) -> impl DoubleEndedIterator<Item = &Level> + ExactSizeIterator + Clone {
         match side {
             Side::Bid => self.bids.iter().rev(),
             Side::Ask => self.asks.iter().rev(),

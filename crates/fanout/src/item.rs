@@ -1,0 +1,107 @@
+//! What travels from the publisher to a shard: a frame and what the shard must know to deliver it.
+
+use bytes::Bytes;
+use std::ops::Range;
+use tapecast_model::{ChannelKind, Epoch, Mono, Seq, StreamPos};
+use tapecast_wire::Encoding;
+
+/// A frame on its way to the subscribers that one shard has of one topic.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The topic's number.
+    pub tid: u32,
+    /// In which encoding.
+    pub encoding: Encoding,
+    /// For whom, and what it means.
+    pub kind: ItemKind,
+    /// The stream's life.
+    pub epoch: Epoch,
+    /// The number of the last event in it.
+    pub seq: Seq,
+    /// The block the frame stands in; frames that were published together share one.
+    pub block: Bytes,
+    /// Where in the block. Empty if there is nothing to send.
+    pub range: Range<u32>,
+    /// When it was published.
+    pub published: Mono,
+}
+
+/// For whom an item is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ItemKind {
+    /// For all who have joined: the next frame of the topic, following the one numbered `prev`.
+    Update {
+        /// The number of the frame before it.
+        prev: Seq,
+    },
+    /// For those who are joining: where the topic stands. The frame is a snapshot, or absent if
+    /// nothing is known yet; a trade topic without history has an empty snapshot and knows nothing.
+    Snapshot {
+        /// Whether anything is known.
+        known: bool,
+    },
+    /// For all, joined and joining: the topic starts over with this snapshot.
+    Reset,
+    /// For all who have joined: the events after `prev` and up to this number were lost on the way
+    /// to this shard.
+    Gap {
+        /// The number of the last frame that was not lost.
+        prev: Seq,
+    },
+}
+
+/// What becomes of a topic's frames when a client is slow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Delivery {
+    /// Kept, up to a bound; then a gap is announced.
+    Keep,
+    /// The newest replaces older ones.
+    Latest,
+    /// What is pending is replaced by one snapshot.
+    Resync,
+}
+
+impl Item {
+    /// The frame: header and payload, ready for the socket.
+    pub fn frame(&self) -> &[u8] {
+        &self.block[self.range.start as usize..self.range.end as usize]
+    }
+
+    /// Bytes of the frame.
+    pub fn len(&self) -> usize {
+        (self.range.end - self.range.start) as usize
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The frame as an owned reference to the shared block.
+    pub fn shared(&self) -> Bytes {
+        self.block
+            .slice(self.range.start as usize..self.range.end as usize)
+    }
+
+    /// Its place in the stream.
+    pub const fn pos(&self) -> StreamPos {
+        StreamPos {
+            epoch: self.epoch,
+            seq: self.seq,
+        }
+    }
+}
+
+impl Delivery {
+    /// The rule of a kind of channel.
+    pub const fn of(kind: ChannelKind) -> Self {
+        match kind {
+            ChannelKind::Trade | ChannelKind::Status => Self::Keep,
+            ChannelKind::Book => Self::Resync,
+            ChannelKind::Quote
+            | ChannelKind::Bar
+            | ChannelKind::Ticker
+            | ChannelKind::Instrument => Self::Latest,
+        }
+    }
+}

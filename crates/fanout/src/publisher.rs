@@ -1,0 +1,350 @@
+//! The publisher: sequenced updates in, frames for every shard out.
+//!
+//! Owned by the pipeline's thread. For each update it walks the live topics of its stream, encodes
+//! one frame for each encoding that a shard wants, and at the end of the turn ([`Publisher::flush`])
+//! seals all frames into one shared block and pushes one item per frame and shard. A topic is live
+//! from its first subscriber to its last; while it lives, its last published view is kept, and that
+//! is what joiners get.
+//!
+//! # When a ring is full
+//! The publisher never waits. A shard whose ring cannot take an item has missed it: from then on the
+//! topic sends that shard nothing, until the ring has room for what makes it whole: a gap notice for
+//! topics that keep every event, a snapshot for all others. What is missed is remembered per topic
+//! and shard, so a topic that falls quiet is not forgotten, and the memory is bounded by the topics.
+
+mod live;
+
+use crate::chunk::Chunks;
+use crate::interest::{ShardMask, TopicEntry};
+use crate::item::{Item, ItemKind};
+use crate::metrics::FanoutMetrics;
+use crate::ring::RingTx;
+use crate::view::Changes;
+use bytes::Bytes;
+use live::LiveTopic;
+use std::ops::Range;
+use std::sync::Arc;
+use tapecast_model::{ChannelKind, InstrumentId, Mono, StreamPos, UnixNanos, Update, UpdateSink};
+use tapecast_wire::{Encoding, Opcode, frame};
+
+/// Serialises updates once and hands them to the shards.
+#[derive(Debug)]
+pub struct Publisher {
+    topics: Vec<Option<LiveTopic>>,
+    /// Live topics of each stream, by instrument and kind of channel.
+    streams: Vec<[Vec<u32>; ChannelKind::ALL.len()]>,
+    /// Topics of which some shard has missed something.
+    behind: Vec<u32>,
+    /// Topics to be opened again.
+    reopened: Vec<Arc<TopicEntry>>,
+    turn: Turn,
+    rings: Vec<RingTx>,
+    chunks: Chunks,
+    metrics: FanoutMetrics,
+    now: UnixNanos,
+    live: usize,
+}
+
+/// What one turn has produced and not yet handed out.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    frames: Vec<u8>,
+    items: Vec<Pending>,
+    scratch: Vec<u8>,
+    changes: Changes,
+}
+
+/// An item for some shards, whose frame is not sealed yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    tid: u32,
+    encoding: Encoding,
+    kind: ItemKind,
+    pos: StreamPos,
+    frame: Frame,
+    shards: ShardMask,
+}
+
+#[derive(Clone, Debug)]
+enum Frame {
+    /// Stands in the turn's frames.
+    Turn(Range<u32>),
+    /// Was sealed in an earlier turn.
+    Sealed(Bytes),
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// Publishes to these shards' rings.
+    pub fn new(rings: Vec<RingTx>, metrics: FanoutMetrics) -> Self {
+        Self {
+            topics: Vec::new(),
+            streams: Vec::new(),
+            behind: Vec::new(),
+            reopened: Vec::new(),
+            turn: Turn::default(),
+            rings,
+            chunks: Chunks::default(),
+            metrics,
+            now: UnixNanos::default(),
+            live: 0,
+        }
+    }
+
+    /// Sets the time that the next frames say they were serialised at.
+    pub fn set_time(&mut self, now: UnixNanos) {
+        self.now = now;
+    }
+
+    /// Whether the turn has produced so much that it should be handed out before it goes on.
+    pub fn is_turn_full(&self) -> bool {
+        self.turn.frames.len() >= TURN_BYTES_MAX || self.turn.items.len() >= TURN_ITEMS_MAX
+    }
+
+    /// Answers shards that asked for a snapshot of a topic. If the topic is not live it begins here,
+    /// with `current`, the state of its stream. For a live topic of prints, `current` is its history.
+    pub fn open(&mut self, entry: &Arc<TopicEntry>, pos: StreamPos, current: Option<&Update<'_>>) {
+        let tid = entry.tid as usize;
+        if self.topics.len() <= tid {
+            self.topics.resize_with(tid + 1, || None);
+        }
+        if self.topics[tid].is_none() {
+            if !entry.is_wanted() {
+                return;
+            }
+            self.topics[tid] = Some(LiveTopic::begin(entry, pos, current));
+            self.stream_mut(entry.instrument.id)[entry.stream().kind.index()].push(entry.tid);
+            self.live += 1;
+            self.metrics.topics.set(self.live as i64);
+        }
+        for encoding in Encoding::ALL {
+            let shards = entry.take_asked(encoding);
+            if shards != 0 {
+                self.send_snapshot(entry.tid, encoding, shards, current);
+            }
+        }
+    }
+
+    fn send_snapshot(
+        &mut self,
+        tid: u32,
+        encoding: Encoding,
+        shards: ShardMask,
+        history: Option<&Update<'_>>,
+    ) {
+        let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+            return;
+        };
+        let (known, frame) = match topic.sealed_snapshot() {
+            Some(bytes) => (true, Frame::Sealed(bytes)),
+            None => {
+                let (known, range) = topic.write_snapshot(&mut self.turn, self.now, history);
+                if !range.is_empty() {
+                    let kind = topic.entry.stream().kind.index();
+                    self.metrics.snapshots_encoded[kind][encoding.index()].inc();
+                }
+                (known, Frame::Turn(range))
+            }
+        };
+        let kind = ItemKind::Snapshot { known };
+        let pos = topic.pos();
+        self.turn.items.push(Pending {
+            tid,
+            encoding,
+            kind,
+            pos,
+            frame,
+            shards,
+        });
+    }
+
+    /// Hands out what the turn has produced.
+    pub fn flush(&mut self, now: Mono) {
+        self.catch_up();
+        if self.turn.items.is_empty() {
+            return;
+        }
+        let block = if self.turn.frames.is_empty() {
+            Bytes::new()
+        } else {
+            self.chunks.seal(&self.turn.frames)
+        };
+        let mut touched: ShardMask = 0;
+        let mut items = std::mem::take(&mut self.turn.items);
+        for pending in items.drain(..) {
+            self.push(pending, &block, now, &mut touched);
+        }
+        self.turn.items = items;
+        self.turn.frames.clear();
+        for (shard, ring) in self.rings.iter().enumerate() {
+            if touched & (1 << shard) != 0 {
+                ring.wake();
+            }
+            self.metrics.ring_items[shard].set(ring.len() as i64);
+        }
+    }
+
+    fn push(&mut self, pending: Pending, block: &Bytes, now: Mono, touched: &mut ShardMask) {
+        let Pending {
+            tid,
+            encoding,
+            kind,
+            pos,
+            frame,
+            mut shards,
+        } = pending;
+        let (block, range) = match frame {
+            Frame::Turn(range) => {
+                if let ItemKind::Snapshot { known: true } = kind
+                    && let Some(Some(topic)) = self.topics.get_mut(tid as usize)
+                {
+                    topic.keep_snapshot(pos, &block[range.start as usize..range.end as usize]);
+                }
+                (block.clone(), range)
+            }
+            Frame::Sealed(bytes) => {
+                let range = 0..bytes.len() as u32;
+                (bytes, range)
+            }
+        };
+        let (epoch, seq, published) = (pos.epoch, pos.seq, now);
+        let item = Item {
+            tid,
+            encoding,
+            kind,
+            epoch,
+            seq,
+            block,
+            range,
+            published,
+        };
+        if let ItemKind::Update { .. } | ItemKind::Gap { .. } = kind
+            && let Some(Some(topic)) = self.topics.get(tid as usize)
+        {
+            // What follows a frame that did not fit must not arrive either.
+            shards &= !topic.missed.frames(encoding);
+        }
+        while shards != 0 {
+            let shard = shards.trailing_zeros() as usize;
+            shards &= shards - 1;
+            match self.rings[shard].try_push(item.clone()) {
+                Ok(()) => *touched |= 1 << shard,
+                Err(item) => self.note_overrun(shard, &item),
+            }
+        }
+    }
+
+    /// Whether some shard has missed something that is not made good yet: then [`Publisher::flush`]
+    /// should be called again soon, also if nothing else happens.
+    pub fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// Topics whose joiners could not be answered before and can be now: to be opened again.
+    pub fn take_reopened(&mut self) -> Option<Arc<TopicEntry>> {
+        self.reopened.pop()
+    }
+
+    fn note_overrun(&mut self, shard: usize, item: &Item) {
+        self.metrics.ring_overruns[shard].inc();
+        let Some(Some(topic)) = self.topics.get_mut(item.tid as usize) else {
+            return;
+        };
+        if topic.missed.is_empty() {
+            self.behind.push(item.tid);
+        }
+        topic.missed.note(shard, item);
+    }
+
+    /// Makes good what rings could not take, where they have room again. A ring counts as having room
+    /// when it is at most half full, so that the repair does not overrun it at once.
+    fn catch_up(&mut self) {
+        if self.behind.is_empty() {
+            return;
+        }
+        let room = self
+            .rings
+            .iter()
+            .enumerate()
+            .fold(0, |mask, (shard, ring)| {
+                if ring.is_over_half() {
+                    mask
+                } else {
+                    mask | 1 << shard
+                }
+            });
+        let mut behind = std::mem::take(&mut self.behind);
+        behind.retain(|&tid| {
+            let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+                return false;
+            };
+            if topic.catch_up(room, &mut self.turn, self.now) {
+                self.reopened.push(Arc::clone(&topic.entry));
+            }
+            !topic.missed.is_empty()
+        });
+        self.behind = behind;
+    }
+
+    fn stream_mut(&mut self, instrument: InstrumentId) -> &mut [Vec<u32>; ChannelKind::ALL.len()] {
+        let index = instrument.index();
+        if self.streams.len() <= index {
+            self.streams.resize_with(index + 1, Default::default);
+        }
+        &mut self.streams[index]
+    }
+
+    fn end_topic(&mut self, tid: u32) {
+        if self
+            .topics
+            .get_mut(tid as usize)
+            .and_then(Option::take)
+            .is_some()
+        {
+            self.live -= 1;
+            self.metrics.topics.set(self.live as i64);
+        }
+    }
+}
+
+impl UpdateSink for Publisher {
+    fn publish(&mut self, update: &Update<'_>) {
+        let kind = update.body.kind();
+        let Some(streams) = self.streams.get_mut(update.instrument.id.index()) else {
+            self.metrics.updates_unwanted.inc();
+            return;
+        };
+        if streams[kind.index()].is_empty() {
+            self.metrics.updates_unwanted.inc();
+            return;
+        }
+        let mut tids = std::mem::take(&mut streams[kind.index()]);
+        tids.retain(|&tid| {
+            let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+                return false;
+            };
+            if !topic.entry.is_wanted() {
+                self.end_topic(tid);
+                return false;
+            }
+            topic.publish(update, &mut self.turn, self.now, &self.metrics);
+            true
+        });
+        self.streams[update.instrument.id.index()][kind.index()] = tids;
+    }
+}
+
+/// Appends a data frame to a turn's frames and returns where it stands.
+fn write_frame(frames: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
+    let range = frame::append(frames, Opcode::Text, write);
+    range.start as u32..range.end as u32
+}
+
+/// A turn hands out what it has at this many bytes: what a socket takes in a few writes.
+const TURN_BYTES_MAX: usize = 128 * 1024;
+/// Or at this many items.
+const TURN_ITEMS_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,450 @@
+//! A live topic: what its subscribers know, and how the next update becomes a frame for them.
+
+use super::{Frame, Pending, Turn};
+use crate::interest::{ShardMask, TopicEntry};
+use crate::item::{Item, ItemKind};
+use crate::metrics::FanoutMetrics;
+use crate::view::BookView;
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+use tapecast_model::{
+    Body, Channel, ChannelKind, Epoch, EventTime, Quote, Seq, Status, StreamPos, Ticker, Trade,
+    UnixNanos, Update,
+};
+use tapecast_wire::json::{self, BookLevels, CHECKSUM_LEVELS, Head};
+use tapecast_wire::{Encoding, reply};
+
+/// A topic that has subscribers.
+#[derive(Debug)]
+pub(super) struct LiveTopic {
+    pub(super) entry: Arc<TopicEntry>,
+    pub(super) missed: Missed,
+    prefix: Vec<u8>,
+    epoch: Epoch,
+    /// The number of the last frame.
+    last: Seq,
+    view: View,
+    /// The checksum of a book view.
+    checksum: u32,
+    times: Times,
+    /// The last snapshot that was sent, good for as long as the view does not change.
+    snapshot: Option<(StreamPos, Bytes)>,
+}
+
+/// What every subscriber of the topic knows.
+#[derive(Debug)]
+enum View {
+    Unknown,
+    Trades,
+    Quote(Quote),
+    Book(BookView),
+    Ticker(Ticker),
+    Status(Status),
+}
+
+/// What the last update said of when it happened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    ts_event: Option<EventTime>,
+    ts_recv: Option<UnixNanos>,
+    venue_seq: Option<u64>,
+}
+
+/// What shards' full rings could not take of a topic.
+#[derive(Debug, Default)]
+pub(super) struct Missed([MissedIn; Encoding::ALL.len()]);
+
+#[derive(Debug, Default)]
+struct MissedIn {
+    /// Shards whose subscribers have lost frames.
+    frames: ShardMask,
+    /// Shards whose joiners were not answered.
+    joins: ShardMask,
+    /// The last number that each shard in `frames` has had, and of which life.
+    since: Vec<(usize, StreamPos)>,
+}
+
+// === impl LiveTopic ===
+
+impl LiveTopic {
+    /// Begins where the stream stands.
+    pub(super) fn begin(
+        entry: &Arc<TopicEntry>,
+        pos: StreamPos,
+        current: Option<&Update<'_>>,
+    ) -> Self {
+        let mut topic = Self {
+            entry: Arc::clone(entry),
+            missed: Missed::default(),
+            prefix: json::prefix(&entry.topic),
+            epoch: pos.epoch,
+            last: pos.seq,
+            view: View::Unknown,
+            checksum: 0,
+            times: Times::default(),
+            snapshot: None,
+        };
+        if entry.topic.channel.kind() == ChannelKind::Trade {
+            topic.view = View::Trades;
+        }
+        if let Some(update) = current {
+            topic.times = Times::of(update);
+            topic.view = match update.body {
+                Body::Trades(_) => View::Trades,
+                Body::Quote(quote) => View::Quote(*quote),
+                Body::Ticker(ticker) => View::Ticker(*ticker),
+                Body::Status(status) => View::Status(status.clone()),
+                Body::BookDropped => View::Unknown,
+                Body::Book { book, .. } => {
+                    let mut view = BookView::default();
+                    view.replace(book, topic.levels());
+                    let mut text = Vec::new();
+                    topic.checksum =
+                        json::checksum(&mut text, &entry.instrument, view.bids(), view.asks());
+                    View::Book(view)
+                }
+            };
+        }
+        topic
+    }
+
+    /// Where the topic stands: the number of its last frame.
+    pub(super) const fn pos(&self) -> StreamPos {
+        StreamPos {
+            epoch: self.epoch,
+            seq: self.last,
+        }
+    }
+
+    /// How many levels a book topic shows.
+    fn levels(&self) -> usize {
+        match self.entry.topic.channel {
+            Channel::Book(depth) => depth.levels(),
+            _ => 0,
+        }
+    }
+
+    /// Turns an update into a frame for whoever wants it.
+    pub(super) fn publish(
+        &mut self,
+        update: &Update<'_>,
+        turn: &mut Turn,
+        now: UnixNanos,
+        metrics: &FanoutMetrics,
+    ) {
+        let starts_over = update.epoch != self.epoch;
+        if starts_over {
+            self.start_over(update, turn, now);
+        }
+        let known = match (&mut self.view, update.body) {
+            (_, Body::BookDropped) => {
+                self.view = View::Unknown;
+                self.snapshot = None;
+                return;
+            }
+            (View::Book(view), Body::Book { book, touched, .. }) => {
+                let depth = match self.entry.topic.channel {
+                    Channel::Book(depth) => depth.levels(),
+                    _ => 0,
+                };
+                if !view.refresh(book, touched, depth, &mut turn.changes) {
+                    return;
+                }
+                true
+            }
+            (_, Body::Book { book, .. }) => {
+                let mut view = BookView::default();
+                view.replace(book, self.levels());
+                turn.changes.best_rank = 0;
+                self.view = View::Book(view);
+                false
+            }
+            (_, Body::Trades(_)) => true,
+            (view, Body::Quote(quote)) => replace(view, View::Quote(*quote)),
+            (view, Body::Ticker(ticker)) => replace(view, View::Ticker(*ticker)),
+            (view, Body::Status(status)) => replace(view, View::Status(status.clone())),
+        };
+        self.snapshot = None;
+        self.times = Times::of(update);
+        let prev = std::mem::replace(&mut self.last, update.seq);
+        if let View::Book(view) = &self.view
+            && turn.changes.best_rank < CHECKSUM_LEVELS
+        {
+            let instrument = &self.entry.instrument;
+            self.checksum = json::checksum(&mut turn.scratch, instrument, view.bids(), view.asks());
+        }
+        for encoding in Encoding::ALL {
+            let shards = self.entry.wanted(encoding) & !self.missed.frames(encoding);
+            if shards == 0 {
+                continue;
+            }
+            let (kind, range) = if known {
+                (
+                    ItemKind::Update { prev },
+                    self.write_update(turn, now, prev, &update.body),
+                )
+            } else {
+                (ItemKind::Reset, self.write_state(turn, now, &[]))
+            };
+            let channel = update.body.kind().index();
+            metrics.frames_encoded[channel][encoding.index()].inc();
+            metrics.encoded_bytes[encoding.index()].inc_by(u64::from(range.end - range.start));
+            self.push(turn, encoding, kind, range, shards);
+        }
+    }
+
+    /// The stream begins a new life: nothing of the old one is known any more. A topic of prints
+    /// starts over with an empty snapshot, so that its first print is an update.
+    fn start_over(&mut self, update: &Update<'_>, turn: &mut Turn, now: UnixNanos) {
+        self.epoch = update.epoch;
+        self.snapshot = None;
+        let Body::Trades(prints) = update.body else {
+            self.view = View::Unknown;
+            return;
+        };
+        self.last = Seq::new(update.seq.get().saturating_sub(prints.len() as u64));
+        self.times = Times::default();
+        for encoding in Encoding::ALL {
+            let shards = self.entry.wanted(encoding) & !self.missed.frames(encoding);
+            if shards != 0 {
+                let range = self.write_state(turn, now, &[]);
+                self.push(turn, encoding, ItemKind::Reset, range, shards);
+            }
+        }
+    }
+
+    /// The last snapshot that was sent, if it still says where the topic stands.
+    pub(super) fn sealed_snapshot(&self) -> Option<Bytes> {
+        let (pos, bytes) = self.snapshot.as_ref()?;
+        (*pos == self.pos()).then(|| bytes.clone())
+    }
+
+    /// Keeps a snapshot that was just sent, as a copy of its own: a few hundred bytes must not pin a
+    /// whole chunk. Histories of prints are not kept, since a venue may still add to them.
+    pub(super) fn keep_snapshot(&mut self, pos: StreamPos, frame: &[u8]) {
+        if pos == self.pos() && !matches!(self.view, View::Trades) {
+            self.snapshot = Some((pos, Bytes::copy_from_slice(frame)));
+        }
+    }
+
+    /// Writes a snapshot for joiners. Returns whether anything is known, and the frame, which is
+    /// empty if there is nothing to send.
+    pub(super) fn write_snapshot(
+        &self,
+        turn: &mut Turn,
+        now: UnixNanos,
+        history: Option<&Update<'_>>,
+    ) -> (bool, Range<u32>) {
+        match (&self.view, history.map(|update| update.body)) {
+            (View::Unknown, _) => (false, 0..0),
+            (View::Trades, Some(Body::Trades(prints))) => {
+                (!prints.is_empty(), self.write_state(turn, now, prints))
+            }
+            (View::Trades, _) => (false, self.write_state(turn, now, &[])),
+            _ => (true, self.write_state(turn, now, &[])),
+        }
+    }
+
+    fn head(&self, now: UnixNanos, prev: Option<Seq>) -> Head<'_> {
+        let Times {
+            ts_event,
+            ts_recv,
+            venue_seq,
+        } = self.times;
+        Head {
+            prefix: &self.prefix,
+            epoch: self.epoch,
+            seq: self.last,
+            prev,
+            ts_event,
+            ts_recv,
+            ts_out: now,
+            venue_seq,
+        }
+    }
+
+    fn write_update(
+        &self,
+        turn: &mut Turn,
+        now: UnixNanos,
+        prev: Seq,
+        body: &Body<'_>,
+    ) -> Range<u32> {
+        let (head, instrument) = (self.head(now, Some(prev)), &self.entry.instrument);
+        let Turn {
+            frames, changes, ..
+        } = turn;
+        super::write_frame(frames, |out| match body {
+            Body::Trades(prints) => json::trades(out, &head, instrument, prints),
+            Body::Quote(quote) => json::quote(out, &head, instrument, quote),
+            Body::Ticker(ticker) => json::ticker(out, &head, ticker),
+            Body::Status(status) => json::status(out, &head, status),
+            Body::Book { .. } | Body::BookDropped => {
+                let levels = BookLevels {
+                    bids: &changes.bids,
+                    asks: &changes.asks,
+                    checksum: self.checksum,
+                };
+                json::book(out, &head, instrument, levels);
+            }
+        })
+    }
+
+    /// Writes the view as a snapshot. An unknown view writes nothing.
+    fn write_state(&self, turn: &mut Turn, now: UnixNanos, history: &[Trade]) -> Range<u32> {
+        let (head, instrument) = (self.head(now, None), &self.entry.instrument);
+        let frames = &mut turn.frames;
+        match &self.view {
+            View::Unknown => 0..0,
+            View::Trades => super::write_frame(frames, |out| {
+                json::trades(out, &head, instrument, history);
+            }),
+            View::Quote(quote) => {
+                super::write_frame(frames, |out| json::quote(out, &head, instrument, quote))
+            }
+            View::Ticker(ticker) => {
+                super::write_frame(frames, |out| json::ticker(out, &head, ticker))
+            }
+            View::Status(status) => {
+                super::write_frame(frames, |out| json::status(out, &head, status))
+            }
+            View::Book(view) => super::write_frame(frames, |out| {
+                let levels = BookLevels {
+                    bids: view.bids(),
+                    asks: view.asks(),
+                    checksum: self.checksum,
+                };
+                json::book(out, &head, instrument, levels);
+            }),
+        }
+    }
+
+    fn push(
+        &self,
+        turn: &mut Turn,
+        encoding: Encoding,
+        kind: ItemKind,
+        range: Range<u32>,
+        shards: ShardMask,
+    ) {
+        turn.items.push(Pending {
+            tid: self.entry.tid,
+            encoding,
+            kind,
+            pos: self.pos(),
+            frame: Frame::Turn(range),
+            shards,
+        });
+    }
+
+    /// Makes good what was missed by shards that have room again. Returns whether the topic should be
+    /// opened again to answer joiners.
+    pub(super) fn catch_up(&mut self, room: ShardMask, turn: &mut Turn, now: UnixNanos) -> bool {
+        let mut reopen = false;
+        for encoding in Encoding::ALL {
+            let (frames, joins) = self.missed.take(encoding, room);
+            if joins != 0 {
+                self.entry.ask_again(joins, encoding);
+                reopen = true;
+            }
+            let keeps_all = self.entry.topic.channel.kind() == ChannelKind::Trade;
+            let mut reset: ShardMask = 0;
+            for (shard, since) in frames {
+                if keeps_all && since.epoch == self.epoch {
+                    let (from, to) = (since.seq.next(), self.last);
+                    let text =
+                        reply::gap(&self.entry.text, self.epoch, from, to, "server_overload");
+                    let range =
+                        super::write_frame(&mut turn.frames, |out| out.extend_from_slice(&text));
+                    let kind = ItemKind::Gap { prev: since.seq };
+                    self.push(turn, encoding, kind, range, 1 << shard);
+                } else {
+                    reset |= 1 << shard;
+                }
+            }
+            // A view that is unknown right now is published to all as a reset when it is known again.
+            if reset != 0 && !matches!(self.view, View::Unknown) {
+                let range = self.write_state(turn, now, &[]);
+                self.push(turn, encoding, ItemKind::Reset, range, reset);
+            }
+        }
+        reopen
+    }
+}
+
+/// Replaces a view; says whether there was one of the same kind before.
+fn replace(view: &mut View, next: View) -> bool {
+    let known = std::mem::discriminant(view) == std::mem::discriminant(&next);
+    *view = next;
+    known
+}
+
+// === impl Times ===
+
+impl Times {
+    const fn of(update: &Update<'_>) -> Self {
+        Self {
+            ts_event: update.ts_event,
+            ts_recv: Some(update.ts_recv),
+            venue_seq: update.venue_seq,
+        }
+    }
+}
+
+// === impl Missed ===
+
+impl Missed {
+    /// Whether nothing is missed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|m| m.frames | m.joins == 0)
+    }
+
+    /// The shards whose subscribers have lost frames, and get no more until that is made good.
+    pub(super) fn frames(&self, encoding: Encoding) -> ShardMask {
+        self.0[encoding.index()].frames
+    }
+
+    /// Notes an item that a shard's ring could not take.
+    pub(super) fn note(&mut self, shard: usize, item: &Item) {
+        let missed = &mut self.0[item.encoding.index()];
+        let bit = 1 << shard;
+        let since = match item.kind {
+            ItemKind::Snapshot { .. } => {
+                missed.joins |= bit;
+                return;
+            }
+            ItemKind::Update { prev } | ItemKind::Gap { prev } => prev,
+            ItemKind::Reset => Seq::ZERO,
+        };
+        if missed.frames & bit == 0 {
+            missed.frames |= bit;
+            // A missed reset cannot be made good by a gap: an epoch that never was says so.
+            let epoch = if item.kind == ItemKind::Reset {
+                Epoch::default()
+            } else {
+                item.epoch
+            };
+            missed.since.push((shard, StreamPos { epoch, seq: since }));
+        }
+    }
+
+    /// Takes what can be made good now: shards that lost frames and since when, and shards whose
+    /// joiners wait.
+    fn take(
+        &mut self,
+        encoding: Encoding,
+        room: ShardMask,
+    ) -> (Vec<(usize, StreamPos)>, ShardMask) {
+        let missed = &mut self.0[encoding.index()];
+        let joins = missed.joins & room;
+        missed.joins &= !room;
+        missed.frames &= !room;
+        let (now, later) = missed
+            .since
+            .drain(..)
+            .partition(|(shard, _)| room & (1 << shard) != 0);
+        missed.since = later;
+        (now, joins)
+    }
+}

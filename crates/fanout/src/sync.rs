@@ -1,0 +1,57 @@
+//! The loom seam: atomics and the request queue, from loom under `--cfg loom`, else real ones.
+//!
+//! loom models memory orderings but knows no crossbeam, so its queue is a plain mutex around a deque:
+//! what loom then checks is our own protocol of flags and masks around the queue, not the queue.
+
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+#[cfg(not(loom))]
+pub use crossbeam_channel::{Receiver, Sender, bounded};
+
+#[cfg(loom)]
+pub use self::queue::{Receiver, Sender, bounded};
+
+#[cfg(loom)]
+mod queue {
+    use loom::sync::{Arc, Mutex};
+    use std::collections::VecDeque;
+
+    /// Sends into the model queue.
+    pub struct Sender<T>(Arc<Mutex<VecDeque<T>>>, usize);
+    /// Takes from the model queue.
+    pub struct Receiver<T>(Arc<Mutex<VecDeque<T>>>);
+
+    /// A queue of at most `capacity` elements.
+    pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+        let queue = Arc::new(Mutex::new(VecDeque::new()));
+        (Sender(Arc::clone(&queue), capacity), Receiver(queue))
+    }
+
+    impl<T> Clone for Sender<T> {
+        fn clone(&self) -> Self {
+            Self(Arc::clone(&self.0), self.1)
+        }
+    }
+
+    impl<T> Sender<T> {
+        /// Appends, or gives the element back if the queue is full.
+        pub fn try_send(&self, value: T) -> Result<(), T> {
+            let mut queue = self.0.lock().unwrap();
+            if queue.len() == self.1 {
+                return Err(value);
+            }
+            queue.push_back(value);
+            Ok(())
+        }
+    }
+
+    impl<T> Receiver<T> {
+        /// Takes the oldest element.
+        pub fn try_recv(&self) -> Result<T, ()> {
+            self.0.lock().unwrap().pop_front().ok_or(())
+        }
+    }
+}
