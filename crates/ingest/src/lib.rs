@@ -12,4 +12,5 @@
 pub mod book;
 pub mod event;
 pub mod metrics;
+pub mod pipeline;
 pub mod sequencer;

@@ -1,0 +1,202 @@
+//! The pipeline: hops 3 and 4 of an update's life. Events in, verified, numbered updates out.
+//!
+//! One owner, synchronous, told the time: it has no thread, channel or clock of its own. It holds the
+//! state of every instrument it has seen (or been asked about), which is what a topic begins with.
+//!
+//! # Limits
+//! Instruments are bounded by the [`Catalog`]; per instrument it holds fifty prints, one book and, while
+//! that waits for a snapshot, a bounded backlog ([`BacklogLimits`]). Nothing waits here: what cannot be
+//! kept is counted.
+//!
+//! # Invariants
+//! * Numbers of a stream are dense: +1 per event, crossed books included, dropped ones excluded.
+//! * A book that is not verified is never published, nor is one that is crossed.
+//!
+//! Knows nothing of topics, depths, intervals or encodings: see [`UpdateSink`].
+
+mod health;
+mod history;
+mod instrument;
+
+use crate::book::BacklogLimits;
+use crate::event::Event;
+use crate::metrics::{PipelineMetrics, VenueCounters};
+use hashbrown::HashMap;
+use instrument::{InstrumentState, Outlet};
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::{
+    Catalog, Epoch, InstrumentId, Mono, Seq, Stream, StreamPos, UnixNanos, Update, UpdateSink,
+    Venue,
+};
+
+/// What can be chosen about a pipeline.
+#[derive(Clone, Debug)]
+pub struct PipelineConfig {
+    /// The epoch streams begin in: the process's start time in milliseconds.
+    pub epoch: Epoch,
+    /// How long an instrument may be silent before it is stale. Default 5 s.
+    pub stale_after: Duration,
+    /// The same for single venues, where it differs.
+    pub stale_after_by_venue: HashMap<Venue, Duration>,
+    /// How many changes a book keeps while it waits for a snapshot.
+    pub backlog: BacklogLimits,
+}
+
+/// Every instrument's verified, numbered state.
+#[derive(Debug)]
+pub struct Pipeline {
+    catalog: Arc<Catalog>,
+    config: PipelineConfig,
+    metrics: PipelineMetrics,
+    /// By index of instrument.
+    instruments: Vec<Option<Box<InstrumentState>>>,
+    venues: HashMap<Venue, Arc<VenueCounters>>,
+    /// When to look for silence again; none while no instrument is being waited for.
+    sweep_at: Option<Mono>,
+    /// The last event's receive time and when it was handled: tells the wall clock at any moment.
+    clock: (UnixNanos, Mono),
+}
+
+/// A stream's position and state, for a topic that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    /// The number of its last event.
+    pub pos: StreamPos,
+    /// Its state; none while nothing is known or, for a book, while it is crossed.
+    pub update: Option<Update<'a>>,
+}
+
+// === impl PipelineConfig ===
+
+impl PipelineConfig {
+    /// The defaults, for a process that started in `epoch`.
+    pub fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            stale_after: Duration::from_secs(5),
+            stale_after_by_venue: HashMap::new(),
+            backlog: BacklogLimits::default(),
+        }
+    }
+}
+
+// === impl Pipeline ===
+
+impl Pipeline {
+    /// A pipeline that knows nothing yet.
+    pub fn new(catalog: Arc<Catalog>, config: PipelineConfig, metrics: PipelineMetrics) -> Self {
+        let clock = (UnixNanos::from_millis(config.epoch.get()), Mono::default());
+        Self {
+            catalog,
+            config,
+            metrics,
+            instruments: Vec::new(),
+            venues: HashMap::new(),
+            sweep_at: None,
+            clock,
+        }
+    }
+
+    /// Takes an event and publishes what comes of it.
+    pub fn handle_event(&mut self, event: Event, now: Mono, sink: &mut impl UpdateSink) {
+        self.clock = (event.ts_recv, now);
+        let id = event.instrument;
+        if !self.ensure(id) {
+            self.metrics.count_unknown_instrument();
+            return;
+        }
+        let Some(state) = self.instruments[id.index()].as_deref_mut() else {
+            return;
+        };
+        let mut outlet = Outlet {
+            sink,
+            metrics: &self.metrics,
+        };
+        if let Some(deadline) = state.handle(event, now, &mut outlet) {
+            self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
+        }
+    }
+
+    /// Says which instruments have fallen silent. Cheap if called often: it looks at them only when
+    /// one may have, and at most ten times a second.
+    pub fn handle_time(&mut self, now: Mono, sink: &mut impl UpdateSink) {
+        if self.sweep_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let (unix, mono) = self.clock;
+        let since = u64::try_from((now - mono).as_nanos()).unwrap_or(u64::MAX);
+        let ts_recv = UnixNanos::new(unix.get().saturating_add(since));
+        let mut outlet = Outlet {
+            sink,
+            metrics: &self.metrics,
+        };
+        let states = self.instruments.iter_mut().flatten();
+        let deadlines = states.filter_map(|state| state.handle_time(now, ts_recv, &mut outlet));
+        self.sweep_at = deadlines
+            .min()
+            .map(|next| next.max(now.after(SWEEP_EVERY_MIN)));
+    }
+
+    /// When [`Pipeline::handle_time`] next has something to look at.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.sweep_at
+    }
+
+    /// Where a stream stands and its state now. Nothing is published or numbered by asking.
+    pub fn current(&mut self, stream: Stream) -> Current<'_> {
+        let pos = StreamPos {
+            epoch: self.config.epoch,
+            seq: Seq::ZERO,
+        };
+        if !self.ensure(stream.instrument) {
+            return Current { pos, update: None };
+        }
+        match self.instruments[stream.instrument.index()].as_deref_mut() {
+            Some(state) => {
+                let (pos, update) = state.current(stream.kind);
+                Current { pos, update }
+            }
+            None => Current { pos, update: None },
+        }
+    }
+
+    /// Makes an instrument's state on first use; false if nobody knows the instrument.
+    fn ensure(&mut self, id: InstrumentId) -> bool {
+        if self
+            .instruments
+            .get(id.index())
+            .is_some_and(Option::is_some)
+        {
+            return true;
+        }
+        let Some(instrument) = self.catalog.get(id) else {
+            return false;
+        };
+        let venue = &instrument.venue;
+        let counters = self
+            .venues
+            .entry_ref(venue)
+            .or_insert_with(|| Arc::new(self.metrics.of_venue(venue)));
+        let stale_after = self.config.stale_after_by_venue.get(venue);
+        let state = InstrumentState::new(
+            Arc::clone(&instrument),
+            Arc::clone(counters),
+            self.config.epoch,
+            stale_after.copied().unwrap_or(self.config.stale_after),
+            self.config.backlog,
+        );
+        if self.instruments.len() <= id.index() {
+            self.instruments.resize_with(id.index() + 1, || None);
+        }
+        self.instruments[id.index()] = Some(Box::new(state));
+        true
+    }
+}
+
+/// Silence is noticed at most this much late: fine for limits of seconds, and cheap for thousands of
+/// instruments.
+const SWEEP_EVERY_MIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

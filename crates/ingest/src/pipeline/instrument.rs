@@ -1,0 +1,494 @@
+//! One instrument in the pipeline: its streams' numbers and their current state.
+//!
+//! Every event goes through [`InstrumentState::handle`]: the news is numbered and published first,
+//! then, if the event changed anyone's mind about the feed, its status. Quotes taken from a book are
+//! made here, before numbering. A book that its venue crossed is kept and numbered but held back; it
+//! is published again with all that was touched meanwhile.
+
+use super::health::Health;
+use super::history::History;
+use crate::book::{BacklogLimits, Break, Outcome, Stamp, VerifiedBook};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent};
+use crate::metrics::{GapReason, PipelineMetrics, VenueCounters};
+use crate::sequencer::Sequencer;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::{
+    Body, Book, ChannelKind, Epoch, FeedState, Instrument, Mono, Quote, Side, StreamPos, Ticker,
+    Touched, Trade, UnixNanos, Update, UpdateSink,
+};
+
+/// All the pipeline knows of one instrument.
+#[derive(Debug)]
+pub(super) struct InstrumentState {
+    instrument: Arc<Instrument>,
+    counters: Arc<VenueCounters>,
+    sequencer: Sequencer,
+    health: Health,
+    health_stamp: Stamp,
+    history: History,
+    history_stamp: Stamp,
+    quote: Option<(Quote, Stamp)>,
+    quote_of_book: bool,
+    ticker: Option<(Ticker, Stamp)>,
+    book: BookState,
+}
+
+/// The verified book, and what of it has been shown.
+#[derive(Debug)]
+struct BookState {
+    verified: VerifiedBook,
+    /// Of the last message that reached a state.
+    stamp: Stamp,
+    /// A book message has come: there is a book to lose.
+    wanted: bool,
+    /// A state was published and not dropped since.
+    shown: bool,
+    /// What was touched since the last published state.
+    touched: Touched,
+    /// A snapshot came since the last published state.
+    replaced: bool,
+}
+
+/// Where updates go on their way out: numbered, counted, published.
+pub(super) struct Outlet<'a, S> {
+    /// Who takes them.
+    pub(super) sink: &'a mut S,
+    /// Who counts them.
+    pub(super) metrics: &'a PipelineMetrics,
+}
+
+// === impl InstrumentState ===
+
+impl InstrumentState {
+    pub(super) fn new(
+        instrument: Arc<Instrument>,
+        counters: Arc<VenueCounters>,
+        epoch: Epoch,
+        stale_after: Duration,
+        backlog: BacklogLimits,
+    ) -> Self {
+        counters.enter(FeedState::Down);
+        let mut sequencer = Sequencer::new(epoch);
+        sequencer.advance(ChannelKind::Status, 1);
+        let ts_recv = UnixNanos::from_millis(epoch.get());
+        Self {
+            book: BookState::new(&instrument, backlog),
+            instrument,
+            counters,
+            sequencer,
+            health: Health::new(stale_after),
+            health_stamp: Stamp {
+                ts_recv,
+                ..Stamp::default()
+            },
+            history: History::default(),
+            history_stamp: Stamp::default(),
+            quote: None,
+            quote_of_book: false,
+            ticker: None,
+        }
+    }
+
+    /// Takes an event. Returns the moment from which silence is staleness, if nothing was waited for
+    /// before.
+    pub(super) fn handle<S: UpdateSink>(
+        &mut self,
+        event: Event,
+        now: Mono,
+        out: &mut Outlet<'_, S>,
+    ) -> Option<Mono> {
+        let Event {
+            ts_event,
+            ts_recv,
+            venue_seq,
+            body,
+            instrument: _,
+        } = event;
+        let stamp = Stamp {
+            ts_event,
+            ts_recv,
+            venue_seq,
+        };
+        let waited = self.health.deadline().is_some();
+        let mut said_at = Stamp {
+            ts_recv,
+            ..Stamp::default()
+        };
+        match body {
+            EventBody::Trades {
+                prints,
+                history: true,
+            } => {
+                self.history.extend(&prints);
+                self.history_stamp = Stamp {
+                    ts_event: None,
+                    ..stamp
+                };
+            }
+            EventBody::Trades {
+                prints,
+                history: false,
+            } => {
+                self.health.note_data(now);
+                self.handle_trades(&prints, stamp, out);
+            }
+            EventBody::Quote(quote) => {
+                self.health.note_data(now);
+                self.handle_quote(quote, stamp, out);
+            }
+            EventBody::Book(book) => {
+                self.health.note_data(now);
+                self.handle_book(stamp, book, out);
+            }
+            EventBody::Ticker(ticker) => {
+                self.health.note_data(now);
+                self.ticker = Some((ticker, stamp));
+                let pos = self.number(ChannelKind::Ticker, 1, out.metrics);
+                publish(
+                    out.sink,
+                    &self.instrument,
+                    pos,
+                    stamp,
+                    Body::Ticker(&ticker),
+                );
+            }
+            EventBody::Trading(trading) => {
+                said_at = stamp;
+                self.health.note_trading(trading);
+            }
+            EventBody::Feed(FeedEvent::Down(reason)) => self.health.note_down(reason),
+            EventBody::Feed(FeedEvent::Gap(reason)) => {
+                self.counters.count_gap(GapReason::Feed);
+                if self.book.wanted {
+                    self.drop_book(reason, stamp, out);
+                }
+            }
+            EventBody::Feed(FeedEvent::Restarted) => {
+                // The status is said anew with the first event that follows, not by itself.
+                self.restart(stamp, out);
+                return None;
+            }
+        }
+        self.say_news(said_at, out);
+        self.health.deadline().filter(|_| !waited)
+    }
+
+    /// Notes the time. Returns the moment from which further silence is staleness.
+    pub(super) fn handle_time<S: UpdateSink>(
+        &mut self,
+        now: Mono,
+        ts_recv: UnixNanos,
+        out: &mut Outlet<'_, S>,
+    ) -> Option<Mono> {
+        self.health.note_time(now);
+        self.say_news(
+            Stamp {
+                ts_recv,
+                ..Stamp::default()
+            },
+            out,
+        );
+        self.health.deadline()
+    }
+
+    /// Where a stream stands, and its state.
+    pub(super) fn current(&mut self, kind: ChannelKind) -> (StreamPos, Option<Update<'_>>) {
+        let pos = self.sequencer.position(kind);
+        let state = match kind {
+            ChannelKind::Trade => {
+                let prints = self.history.prints();
+                (!prints.is_empty()).then_some((Body::Trades(prints), self.history_stamp))
+            }
+            ChannelKind::Quote => self
+                .quote
+                .as_ref()
+                .map(|(q, stamp)| (Body::Quote(q), *stamp)),
+            ChannelKind::Book => self.book.current(),
+            ChannelKind::Ticker => self
+                .ticker
+                .as_ref()
+                .map(|(t, stamp)| (Body::Ticker(t), *stamp)),
+            ChannelKind::Status => Some((Body::Status(self.health.said()), self.health_stamp)),
+            ChannelKind::Bar | ChannelKind::Instrument => None,
+        };
+        let instrument = &self.instrument;
+        (
+            pos,
+            state.map(|(body, stamp)| update(instrument, pos, stamp, body)),
+        )
+    }
+
+    fn handle_trades<S: UpdateSink>(
+        &mut self,
+        prints: &[Trade],
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        if prints.is_empty() {
+            return;
+        }
+        let stamp = Stamp {
+            ts_event: None,
+            ..stamp
+        };
+        self.history.extend(prints);
+        self.history_stamp = stamp;
+        let pos = self.number(ChannelKind::Trade, prints.len() as u64, out.metrics);
+        publish(out.sink, &self.instrument, pos, stamp, Body::Trades(prints));
+    }
+
+    fn handle_quote<S: UpdateSink>(&mut self, quote: Quote, stamp: Stamp, out: &mut Outlet<'_, S>) {
+        self.quote = Some((quote, stamp));
+        self.quote_of_book = false;
+        let pos = self.number(ChannelKind::Quote, 1, out.metrics);
+        publish(out.sink, &self.instrument, pos, stamp, Body::Quote(&quote));
+    }
+
+    fn handle_book<S: UpdateSink>(
+        &mut self,
+        stamp: Stamp,
+        event: Box<BookEvent>,
+        out: &mut Outlet<'_, S>,
+    ) {
+        self.book.wanted = true;
+        let outcome = self.book.verified.handle(stamp, event);
+        self.settle_book(stamp, outcome, out);
+        while let Some((stamp, outcome)) = self.book.verified.catch_up() {
+            self.settle_book(stamp, outcome, out);
+        }
+    }
+
+    fn settle_book<S: UpdateSink>(
+        &mut self,
+        stamp: Stamp,
+        outcome: Outcome,
+        out: &mut Outlet<'_, S>,
+    ) {
+        match outcome {
+            Outcome::Reached {
+                touched,
+                replaced,
+                checked,
+                makes_quote,
+            } => {
+                if checked {
+                    self.counters.count_checksum(true);
+                }
+                if replaced {
+                    self.health.note_healed();
+                }
+                self.book.note(stamp, touched, replaced);
+                self.show_book(makes_quote, out);
+            }
+            Outcome::Unchanged { checked } => {
+                if checked {
+                    self.counters.count_checksum(true);
+                }
+            }
+            Outcome::Waiting {
+                dropped,
+                overflowed,
+            } => {
+                if dropped > 0 {
+                    self.counters.count_dropped(dropped);
+                }
+                if overflowed {
+                    self.counters.count_gap(GapReason::Overflow);
+                }
+            }
+            Outcome::Broken(broken) => {
+                self.counters.count_gap(match broken {
+                    Break::Link(_) | Break::SnapshotTooOld(_) => GapReason::Link,
+                    Break::Checksum { .. } => {
+                        self.counters.count_checksum(false);
+                        GapReason::Checksum
+                    }
+                });
+                let reason = format!("{} {broken}", self.instrument.venue);
+                self.drop_book(reason.into(), stamp, out);
+            }
+        }
+    }
+
+    /// Numbers the state that the book reached, and publishes it unless it is crossed.
+    fn show_book<S: UpdateSink>(&mut self, makes_quote: bool, out: &mut Outlet<'_, S>) {
+        let pos = self.number(ChannelKind::Book, 1, out.metrics);
+        let state = &mut self.book;
+        let Some(book) = state.verified.book() else {
+            return;
+        };
+        if book.is_crossed() {
+            if !self.health.is_crossed() {
+                self.counters.count_crossed();
+                self.health.note_crossed(crossed(&self.instrument, book));
+            }
+            return;
+        }
+        self.health.note_uncrossed();
+        let touched = std::mem::replace(&mut state.touched, Touched::NONE);
+        let replaced = std::mem::take(&mut state.replaced);
+        state.shown = true;
+        let body = Body::Book {
+            book,
+            touched,
+            replaced,
+        };
+        publish(out.sink, &self.instrument, pos, state.stamp, body);
+        if !makes_quote {
+            return;
+        }
+        let best = |side| book.best(side).map(|level| (level.price, level.qty));
+        let quote = Quote {
+            bid: best(Side::Bid),
+            ask: best(Side::Ask),
+        };
+        let stamp = state.stamp;
+        if self.quote.is_none_or(|(last, _)| last != quote) {
+            self.handle_quote(quote, stamp, out);
+        }
+        self.quote_of_book = true;
+    }
+
+    /// There is no right book any more: says so once, and forgets the quote that came from it.
+    fn drop_book<S: UpdateSink>(
+        &mut self,
+        reason: Cow<'static, str>,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        self.book.verified.lose();
+        self.forget_book(stamp, out);
+        self.health.note_gap(reason);
+    }
+
+    fn forget_book<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {
+        self.health.note_uncrossed();
+        self.book.touched = Touched::NONE;
+        self.book.replaced = false;
+        if self.quote_of_book {
+            self.quote = None;
+        }
+        if std::mem::take(&mut self.book.shown) {
+            let pos = self.sequencer.position(ChannelKind::Book);
+            publish(out.sink, &self.instrument, pos, stamp, Body::BookDropped);
+        }
+    }
+
+    /// Begins a new epoch of every stream, with nothing known but the status.
+    fn restart<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {
+        self.sequencer.restart();
+        self.sequencer.advance(ChannelKind::Status, 1);
+        self.health_stamp = Stamp {
+            ts_recv: stamp.ts_recv,
+            ..Stamp::default()
+        };
+        self.history.clear();
+        self.quote = None;
+        self.ticker = None;
+        self.book.verified.restart();
+        self.book.wanted = false;
+        self.health.note_healed();
+        self.forget_book(stamp, out);
+    }
+
+    fn say_news<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {
+        let Some((before, status)) = self.health.take_news() else {
+            return;
+        };
+        if before != status.feed {
+            self.counters.move_between(before, status.feed);
+        }
+        self.health_stamp = stamp;
+        let pos = self.sequencer.advance(ChannelKind::Status, 1);
+        out.metrics.count_events(ChannelKind::Status, 1);
+        publish(out.sink, &self.instrument, pos, stamp, Body::Status(status));
+    }
+
+    fn number(&mut self, kind: ChannelKind, events: u64, metrics: &PipelineMetrics) -> StreamPos {
+        metrics.count_events(kind, events);
+        self.sequencer.advance(kind, events)
+    }
+}
+
+// === impl BookState ===
+
+impl BookState {
+    fn new(instrument: &Instrument, backlog: BacklogLimits) -> Self {
+        Self {
+            verified: VerifiedBook::new(instrument, backlog),
+            stamp: Stamp::default(),
+            wanted: false,
+            shown: false,
+            touched: Touched::NONE,
+            replaced: false,
+        }
+    }
+
+    /// Adds what an event touched to what is not published yet.
+    fn note(&mut self, stamp: Stamp, touched: Touched, replaced: bool) {
+        self.stamp = stamp;
+        self.touched.note(Side::Bid, touched.bid);
+        self.touched.note(Side::Ask, touched.ask);
+        self.replaced |= replaced;
+    }
+
+    /// The book as a topic begins with it: none while it is held back.
+    fn current(&self) -> Option<(Body<'_>, Stamp)> {
+        let book = self.verified.book().filter(|book| !book.is_crossed())?;
+        Some((
+            Body::Book {
+                book,
+                touched: Touched::ALL,
+                replaced: true,
+            },
+            self.stamp,
+        ))
+    }
+}
+
+fn update<'a>(
+    instrument: &'a Arc<Instrument>,
+    pos: StreamPos,
+    stamp: Stamp,
+    body: Body<'a>,
+) -> Update<'a> {
+    let StreamPos { epoch, seq } = pos;
+    let Stamp {
+        ts_event,
+        ts_recv,
+        venue_seq,
+    } = stamp;
+    Update {
+        instrument,
+        epoch,
+        seq,
+        ts_event,
+        ts_recv,
+        venue_seq,
+        body,
+    }
+}
+
+fn publish(
+    sink: &mut impl UpdateSink,
+    instrument: &Arc<Instrument>,
+    pos: StreamPos,
+    stamp: Stamp,
+    body: Body<'_>,
+) {
+    sink.publish(&update(instrument, pos, stamp, body));
+}
+
+/// Says how a book is crossed, in the numbers clients see.
+fn crossed(instrument: &Instrument, book: &Book) -> Cow<'static, str> {
+    let mut text = b"crossed: bid ".to_vec();
+    for (side, join) in [(Side::Bid, &b""[..]), (Side::Ask, b" at or above ask ")] {
+        text.extend_from_slice(join);
+        if let Some(level) = book.best(side) {
+            level.price.write(&mut text, instrument.price_scale);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned().into()
+}

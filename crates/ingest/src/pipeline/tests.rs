@@ -1,0 +1,783 @@
+//! What a pipeline makes of events. The bench writes each update as one short line, so that a test
+//! reads as what goes in and what comes out: `book 4: 10x5 | 11x6 from 0,- replaced`.
+
+use super::*;
+use crate::book::Stamp;
+use crate::event::{BookEvent, Checksum, EventBody, FeedEvent, Link};
+use prometheus::Registry;
+use tapecast_model::catalog::{Definition, Offer};
+use tapecast_model::{
+    Body, ChannelKind, ChannelSet, Level, Price, Qty, Quote, Scale, Side, Symbol, Ticker, Trade,
+    TradeId, TradingState,
+};
+
+const EPOCH: u64 = 7;
+
+struct Bench {
+    pipeline: Pipeline,
+    registry: Registry,
+    now: Mono,
+    lines: Vec<String>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Three instruments: 0 and 1 of venue `one`, 2 of venue `two`; scales zero.
+    fn with(adjust: impl FnOnce(&mut PipelineConfig)) -> Self {
+        let catalog = Arc::new(Catalog::new(3));
+        for (venue, symbol) in [("one", "A-B"), ("one", "C-D"), ("two", "A-B")] {
+            let venue = Venue::new(venue).unwrap();
+            catalog.add_venue(
+                &venue,
+                Offer {
+                    channels: ChannelSet::EMPTY,
+                    ..Offer::default()
+                },
+            );
+            let scale = Scale::new(0).unwrap();
+            let symbol = Symbol::new(symbol).unwrap();
+            let definition = Definition {
+                symbol,
+                native: "X".into(),
+                price_scale: scale,
+                qty_scale: scale,
+            };
+            catalog.add_instrument(&venue, definition).unwrap();
+        }
+        let registry = Registry::new();
+        let metrics = PipelineMetrics::register(&registry).unwrap();
+        let mut config = PipelineConfig::new(Epoch::new(EPOCH));
+        adjust(&mut config);
+        let pipeline = Pipeline::new(catalog, config, metrics);
+        Self {
+            pipeline,
+            registry,
+            now: Mono::new(0),
+            lines: Vec::new(),
+        }
+    }
+
+    fn give_to(&mut self, instrument: u32, body: EventBody) -> Vec<String> {
+        let event = Event {
+            instrument: InstrumentId::new(instrument),
+            ts_event: None,
+            ts_recv: UnixNanos::new(1_000 + self.now.get()),
+            venue_seq: None,
+            body,
+        };
+        let lines = &mut self.lines;
+        self.pipeline
+            .handle_event(event, self.now, &mut |u: &Update<'_>| lines.push(line(u)));
+        std::mem::take(&mut self.lines)
+    }
+
+    fn give(&mut self, body: EventBody) -> Vec<String> {
+        self.give_to(0, body)
+    }
+
+    /// A first event that makes the feed live, so that tests see only what they are about.
+    fn live() -> Self {
+        let mut bench = Self::new();
+        assert_eq!(bench.give(trades(&[])), ["status 2: live"]);
+        bench
+    }
+
+    fn wait(&mut self, millis: u64) -> Vec<String> {
+        self.now = self.now.after(Duration::from_millis(millis));
+        let lines = &mut self.lines;
+        self.pipeline
+            .handle_time(self.now, &mut |u: &Update<'_>| lines.push(line(u)));
+        std::mem::take(&mut self.lines)
+    }
+
+    fn current(&mut self, kind: ChannelKind) -> (u64, u64, Option<String>) {
+        let stream = Stream {
+            instrument: InstrumentId::new(0),
+            kind,
+            timeframe: None,
+        };
+        let Current { pos, update } = self.pipeline.current(stream);
+        (pos.epoch.get(), pos.seq.get(), update.map(|u| line(&u)))
+    }
+
+    fn metric(&self, line: &str) -> u64 {
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap();
+        let value = text.lines().find_map(|l| l.strip_prefix(line)).expect(line);
+        value.trim().parse().unwrap()
+    }
+}
+
+fn line(update: &Update<'_>) -> String {
+    let epoch = update.epoch.get();
+    let epoch = if epoch == EPOCH {
+        String::new()
+    } else {
+        format!("e{epoch} ")
+    };
+    let seq = update.seq;
+    match update.body {
+        Body::Trades(prints) => {
+            let ids: Vec<_> = prints.iter().map(|p| format!("{:?}", p.id)).collect();
+            format!("{epoch}trade {seq}: {}", ids.join(","))
+        }
+        Body::Quote(Quote { bid, ask }) => {
+            let side = |best: &Option<(Price, Qty)>| match best {
+                Some((p, q)) => format!("{}x{}", p.mantissa(), q.mantissa()),
+                None => "-".to_owned(),
+            };
+            format!("{epoch}quote {seq}: {} {}", side(bid), side(ask))
+        }
+        Body::Book {
+            book,
+            touched,
+            replaced,
+        } => {
+            let side = |side| {
+                let level = |l: &Level| format!("{}x{}", l.price.mantissa(), l.qty.mantissa());
+                book.levels(side).map(level).collect::<Vec<_>>().join(" ")
+            };
+            let rank = |rank: usize| match rank {
+                usize::MAX => "-".to_owned(),
+                rank => rank.to_string(),
+            };
+            let replaced = if replaced { " replaced" } else { "" };
+            let from = format!("{},{}", rank(touched.bid), rank(touched.ask));
+            format!(
+                "{epoch}book {seq}: {} | {} from {from}{replaced}",
+                side(Side::Bid),
+                side(Side::Ask)
+            )
+        }
+        Body::BookDropped => format!("{epoch}book {seq} dropped"),
+        Body::Ticker(ticker) => format!("{epoch}ticker {seq}: {}", ticker.last.unwrap_or_default()),
+        Body::Status(status) => {
+            let trading = match status.trading {
+                TradingState::Unknown => String::new(),
+                other => format!(" {}", other.label()),
+            };
+            let reason = match &*status.reason {
+                "" => String::new(),
+                reason => format!(" ({reason})"),
+            };
+            format!(
+                "{epoch}status {seq}: {}{trading}{reason}",
+                status.feed.label()
+            )
+        }
+    }
+}
+
+fn trades(ids: &[u64]) -> EventBody {
+    EventBody::Trades {
+        prints: ids.iter().map(|&id| print(id)).collect(),
+        history: false,
+    }
+}
+
+fn history(ids: impl IntoIterator<Item = u64>) -> EventBody {
+    EventBody::Trades {
+        prints: ids.into_iter().map(print).collect(),
+        history: true,
+    }
+}
+
+fn print(id: u64) -> Trade {
+    Trade {
+        id: TradeId::from_number(id),
+        price: Price::from_mantissa(10),
+        qty: Qty::from_mantissa(1),
+        aggressor: None,
+        ts_event: None,
+    }
+}
+
+fn quote(bid: i64, ask: i64) -> EventBody {
+    let side = |price| Some((Price::from_mantissa(price), Qty::from_mantissa(1)));
+    EventBody::Quote(Quote {
+        bid: side(bid),
+        ask: side(ask),
+    })
+}
+
+type Levels<'a> = &'a [(i64, i64)];
+
+fn book(link: Link, bids: Levels<'_>, asks: Levels<'_>) -> BookEvent {
+    let levels = |side: Levels<'_>| {
+        let level =
+            |&(p, q): &(i64, i64)| Level::new(Price::from_mantissa(p), Qty::from_mantissa(q));
+        side.iter().map(level).collect()
+    };
+    BookEvent {
+        bids: levels(bids),
+        asks: levels(asks),
+        link,
+        ..BookEvent::default()
+    }
+}
+
+fn change(link: Link, bids: Levels<'_>, asks: Levels<'_>) -> EventBody {
+    EventBody::Book(Box::new(book(link, bids, asks)))
+}
+
+fn snapshot(link: Link, bids: Levels<'_>, asks: Levels<'_>) -> EventBody {
+    EventBody::Book(Box::new(BookEvent {
+        snapshot: true,
+        ..book(link, bids, asks)
+    }))
+}
+
+fn with_quote(body: EventBody) -> EventBody {
+    match body {
+        EventBody::Book(book) => EventBody::Book(Box::new(BookEvent {
+            makes_quote: true,
+            ..*book
+        })),
+        other => other,
+    }
+}
+
+const fn at(number: u64) -> Link {
+    Link::Range {
+        first: number,
+        last: number,
+    }
+}
+
+#[test]
+fn each_print_is_an_event_and_history_is_none() {
+    let mut bench = Bench::live();
+    assert_eq!(bench.current(ChannelKind::Trade), (EPOCH, 0, None));
+    assert_eq!(bench.give(history(1..=3)), Vec::<String>::new());
+    assert_eq!(
+        bench.current(ChannelKind::Trade),
+        (EPOCH, 0, Some("trade 0: 1,2,3".into()))
+    );
+    assert_eq!(bench.give(trades(&[4])), ["trade 1: 4"]);
+    assert_eq!(bench.give(trades(&[5, 6, 6])), ["trade 4: 5,6,6"]);
+    assert_eq!(
+        bench.current(ChannelKind::Trade).2.unwrap(),
+        "trade 4: 1,2,3,4,5,6,6"
+    );
+    bench.give(history(100..160));
+    assert!(
+        bench
+            .current(ChannelKind::Trade)
+            .2
+            .unwrap()
+            .starts_with("trade 4: 110,111,")
+    );
+    assert_eq!(bench.metric("tapecast_events_total{channel=\"trade\"}"), 4);
+}
+
+#[test]
+fn history_alone_does_not_make_a_feed_live() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.give(history(1..=3)), Vec::<String>::new());
+    let status = bench.current(ChannelKind::Status);
+    assert_eq!(
+        status,
+        (EPOCH, 1, Some("status 1: down (no data yet)".into()))
+    );
+}
+
+#[test]
+fn quotes_of_a_stream_of_their_own_are_all_passed_on() {
+    let mut bench = Bench::live();
+    assert_eq!(bench.give(quote(10, 11)), ["quote 1: 10x1 11x1"]);
+    assert_eq!(bench.give(quote(10, 11)), ["quote 2: 10x1 11x1"]);
+    assert_eq!(bench.give(quote(12, 11)), ["quote 3: 12x1 11x1"]);
+    assert_eq!(
+        bench.current(ChannelKind::Quote).2.unwrap(),
+        "quote 3: 12x1 11x1"
+    );
+}
+
+#[test]
+fn a_quote_comes_from_the_book_when_its_best_changed() {
+    let mut bench = Bench::live();
+    let first = with_quote(snapshot(Link::None, &[(10, 1), (9, 1)], &[(11, 1)]));
+    assert_eq!(
+        bench.give(first),
+        [
+            "book 1: 10x1 9x1 | 11x1 from 0,0 replaced",
+            "quote 1: 10x1 11x1"
+        ]
+    );
+    let deep = with_quote(change(Link::None, &[(9, 2)], &[]));
+    assert_eq!(bench.give(deep), ["book 2: 10x1 9x2 | 11x1 from 1,-"]);
+    let best = with_quote(change(Link::None, &[], &[(11, 0)]));
+    assert_eq!(
+        bench.give(best),
+        ["book 3: 10x1 9x2 |  from -,0", "quote 2: 10x1 -"]
+    );
+}
+
+#[test]
+fn tickers_are_numbered_and_kept() {
+    let mut bench = Bench::live();
+    let last = tapecast_model::Decimal::new(42, 1);
+    let ticker = Ticker {
+        last: Some(last),
+        ..Ticker::default()
+    };
+    assert_eq!(bench.give(EventBody::Ticker(ticker)), ["ticker 1: 4.2"]);
+    assert_eq!(
+        bench.current(ChannelKind::Ticker),
+        (EPOCH, 1, Some("ticker 1: 4.2".into()))
+    );
+}
+
+#[test]
+fn a_snapshot_and_the_changes_kept_for_it_are_one_event_each() {
+    let mut bench = Bench::live();
+    for n in 100..=102 {
+        assert_eq!(
+            bench.give(change(at(n), &[(n.cast_signed(), 1)], &[])),
+            Vec::<String>::new()
+        );
+    }
+    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 0, None));
+    assert_eq!(
+        bench.give(snapshot(at(100), &[(99, 1)], &[])),
+        [
+            "book 1: 99x1 |  from 0,0 replaced",
+            "book 2: 101x1 99x1 |  from 0,-",
+            "book 3: 102x1 101x1 99x1 |  from 0,-",
+        ]
+    );
+    let now = "book 3: 102x1 101x1 99x1 |  from 0,0 replaced".to_owned();
+    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 3, Some(now)));
+}
+
+#[test]
+fn a_broken_link_drops_the_book_once_and_the_next_snapshot_heals() {
+    let mut bench = Bench::live();
+    bench.give(with_quote(snapshot(at(15), &[(10, 1)], &[(11, 1)])));
+    assert_eq!(
+        bench.give(with_quote(change(at(17), &[(10, 2)], &[]))),
+        ["book 1 dropped", "status 3: gap (one u 17 after 15)"]
+    );
+    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 1, None));
+    assert_eq!(bench.current(ChannelKind::Quote), (EPOCH, 1, None));
+    assert_eq!(
+        bench.give(change(at(18), &[(10, 3)], &[])),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        bench.give(trades(&[1])),
+        ["trade 1: 1"],
+        "other channels flow"
+    );
+    assert_eq!(
+        bench.metric("tapecast_instruments{feed=\"gap\",venue=\"one\"}"),
+        1
+    );
+    assert_eq!(
+        bench.give(with_quote(snapshot(at(17), &[(10, 1)], &[(11, 1)]))),
+        [
+            "book 2: 10x1 | 11x1 from 0,0 replaced",
+            "quote 2: 10x1 11x1",
+            "book 3: 10x3 | 11x1 from 0,-",
+            "status 4: live",
+        ]
+    );
+    assert_eq!(
+        bench.metric("tapecast_book_gaps_total{reason=\"link\",venue=\"one\"}"),
+        1
+    );
+    assert_eq!(
+        bench.metric("tapecast_instruments{feed=\"gap\",venue=\"one\"}"),
+        0
+    );
+}
+
+#[test]
+fn a_snapshot_too_old_is_said_and_waited_over() {
+    let mut bench = Bench::live();
+    bench.give(change(at(110), &[(1, 1)], &[]));
+    assert_eq!(
+        bench.give(snapshot(at(100), &[(2, 2)], &[])),
+        ["status 3: gap (one snapshot 100 is older than the changes kept for it, from 110)"]
+    );
+    let healed = bench.give(snapshot(at(109), &[(2, 2)], &[]));
+    assert_eq!(healed.last().unwrap(), "status 4: live");
+    assert_eq!(healed.len(), 3);
+}
+
+#[test]
+fn a_state_whose_checksum_disagrees_is_never_published() {
+    let mut bench = Bench::live();
+    let check = |theirs, body| match body {
+        EventBody::Book(book) => {
+            let checksum = Some(Checksum::Kraken(theirs));
+            EventBody::Book(Box::new(BookEvent { checksum, ..*book }))
+        }
+        other => other,
+    };
+    let right = crc32fast::hash(b"101");
+    bench.give(check(right, snapshot(Link::None, &[(10, 1)], &[])));
+    let lines = bench.give(check(right, change(Link::None, &[(12, 1)], &[])));
+    assert_eq!(lines[0], "book 1 dropped");
+    assert!(
+        lines[1].starts_with("status 3: gap (one book hashes to "),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 2);
+    assert_eq!(
+        bench.metric("tapecast_checksums_total{result=\"ok\",venue=\"one\"}"),
+        1
+    );
+    assert_eq!(
+        bench.metric("tapecast_checksums_total{result=\"bad\",venue=\"one\"}"),
+        1
+    );
+    assert_eq!(
+        bench.metric("tapecast_book_gaps_total{reason=\"checksum\",venue=\"one\"}"),
+        1
+    );
+    // A first snapshot that disagrees drops nothing, for nothing was shown.
+    let lines = bench.give(check(right, snapshot(Link::None, &[(9, 1)], &[])));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        bench.give(change(Link::None, &[(9, 1)], &[])),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        bench.metric("tapecast_book_buffered_dropped_total{venue=\"one\"}"),
+        1
+    );
+}
+
+#[test]
+fn a_feed_that_lost_messages_drops_books_but_gaps_nothing_without_one() {
+    let mut bench = Bench::live();
+    let gap = || EventBody::Feed(FeedEvent::Gap("sequence_num 9 after 7".into()));
+    assert_eq!(bench.give(gap()), Vec::<String>::new());
+    bench.give(snapshot(Link::None, &[(10, 1)], &[]));
+    assert_eq!(
+        bench.give(gap()),
+        ["book 1 dropped", "status 3: gap (sequence_num 9 after 7)"]
+    );
+    assert_eq!(bench.give(gap()), Vec::<String>::new());
+    assert_eq!(
+        bench.give(change(Link::None, &[(11, 1)], &[])),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        bench.give(snapshot(Link::None, &[(12, 1)], &[])),
+        ["book 2: 12x1 |  from 0,0 replaced", "status 4: live"]
+    );
+    assert_eq!(
+        bench.metric("tapecast_book_gaps_total{reason=\"feed\",venue=\"one\"}"),
+        3
+    );
+}
+
+#[test]
+fn a_crossed_book_is_numbered_and_held_back_with_all_it_touches() {
+    let mut bench = Bench::live();
+    let start = &[(10, 1), (9, 1), (8, 1)];
+    bench.give(with_quote(snapshot(Link::None, start, &[(11, 1), (12, 1)])));
+    assert_eq!(
+        bench.give(with_quote(change(Link::None, &[(8, 2), (11, 5)], &[]))),
+        ["status 3: live (crossed: bid 11 at or above ask 11)"]
+    );
+    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 2, None));
+    assert_eq!(
+        bench.current(ChannelKind::Quote).2.unwrap(),
+        "quote 1: 10x1 11x1"
+    );
+    let still = with_quote(change(Link::None, &[], &[(12, 2)]));
+    assert_eq!(bench.give(still), Vec::<String>::new());
+    assert_eq!(
+        bench.give(with_quote(change(Link::None, &[], &[(11, 0)]))),
+        [
+            "book 4: 11x5 10x1 9x1 8x2 | 12x2 from 0,0",
+            "quote 2: 11x5 12x2",
+            "status 4: live",
+        ]
+    );
+    assert_eq!(
+        bench.metric("tapecast_crossed_books_total{venue=\"one\"}"),
+        1
+    );
+}
+
+#[test]
+fn a_snapshot_held_back_is_a_replacement_when_it_is_shown() {
+    let mut bench = Bench::live();
+    let lines = bench.give(snapshot(Link::None, &[(12, 1)], &[(11, 1)]));
+    assert_eq!(
+        lines,
+        ["status 3: live (crossed: bid 12 at or above ask 11)"]
+    );
+    assert_eq!(
+        bench.give(change(Link::None, &[], &[(11, 0), (13, 1)])),
+        ["book 2: 12x1 | 13x1 from 0,0 replaced", "status 4: live"]
+    );
+}
+
+#[test]
+fn a_crossed_book_that_breaks_is_a_gap_and_not_crossed() {
+    let mut bench = Bench::live();
+    bench.give(snapshot(Link::Step(1), &[(12, 1)], &[(11, 1)]));
+    // Nothing of it was shown, so nothing is dropped.
+    assert_eq!(
+        bench.give(change(Link::Step(3), &[], &[])),
+        ["status 4: gap (one u 3 after 1)"]
+    );
+    let healed = bench.give(snapshot(Link::Step(9), &[(10, 1)], &[(11, 1)]));
+    assert_eq!(
+        healed,
+        ["book 2: 10x1 | 11x1 from 0,0 replaced", "status 5: live"]
+    );
+}
+
+#[test]
+fn a_new_round_is_a_new_epoch_of_everything() {
+    let mut bench = Bench::live();
+    bench.give(trades(&[1]));
+    bench.give(quote(10, 11));
+    bench.give(snapshot(Link::Step(5), &[(10, 1)], &[]));
+    bench.give(EventBody::Ticker(Ticker::default()));
+    let down = EventBody::Feed(FeedEvent::Down("end of recording".into()));
+    assert_eq!(bench.give(down), ["status 3: down (end of recording)"]);
+    assert_eq!(
+        bench.give(EventBody::Feed(FeedEvent::Restarted)),
+        ["e8 book 0 dropped"]
+    );
+    for kind in [
+        ChannelKind::Trade,
+        ChannelKind::Quote,
+        ChannelKind::Book,
+        ChannelKind::Ticker,
+    ] {
+        assert_eq!(bench.current(kind), (EPOCH + 1, 0, None), "{kind:?}");
+    }
+    let status = Some("e8 status 1: down (end of recording)".to_owned());
+    assert_eq!(bench.current(ChannelKind::Status), (EPOCH + 1, 1, status));
+    assert_eq!(
+        bench.give(trades(&[1])),
+        ["e8 trade 1: 1", "e8 status 2: live"]
+    );
+    assert_eq!(
+        bench.give(snapshot(Link::Step(5), &[(10, 1)], &[])),
+        ["e8 book 1: 10x1 |  from 0,0 replaced"]
+    );
+    let again = bench.give(EventBody::Feed(FeedEvent::Restarted));
+    assert_eq!(again, ["e9 book 0 dropped"]);
+    assert_eq!(
+        bench.give(EventBody::Feed(FeedEvent::Restarted)),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_new_round_forgets_gaps_and_kept_changes() {
+    let mut bench = Bench::live();
+    bench.give(snapshot(at(5), &[(10, 1)], &[]));
+    bench.give(change(at(7), &[(9, 1)], &[]));
+    assert_eq!(
+        bench.give(EventBody::Feed(FeedEvent::Restarted)),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        bench.give(snapshot(at(1), &[(10, 1)], &[])),
+        ["e8 book 1: 10x1 |  from 0,0 replaced", "e8 status 2: live"]
+    );
+}
+
+#[test]
+fn silence_is_stale_and_data_are_live_again() {
+    let mut bench = Bench::live();
+    assert_eq!(bench.wait(4_900), Vec::<String>::new());
+    bench.give(quote(10, 11));
+    assert_eq!(bench.wait(4_900), Vec::<String>::new());
+    assert_eq!(bench.wait(200), ["status 3: stale (no data for 5.0 s)"]);
+    assert_eq!(bench.wait(60_000), Vec::<String>::new());
+    assert_eq!(bench.give(history([1])), Vec::<String>::new());
+    assert_eq!(
+        bench.give(quote(10, 11)),
+        ["quote 2: 10x1 11x1", "status 4: live"]
+    );
+    assert_eq!(
+        bench.metric("tapecast_instruments{feed=\"stale\",venue=\"one\"}"),
+        0
+    );
+    assert_eq!(
+        bench.metric("tapecast_instruments{feed=\"live\",venue=\"one\"}"),
+        1
+    );
+}
+
+#[test]
+fn a_status_out_of_silence_tells_the_time_it_was_noticed() {
+    let mut bench = Bench::live();
+    bench.now = bench.now.after(Duration::from_secs(6));
+    let mut times = Vec::new();
+    let now = bench.now;
+    bench
+        .pipeline
+        .handle_time(now, &mut |u: &Update<'_>| times.push(u.ts_recv));
+    assert_eq!(times, [UnixNanos::new(1_000 + 6_000_000_000)]);
+}
+
+#[test]
+fn keep_alives_and_lost_changes_are_data_too() {
+    let link = |previous, last| Link::Previous {
+        first: None,
+        previous,
+        last,
+    };
+    let mut bench = Bench::live();
+    bench.give(snapshot(link(-1, 5), &[(10, 1)], &[]));
+    bench.wait(4_000);
+    assert_eq!(
+        bench.give(change(link(5, 5), &[], &[])),
+        Vec::<String>::new()
+    );
+    assert_eq!(bench.wait(4_000), Vec::<String>::new());
+    bench.give(change(link(6, 7), &[], &[]));
+    bench.wait(4_000);
+    bench.give(change(link(7, 8), &[], &[]));
+    assert_eq!(bench.wait(4_000), Vec::<String>::new());
+    assert_eq!(bench.wait(1_500), ["status 4: stale (no data for 5.0 s)"]);
+    let back = bench.give(trades(&[1]));
+    assert_eq!(
+        back,
+        [
+            "trade 1: 1",
+            "status 5: gap (one u names 6 before it, the book is at 5)"
+        ]
+    );
+}
+
+#[test]
+fn a_feed_that_is_down_is_not_stale_and_needs_data_to_be_live() {
+    let mut bench = Bench::live();
+    let down = || EventBody::Feed(FeedEvent::Down("connection closed".into()));
+    assert_eq!(bench.give(down()), ["status 3: down (connection closed)"]);
+    assert_eq!(bench.give(down()), Vec::<String>::new());
+    assert_eq!(bench.wait(60_000), Vec::<String>::new());
+    assert_eq!(bench.pipeline.next_deadline(), None);
+    let open = EventBody::Trading(TradingState::Open);
+    assert_eq!(
+        bench.give(open),
+        ["status 4: down open (connection closed)"]
+    );
+    assert_eq!(
+        bench.give(trades(&[1])),
+        ["trade 1: 1", "status 5: live open"]
+    );
+    let halted = EventBody::Trading(TradingState::Halted);
+    assert_eq!(bench.give(halted.clone()), ["status 6: live halted"]);
+    assert_eq!(bench.give(halted), Vec::<String>::new());
+}
+
+#[test]
+fn each_venue_has_its_own_patience() {
+    let mut bench = Bench::with(|config| {
+        let two = Venue::new("two").unwrap();
+        config
+            .stale_after_by_venue
+            .insert(two, Duration::from_millis(1_500));
+    });
+    bench.give_to(0, trades(&[1]));
+    bench.give_to(2, trades(&[1]));
+    assert_eq!(
+        bench.pipeline.next_deadline(),
+        Some(Mono::new(1_500_000_000))
+    );
+    assert_eq!(bench.wait(1_500), ["status 3: stale (no data for 1.5 s)"]);
+    assert_eq!(
+        bench.pipeline.next_deadline(),
+        Some(Mono::new(5_000_000_000))
+    );
+    assert_eq!(bench.wait(3_500), ["status 3: stale (no data for 5.0 s)"]);
+    assert_eq!(bench.pipeline.next_deadline(), None);
+    bench.give_to(2, trades(&[1]));
+    assert_eq!(
+        bench.pipeline.next_deadline(),
+        Some(Mono::new(6_500_000_000))
+    );
+}
+
+#[test]
+fn instruments_are_known_from_the_catalogue_on_first_use() {
+    let mut bench = Bench::new();
+    let status = bench.current(ChannelKind::Status);
+    assert_eq!(
+        status,
+        (EPOCH, 1, Some("status 1: down (no data yet)".into()))
+    );
+    assert_eq!(
+        bench.metric("tapecast_instruments{feed=\"down\",venue=\"one\"}"),
+        1
+    );
+    assert_eq!(
+        bench.give_to(1, trades(&[1])),
+        ["trade 1: 1", "status 2: live"]
+    );
+    assert_eq!(bench.give_to(99, trades(&[1])), Vec::<String>::new());
+    assert_eq!(bench.metric("tapecast_events_unknown_instrument_total"), 1);
+    let stranger = InstrumentId::new(99);
+    let stream = Stream {
+        instrument: stranger,
+        kind: ChannelKind::Book,
+        timeframe: None,
+    };
+    let current = bench.pipeline.current(stream);
+    assert!(current.update.is_none());
+    assert_eq!(current.pos.epoch.get(), EPOCH);
+}
+
+#[test]
+fn updates_carry_the_events_times_and_numbers() {
+    let mut bench = Bench::new();
+    let stamp = Stamp {
+        ts_event: Some(tapecast_model::EventTime::from_millis(3)),
+        ts_recv: UnixNanos::new(9),
+        venue_seq: Some(77),
+    };
+    let Stamp {
+        ts_event,
+        ts_recv,
+        venue_seq,
+    } = stamp;
+    let instrument = InstrumentId::new(0);
+    let body = with_quote(snapshot(Link::None, &[(1, 1)], &[]));
+    let event = Event {
+        instrument,
+        ts_event,
+        ts_recv,
+        venue_seq,
+        body,
+    };
+    let mut stamps = Vec::new();
+    bench
+        .pipeline
+        .handle_event(event, Mono::new(0), &mut |u: &Update<'_>| {
+            stamps.push((u.body.kind(), u.ts_event, u.ts_recv, u.venue_seq));
+        });
+    let own = |kind| (kind, ts_event, ts_recv, venue_seq);
+    assert_eq!(
+        stamps[..2],
+        [own(ChannelKind::Book), own(ChannelKind::Quote)]
+    );
+    assert_eq!(stamps[2], (ChannelKind::Status, None, ts_recv, None));
+    let stream = Stream {
+        instrument,
+        kind: ChannelKind::Book,
+        timeframe: None,
+    };
+    let update = bench.pipeline.current(stream).update.unwrap();
+    assert_eq!(
+        (update.ts_event, update.ts_recv, update.venue_seq),
+        (ts_event, ts_recv, venue_seq)
+    );
+}
