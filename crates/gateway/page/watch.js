@@ -1,0 +1,249 @@
+// The watch list: every instrument, its last price, change, bid and ask. A row is drawn when its
+// numbers changed, and not more than once per animation frame. Arrow keys move the selection.
+
+import { compare, places, show } from './decimal.js';
+import { Cell, make } from './view.js';
+
+/** One instrument: what is known of it, and its row. */
+class Row {
+  constructor(instrument, list) {
+    this.instrument = instrument;
+    this.key = `${instrument.venue}:${instrument.symbol}`;
+    this.list = list;
+    this.last = null;
+    this.ticker = null;
+    this.quote = null;
+    this.status = null;
+    this.digits = 0;
+    this.direction = '';
+    this.#build();
+  }
+
+  #build() {
+    const { venue, symbol } = this.instrument;
+    this.element = make('tr');
+    this.element.setAttribute('role', 'row');
+    this.element.setAttribute('aria-selected', 'false');
+    this.element.tabIndex = -1;
+    this.element.dataset.testid = 'watch-row';
+    this.element.dataset.key = this.key;
+    const name = make('th', 'name');
+    name.scope = 'row';
+    name.append(make('span', 'symbol', symbol), make('span', 'venue', venue));
+    this.feed = new Cell(make('span', 'feed'));
+    name.append(this.feed.element);
+    this.element.append(name);
+    this.cells = {};
+    for (const column of ['last', 'change', 'bid', 'ask']) {
+      const cell = make('td', column, '–');
+      cell.dataset.testid = `watch-${column}`;
+      this.element.append(cell);
+      this.cells[column] = new Cell(cell);
+    }
+  }
+
+  /** Consumers for the topics that feed the row. */
+  consumer(channel) {
+    const take = (frame) => this[`take_${channel}`](frame);
+    return { snapshot: take, update: take, lost: () => this.#age(true), acknowledged: () => this.#age(false) };
+  }
+
+  take_quote(frame) {
+    this.quote = frame;
+    this.#learn(frame.bid, frame.ask);
+    this.#changed();
+  }
+
+  take_ticker(frame) {
+    this.ticker = frame;
+    if (frame.last !== undefined) this.#print(frame.last);
+    this.#changed();
+  }
+
+  take_trade(frame) {
+    const print = frame.trades[frame.trades.length - 1];
+    if (print) this.#print(print.price);
+    this.#changed();
+  }
+
+  take_status(frame) {
+    this.status = frame;
+    this.#changed();
+  }
+
+  #print(price) {
+    if (this.last !== null && price !== this.last) {
+      this.direction = compare(price, this.last) > 0 ? 'up' : 'down';
+    }
+    this.last = price;
+    this.#learn(price);
+  }
+
+  /** Prices of a column line up at the most digits seen, never beyond the instrument's scale. */
+  #learn(...prices) {
+    for (const price of prices) {
+      if (price !== undefined) this.digits = Math.max(this.digits, places(price));
+    }
+  }
+
+  #age(old) {
+    this.element.classList.toggle('old', old);
+  }
+
+  #changed() {
+    this.list.frames.mark(this);
+  }
+
+  render() {
+    const { quote, ticker, status, cells } = this;
+    if (this.last !== null && cells.last.set(show(this.last, this.digits)) && this.direction) {
+      cells.last.className(`last ${this.direction}`);
+      if (this.list.visible(this)) cells.last.flash(this.direction);
+    }
+    if (ticker?.change_pct !== undefined) {
+      const [text, direction] = percent(ticker.change_pct);
+      cells.change.set(text);
+      cells.change.className(`change ${direction}`);
+    }
+    if (quote) {
+      cells.bid.set(quote.bid === undefined ? '–' : show(quote.bid, this.digits));
+      cells.ask.set(quote.ask === undefined ? '–' : show(quote.ask, this.digits));
+    }
+    const feed = status ? trouble(status) : '';
+    this.feed.set(feed);
+    this.feed.className(feed ? `feed ${feed}` : 'feed');
+    this.list.onrender(this);
+  }
+}
+
+export class Watch {
+  #rows = new Map();
+  #shown = [];
+  #selected = null;
+  #onscreen = new Set();
+
+  /**
+   * @param body the table's body
+   * @param frames where rows are marked for drawing
+   * @param events `{select(row), render(row), filter(rows)}`
+   */
+  constructor(body, frames, events) {
+    this.body = body;
+    this.frames = frames;
+    this.onselect = events.select;
+    this.onrender = events.render;
+    this.onfilter = events.filter;
+    this.eye = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (entry.isIntersecting) this.#onscreen.add(entry.target);
+        else this.#onscreen.delete(entry.target);
+      }
+    });
+    body.addEventListener('click', (event) => this.#clicked(event));
+    body.addEventListener('keydown', (event) => this.key(event));
+  }
+
+  get selected() {
+    return this.#selected;
+  }
+
+  /** Every row, shown or not. */
+  get all() {
+    return [...this.#rows.values()];
+  }
+
+  /** The rows that the filter lets through. */
+  get rows() {
+    return this.#shown;
+  }
+
+  visible(row) {
+    return this.#onscreen.has(row.element);
+  }
+
+  /** Adds instruments; those that are known stay as they are. */
+  add(instruments) {
+    const fresh = document.createDocumentFragment();
+    for (const instrument of instruments) {
+      const row = new Row(instrument, this);
+      if (this.#rows.has(row.key)) continue;
+      this.#rows.set(row.key, row);
+      this.eye.observe(row.element);
+      fresh.append(row.element);
+    }
+    this.body.append(fresh);
+  }
+
+  find(key) {
+    return this.#rows.get(key);
+  }
+
+  /** Shows the rows that contain every word. */
+  filter(text) {
+    const words = text.toUpperCase().split(/\s+/).filter(Boolean);
+    this.#shown = [];
+    for (const row of this.#rows.values()) {
+      const name = `${row.key} ${row.instrument.native ?? ''}`.toUpperCase();
+      const fits = words.every((word) => name.includes(word));
+      row.element.hidden = !fits;
+      if (fits) this.#shown.push(row);
+    }
+    this.#tabStop();
+    this.onfilter(this.#shown);
+  }
+
+  select(row, focus = false) {
+    if (!row) return;
+    if (row !== this.#selected) {
+      this.#selected?.element.setAttribute('aria-selected', 'false');
+      row.element.setAttribute('aria-selected', 'true');
+      this.#selected = row;
+      this.onselect(row);
+    }
+    this.#tabStop();
+    if (focus) row.element.focus({ preventScroll: true });
+    row.element.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** Moves the selection by keyboard; answers whether the key was one of its own. */
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    const at = this.#shown.indexOf(this.#selected);
+    const page = Math.max(1, this.#onscreen.size - 1);
+    const to = {
+      ArrowDown: at + 1, j: at + 1, ArrowUp: at - 1, k: at - 1,
+      PageDown: at + page, PageUp: at - page, Home: 0, End: Infinity,
+    }[event.key];
+    if (to === undefined || this.#shown.length === 0) return false;
+    event.preventDefault();
+    this.select(this.#shown[Math.max(0, Math.min(this.#shown.length - 1, to))], true);
+    return true;
+  }
+
+  #clicked(event) {
+    const key = event.target.closest('tr')?.dataset.key;
+    if (key) this.select(this.#rows.get(key), true);
+  }
+
+  /** One row takes part in tabbing: the selected one if it is shown, else the first. */
+  #tabStop() {
+    const stop = this.#shown.includes(this.#selected) ? this.#selected : this.#shown[0];
+    if (this.stop && this.stop !== stop) this.stop.element.tabIndex = -1;
+    this.stop = stop;
+    if (stop) stop.element.tabIndex = 0;
+  }
+}
+
+/** The word for what keeps an instrument from being simply live; empty if nothing does. */
+export function trouble(status) {
+  if (status.feed !== 'live') return status.feed;
+  return status.trading === 'halted' ? 'halted' : '';
+}
+
+/** A change in per cent as `[text, class]`: signed, two digits, and no sign on what shows as zero. */
+export function percent(text) {
+  if (text === undefined) return ['–', ''];
+  const shown = Math.abs(Number(text)).toFixed(2);
+  if (Number(shown) === 0) return [`${shown}%`, ''];
+  return text.startsWith('-') ? [`−${shown}%`, 'down'] : [`+${shown}%`, 'up'];
+}
