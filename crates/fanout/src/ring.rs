@@ -45,10 +45,6 @@ impl RingTx {
     ///
     /// # Errors
     /// If there is no room.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the caller keeps the item that did not fit"
-    )]
     pub fn try_push(&self, item: Item) -> Result<(), Item> {
         self.items.try_send(item).map_err(|error| match error {
             TrySendError::Full(item) | TrySendError::Disconnected(item) => item,

@@ -97,6 +97,17 @@ impl Request {
         }
     }
 
+    /// The client's mark on it.
+    pub const fn id(&self) -> &RequestId {
+        match self {
+            Self::Subscribe(id, _)
+            | Self::Unsubscribe(id, _)
+            | Self::Resync(id, _)
+            | Self::List(id)
+            | Self::Ping(id) => id,
+        }
+    }
+
     /// The operation's name, for metrics.
     pub const fn op(&self) -> &'static str {
         match self {

@@ -1,0 +1,110 @@
+//! Who may connect: caps on connections in all and per address.
+//!
+//! A permit is taken before the handshake's answer and given back when the connection is gone, by
+//! being dropped.
+
+use hashbrown::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts connections against their caps.
+#[derive(Debug)]
+pub struct Admission {
+    counts: Mutex<Counts>,
+    all_max: usize,
+    per_address_max: usize,
+}
+
+/// A connection's right to exist.
+#[derive(Debug)]
+pub struct Permit {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
+/// Why a connection is not admitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AdmissionError {
+    /// The process has its limit.
+    #[error("this server has its limit of {0} connections")]
+    All(usize),
+    /// The address has its limit.
+    #[error("your address has its limit of {0} connections")]
+    Address(usize),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Admission {
+    /// With these caps.
+    pub fn new(all_max: usize, per_address_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            counts: Mutex::default(),
+            all_max,
+            per_address_max,
+        })
+    }
+
+    /// Admits a connection from an address.
+    ///
+    /// # Errors
+    /// If a cap is reached.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, AdmissionError> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.all >= self.all_max {
+            return Err(AdmissionError::All(self.all_max));
+        }
+        let here = counts.by_address.entry(address).or_insert(0);
+        if *here >= self.per_address_max {
+            return Err(AdmissionError::Address(self.per_address_max));
+        }
+        *here += 1;
+        counts.all += 1;
+        Ok(Permit {
+            admission: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self
+            .admission
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        counts.all -= 1;
+        if let Some(here) = counts.by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_hold_and_permits_come_back() {
+        let admission = Admission::new(3, 2);
+        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let first = admission.admit(one).unwrap();
+        let _second = admission.admit(one).unwrap();
+        assert_eq!(
+            admission.admit(one).unwrap_err(),
+            AdmissionError::Address(2)
+        );
+        let _third = admission.admit(two).unwrap();
+        assert_eq!(admission.admit(two).unwrap_err(), AdmissionError::All(3));
+        drop(first);
+        admission.admit(one).unwrap();
+    }
+}

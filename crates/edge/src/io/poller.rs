@@ -1,0 +1,249 @@
+//! A shard's thread: readiness in, work done, sleep.
+//!
+//! One poller per shard, and connections as numbers in it: no task, no registration and no buffer
+//! per connection. The loop looks at its ring first and sleeps only when there is nothing in it;
+//! whoever puts something in rings the [`Doorbell`].
+//!
+//! New connections and orders come through a small bounded mailbox, read once per round. When it is
+//! full, the listener turns connections away: see [`ShardHandle::give`].
+
+use crate::io::socket::Socket as _;
+use crate::shard::{Arrival, Budget, Shard, TICK};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tapecast_fanout::wake::Doorbell;
+use tapecast_model::Mono;
+use tapecast_model::clock::{mono_now, unix_now};
+
+/// What a shard waits on.
+#[derive(Debug)]
+pub struct Poller {
+    poll: Poll,
+    doorbell: Arc<Doorbell>,
+}
+
+/// A running shard, seen from outside.
+#[derive(Clone, Debug)]
+pub struct ShardHandle {
+    mailbox: Sender<Order>,
+    doorbell: Arc<Doorbell>,
+    load: Arc<AtomicUsize>,
+}
+
+/// What a shard is told.
+#[derive(Debug)]
+enum Order {
+    Accept(Arrival<std::net::TcpStream>),
+    /// Close everything; the thread ends when all is closed or this time is over.
+    Drain(Duration),
+}
+
+// === impl Poller ===
+
+impl Poller {
+    /// A poller, and the doorbell that ends its sleep.
+    ///
+    /// # Errors
+    /// If the system gives no poller.
+    pub fn new() -> io::Result<(Self, Arc<Doorbell>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let doorbell = Arc::new(Doorbell::new(move || {
+            // Fails only if the poller is gone, and then nobody sleeps.
+            let _ = waker.wake();
+        }));
+        Ok((
+            Self {
+                poll,
+                doorbell: Arc::clone(&doorbell),
+            },
+            doorbell,
+        ))
+    }
+
+    /// The mailbox of a shard that is about to run.
+    pub fn mailbox(&self, shard: &Shard<TcpStream>) -> (ShardHandle, Mailbox) {
+        let (sender, receiver) = bounded(MAILBOX_ORDERS);
+        let doorbell = Arc::clone(&self.doorbell);
+        (
+            ShardHandle {
+                mailbox: sender,
+                doorbell,
+                load: shard.load(),
+            },
+            Mailbox(receiver),
+        )
+    }
+
+    /// Runs a shard on this thread, until it is told to drain or nobody can tell it anything.
+    ///
+    /// # Errors
+    /// If polling fails.
+    pub fn run(mut self, mut shard: Shard<TcpStream>, mailbox: &Mailbox) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut scratch = vec![0; SCRATCH_BYTES];
+        let mut unread = Vec::new();
+        let (mut ticked, mut counted, mut deadline) = (Mono::default(), Mono::default(), None);
+        loop {
+            self.wait(&shard, mailbox, unread.is_empty(), &mut events)?;
+            let (now, wall) = (mono_now(), unix_now());
+            let again = std::mem::take(&mut unread);
+            let woken = events.iter().filter(|event| event.token() != WAKE);
+            for event in woken {
+                let conn = event.token().0 as u32;
+                if event.is_writable() {
+                    shard.handle_writable(conn, now);
+                }
+                let readable = event.is_readable() || event.is_error();
+                if readable && shard.handle_readable(conn, &mut scratch, now, wall) {
+                    unread.push(conn);
+                }
+            }
+            for conn in again {
+                if !unread.contains(&conn) && shard.handle_readable(conn, &mut scratch, now, wall) {
+                    unread.push(conn);
+                }
+            }
+            for _ in 0..ORDERS_PER_ROUND {
+                match mailbox.0.try_recv() {
+                    Ok(Order::Accept(arrival)) => self.accept(&mut shard, arrival)?,
+                    Ok(Order::Drain(patience)) => {
+                        shard.drain(now);
+                        deadline = Some(now.after(patience));
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        deadline = deadline.or(Some(now));
+                        break;
+                    }
+                }
+            }
+            shard.turn(Budget::default(), mono_now);
+            shard.handle_resumed(now, wall);
+            if now - ticked >= TICK {
+                ticked = now;
+                shard.handle_time(now, wall);
+            }
+            if now - counted >= COUNT_EVERY {
+                counted = now;
+                shard.publish_metrics();
+            }
+            if deadline.is_some_and(|at| now >= at || shard.connections() == 0) {
+                shard.publish_metrics();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sleeps until something happens; not at all if there is something to do.
+    fn wait(
+        &mut self,
+        shard: &Shard<TcpStream>,
+        mailbox: &Mailbox,
+        all_read: bool,
+        events: &mut Events,
+    ) -> io::Result<()> {
+        self.doorbell.prepare_to_sleep();
+        let idle = all_read && shard.ring().is_empty() && mailbox.0.is_empty();
+        let timeout = match (idle, shard.connections()) {
+            (false, _) => Duration::ZERO,
+            (true, 0) => IDLE_EVERY,
+            (true, _) => TICK,
+        };
+        let polled = self.poll.poll(events, Some(timeout));
+        self.doorbell.awake();
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn accept(
+        &self,
+        shard: &mut Shard<TcpStream>,
+        arrival: Arrival<std::net::TcpStream>,
+    ) -> io::Result<()> {
+        let Arrival {
+            socket,
+            early,
+            encoding,
+            permit,
+        } = arrival;
+        let socket = TcpStream::from_std(socket);
+        let arrival = Arrival {
+            socket,
+            early,
+            encoding,
+            permit,
+        };
+        let conn = shard.accept(arrival, mono_now(), unix_now());
+        if let Some(socket) = shard.socket_mut(conn) {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let registered = self
+                .poll
+                .registry()
+                .register(socket, Token(conn as usize), interest);
+            if registered.is_err() {
+                // Reading will fail too, and end it.
+                socket.shutdown_write();
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl ShardHandle ===
+
+impl ShardHandle {
+    /// Connections it holds.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Gives it a connection, or gives it back if the mailbox is full.
+    ///
+    /// # Errors
+    /// If the shard has no room in its mailbox, or is gone.
+    #[expect(
+        clippy::result_unit_err,
+        reason = "the connection is dropped: there is nothing to say"
+    )]
+    pub fn give(&self, arrival: Arrival<std::net::TcpStream>) -> Result<(), ()> {
+        let given = self.mailbox.try_send(Order::Accept(arrival));
+        self.doorbell.ring();
+        given.map_err(drop)
+    }
+
+    /// Tells it to close everything and end within `patience`.
+    pub fn drain(&self, patience: Duration) {
+        // Fails only if the shard has ended already.
+        let _ = self.mailbox.send(Order::Drain(patience));
+        self.doorbell.ring();
+    }
+}
+
+/// Where a shard's orders arrive.
+#[derive(Debug)]
+pub struct Mailbox(Receiver<Order>);
+
+const WAKE: Token = Token(usize::MAX);
+/// Events taken per poll.
+const EVENTS: usize = 1_024;
+/// Orders that may wait for a shard: a storm of connections, at 100 ns each.
+const MAILBOX_ORDERS: usize = 4_096;
+/// Orders taken per round, so that a storm of connections does not hold up the data.
+const ORDERS_PER_ROUND: usize = 64;
+/// One buffer to read into for all connections of a shard: four times the default request limit.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// A shard without connections looks around this often.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
+/// Metrics are brought up to date this often.
+const COUNT_EVERY: Duration = Duration::from_millis(250);

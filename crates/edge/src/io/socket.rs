@@ -1,0 +1,46 @@
+//! The socket as a shard sees it: synchronous, never waits. TLS fits behind the same face.
+
+use std::io::{self, IoSlice, Read, Write};
+
+/// A connected socket that never blocks.
+pub trait Socket {
+    /// Writes from several slices; how much was taken.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the socket is full; anything else ends the connection.
+    fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Writes from one slice.
+    ///
+    /// # Errors
+    /// As [`Socket::try_write_vectored`].
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Reads what is there; zero at the end of the stream.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there; anything else ends the connection.
+    fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize>;
+
+    /// Says that nothing more will be written.
+    fn shutdown_write(&mut self);
+}
+
+impl Socket for mio::net::TcpStream {
+    fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored(slices)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write(bytes)
+    }
+
+    fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.read(bytes)
+    }
+
+    fn shutdown_write(&mut self) {
+        // The peer may be gone already, which is as good.
+        let _ = self.shutdown(std::net::Shutdown::Write);
+    }
+}

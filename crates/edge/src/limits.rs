@@ -1,0 +1,54 @@
+//! What a connection may have, and how long anything may take.
+
+use std::time::Duration;
+
+/// Limits of the public listener and of each connection behind it.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address.
+    pub connections_per_address_max: usize,
+    /// Connections in the middle of their handshake.
+    pub handshakes_max: usize,
+    /// A handshake must be complete within this time.
+    pub handshake_timeout: Duration,
+    /// Topics of one connection.
+    pub topics_per_connection_max: usize,
+    /// Requests a second, with bursts of as many.
+    pub requests_per_s: u32,
+    /// Bytes of one request.
+    pub request_bytes_max: usize,
+    /// Bytes that may be queued for one connection; beyond, it is closed.
+    pub outbox_bytes_max: usize,
+    /// A connection whose socket takes no byte for this long is closed.
+    pub stall_timeout: Duration,
+    /// A heartbeat comes so often.
+    pub heartbeat: Duration,
+    /// A ping comes so often.
+    pub ping: Duration,
+    /// A connection that says nothing for so long, pongs included, is closed.
+    pub idle_timeout: Duration,
+    /// The closing handshake must be complete within this time.
+    pub close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connections_per_address_max: 12_000,
+            handshakes_max: 1_024,
+            handshake_timeout: Duration::from_secs(5),
+            topics_per_connection_max: 1_024,
+            requests_per_s: 20,
+            request_bytes_max: 16 * 1024,
+            outbox_bytes_max: 4 * 1024 * 1024,
+            stall_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(1),
+            ping: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(2),
+        }
+    }
+}

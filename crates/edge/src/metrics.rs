@@ -1,0 +1,262 @@
+//! What shards and the listener count.
+//!
+//! A shard counts in plain integers of its own and adds them to the shared counters a few times a
+//! second; nothing is looked up by label after start.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use tapecast_fanout::metrics::LATENCY_BUCKETS;
+use tapecast_wire::{CloseReason, ErrorCode, request::OP_LABELS};
+
+/// Handles of one shard.
+#[derive(Clone, Debug)]
+pub struct ShardMetrics {
+    /// Connections held.
+    pub connections: IntGauge,
+    /// Connections that came.
+    pub opened: IntCounter,
+    /// Connections that went, by reason.
+    pub closed: [IntCounter; CloseReason::ALL.len()],
+    /// Subscriptions held.
+    pub subscriptions: IntGauge,
+    /// Frames times subscribers at the moment of publishing.
+    pub indexed: IntCounter,
+    /// Of these, written whole to sockets.
+    pub delivered: IntCounter,
+    /// Of these, replaced by something newer for a slow client.
+    pub conflated: IntCounter,
+    /// Of these, lost by slow or closing clients, and announced.
+    pub dropped: IntCounter,
+    /// Of these, waiting for sockets.
+    pub queued: IntGauge,
+    /// Snapshots written or queued for joining and resyncing clients.
+    pub snapshots: IntCounter,
+    /// Bytes written.
+    pub bytes: IntCounter,
+    /// System calls that wrote.
+    pub writes: IntCounter,
+    /// Bytes waiting for sockets.
+    pub outbox_bytes: IntGauge,
+    /// Connections whose socket is full.
+    pub parked: IntGauge,
+    /// Topics started over for a client because it was slow.
+    pub resyncs_slow: IntCounter,
+    /// Topics started over for a client because it asked.
+    pub resyncs_asked: IntCounter,
+    /// Topics started over for all because the shard's ring was full.
+    pub resyncs_overrun: IntCounter,
+    /// Gap notices.
+    pub gaps: IntCounter,
+    /// Requests by operation.
+    pub requests: [IntCounter; OP_LABELS.len()],
+    /// Requests refused, by error.
+    pub errors: [IntCounter; ErrorCode::ALL.len()],
+    /// From published to written.
+    pub write_delay: Histogram,
+}
+
+/// Handles of the public listener.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics {
+    refused: IntCounterVec,
+}
+
+/// The families of which each shard takes its handles.
+#[derive(Clone, Debug)]
+pub struct EdgeMetrics {
+    gauges: [IntGaugeVec; 5],
+    counters: [IntCounterVec; 8],
+    resyncs: IntCounterVec,
+    closed: IntCounterVec,
+    requests: IntCounterVec,
+    errors: IntCounterVec,
+    refused: IntCounterVec,
+    write_delay: Histogram,
+}
+
+/// Why a handshake is refused: the closed set of labels.
+pub const REFUSALS: [&str; 7] = [
+    "bad_request",
+    "origin",
+    "subprotocol",
+    "address_cap",
+    "all_cap",
+    "busy",
+    "draining",
+];
+
+const GAUGES: [(&str, &str); 5] = [
+    ("tapecast_connections", "Client connections held"),
+    ("tapecast_subscriptions", "Subscriptions held"),
+    ("tapecast_frames_queued", "Frames waiting for sockets"),
+    ("tapecast_outbox_bytes", "Bytes waiting for sockets"),
+    (
+        "tapecast_parked_connections",
+        "Connections whose socket is full",
+    ),
+];
+
+const COUNTERS: [(&str, &str); 8] = [
+    (
+        "tapecast_connections_opened_total",
+        "Client connections that came",
+    ),
+    (
+        "tapecast_frames_indexed_total",
+        "Frames times subscribers at the moment of publishing",
+    ),
+    (
+        "tapecast_frames_delivered_total",
+        "Frames written whole to client sockets",
+    ),
+    (
+        "tapecast_frames_conflated_total",
+        "Frames replaced by something newer for a slow client",
+    ),
+    (
+        "tapecast_frames_dropped_total",
+        "Frames lost by slow or closing clients",
+    ),
+    (
+        "tapecast_bytes_sent_total",
+        "Bytes written to client sockets",
+    ),
+    (
+        "tapecast_writes_total",
+        "System calls that wrote to client sockets",
+    ),
+    ("tapecast_gaps_total", "Gap notices sent"),
+];
+
+impl EdgeMetrics {
+    /// Makes and registers the families.
+    ///
+    /// # Errors
+    /// If a name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge =
+            |(name, help): (&str, &str)| IntGaugeVec::new(Opts::new(name, help), &["shard"]);
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
+        let [g0, g1, g2, g3, g4] = GAUGES.map(gauge);
+        let [c0, c1, c2, c3, c4, c5, c6, c7] =
+            COUNTERS.map(|(name, help)| counter(name, help, &["shard"]));
+        let families = Self {
+            gauges: [g0?, g1?, g2?, g3?, g4?],
+            counters: [c0?, c1?, c2?, c3?, c4?, c5?, c6?, c7?],
+            resyncs: counter(
+                "tapecast_resyncs_total",
+                "Topics started over with a snapshot, by reason",
+                &["shard", "reason"],
+            )?,
+            closed: counter(
+                "tapecast_connections_closed_total",
+                "Client connections that went, by reason",
+                &["reason"],
+            )?,
+            requests: counter("tapecast_requests_total", "Requests of clients", &["op"])?,
+            errors: counter(
+                "tapecast_request_errors_total",
+                "Requests or topics refused, by error",
+                &["error"],
+            )?,
+            refused: counter(
+                "tapecast_handshakes_refused_total",
+                "Handshakes refused, by reason",
+                &["reason"],
+            )?,
+            write_delay: Histogram::with_opts(
+                HistogramOpts::new(
+                    "tapecast_write_delay_seconds",
+                    "From published to written, sampled once per turn of a shard",
+                )
+                .buckets(LATENCY_BUCKETS.to_vec()),
+            )?,
+        };
+        for family in &families.gauges {
+            registry.register(Box::new(family.clone()))?;
+        }
+        let Self {
+            counters,
+            resyncs,
+            closed,
+            requests,
+            errors,
+            refused,
+            ..
+        } = &families;
+        for family in counters
+            .iter()
+            .chain([resyncs, closed, requests, errors, refused])
+        {
+            registry.register(Box::new(family.clone()))?;
+        }
+        registry.register(Box::new(families.write_delay.clone()))?;
+        Ok(families)
+    }
+
+    /// One shard's handles.
+    pub fn shard(&self, shard: usize) -> ShardMetrics {
+        let shard = shard.to_string();
+        let [connections, subscriptions, queued, outbox_bytes, parked] = self
+            .gauges
+            .each_ref()
+            .map(|family| family.with_label_values(&[&shard]));
+        let [
+            opened,
+            indexed,
+            delivered,
+            conflated,
+            dropped,
+            bytes,
+            writes,
+            gaps,
+        ] = self
+            .counters
+            .each_ref()
+            .map(|family| family.with_label_values(&[&shard]));
+        let resyncs = |reason: &str| self.resyncs.with_label_values(&[&shard, reason]);
+        ShardMetrics {
+            connections,
+            opened,
+            closed: CloseReason::ALL.map(|r| self.closed.with_label_values(&[r.label()])),
+            subscriptions,
+            indexed,
+            delivered,
+            conflated,
+            dropped,
+            queued,
+            snapshots: resyncs("join"),
+            bytes,
+            writes,
+            outbox_bytes,
+            parked,
+            resyncs_slow: resyncs("slow"),
+            resyncs_asked: resyncs("asked"),
+            resyncs_overrun: resyncs("overrun"),
+            gaps,
+            requests: OP_LABELS.map(|op| self.requests.with_label_values(&[op])),
+            errors: ErrorCode::ALL.map(|e| self.errors.with_label_values(&[e.label()])),
+            write_delay: self.write_delay.clone(),
+        }
+    }
+
+    /// The listener's handles.
+    pub fn listener(&self) -> ListenerMetrics {
+        for reason in REFUSALS {
+            self.refused.with_label_values(&[reason]);
+        }
+        ListenerMetrics {
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+impl ListenerMetrics {
+    /// Counts a refused handshake; `reason` is one of [`REFUSALS`].
+    pub fn refuse(&self, reason: &'static str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+}

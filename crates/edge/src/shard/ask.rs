@@ -1,0 +1,328 @@
+//! What clients say, and what is answered.
+//!
+//! Requests of a connection are answered in order. A subscription is acknowledged when each of its
+//! topics knows where it starts, which takes one round through the pipeline; requests that come
+//! meanwhile wait. Nothing here ends a connection but a broken protocol and a flood of requests.
+
+use super::index::ConnId;
+use super::reader::{Incoming, Violation};
+use super::session::{PendingAck, PendingTopic, Verdict};
+use super::{Shard, SubState};
+use crate::io::socket::Socket;
+use std::sync::Arc;
+use tapecast_fanout::TopicEntry;
+use tapecast_model::catalog::CatalogError;
+use tapecast_model::{Mono, StreamPos, Topic, TopicError, UnixNanos};
+use tapecast_wire::reply::{self, Rejected};
+use tapecast_wire::request::{OP_LABELS, Request, RequestError, RequestId, TopicRequest};
+use tapecast_wire::{CloseReason, ErrorCode, Opcode, frame};
+
+impl<S: Socket> Shard<S> {
+    /// Takes what a connection's socket gave.
+    pub(super) fn hear(&mut self, id: ConnId, bytes: &mut [u8], now: Mono, wall: UnixNanos) {
+        let max = self.shared.limits.request_bytes_max;
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        conn.session.last_heard = now;
+        let mut reader = std::mem::take(&mut conn.session.reader);
+        let result = reader.feed(bytes, max, |incoming| {
+            self.incoming(id, &incoming, now, wall)
+        });
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        conn.session.reader = reader;
+        if let Err(Violation { reason, message }) = result {
+            self.close(id, reason, message, now);
+        }
+    }
+
+    /// Returns whether to go on.
+    fn incoming(&mut self, id: ConnId, said: &Incoming<'_>, now: Mono, wall: UnixNanos) -> bool {
+        let Some(conn) = self.conn_mut(id) else {
+            return false;
+        };
+        let closing = conn.session.closing.map(|c| c.reason);
+        match (said, closing) {
+            (Incoming::Close(_), Some(reason)) => {
+                // The answer to our close: the handshake is complete.
+                self.end(id, reason);
+                return false;
+            }
+            (_, Some(_)) | (Incoming::Pong, None) => {}
+            (Incoming::Close(_), None) => {
+                self.close(id, CloseReason::Client, "", now);
+                return false;
+            }
+            (Incoming::Ping(payload), None) => {
+                self.say_frame(id, frame::whole(Opcode::Pong, payload).into(), now);
+            }
+            (Incoming::Text(text), None) => self.ask(id, text, now, wall),
+        }
+        true
+    }
+
+    fn ask(&mut self, id: ConnId, text: &[u8], now: Mono, wall: UnixNanos) {
+        let per_second = self.shared.limits.requests_per_s;
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        match conn.session.rate.ask(per_second, now) {
+            Verdict::Granted if conn.session.pending.is_some() => {
+                // Bounded by the rate of requests.
+                conn.session.waiting.push_back(text.into());
+            }
+            Verdict::Granted => self.request(id, text, now, wall),
+            Verdict::Refused => {
+                let code = ErrorCode::TooManyRequests;
+                let message = format!("more than {per_second} requests a second");
+                let request_id = Request::parse(text).map_or_else(|e| e.id, |r| r.id().clone());
+                self.refuse(id, &request_id.error(code, message), now);
+            }
+            Verdict::Hopeless => {
+                let message = format!("far more than {per_second} requests a second");
+                self.close(id, CloseReason::RequestRate, &message, now);
+            }
+        }
+    }
+
+    /// Goes on with requests that waited for an acknowledgement, where it has been sent.
+    pub fn handle_resumed(&mut self, now: Mono, wall: UnixNanos) {
+        while let Some(id) = self.resumed.pop() {
+            while let Some(conn) = self.conn_mut(id)
+                && conn.session.pending.is_none()
+                && let Some(text) = conn.session.waiting.pop_front()
+            {
+                self.request(id, &text, now, wall);
+            }
+        }
+        self.reap();
+    }
+
+    fn request(&mut self, id: ConnId, text: &[u8], now: Mono, wall: UnixNanos) {
+        let request = match Request::parse(text) {
+            Ok(request) => request,
+            Err(error) => return self.refuse(id, &error, now),
+        };
+        if let Some(op) = OP_LABELS.iter().position(|op| *op == request.op()) {
+            self.metrics.requests[op].inc();
+        }
+        match request {
+            Request::Subscribe(request_id, topics) => {
+                self.subscribe(id, request_id, &topics, now);
+            }
+            Request::Unsubscribe(request_id, topics) => {
+                let (done, rejected) = self.unsubscribe_topics(id, topics);
+                self.say(id, &reply::unsubscribed(&request_id, &done, &rejected), now);
+            }
+            Request::Resync(request_id, topics) => self.resync(id, request_id, topics, now),
+            Request::List(request_id) => self.list(id, &request_id, now),
+            Request::Ping(request_id) => self.say(id, &reply::pong(&request_id, wall), now),
+        }
+    }
+
+    fn refuse(&mut self, id: ConnId, error: &RequestError, now: Mono) {
+        self.metrics.errors[error.code.index()].inc();
+        self.say(id, &reply::error(error), now);
+    }
+
+    fn subscribe(&mut self, id: ConnId, request: RequestId, topics: &[TopicRequest], now: Mono) {
+        let (mut joins, mut rejected) = (Vec::new(), Vec::new());
+        for asked in topics {
+            match self.admit(id, &asked.topic) {
+                Ok(entry) => {
+                    let sub = self.add_subscription(id, &entry);
+                    joins.push((sub, asked.after));
+                }
+                Err((code, message)) => {
+                    self.metrics.errors[code.index()].inc();
+                    rejected.push(Rejected {
+                        topic: clip(&asked.topic),
+                        code,
+                        message,
+                    });
+                }
+            }
+        }
+        self.await_snapshots(id, request, &joins, rejected, now);
+    }
+
+    fn resync(&mut self, id: ConnId, request: RequestId, topics: Vec<String>, now: Mono) {
+        let (mut joins, mut rejected) = (Vec::new(), Vec::new());
+        for topic in topics {
+            match self.find_subscription(id, &topic) {
+                Some(sub) => {
+                    self.metrics.resyncs_asked.inc();
+                    joins.push((sub, None));
+                }
+                None => rejected.push(self.not_subscribed(&topic)),
+            }
+        }
+        self.await_snapshots(id, request, &joins, rejected, now);
+    }
+
+    /// Asks for snapshots; the acknowledgement is sent when they have come.
+    fn await_snapshots(
+        &mut self,
+        id: ConnId,
+        request: RequestId,
+        joins: &[(usize, Option<StreamPos>)],
+        rejected: Vec<Rejected>,
+        now: Mono,
+    ) {
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        let mut topics: Vec<PendingTopic> = Vec::with_capacity(joins.len());
+        for &(sub, after) in joins {
+            let slot = conn.session.subs[sub].slot;
+            // A topic named twice is acknowledged once.
+            if !topics.iter().any(|topic| topic.slot == slot) {
+                topics.push(PendingTopic {
+                    slot,
+                    after,
+                    started: None,
+                });
+            }
+        }
+        let ack = PendingAck {
+            id: request,
+            outstanding: topics.len(),
+            topics,
+            rejected,
+        };
+        if ack.topics.is_empty() {
+            let text = reply::subscribed(&ack.id, std::iter::empty(), &ack.rejected);
+            return self.say(id, &text, now);
+        }
+        conn.session.pending = Some(Box::new(ack));
+        for &(sub, _) in joins {
+            self.forget_queued(id, sub);
+            self.join(id, sub);
+        }
+    }
+
+    /// Gives up what is queued of a topic that starts over: it would come behind the acknowledgement,
+    /// which says that the client is further already.
+    fn forget_queued(&mut self, id: ConnId, sub: usize) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else { return };
+        let subscription = &mut conn.session.subs[sub];
+        let (slot, Some(outbox)) = (subscription.slot, conn.outbox.as_mut()) else { return };
+        subscription.queued = 0;
+        self.count.conflated += u64::from(outbox.give_up(slot).frames);
+    }
+
+    /// Finds out whether a connection may subscribe a topic.
+    fn admit(&mut self, id: ConnId, text: &str) -> Result<Arc<TopicEntry>, (ErrorCode, String)> {
+        let max = self.shared.limits.topics_per_connection_max;
+        let topic: Topic = text
+            .parse()
+            .map_err(|error: TopicError| (topic_code(&error), error.to_string()))?;
+        if let Some(interval) = topic.interval {
+            let message = format!("interval {interval} is not offered: every event is sent");
+            return Err((ErrorCode::IntervalNotOffered, message));
+        }
+        let (venue, symbol, kind) = (&topic.venue, &topic.symbol, topic.channel.kind());
+        let instrument = self
+            .shared
+            .catalog
+            .resolve(venue, symbol, kind)
+            .map_err(|error| (catalog_code(&error), error.to_string()))?;
+        let has = |shard: &mut Self| shard.conn_mut(id).map_or(0, |c| c.session.subs.len());
+        if has(self) >= max && self.find_subscription(id, text).is_none() {
+            return Err((ErrorCode::TooManyTopics, format!("more than {max} topics")));
+        }
+        let entry = self.shared.interests.entry(&topic, &instrument);
+        entry.map_err(|error| (ErrorCode::TooManyTopics, error.to_string()))
+    }
+
+    fn add_subscription(&mut self, id: ConnId, entry: &Arc<TopicEntry>) -> usize {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return 0;
+        };
+        let session = &mut conn.session;
+        let slot = self.index.ensure(entry, session.encoding);
+        if let Some(sub) = session.find(slot) {
+            return sub;
+        }
+        session.lossless += u32::from(entry.instrument.lossless);
+        self.index.add(id, &mut session.subs, slot)
+    }
+
+    fn find_subscription(&self, id: ConnId, text: &str) -> Option<usize> {
+        let conn = self.conns.get(id as usize)?.as_ref()?;
+        conn.session.subs.iter().position(|sub| {
+            self.index
+                .slot(sub.slot)
+                .is_some_and(|slot| &*slot.entry.text == text)
+        })
+    }
+
+    fn unsubscribe_topics(
+        &mut self,
+        id: ConnId,
+        topics: Vec<String>,
+    ) -> (Vec<String>, Vec<Rejected>) {
+        let (mut done, mut rejected) = (Vec::new(), Vec::new());
+        for topic in topics {
+            match self.find_subscription(id, &topic) {
+                Some(sub) => {
+                    self.unsubscribe(id, sub);
+                    done.push(topic);
+                }
+                None => rejected.push(self.not_subscribed(&topic)),
+            }
+        }
+        (done, rejected)
+    }
+
+    fn not_subscribed(&self, topic: &str) -> Rejected {
+        let code = ErrorCode::NotSubscribed;
+        self.metrics.errors[code.index()].inc();
+        Rejected {
+            topic: clip(topic),
+            code,
+            message: "you are not subscribed to it".to_owned(),
+        }
+    }
+
+    fn list(&mut self, id: ConnId, request: &RequestId, now: Mono) {
+        let Some(Some(conn)) = self.conns.get(id as usize) else {
+            return;
+        };
+        let topics = conn.session.subs.iter().filter_map(|sub| {
+            let slot = self.index.slot(sub.slot)?;
+            let pos = match sub.state {
+                SubState::Behind(since) => since,
+                SubState::Live | SubState::Joining => slot.pos,
+            };
+            Some((&*slot.entry.text, pos))
+        });
+        let text = reply::subscriptions(request, topics);
+        self.say(id, &text, now);
+    }
+}
+
+const fn topic_code(error: &TopicError) -> ErrorCode {
+    match error {
+        TopicError::Malformed(_) => ErrorCode::BadTopic,
+        TopicError::Depth(_) => ErrorCode::DepthNotOffered,
+        TopicError::Timeframe(_) => ErrorCode::ChannelNotOffered,
+        TopicError::Interval(_) => ErrorCode::IntervalNotOffered,
+    }
+}
+
+const fn catalog_code(error: &CatalogError) -> ErrorCode {
+    match error {
+        CatalogError::UnknownVenue(_) | CatalogError::UnknownSymbol(..) => ErrorCode::UnknownSymbol,
+        CatalogError::ChannelNotOffered(..) => ErrorCode::ChannelNotOffered,
+        CatalogError::Full(_) => ErrorCode::TooManyTopics,
+        CatalogError::Duplicate(..) => ErrorCode::Internal,
+    }
+}
+
+/// A client's text, short enough to send back.
+fn clip(text: &str) -> String {
+    text.chars().take(128).collect()
+}

@@ -1,0 +1,399 @@
+//! The turn: drain the ring, group by topic, write each touched connection once.
+//!
+//! Nothing here allocates, copies a payload, locks, looks up a label or wakes a task while sockets
+//! have room.
+
+use super::index::{ConnId, SlotId, SubState, Subscriber};
+use super::outbox::Entry;
+use super::turn::{Piece, Run, Turn};
+use super::{Conn, Shard};
+use crate::io::socket::Socket;
+use std::io::{self, ErrorKind, IoSlice};
+use tapecast_fanout::{Delivery, Item, ItemKind};
+use tapecast_model::{Mono, StreamPos};
+use tapecast_wire::reply::Start;
+use tapecast_wire::{CloseReason, Opcode, frame, reply};
+
+/// How much a turn takes from the ring before it writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Items.
+    pub items: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        // 4,096 scattered items let 1,000 symbols gather; 256 KiB is what a socket takes at once.
+        Self {
+            items: 4_096,
+            bytes: 256 * 1024,
+        }
+    }
+}
+
+impl<S: Socket> Shard<S> {
+    /// One turn. Returns whether there was anything to do.
+    pub fn turn(&mut self, budget: Budget, now: impl Fn() -> Mono) -> bool {
+        self.turn.begin();
+        let mut items = 0;
+        while items < budget.items && self.turn.bytes < budget.bytes {
+            let Some(item) = self.ring.try_pop() else {
+                break;
+            };
+            self.take(item, now());
+            items += 1;
+        }
+        if items == 0 {
+            return false;
+        }
+        let at = now();
+        match self.turn.only_run() {
+            Some(run) => self.write_run(run, at),
+            None => self.write_linked(at),
+        }
+        if let Some(oldest) = self.turn.oldest {
+            self.metrics
+                .write_delay
+                .observe((now() - oldest).as_secs_f64());
+        }
+        self.turn.end();
+        self.reap();
+        true
+    }
+
+    /// Takes one item into the turn.
+    fn take(&mut self, item: Item, now: Mono) {
+        let Some(id) = self.index.find(item.tid, item.encoding) else {
+            return;
+        };
+        let Some(slot) = self.index.slot_mut(id) else {
+            return;
+        };
+        let before = slot.pos;
+        match item.kind {
+            ItemKind::Snapshot { known } => {
+                if slot.pos.epoch < item.epoch || slot.live.is_empty() {
+                    slot.pos = item.pos();
+                }
+                self.answer_joiners(id, known, item, before, now);
+                return;
+            }
+            ItemKind::Reset => self.metrics.resyncs_overrun.inc_by(slot.live.len() as u64),
+            ItemKind::Gap { .. } => self.metrics.gaps.inc_by(slot.live.len() as u64),
+            ItemKind::Update { .. } => {}
+        }
+        slot.pos = item.pos();
+        slot.last_frame = now;
+        let behind = u64::from(slot.behind);
+        self.count.indexed += slot.live.len() as u64 + behind;
+        self.count.give_up(slot.delivery, behind);
+        if slot.live.is_empty() {
+            return;
+        }
+        let last = (slot.run.0 == self.turn.number).then_some(slot.run.1);
+        let live = slot.live.len();
+        slot.run = (
+            self.turn.number,
+            self.turn.extend_run(id, last, item, before, live),
+        );
+    }
+
+    /// A snapshot has come: whoever waits for it gets it, and every frame from now on.
+    fn answer_joiners(
+        &mut self,
+        id: SlotId,
+        known: bool,
+        item: Item,
+        before: StreamPos,
+        now: Mono,
+    ) {
+        let pos = item.pos();
+        let piece = (!item.is_empty()).then(|| self.turn.lone_piece(id, item, before));
+        while let Some(&Subscriber { conn, sub }) =
+            self.index.slot(id).and_then(|slot| slot.joining.last())
+        {
+            self.set_state(conn, sub as usize, SubState::Live);
+            let run = self.index.slot(id).map(|slot| slot.run);
+            let turn = &mut self.turn;
+            let Some(Some(c)) = self.conns.get_mut(conn as usize) else {
+                continue;
+            };
+            if let Some(piece) = piece {
+                turn.link_only(conn, &mut c.place, sub, piece);
+                self.count.indexed += 1;
+                self.count.snapshots += 1;
+            }
+            if let Some((number, last)) = run
+                && number == turn.number
+            {
+                turn.link_after(conn, &mut c.place, sub, last);
+            }
+            let start = if known {
+                Start::Snapshot
+            } else {
+                Start::Nothing
+            };
+            if let Some(ack) = c.session.resolve(id, pos, start) {
+                self.acknowledge(conn, &ack, now);
+            }
+        }
+    }
+
+    /// Writes one run to all its subscribers: the slices are prepared once.
+    fn write_run(&mut self, run: Run, now: Mono) {
+        let turn = std::mem::take(&mut self.turn);
+        let mut slow = std::mem::take(&mut self.slow);
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let (mut filled, mut bytes, mut frames) = (0, 0, 0);
+        for piece in turn.run(run.first).take(SLICES) {
+            slices[filled] = piece.slice();
+            filled += 1;
+            bytes += piece.bytes().len();
+            frames += u64::from(piece.frames);
+        }
+        let fits = turn.run(run.first).nth(SLICES).is_none();
+        let Self {
+            index,
+            conns,
+            count,
+            ..
+        } = self;
+        let live = index
+            .slot(run.slot)
+            .map_or(&[][..], |slot| &slot.live[..run.live]);
+        let start = rotation(live.len(), turn.number);
+        for &subscriber in live[start..].iter().chain(&live[..start]) {
+            let Some(Some(conn)) = conns.get_mut(subscriber.conn as usize) else {
+                continue;
+            };
+            // Whoever cannot take all of it is dealt with after the others.
+            if !fits || conn.outbox.is_some() || conn.must_wait() {
+                slow.push((subscriber, Ok(0)));
+                continue;
+            }
+            count.writes += 1;
+            match write(conn, &slices[..filled]) {
+                Ok(written) if written == bytes => {
+                    count.bytes += bytes as u64;
+                    count.delivered += frames;
+                }
+                other => slow.push((subscriber, other.map_err(|e| e.kind()))),
+            }
+        }
+        for (Subscriber { conn, sub }, written) in slow.drain(..) {
+            let pieces = turn.run(run.first).map(|piece| (sub, piece));
+            self.settle(conn, written, pieces, now);
+        }
+        self.slow = slow;
+        self.turn = turn;
+    }
+
+    /// Writes what is different for each connection: links every run to its subscribers, then writes
+    /// each touched connection once.
+    fn write_linked(&mut self, now: Mono) {
+        let runs = std::mem::take(&mut self.turn.runs);
+        for run in &runs {
+            let Some(slot) = self.index.slot(run.slot) else {
+                continue;
+            };
+            for &Subscriber { conn, sub } in &slot.live[..run.live.min(slot.live.len())] {
+                if let Some(Some(c)) = self.conns.get_mut(conn as usize) {
+                    self.turn.link_run(conn, &mut c.place, sub, run.first);
+                }
+            }
+        }
+        self.turn.runs = runs;
+        let turn = std::mem::take(&mut self.turn);
+        let start = rotation(turn.touched.len(), turn.number);
+        for &conn in turn.touched[start..].iter().chain(&turn.touched[..start]) {
+            self.write_touched(&turn, conn, now);
+        }
+        self.turn = turn;
+    }
+
+    fn write_touched(&mut self, turn: &Turn, id: ConnId, now: Mono) {
+        let Self { conns, count, .. } = self;
+        let Some(Some(conn)) = conns.get_mut(id as usize) else {
+            return;
+        };
+        let place = conn.place;
+        if conn.outbox.is_some() || conn.must_wait() {
+            self.settle(id, Ok(0), turn.pieces_of(place), now);
+            return;
+        }
+        let mut pieces = turn.pieces_of(place).map(|(_, piece)| piece).peekable();
+        let mut written = 0;
+        while pieces.peek().is_some() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let (mut filled, mut bytes, mut frames) = (0, 0, 0);
+            while filled < SLICES
+                && let Some(piece) = pieces.next()
+            {
+                slices[filled] = piece.slice();
+                filled += 1;
+                bytes += piece.bytes().len();
+                frames += u64::from(piece.frames);
+            }
+            count.writes += 1;
+            match write(conn, &slices[..filled]) {
+                Ok(taken) if taken == bytes => {
+                    count.bytes += bytes as u64;
+                    count.delivered += frames;
+                    written += bytes;
+                }
+                other => {
+                    let pieces = unwritten(turn.pieces_of(place), written);
+                    self.settle(id, other.map_err(|e| e.kind()), pieces, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A connection could not take all of these pieces: `written` bytes of them are gone, the rest is
+    /// queued or given up by the topics' rules.
+    fn settle<'t>(
+        &mut self,
+        id: ConnId,
+        written: Result<usize, ErrorKind>,
+        pieces: impl Iterator<Item = (u32, &'t Piece)>,
+        now: Mono,
+    ) {
+        match written {
+            Ok(written) => self.keep_rest(id, written, pieces, now),
+            Err(kind) => {
+                if let Some(conn) = self.conn_mut(id)
+                    && kind == ErrorKind::WouldBlock
+                {
+                    conn.blocked = true;
+                }
+                self.keep_rest(id, 0, pieces, now);
+                if !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                    self.end(id, CloseReason::Gone);
+                    return;
+                }
+            }
+        }
+        self.flush(id, now);
+    }
+
+    /// Keeps for later what the socket did not take: `written` bytes of these pieces are gone.
+    fn keep_rest<'t>(
+        &mut self,
+        id: ConnId,
+        mut written: usize,
+        pieces: impl Iterator<Item = (u32, &'t Piece)>,
+        now: Mono,
+    ) {
+        self.count.bytes += written as u64;
+        for (sub, piece) in pieces {
+            let length = piece.bytes().len();
+            if written >= length {
+                written -= length;
+                self.count.delivered += u64::from(piece.frames);
+                continue;
+            }
+            let (slot, published) = (Some(piece.slot), piece.published);
+            let entry = Entry {
+                bytes: piece.shared(),
+                slot,
+                frames: piece.frames,
+                published,
+            };
+            if written > 0 {
+                let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+                    return;
+                };
+                let done = conn.outbox(now).push_rest(entry, written);
+                conn.session.subs[sub as usize].queued += piece.frames - done;
+                self.count.delivered += u64::from(done);
+                written = 0;
+                self.note_congestion(id);
+                continue;
+            }
+            let live = self
+                .conns
+                .get(id as usize)
+                .and_then(Option::as_ref)
+                .is_some_and(|c| {
+                    c.session.closing.is_none()
+                        && c.session
+                            .subs
+                            .get(sub as usize)
+                            .is_some_and(|s| s.state == SubState::Live)
+                });
+            if live {
+                self.queue(id, sub as usize, entry, piece.before, now);
+            } else {
+                // It fell behind, or is closing, since a moment ago.
+                let delivery = self.index.slot(piece.slot).map(|slot| slot.delivery);
+                let delivery = delivery.unwrap_or(Delivery::Keep);
+                self.count.give_up(delivery, u64::from(piece.frames));
+            }
+        }
+    }
+
+    /// Sends the acknowledgement of a subscription, ahead of the snapshots in this turn, and goes on
+    /// with requests that waited for it.
+    pub(super) fn acknowledge(&mut self, id: ConnId, ack: &super::session::PendingAck, now: Mono) {
+        let topics = ack.topics.iter().filter_map(|topic| {
+            let slot = self.index.slot(topic.slot)?;
+            let (pos, start) = topic.started?;
+            let instrument = &slot.entry.instrument;
+            let acknowledged = reply::Acknowledged {
+                topic: &slot.entry.text,
+                pos,
+                start,
+                price_scale: instrument.price_scale,
+                qty_scale: instrument.qty_scale,
+                tid: slot.entry.tid,
+            };
+            Some((acknowledged, topic.not_resumed()))
+        });
+        let text = reply::subscribed(&ack.id, topics, &ack.rejected);
+        let frame = frame::whole(Opcode::Text, &text).into();
+        if let Some(conn) = self.conn_mut(id) {
+            // Not flushed here: the snapshots of this turn go out with it.
+            conn.outbox(now).push_control(frame);
+            if !conn.session.waiting.is_empty() {
+                self.resumed.push(id);
+            }
+            let Self { turn, conns, .. } = self;
+            if let Some(Some(conn)) = conns.get_mut(id as usize) {
+                turn.touch(id, &mut conn.place);
+            }
+        }
+    }
+}
+
+/// One write, by the cheaper call where there is one slice only.
+fn write<S: Socket>(conn: &mut Conn<S>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match slices {
+        [one] => conn.socket.try_write(one),
+        many => conn.socket.try_write_vectored(many),
+    }
+}
+
+/// Where a turn begins among `count`: each turn elsewhere, so that nobody is always last.
+fn rotation(count: usize, turn: u32) -> usize {
+    // A stride of about the golden ratio spreads the starts evenly.
+    (turn as usize).wrapping_mul(0x9e37_79b1) % count.max(1)
+}
+
+/// The pieces behind the first `written` bytes, which end where a piece ends.
+fn unwritten<'t>(
+    pieces: impl Iterator<Item = (u32, &'t Piece)>,
+    written: usize,
+) -> impl Iterator<Item = (u32, &'t Piece)> {
+    let mut left = written;
+    pieces.skip_while(move |(_, piece)| {
+        let skip = left > 0;
+        left = left.saturating_sub(piece.bytes().len());
+        skip
+    })
+}
+
+/// Slices of one vectored write.
+const SLICES: usize = 64;

@@ -1,0 +1,353 @@
+//! Who is subscribed to what, on one shard.
+//!
+//! A slot per subscribed topic (and encoding) holds two lists: subscribers that are **live** and get
+//! every frame, and subscribers that are **joining** and wait for their snapshot. A subscriber that
+//! is **behind** (its socket was full and its pending frames were given up) stands in neither, so it
+//! costs nothing until its socket takes bytes again; it is only counted.
+//!
+//! Lists and subscriptions point at each other, so that adding, moving and removing are O(1).
+
+use std::sync::Arc;
+use tapecast_fanout::{Delivery, TopicEntry};
+use tapecast_model::{Mono, StreamPos};
+use tapecast_wire::Encoding;
+
+/// A slot's number; stable while the slot has subscribers.
+pub(crate) type SlotId = u32;
+/// A connection's number on its shard.
+pub(crate) type ConnId = u32;
+
+/// Topics by slot and by number.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    slots: Vec<Option<Slot>>,
+    free: Vec<SlotId>,
+    by_tid: Vec<[SlotId; Encoding::ALL.len()]>,
+    subscriptions: usize,
+}
+
+/// A topic that somebody on this shard is subscribed to.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) entry: Arc<TopicEntry>,
+    pub(crate) encoding: Encoding,
+    pub(crate) delivery: Delivery,
+    /// Subscribers that get every frame.
+    pub(crate) live: Vec<Subscriber>,
+    /// Subscribers that wait for a snapshot.
+    pub(crate) joining: Vec<Subscriber>,
+    /// Subscribers that wait for their socket.
+    pub(crate) behind: u32,
+    /// Where the topic stands for those who are live.
+    pub(crate) pos: StreamPos,
+    /// When the last frame of the topic came by.
+    pub(crate) last_frame: Mono,
+    /// This turn's run of the topic, if the turn has the number beside it.
+    pub(crate) run: (u32, u32),
+}
+
+/// A subscription, seen from its slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Subscriber {
+    pub(crate) conn: ConnId,
+    /// Its place among the connection's subscriptions.
+    pub(crate) sub: u32,
+}
+
+/// A subscription, seen from its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) slot: SlotId,
+    pub(crate) state: SubState,
+    /// Its place in the slot's list of that state.
+    place: u32,
+    /// Frames of it that are queued.
+    pub(crate) queued: u32,
+}
+
+/// What a subscription waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SubState {
+    /// Nothing: it gets every frame.
+    Live,
+    /// Its snapshot.
+    Joining,
+    /// Its socket; the last it got, or has queued, is this.
+    Behind(StreamPos),
+}
+
+const NONE: SlotId = SlotId::MAX;
+
+// === impl Index ===
+
+impl Index {
+    /// The slot of a topic number, if it has subscribers here.
+    pub(crate) fn find(&self, tid: u32, encoding: Encoding) -> Option<SlotId> {
+        let slot = self.by_tid.get(tid as usize)?[encoding.index()];
+        (slot != NONE).then_some(slot)
+    }
+
+    /// The slot of a topic, made if it has none.
+    pub(crate) fn ensure(&mut self, entry: &Arc<TopicEntry>, encoding: Encoding) -> SlotId {
+        if let Some(slot) = self.find(entry.tid, encoding) {
+            return slot;
+        }
+        let tid = entry.tid as usize;
+        if self.by_tid.len() <= tid {
+            self.by_tid.resize(tid + 1, [NONE; Encoding::ALL.len()]);
+        }
+        let slot = Slot {
+            entry: Arc::clone(entry),
+            encoding,
+            delivery: entry.delivery(),
+            live: Vec::new(),
+            joining: Vec::new(),
+            behind: 0,
+            pos: StreamPos::default(),
+            last_frame: Mono::default(),
+            run: (u32::MAX, 0),
+        };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = Some(slot);
+                id
+            }
+            None => {
+                self.slots.push(Some(slot));
+                (self.slots.len() - 1) as SlotId
+            }
+        };
+        self.by_tid[tid][encoding.index()] = id;
+        id
+    }
+
+    /// A slot that has subscribers.
+    pub(crate) fn slot(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.get(id as usize)?.as_ref()
+    }
+
+    /// A slot that has subscribers.
+    pub(crate) fn slot_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(id as usize)?.as_mut()
+    }
+
+    /// Subscriptions on this shard.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+
+    /// Adds a subscription to a slot, joining.
+    pub(crate) fn add(
+        &mut self,
+        conn: ConnId,
+        subs: &mut Vec<Subscription>,
+        slot: SlotId,
+    ) -> usize {
+        let sub = subs.len();
+        subs.push(Subscription {
+            slot,
+            state: SubState::Joining,
+            place: 0,
+            queued: 0,
+        });
+        self.enter(conn, subs, sub);
+        self.subscriptions += 1;
+        sub
+    }
+
+    /// Moves a subscription to another state. Moves within the lists of the slot touch one other
+    /// subscription at most, of another connection or of this one: `fix` tells its connection.
+    pub(crate) fn set_state(
+        &mut self,
+        conn: ConnId,
+        subs: &mut [Subscription],
+        sub: usize,
+        state: SubState,
+    ) -> Option<Moved> {
+        let moved = self.exit(conn, subs, sub);
+        subs[sub].state = state;
+        self.enter(conn, subs, sub);
+        moved
+    }
+
+    /// Removes a subscription. Returns what moved in the slot's list, and whether the slot is gone,
+    /// in which case the shard has left the topic.
+    pub(crate) fn remove(
+        &mut self,
+        conn: ConnId,
+        subs: &mut Vec<Subscription>,
+        sub: usize,
+    ) -> (Option<Moved>, Option<Slot>) {
+        let moved = self.exit(conn, subs, sub);
+        let slot = subs[sub].slot;
+        subs.swap_remove(sub);
+        // The connection's last subscription took the place of the removed one.
+        if let Some(&Subscription {
+            slot, state, place, ..
+        }) = subs.get(sub)
+            && let Some(list) = self.slot_mut(slot).and_then(|s| s.list(state))
+        {
+            list[place as usize].sub = sub as u32;
+        }
+        self.subscriptions -= 1;
+        (moved, self.drop_if_empty(slot))
+    }
+
+    fn enter(&mut self, conn: ConnId, subs: &mut [Subscription], sub: usize) {
+        let Subscription { slot, state, .. } = subs[sub];
+        let Some(slot) = self.slot_mut(slot) else {
+            return;
+        };
+        match slot.list(state) {
+            Some(list) => {
+                subs[sub].place = list.len() as u32;
+                list.push(Subscriber {
+                    conn,
+                    sub: sub as u32,
+                });
+            }
+            None => slot.behind += 1,
+        }
+    }
+
+    fn exit(&mut self, conn: ConnId, subs: &mut [Subscription], sub: usize) -> Option<Moved> {
+        let Subscription {
+            slot, state, place, ..
+        } = subs[sub];
+        let slot = self.slot_mut(slot)?;
+        let Some(list) = slot.list(state) else {
+            slot.behind -= 1;
+            return None;
+        };
+        debug_assert_eq!(
+            list[place as usize],
+            Subscriber {
+                conn,
+                sub: sub as u32
+            }
+        );
+        list.swap_remove(place as usize);
+        let moved = *list.get(place as usize)?;
+        if moved.conn == conn {
+            subs[moved.sub as usize].place = place;
+            return None;
+        }
+        Some(Moved {
+            subscriber: moved,
+            place,
+        })
+    }
+
+    fn drop_if_empty(&mut self, id: SlotId) -> Option<Slot> {
+        let slot = self.slot(id)?;
+        if !slot.live.is_empty() || !slot.joining.is_empty() || slot.behind > 0 {
+            return None;
+        }
+        let slot = self.slots[id as usize].take()?;
+        self.by_tid[slot.entry.tid as usize][slot.encoding.index()] = NONE;
+        self.free.push(id);
+        Some(slot)
+    }
+}
+
+/// Another connection's subscription whose place in a slot's list has changed.
+#[must_use = "the other connection's subscription must be told its new place"]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    pub(crate) subscriber: Subscriber,
+    place: u32,
+}
+
+impl Moved {
+    /// Tells the connection it belongs to.
+    pub(crate) fn tell(self, subs: &mut [Subscription]) {
+        subs[self.subscriber.sub as usize].place = self.place;
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    fn list(&mut self, state: SubState) -> Option<&mut Vec<Subscriber>> {
+        match state {
+            SubState::Live => Some(&mut self.live),
+            SubState::Joining => Some(&mut self.joining),
+            SubState::Behind(_) => None,
+        }
+    }
+
+    /// Whether its source waits for slow readers, so that nothing of it may be given up.
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.entry.instrument.lossless
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, Venue};
+
+    fn entry(tid: u32) -> Arc<TopicEntry> {
+        let instrument = Arc::new(Instrument {
+            id: InstrumentId::new(0),
+            venue: Venue::new("sim").unwrap(),
+            symbol: Symbol::new("A").unwrap(),
+            native: "A".into(),
+            price_scale: Scale::default(),
+            qty_scale: Scale::default(),
+            lossless: false,
+        });
+        Arc::new(TopicEntry::new(
+            tid,
+            "trade:sim:A".parse().unwrap(),
+            instrument,
+        ))
+    }
+
+    proptest! {
+        /// Any sequence of joining, moving and leaving keeps both directions of the links true.
+        #[test]
+        fn links_stay_true(ops in prop::collection::vec((0_u32..4, 0_u32..5, 0_u8..4), 0..200)) {
+            let entries: Vec<_> = (0..5).map(entry).collect();
+            let mut index = Index::default();
+            let mut conns: Vec<Vec<Subscription>> = vec![Vec::new(); 4];
+            for (conn, tid, what) in ops {
+                let slot = index.find(tid, Encoding::Json);
+                let subs = &mut conns[conn as usize];
+                let sub = slot.and_then(|slot| subs.iter().position(|s| s.slot == slot));
+                let moved = match (sub, what) {
+                    (None, _) => {
+                        let slot = index.ensure(&entries[tid as usize], Encoding::Json);
+                        index.add(conn, subs, slot);
+                        None
+                    }
+                    (Some(sub), 0) => index.remove(conn, subs, sub).0,
+                    (Some(sub), 1) => index.set_state(conn, subs, sub, SubState::Live),
+                    (Some(sub), 2) => index.set_state(conn, subs, sub, SubState::Joining),
+                    (Some(sub), _) => {
+                        index.set_state(conn, subs, sub, SubState::Behind(StreamPos::default()))
+                    }
+                };
+                if let Some(moved) = moved {
+                    moved.tell(&mut conns[moved.subscriber.conn as usize]);
+                }
+                let mut counted = 0;
+                for (conn, subs) in conns.iter().enumerate() {
+                    for (at, sub) in subs.iter().enumerate() {
+                        counted += 1;
+                        let slot = index.slot_mut(sub.slot).unwrap();
+                        if let Some(list) = slot.list(sub.state) {
+                            let here = Subscriber { conn: conn as u32, sub: at as u32 };
+                            prop_assert_eq!(list[sub.place as usize], here);
+                        }
+                    }
+                }
+                let listed: usize = index.slots.iter().flatten()
+                    .map(|s| s.live.len() + s.joining.len() + s.behind as usize).sum();
+                prop_assert_eq!(listed, counted);
+                prop_assert_eq!(index.subscriptions(), counted);
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The outbox: what one connection has been promised and its socket has not yet taken.
+//!
+//! Exists only while the socket is full (or an acknowledgement is awaited); a connection that keeps
+//! up has none. Holds references to shared frames, never copies of them.
+//!
+//! # Order
+//! First the rest of a frame that is partly written, then control frames, then data in order. So a
+//! control frame never stands inside a data frame, and never waits behind queued data.
+//!
+//! # Limits
+//! The outbox itself has none: what may be queued per topic and in all is the [shard](super)'s rule,
+//! which asks [`Outbox::bytes`] and the subscription's own count.
+
+use super::index::SlotId;
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use tapecast_model::Mono;
+
+/// Frames that wait for a socket.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// The rest of a frame that is partly written; whose it is no longer matters.
+    rest: Option<Entry>,
+    control: VecDeque<Bytes>,
+    data: VecDeque<Entry>,
+    bytes: usize,
+    /// When the socket last took bytes, or the outbox was last empty.
+    pub(crate) progress: Mono,
+}
+
+/// Frames of one topic that stand in a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) bytes: Bytes,
+    /// Whose frames; none for control frames.
+    pub(crate) slot: Option<SlotId>,
+    /// How many frames.
+    pub(crate) frames: u32,
+    /// When they were published.
+    pub(crate) published: Mono,
+}
+
+/// What became of queued frames.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Gone {
+    pub(crate) frames: u32,
+    pub(crate) bytes: usize,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    pub(crate) fn new(now: Mono) -> Self {
+        Self {
+            rest: None,
+            control: VecDeque::new(),
+            data: VecDeque::new(),
+            bytes: 0,
+            progress: now,
+        }
+    }
+
+    /// Bytes queued.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frames queued, control frames not counted.
+    pub(crate) fn frames(&self) -> u32 {
+        let rest = self.rest.as_ref().map_or(0, |e| e.frames);
+        rest + self.data.iter().map(|e| e.frames).sum::<u32>()
+    }
+
+    /// Whether nothing is queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_none() && self.control.is_empty() && self.data.is_empty()
+    }
+
+    /// Whether nothing but data is queued.
+    pub(crate) fn has_control(&self) -> bool {
+        self.rest.is_some() || !self.control.is_empty()
+    }
+
+    /// When the oldest queued data were published.
+    pub(crate) fn oldest(&self) -> Option<Mono> {
+        let rest = self.rest.as_ref().filter(|e| e.slot.is_some());
+        rest.or(self.data.front()).map(|e| e.published)
+    }
+
+    /// Queues a control frame, ahead of all data.
+    pub(crate) fn push_control(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.control.push_back(frame);
+    }
+
+    /// Queues data.
+    pub(crate) fn push_data(&mut self, entry: Entry) {
+        if entry.bytes.is_empty() {
+            return;
+        }
+        self.bytes += entry.bytes.len();
+        self.data.push_back(entry);
+    }
+
+    /// Queues data of which `written` bytes are on the socket already. The frame they end in becomes
+    /// the rest that must go first.
+    pub(crate) fn push_rest(&mut self, entry: Entry, written: usize) -> u32 {
+        let (done, in_frame) = frames_within(&entry.bytes, written);
+        let start = written - in_frame;
+        let mut left = Entry {
+            bytes: entry.bytes.slice(start..),
+            frames: entry.frames - done,
+            ..entry
+        };
+        if in_frame > 0 && self.rest.is_none() {
+            let first = left.bytes.split_to(frame_len(&left.bytes));
+            self.bytes += first.len() - in_frame;
+            let bytes = first.slice(in_frame..);
+            self.rest = Some(Entry {
+                bytes,
+                frames: 1,
+                ..left.clone()
+            });
+            left.frames -= 1;
+        }
+        self.push_data(left);
+        done
+    }
+
+    /// Gives up the queued frames of a topic, but for one that is partly written.
+    pub(crate) fn give_up(&mut self, slot: SlotId) -> Gone {
+        let mut gone = Gone::default();
+        self.data.retain(|entry| {
+            let keep = entry.slot != Some(slot);
+            if !keep {
+                gone.frames += entry.frames;
+                gone.bytes += entry.bytes.len();
+            }
+            keep
+        });
+        self.bytes -= gone.bytes;
+        gone
+    }
+
+    /// Gives up all data, but for a frame that is partly written.
+    pub(crate) fn give_up_all(&mut self) -> Gone {
+        let frames = self.data.iter().map(|e| e.frames).sum();
+        let bytes = self.data.iter().map(|e| e.bytes.len()).sum();
+        self.data = VecDeque::new();
+        self.bytes -= bytes;
+        Gone { frames, bytes }
+    }
+
+    /// Fills `slices` with what goes next; with `control_only`, no data that has not begun.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], control_only: bool) -> usize {
+        let data = if control_only {
+            None
+        } else {
+            Some(self.data.iter().map(|e| &e.bytes))
+        };
+        let rest = self.rest.iter().map(|e| &e.bytes);
+        let all = rest.chain(&self.control).chain(data.into_iter().flatten());
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(all) {
+            *slice = IoSlice::new(bytes);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes off `written` bytes; calls `done` for the frames of each topic that are whole now.
+    pub(crate) fn advance(&mut self, mut written: usize, mut done: impl FnMut(SlotId, u32, Mono)) {
+        self.bytes -= written;
+        while written > 0 {
+            if let Some(mut entry) = self.rest.take() {
+                if written < entry.bytes.len() {
+                    entry.bytes.advance(written);
+                    self.rest = Some(entry);
+                    return;
+                }
+                written -= entry.bytes.len();
+                if let Some(slot) = entry.slot {
+                    done(slot, entry.frames, entry.published);
+                }
+            } else if let Some(frame) = self.control.pop_front() {
+                // A control frame counts as no topic's, partly written or not.
+                let entry = Entry {
+                    bytes: frame,
+                    slot: None,
+                    frames: 0,
+                    published: Mono::default(),
+                };
+                self.rest = Some(entry);
+            } else if let Some(entry) = self.data.pop_front() {
+                if written >= entry.bytes.len() {
+                    self.rest = Some(entry);
+                    continue;
+                }
+                // Cut at the frame that is partly written, so that the others can be given up.
+                let (whole, in_frame) = frames_within(&entry.bytes, written);
+                if let Some(slot) = entry.slot.filter(|_| whole > 0) {
+                    done(slot, whole, entry.published);
+                }
+                let start = written - in_frame;
+                let mut left = Entry {
+                    bytes: entry.bytes.slice(start..),
+                    frames: entry.frames - whole,
+                    ..entry
+                };
+                if in_frame > 0 {
+                    let first = left.bytes.split_to(frame_len(&left.bytes));
+                    left.frames -= 1;
+                    let bytes = first.slice(in_frame..);
+                    self.rest = Some(Entry {
+                        bytes,
+                        frames: 1,
+                        ..left.clone()
+                    });
+                }
+                if !left.bytes.is_empty() {
+                    self.data.push_front(left);
+                }
+                return;
+            } else {
+                debug_assert!(false, "a socket took bytes that were not offered");
+                return;
+            }
+        }
+    }
+}
+
+/// How many whole frames stand in the first `written` bytes, and how many bytes of the next one.
+fn frames_within(bytes: &[u8], written: usize) -> (u32, usize) {
+    let (mut frames, mut at) = (0, 0);
+    while at < written {
+        let length = frame_len(&bytes[at..]);
+        if at + length > written {
+            break;
+        }
+        at += length;
+        frames += 1;
+    }
+    (frames, written - at)
+}
+
+/// The length of the server frame that `bytes` begins with.
+fn frame_len(bytes: &[u8]) -> usize {
+    match bytes.get(1) {
+        Some(126) => 4 + usize::from(u16::from_be_bytes([bytes[2], bytes[3]])),
+        Some(127) => {
+            let mut length = [0; 8];
+            length.copy_from_slice(&bytes[2..10]);
+            10 + u64::from_be_bytes(length) as usize
+        }
+        Some(&length) => 2 + usize::from(length),
+        None => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tapecast_wire::{Opcode, frame};
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Data(SlotId, Vec<usize>),
+        Control(usize),
+        Write(usize),
+        GiveUp(SlotId),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let payload = prop_oneof![0_usize..10, 120_usize..130, Just(70_000_usize)];
+        prop_oneof![
+            (0_u32..3, prop::collection::vec(payload, 1..4)).prop_map(|(s, p)| Op::Data(s, p)),
+            (0_usize..20).prop_map(Op::Control),
+            (1_usize..400).prop_map(Op::Write),
+            (0_u32..3).prop_map(Op::GiveUp),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is queued, given up and written in whatever pieces: the socket sees whole frames,
+        /// each topic's in order, and every frame is either written or given up.
+        #[test]
+        fn the_socket_sees_whole_frames(ops in prop::collection::vec(op(), 0..60)) {
+            let mut outbox = Outbox::new(Mono::default());
+            let mut wire = Vec::new();
+            let (mut serial, mut queued, mut written, mut given_up) = (0_u32, 0_u32, 0_u32, 0_u32);
+            let mut write = |outbox: &mut Outbox, wire: &mut Vec<u8>, most: usize, written: &mut u32| {
+                let mut slices = [IoSlice::new(&[]); 4];
+                let filled = outbox.slices(&mut slices, false);
+                let mut taken = Vec::new();
+                for slice in &slices[..filled] {
+                    taken.extend_from_slice(slice);
+                }
+                taken.truncate(most);
+                wire.extend_from_slice(&taken);
+                outbox.advance(taken.len(), |_, frames, _| *written += frames);
+            };
+            for op in ops {
+                match op {
+                    Op::Data(slot, payloads) => {
+                        let mut bytes = Vec::new();
+                        for size in &payloads {
+                            serial += 1;
+                            let mut payload = format!("{slot} {serial} ").into_bytes();
+                            payload.resize(payload.len() + size, b'x');
+                            bytes.extend(frame::whole(Opcode::Text, &payload));
+                        }
+                        let frames = payloads.len() as u32;
+                        queued += frames;
+                        let entry = Entry { bytes: bytes.into(), slot: Some(slot), frames, published: Mono::default() };
+                        outbox.push_data(entry);
+                    }
+                    Op::Control(size) => {
+                        outbox.push_control(frame::whole(Opcode::Pong, &vec![b'p'; size]).into());
+                    }
+                    Op::Write(most) => write(&mut outbox, &mut wire, most, &mut written),
+                    Op::GiveUp(slot) => given_up += outbox.give_up(slot).frames,
+                }
+                prop_assert_eq!(outbox.frames() + written + given_up, queued);
+            }
+            while !outbox.is_empty() {
+                write(&mut outbox, &mut wire, 1_000, &mut written);
+            }
+            prop_assert_eq!(outbox.bytes(), 0);
+            prop_assert_eq!(written + given_up, queued);
+            let mut last = [0_u32; 3];
+            let (mut at, mut seen) = (0, 0);
+            while at < wire.len() {
+                let length = frame_len(&wire[at..]);
+                let frame = &wire[at..at + length];
+                at += length;
+                if frame[0] == 0x8a {
+                    continue;
+                }
+                let payload = &frame[if frame[1] < 126 { 2 } else if frame[1] == 126 { 4 } else { 10 }..];
+                let text = std::str::from_utf8(payload).unwrap();
+                let mut words = text.split(' ');
+                let slot: usize = words.next().unwrap().parse().unwrap();
+                let serial: u32 = words.next().unwrap().parse().unwrap();
+                prop_assert!(serial > last[slot]);
+                last[slot] = serial;
+                seen += 1;
+            }
+            prop_assert_eq!(seen, written);
+        }
+
+        #[test]
+        fn a_write_that_ends_within_a_frame_leaves_its_rest(written in 0_usize..60) {
+            let bytes: Bytes = [[1; 10], [2; 10], [3; 10]]
+                .iter().flat_map(|p| frame::whole(Opcode::Text, p)).collect::<Vec<_>>().into();
+            let written = written.min(bytes.len());
+            let mut outbox = Outbox::new(Mono::default());
+            let entry = Entry { bytes: bytes.clone(), slot: Some(1), frames: 3, published: Mono::default() };
+            let done = outbox.push_rest(entry, written);
+            prop_assert_eq!(done as usize, written / 12);
+            prop_assert_eq!(outbox.frames() + done, 3);
+            prop_assert_eq!(outbox.bytes(), bytes.len() - written);
+            let mut slices = [IoSlice::new(&[]); 4];
+            let filled = outbox.slices(&mut slices, false);
+            let left: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
+            prop_assert_eq!(&left[..], &bytes[written..]);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The rules for queued data, and the way from the queue to the socket.
+
+use super::index::{ConnId, SlotId, SubState};
+use super::outbox::Entry;
+use super::{Conn, Shard};
+use crate::io::socket::Socket;
+use std::io::{ErrorKind, IoSlice};
+use tapecast_fanout::Delivery;
+use tapecast_model::{ChannelKind, Mono, StreamPos};
+use tapecast_wire::{CloseReason, Opcode, frame, reply};
+
+/// What the rule for a topic says of one more piece.
+enum Rule {
+    Queue,
+    /// Give up what is queued of the topic; a snapshot will follow.
+    StartOver,
+    /// Keep what is queued, and nothing more: a gap will follow.
+    Stop,
+}
+
+impl<S: Socket> Shard<S> {
+    /// Queues a piece for a connection that cannot take it now, or falls behind with its topic.
+    /// `before` is where the topic stood before the piece.
+    pub(super) fn queue(
+        &mut self,
+        id: ConnId,
+        sub: usize,
+        entry: Entry,
+        before: StreamPos,
+        now: Mono,
+    ) {
+        let Some(slot) = entry.slot else { return };
+        let rule = self.rule(id, sub, slot);
+        let frames = u64::from(entry.frames);
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        match rule {
+            Rule::Queue => {
+                conn.session.subs[sub].queued += entry.frames;
+                conn.outbox(now).push_data(entry);
+                self.note_congestion(id);
+                self.check_outbox(id, now);
+            }
+            Rule::StartOver => {
+                let gone = conn.outbox(now).give_up(slot);
+                conn.session.subs[sub].queued = 0;
+                self.count.conflated += frames + u64::from(gone.frames);
+                self.set_state(id, sub, SubState::Behind(before));
+            }
+            Rule::Stop => {
+                self.count.dropped += frames;
+                self.set_state(id, sub, SubState::Behind(before));
+            }
+        }
+    }
+
+    fn rule(&self, id: ConnId, sub: usize, slot: SlotId) -> Rule {
+        let half = self.shared.limits.outbox_bytes_max / 2;
+        let Some(slot) = self.index.slot(slot) else {
+            return Rule::Queue;
+        };
+        let (lossless, delivery) = (slot.is_lossless(), slot.delivery);
+        let Some(Some(conn)) = self.conns.get(id as usize) else {
+            return Rule::Queue;
+        };
+        let queued = conn.session.subs[sub].queued;
+        let bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        // Who only waits for an acknowledgement is not slow.
+        let full = |frames_max| bytes > half || conn.blocked && queued >= frames_max;
+        match delivery {
+            _ if lossless => Rule::Queue,
+            Delivery::Keep if full(KEPT_FRAMES_MAX) => Rule::Stop,
+            Delivery::Latest if full(LATEST_FRAMES_MAX) => Rule::StartOver,
+            Delivery::Resync if full(RESYNC_FRAMES_MAX) => Rule::StartOver,
+            Delivery::Keep | Delivery::Latest | Delivery::Resync => Rule::Queue,
+        }
+    }
+
+    /// Closes a connection whose queue is over the limit, which only frames too large for it, or
+    /// control messages that nobody reads, can bring about. Readers of lossless topics are exempt:
+    /// their source waits for them.
+    pub(super) fn check_outbox(&mut self, id: ConnId, now: Mono) {
+        let max = self.shared.limits.outbox_bytes_max;
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        let bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        if bytes > max && conn.session.lossless == 0 {
+            let message = format!("{bytes} bytes queued, the limit is {max}");
+            self.close(id, CloseReason::SlowConsumer, &message, now);
+        }
+    }
+
+    /// Tells lossless replays whether this connection is over half full.
+    pub(super) fn note_congestion(&mut self, id: ConnId) {
+        let half = self.shared.limits.outbox_bytes_max / 2;
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        let bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        let congested = bytes > half && conn.session.lossless > 0;
+        if congested != conn.congested {
+            conn.congested = congested;
+            self.congested = if congested {
+                self.congested + 1
+            } else {
+                self.congested - 1
+            };
+            self.shared.congestion.set(self.number, self.congested);
+        }
+    }
+
+    /// Writes what is queued, as far as the socket takes it. While an acknowledgement is awaited,
+    /// only control frames go.
+    pub(super) fn flush(&mut self, id: ConnId, now: Mono) {
+        let Self { conns, count, .. } = self;
+        let Some(Some(conn)) = conns.get_mut(id as usize) else {
+            return;
+        };
+        let Conn {
+            socket,
+            outbox,
+            session,
+            blocked,
+            ..
+        } = conn;
+        let control_only = session.pending.is_some();
+        while !*blocked && let Some(queue) = outbox.as_mut() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = queue.slices(&mut slices, control_only);
+            if queue.is_empty() {
+                *outbox = None;
+                break;
+            }
+            if filled == 0 {
+                break;
+            }
+            count.writes += 1;
+            match socket.try_write_vectored(&slices[..filled]) {
+                Ok(0) => {
+                    self.end(id, CloseReason::Gone);
+                    return;
+                }
+                Ok(written) => {
+                    count.bytes += written as u64;
+                    queue.progress = now;
+                    queue.advance(written, |slot, frames, _| {
+                        count.delivered += u64::from(frames);
+                        if let Some(sub) = session.find(slot) {
+                            let queued = &mut session.subs[sub].queued;
+                            *queued = queued.saturating_sub(frames);
+                        }
+                    });
+                    if queue.is_empty() {
+                        *outbox = None;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => *blocked = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.end(id, CloseReason::Gone);
+                    return;
+                }
+            }
+        }
+        self.after_flush(id, now);
+    }
+
+    fn after_flush(&mut self, id: ConnId, now: Mono) {
+        self.note_congestion(id);
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        if conn.outbox.is_some() {
+            return;
+        }
+        if let Some(closing) = conn.session.closing.as_mut() {
+            // Everything is said: the peer reads it to the end, then answers.
+            if !closing.shut {
+                closing.shut = true;
+                let (reason, peer_done) = (closing.reason, closing.peer_done);
+                conn.socket.shutdown_write();
+                if peer_done {
+                    self.end(id, reason);
+                }
+            }
+        } else if conn.session.behind > 0 {
+            self.catch_up(id, now);
+        }
+    }
+
+    /// The socket takes bytes again: topics that fell behind start over, or end their gap.
+    fn catch_up(&mut self, id: ConnId, now: Mono) {
+        let mut sub = 0;
+        while let Some(conn) = self.conn_mut(id)
+            && let Some(&subscription) = conn.session.subs.get(sub)
+        {
+            if let SubState::Behind(since) = subscription.state
+                && let Some(slot) = self.index.slot(subscription.slot)
+            {
+                let prints = slot.entry.topic.channel.kind() == ChannelKind::Trade;
+                if prints && since.epoch == slot.pos.epoch {
+                    self.end_gap(id, sub, since, now);
+                } else {
+                    self.metrics.resyncs_slow.inc();
+                    self.join(id, sub);
+                }
+            }
+            sub += 1;
+        }
+        if self
+            .conn_mut(id)
+            .is_some_and(|c| c.outbox.is_some() && !c.blocked)
+        {
+            self.flush(id, now);
+        }
+    }
+
+    /// Announces what was lost since `since`; from here on the topic is live again.
+    fn end_gap(&mut self, id: ConnId, sub: usize, since: StreamPos, now: Mono) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let slot_id = conn.session.subs[sub].slot;
+        let Some(slot) = self.index.slot(slot_id) else {
+            return;
+        };
+        if since.seq < slot.pos.seq {
+            let (text, pos) = (&slot.entry.text, slot.pos);
+            let notice = reply::gap(text, pos.epoch, since.seq.next(), pos.seq, "slow_consumer");
+            let bytes = frame::whole(Opcode::Text, &notice).into();
+            conn.session.subs[sub].queued += 1;
+            conn.outbox(now).push_data(Entry {
+                bytes,
+                slot: Some(slot_id),
+                frames: 1,
+                published: now,
+            });
+            self.count.indexed += 1;
+            self.metrics.gaps.inc();
+        }
+        self.set_state(id, sub, SubState::Live);
+    }
+
+    /// Asks for a snapshot for a subscription.
+    pub(super) fn join(&mut self, id: ConnId, sub: usize) {
+        self.set_state(id, sub, SubState::Joining);
+        let Some(Some(conn)) = self.conns.get(id as usize) else {
+            return;
+        };
+        if let Some(slot) = self.index.slot(conn.session.subs[sub].slot) {
+            self.shared
+                .interests
+                .join(&slot.entry, self.number, slot.encoding);
+        }
+    }
+}
+
+/// Slices of one vectored write: beyond, the call's fixed cost is spread thin enough.
+const SLICES: usize = 64;
+/// Prints and states kept for a full socket, in frames of a topic: some seconds of a busy symbol.
+const KEPT_FRAMES_MAX: u32 = 1_024;
+/// Of what is replaced by something newer, one is on its way and that is enough.
+const LATEST_FRAMES_MAX: u32 = 1;
+/// Book changes kept: more of them than this are longer than the snapshot that replaces them.
+const RESYNC_FRAMES_MAX: u32 = 32;

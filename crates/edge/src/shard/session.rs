@@ -1,0 +1,229 @@
+//! What a shard remembers of a connection beside its socket and its queue.
+
+use super::index::{SlotId, SubState, Subscription};
+use super::reader::Reader;
+use crate::admission::Permit;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tapecast_model::{Mono, StreamPos};
+use tapecast_wire::reply::{NotResumed, Rejected, Start};
+use tapecast_wire::{CloseReason, Encoding, RequestId};
+
+/// A connection's session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Its name in logs and on the admin listener.
+    pub(crate) id: u64,
+    pub(crate) encoding: Encoding,
+    pub(crate) reader: Reader,
+    pub(crate) subs: Vec<Subscription>,
+    /// How many of `subs` wait for the socket.
+    pub(crate) behind: u32,
+    /// How many of `subs` are of sources that wait for slow readers.
+    pub(crate) lossless: u32,
+    /// A subscription whose snapshots have not all come.
+    pub(crate) pending: Option<Box<PendingAck>>,
+    /// Requests that came after it, to be answered in order.
+    pub(crate) waiting: VecDeque<Box<[u8]>>,
+    pub(crate) rate: Rate,
+    pub(crate) last_heard: Mono,
+    pub(crate) last_ping: Mono,
+    pub(crate) last_heartbeat: Mono,
+    /// Where the next heartbeat's list of silent topics begins.
+    pub(crate) heartbeat_from: u32,
+    pub(crate) closing: Option<Closing>,
+    /// Given back when the session is dropped.
+    pub(crate) _permit: Permit,
+}
+
+/// The way out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    pub(crate) reason: CloseReason,
+    /// When the connection is dropped, whatever happens.
+    pub(crate) deadline: Mono,
+    /// The peer has said close: nothing more is awaited from it.
+    pub(crate) peer_done: bool,
+    /// The socket has been told that nothing more will be written.
+    pub(crate) shut: bool,
+}
+
+/// A subscription that is acknowledged when each of its topics knows where it starts.
+#[derive(Debug)]
+pub(crate) struct PendingAck {
+    pub(crate) id: RequestId,
+    pub(crate) topics: Vec<PendingTopic>,
+    pub(crate) rejected: Vec<Rejected>,
+    pub(crate) outstanding: usize,
+}
+
+/// A topic of a subscription that is not acknowledged yet.
+#[derive(Debug)]
+pub(crate) struct PendingTopic {
+    pub(crate) slot: SlotId,
+    /// Where the client wanted to resume.
+    pub(crate) after: Option<StreamPos>,
+    pub(crate) started: Option<(StreamPos, Start)>,
+}
+
+/// A bucket of requests that fills with time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    left: u32,
+    refused: u32,
+    filled: Mono,
+}
+
+/// Whether a request may be made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    Granted,
+    Refused,
+    /// Refused so often that the connection should end.
+    Hopeless,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(id: u64, encoding: Encoding, permit: Permit, rate: u32, now: Mono) -> Self {
+        Self {
+            id,
+            encoding,
+            reader: Reader::default(),
+            subs: Vec::new(),
+            behind: 0,
+            lossless: 0,
+            pending: None,
+            waiting: VecDeque::new(),
+            rate: Rate {
+                left: rate,
+                refused: 0,
+                filled: now,
+            },
+            last_heard: now,
+            last_ping: now,
+            last_heartbeat: now,
+            heartbeat_from: 0,
+            closing: None,
+            _permit: permit,
+        }
+    }
+
+    /// The subscription of a slot.
+    pub(crate) fn find(&self, slot: SlotId) -> Option<usize> {
+        self.subs.iter().position(|sub| sub.slot == slot)
+    }
+
+    /// Counts a subscription that changes its state.
+    pub(crate) fn count_change(&mut self, from: SubState, to: SubState) {
+        let is_behind = |state| matches!(state, SubState::Behind(_));
+        match (is_behind(from), is_behind(to)) {
+            (false, true) => self.behind += 1,
+            (true, false) => self.behind -= 1,
+            _ => {}
+        }
+    }
+
+    /// Notes where a topic starts, if the pending acknowledgement waits for it; returns the
+    /// acknowledgement if that was the last.
+    pub(crate) fn resolve(
+        &mut self,
+        slot: SlotId,
+        pos: StreamPos,
+        start: Start,
+    ) -> Option<Box<PendingAck>> {
+        let pending = self.pending.as_mut()?;
+        for topic in pending
+            .topics
+            .iter_mut()
+            .filter(|t| t.slot == slot && t.started.is_none())
+        {
+            topic.started = Some((pos, start));
+            pending.outstanding -= 1;
+        }
+        if pending.outstanding == 0 {
+            self.pending.take()
+        } else {
+            None
+        }
+    }
+}
+
+// === impl PendingTopic ===
+
+impl PendingTopic {
+    /// Why the client cannot resume where it wanted to.
+    pub(crate) fn not_resumed(&self) -> Option<NotResumed> {
+        let (after, (pos, _)) = (self.after?, self.started?);
+        if after.epoch != pos.epoch {
+            Some(NotResumed::Epoch)
+        } else {
+            Some(NotResumed::TooOld)
+        }
+    }
+}
+
+// === impl Rate ===
+
+impl Rate {
+    /// Asks for one request.
+    pub(crate) fn ask(&mut self, per_second: u32, now: Mono) -> Verdict {
+        let since = now - self.filled;
+        let step = Duration::from_secs(1) / per_second.max(1);
+        let gained = since.as_nanos() / step.as_nanos().max(1);
+        if gained > 0 {
+            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(gained).min(per_second);
+            self.refused = self.refused.saturating_sub(gained);
+            self.filled = self.filled.after(step.saturating_mul(gained)).max(
+                // After a long silence the whole past is forgotten at once.
+                if gained >= per_second {
+                    now
+                } else {
+                    Mono::default()
+                },
+            );
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            return Verdict::Granted;
+        }
+        self.refused += 1;
+        if self.refused > per_second.saturating_mul(HOPELESS_SECONDS) {
+            Verdict::Hopeless
+        } else {
+            Verdict::Refused
+        }
+    }
+}
+
+/// A client that was refused for this many seconds' worth of requests does not listen.
+const HOPELESS_SECONDS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_come_in_bursts_and_fill_up_again() {
+        let at = |ms: u64| Mono::new(ms * 1_000_000);
+        let mut rate = Rate {
+            left: 20,
+            refused: 0,
+            filled: at(0),
+        };
+        let granted = (0..30)
+            .filter(|_| rate.ask(20, at(1)) == Verdict::Granted)
+            .count();
+        assert_eq!(granted, 20);
+        assert_eq!(rate.ask(20, at(51)), Verdict::Granted);
+        assert_eq!(rate.ask(20, at(52)), Verdict::Refused);
+        let granted = (0..30)
+            .filter(|_| rate.ask(20, at(60_000)) == Verdict::Granted)
+            .count();
+        assert_eq!(granted, 20);
+        let hopeless = (0..300).any(|_| rate.ask(20, at(60_001)) == Verdict::Hopeless);
+        assert!(hopeless);
+    }
+}

@@ -1,0 +1,171 @@
+//! What time brings: heartbeats, pings, and the ends of patience.
+//!
+//! There is no timer per connection. The shard goes round its connections a slice at a time, so that
+//! each is visited a few times per heartbeat, and the work is spread evenly.
+
+use super::Shard;
+use super::index::{ConnId, SubState};
+use crate::io::socket::Socket;
+use std::time::Duration;
+use tapecast_model::{Mono, UnixNanos};
+use tapecast_wire::{CloseReason, Opcode, frame, reply};
+
+/// What a connection has coming to it.
+enum Due {
+    Nothing,
+    End(CloseReason),
+    Close(CloseReason, String),
+    Say { ping: bool, heartbeat: bool },
+}
+
+impl<S: Socket> Shard<S> {
+    /// Visits the connections whose turn it is. To be called every [`TICK`] or so.
+    pub fn handle_time(&mut self, now: Mono, wall: UnixNanos) {
+        let round = self.shared.limits.heartbeat / VISITS_PER_HEARTBEAT;
+        let since = (now - self.tended_at).min(round);
+        let count = self.conns.len() as u128 * since.as_nanos() / round.as_nanos().max(1);
+        if count == 0 {
+            return;
+        }
+        self.tended_at = now;
+        for _ in 0..count {
+            if self.tended >= self.conns.len() {
+                self.tended = 0;
+            }
+            self.tend(self.tended as ConnId, now, wall);
+            self.tended += 1;
+        }
+        self.reap();
+    }
+
+    fn tend(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
+        match self.due(id, now) {
+            Due::Nothing => {}
+            Due::End(reason) => self.end(id, reason),
+            Due::Close(reason, message) => self.close(id, reason, &message, now),
+            Due::Say { ping, heartbeat } => {
+                if ping {
+                    let frame = frame::whole(Opcode::Ping, &[]);
+                    self.say_frame(id, frame.into(), now);
+                }
+                if heartbeat {
+                    self.heartbeat(id, now, wall);
+                }
+            }
+        }
+    }
+
+    fn due(&mut self, id: ConnId, now: Mono) -> Due {
+        let limits = &self.shared.limits;
+        let (ping_every, beat_every) = (limits.ping, limits.heartbeat);
+        let (idle, stall) = (limits.idle_timeout, limits.stall_timeout);
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return Due::Nothing;
+        };
+        let session = &mut conn.session;
+        if let Some(closing) = session.closing {
+            return if now >= closing.deadline {
+                Due::End(closing.reason)
+            } else {
+                Due::Nothing
+            };
+        }
+        if now - session.last_heard >= idle {
+            let message = format!("nothing heard for {:.1} s", idle.as_secs_f64());
+            return Due::Close(CloseReason::Idle, message);
+        }
+        if let Some(outbox) = conn.outbox.as_ref().filter(|_| conn.blocked) {
+            let oldest = outbox.oldest().unwrap_or(outbox.progress);
+            if now - outbox.progress >= stall {
+                let (bytes, age) = (outbox.bytes(), (now - oldest).as_secs_f64());
+                let message = format!("{bytes} bytes queued, oldest {age:.1} s");
+                return Due::Close(CloseReason::SlowConsumer, message);
+            }
+        }
+        let ping = now - session.last_ping >= ping_every;
+        if ping {
+            session.last_ping = now;
+        }
+        // Behind a full socket one control message at a time is enough.
+        let room = !conn
+            .outbox
+            .as_ref()
+            .is_some_and(|o| conn.blocked && o.has_control());
+        let heartbeat = now - session.last_heartbeat >= beat_every && room;
+        if ping || heartbeat {
+            Due::Say { ping, heartbeat }
+        } else {
+            Due::Nothing
+        }
+    }
+
+    /// Says that we live, and which topics were silent since the last heartbeat.
+    fn heartbeat(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let (session, index) = (&mut conn.session, &self.index);
+        let last = session.last_heartbeat;
+        let lag = conn
+            .outbox
+            .as_ref()
+            .and_then(|o| o.oldest())
+            .map_or(Duration::ZERO, |o| now - o);
+        let queued_bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        let from = session.heartbeat_from as usize;
+        let (before, after) = session.subs.split_at(from.min(session.subs.len()));
+        let mut looked_at = 0;
+        let silent = after
+            .iter()
+            .chain(before)
+            .take(SUBS_PER_HEARTBEAT)
+            .filter_map(|sub| {
+                looked_at += 1;
+                let slot = index.slot(sub.slot)?;
+                let silent = sub.state == SubState::Live && slot.last_frame < last;
+                silent.then_some((&*slot.entry.text, slot.pos))
+            });
+        let silent = silent.take(SILENT_PER_HEARTBEAT);
+        let text = reply::heartbeat(wall, silent, queued_bytes, lag.as_millis() as u64);
+        let subs = session.subs.len().max(1);
+        session.heartbeat_from = ((from + looked_at) % subs) as u32;
+        session.last_heartbeat = now;
+        self.say(id, &text, now);
+    }
+
+    /// Adds what was counted to the shared counters. To be called a few times a second.
+    pub fn publish_metrics(&mut self) {
+        let count = std::mem::take(&mut self.count);
+        let m = &self.metrics;
+        m.indexed.inc_by(count.indexed);
+        m.delivered.inc_by(count.delivered);
+        m.conflated.inc_by(count.conflated);
+        m.dropped.inc_by(count.dropped);
+        m.snapshots.inc_by(count.snapshots);
+        m.bytes.inc_by(count.bytes);
+        m.writes.inc_by(count.writes);
+        m.connections.set(self.connections() as i64);
+        m.subscriptions.set(self.index.subscriptions() as i64);
+        let (mut frames, mut bytes, mut parked) = (0, 0, 0);
+        for conn in self.conns.iter().flatten() {
+            if let Some(outbox) = &conn.outbox {
+                frames += i64::from(outbox.frames());
+                bytes += outbox.bytes() as i64;
+                parked += i64::from(conn.blocked);
+            }
+        }
+        m.queued.set(frames);
+        m.outbox_bytes.set(bytes);
+        m.parked.set(parked);
+    }
+}
+
+/// How often [`Shard::handle_time`] wants to be called.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Visits of a connection per heartbeat: heartbeats are late by a fourth at most.
+const VISITS_PER_HEARTBEAT: u32 = 4;
+/// Silent topics named in a heartbeat.
+const SILENT_PER_HEARTBEAT: usize = 64;
+/// Subscriptions looked at for a heartbeat; with more, the next goes on where this one ended.
+const SUBS_PER_HEARTBEAT: usize = 256;
