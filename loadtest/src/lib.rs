@@ -1,0 +1,31 @@
+//! The bundled load harness: scenarios against a gateway, the kernel's ceiling, and comparisons.
+//!
+//! One loop per thread reads all clients and, in the first thread, publishes; nothing else runs on the
+//! harness's cores, and it says in every result whether it was itself the bottleneck.
+//!
+//! * [`scenario`]: what a run does. [`run`]: doing it. [`result`]: what comes out.
+//! * [`fleet`]: the loop; [`subscriber`]: one client in it; [`publisher`] and [`pace`]: what is
+//!   published, and when; [`tally`]: what was counted.
+//! * [`socket`], [`ws`], [`frame`]: system calls, framing, reading of trade frames.
+//! * [`server`]: the gateway it starts; [`process`]: what that costs; [`machine`]: where.
+//! * [`limit`]: the ceiling, one thread and nothing in the way.
+//! * [`compare`]: two results side by side.
+//!
+//! Linux only: it reads `/proc` and speaks to `epoll`.
+
+pub mod compare;
+pub mod fleet;
+pub mod frame;
+pub mod limit;
+pub mod machine;
+pub mod pace;
+pub mod process;
+pub mod publisher;
+pub mod result;
+pub mod run;
+pub mod scenario;
+pub mod server;
+pub mod socket;
+pub mod subscriber;
+pub mod tally;
+pub mod ws;
