@@ -208,7 +208,9 @@ function drawFigures() {
   place.position.set(position ? `epoch ${position.epoch} · seq ${position.seq}` : 'no position');
   const verdict = book.verified === null ? 'unchecked' : book.verified ? 'verified' : 'mismatch';
   place.check.element.dataset.verdict = verdict;
-  place.check.set({ unchecked: 'unchecked', verified: `✓ ${count(checks.passed)} checksums`, mismatch: '✗ checksum' }[verdict]);
+  place.check.element.dataset.passed = checks.passed;
+  place.check.element.title = `${checks.passed} checksums agreed, ${checks.failed} did not`;
+  place.check.set({ unchecked: 'unchecked', verified: '✓ verified', mismatch: '✗ mismatch' }[verdict]);
 }
 
 // ----- beginnings

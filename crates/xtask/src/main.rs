@@ -1,2 +1,69 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: the one front door to everything that is checked here. CI calls `cargo xtask test`
+//! and nothing else, and so can anybody: what a test needs beyond Rust and a C compiler is installed
+//! by [`setup`], which says what it installs and where.
+//!
+//! Each check is a step with a name; all steps run, also after one has failed, and the end says which
+//! did. The exit code is 0 only if every step passed.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks on its terminal"
+)]
+
+mod clients;
+mod gateway;
+mod http;
+mod metrics;
+mod run;
+mod setup;
+mod steps;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  test      everything that CI runs: setup, then all of the below
+  check     tidy, formatting, clippy, documentation
+  tidy      what text can tell: sizes, names, links, dependencies between crates
+  rust      the tests of the workspace, doc tests included
+  page      the live page's unit tests
+  rules     the alert and recording rules and their tests
+  clients   other people's clients, a browser and the dashboards against a running gateway
+  setup     only installs what the tests need";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = match arguments.as_slice() {
+        [command] => command.as_str(),
+        _ => "help",
+    };
+    let steps = match command {
+        "test" => steps::TEST,
+        "check" => steps::CHECK,
+        "tidy" => steps::TIDY,
+        "rust" => steps::RUST,
+        "page" => steps::PAGE,
+        "rules" => steps::RULES,
+        "clients" => steps::CLIENTS,
+        "setup" => steps::SETUP,
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return if arguments.len() == 1 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            };
+        }
+        other => {
+            eprintln!("no such command: {other}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run::all(steps) {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
