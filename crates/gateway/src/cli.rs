@@ -1,0 +1,242 @@
+//! The command line.
+//!
+//! What the user asked wrongly ends with exit code 2 and one line on standard error.
+
+use crate::config::{Config, DEFAULTS};
+use crate::gateway::Gateway;
+use crate::{process, watch};
+use clap::{Args, Parser, Subcommand};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+/// A real-time market-data fan-out gateway.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "Without a command, the demo runs: a simulated market with a live page on \
+                          http://127.0.0.1:8080/";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway; without --config, the demo.
+    Serve(Serve),
+    /// Subscribe to topics and print what comes.
+    Watch(watch::Watch),
+    /// Print the defaults as a file, or check a file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a running gateway whether it is ready: exit code 0 if so. For container health checks.
+    Health {
+        /// The admin listener.
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        admin: SocketAddr,
+    },
+}
+
+#[derive(Args, Debug, Default)]
+struct Serve {
+    /// The configuration; see `tapecast config print`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where clients connect: overrides listen.public.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where metrics and probes are: overrides listen.admin.
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Threads that own client connections: overrides shards.count.
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every key with its default and meaning.
+    Print,
+    /// Check a file without starting anything.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Exit code of wrong usage or configuration.
+const USAGE: u8 = 2;
+
+/// Runs what the command line asks for.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        None => serve(&Serve::default()),
+        Some(Command::Serve(options)) => serve(&options),
+        Some(Command::Watch(options)) => watch::run(&options),
+        Some(Command::Config(ConfigCommand::Print)) => {
+            say(DEFAULTS.trim_end());
+            ExitCode::SUCCESS
+        }
+        Some(Command::Config(ConfigCommand::Check { file })) => {
+            match Config::load(&file, std::env::vars()) {
+                Ok(config) => {
+                    let sources = config.sources.len();
+                    say(&format!("{}: valid, {sources} sources", file.display()));
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error.to_string()),
+            }
+        }
+        Some(Command::Health { admin }) => health(admin),
+    }
+}
+
+fn serve(options: &Serve) -> ExitCode {
+    let config = match &options.config {
+        Some(file) => Config::load(file, std::env::vars()),
+        None => Config::parse("", "environment", std::env::vars()).map(|config| Config {
+            sources: Config::demo().sources,
+            ..config
+        }),
+    };
+    let mut config = match config {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string()),
+    };
+    config.listen.public = options.listen.unwrap_or(config.listen.public);
+    config.listen.admin = options.admin_listen.unwrap_or(config.listen.admin);
+    config.shards.count = options.shards.unwrap_or(config.shards.count);
+    if let Err(message) = start_log(&config.log.filter) {
+        return fail(&message);
+    }
+    // The control side is light: listeners, handshakes, push sources, probes.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve_until_told(&config)),
+        Err(error) => fail(&format!("no runtime: {error}")),
+    }
+}
+
+/// Threads of the control runtime.
+const CONTROL_THREADS: usize = 2;
+
+async fn serve_until_told(config: &Config) -> ExitCode {
+    let files = process::raise_open_files();
+    if files.is_some_and(|files| (files as usize) < config.limits.connections_max + FILES_SPARE) {
+        warn!(
+            open_files = files,
+            connections_max = config.limits.connections_max,
+            "The limit of open files is below the limit of connections: raise it (ulimit -n)"
+        );
+    }
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    );
+    let (Ok(mut terminate), Ok(mut hangup)) = signals else {
+        return fail("no signal handlers");
+    };
+    let gateway = match Gateway::start(config).await {
+        Ok(gateway) => gateway,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let (public, admin) = (gateway.public_address(), gateway.admin_address());
+    info!(
+        shards = config.shard_count(),
+        sources = config.sources.len(),
+        "Started"
+    );
+    say(&format!(
+        "tapecast {}\n  live page  http://{public}/\n  clients    ws://{public}/v1/ws\n  metrics    \
+         http://{admin}/metrics\nCtrl-C stops it",
+        env!("CARGO_PKG_VERSION")
+    ));
+    // Without a supervisor there is nobody to tell.
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+    let mut look = tokio::time::interval(Duration::from_secs(1));
+    let failed = loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break false,
+            _ = terminate.recv() => break false,
+            _ = hangup.recv() => warn!("Nothing is reloaded on SIGHUP: restart to change the configuration"),
+            _ = look.tick() => if gateway.has_failed() {
+                error!("A thread has ended that should not: ending the process");
+                break true;
+            },
+        }
+    };
+    info!("Stopping");
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    gateway.stop().await;
+    info!("Stopped");
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// File descriptors beside those of clients: listeners, pollers, recordings, publishers.
+const FILES_SPARE: usize = 128;
+
+fn start_log(filter: &str) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| format!("log.filter: {error}"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())
+}
+
+/// Asks `/readyz`, without a library: it must work where nothing else is installed.
+fn health(admin: SocketAddr) -> ExitCode {
+    let patience = Duration::from_secs(2);
+    let asked = TcpStream::connect_timeout(&admin, patience).and_then(|mut stream| {
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: tapecast\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    });
+    match asked {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
+        Ok(answer) => {
+            complain(&format!(
+                "not ready: {}",
+                answer.lines().next_back().unwrap_or_default()
+            ));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&format!("{admin}: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    complain(message);
+    ExitCode::from(USAGE)
+}
+
+/// Says something to the user.
+fn say(text: &str) {
+    // A closed pipe is the user's way to say that he has seen enough.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Says what is wrong, on one line.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "tapecast: {message}");
+}

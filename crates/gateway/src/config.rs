@@ -1,0 +1,256 @@
+//! The configuration: defaults, then the file, then the environment, then flags.
+//!
+//! Every key has a default, so an empty file is valid; `deploy/tapecast.toml` lists them all with
+//! their meaning, and a test holds it against the defaults here. Unknown keys are errors that name
+//! the nearest known one. [`Config::load`] gives limits that the rest of the program accepts without
+//! asking again.
+
+mod load;
+mod source;
+
+pub use load::ConfigError;
+pub use source::{PushSource, ReplaySource, SimSource, Source, Start};
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tapecast_edge::Limits;
+
+/// The defaults as a file, with every key explained.
+pub const DEFAULTS: &str = include_str!("../../../deploy/tapecast.toml");
+
+/// Everything that can be chosen.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// This process's name in `welcome`.
+    pub node: String,
+    /// Addresses.
+    pub listen: ListenConfig,
+    /// Threads that own client connections.
+    pub shards: ShardsConfig,
+    /// What clients may have.
+    pub limits: LimitsConfig,
+    /// Between feeds and shards.
+    pub pipeline: PipelineSection,
+    /// What is logged.
+    pub log: LogConfig,
+    /// Where data come from.
+    #[serde(rename = "source", deserialize_with = "source::deserialize")]
+    pub sources: Vec<Source>,
+}
+
+/// Addresses.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenConfig {
+    /// Clients and the live page.
+    pub public: SocketAddr,
+    /// Metrics, probes and orders; never to be reachable from outside.
+    pub admin: SocketAddr,
+    /// Origins of pages that may connect, beside the pages of this server; `"*"` for all.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Threads that own client connections.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShardsConfig {
+    /// How many; 0 is one per core.
+    pub count: usize,
+    /// Items in the ring of each.
+    pub ring_items: usize,
+}
+
+/// What clients may have.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address.
+    pub connections_per_address_max: usize,
+    /// Connections in the middle of their handshake.
+    pub handshakes_max: usize,
+    /// A handshake must be complete within this time.
+    pub handshake_timeout: Span,
+    /// Topics of one connection.
+    pub topics_per_connection_max: usize,
+    /// Topics in the life of the process.
+    pub topics_max: usize,
+    /// Instruments in the life of the process.
+    pub instruments_max: usize,
+    /// Requests a second of one connection.
+    pub requests_per_s: u32,
+    /// Bytes of one request.
+    pub request_bytes_max: usize,
+    /// Bytes queued for one connection.
+    pub outbox_bytes_max: usize,
+    /// A connection whose socket takes nothing for so long is closed.
+    pub stall_timeout: Span,
+    /// A heartbeat comes so often.
+    pub heartbeat: Span,
+    /// A WebSocket ping comes so often.
+    pub ping: Span,
+    /// A connection that says nothing for so long, pongs included, is closed.
+    pub idle_timeout: Span,
+    /// The closing handshake must be complete within this time.
+    pub close_timeout: Span,
+}
+
+/// Between feeds and shards.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineSection {
+    /// Events that may wait between the feeds and the pipeline.
+    pub events: usize,
+    /// A symbol without data for so long is stale; sources may say otherwise for theirs.
+    pub stale_after: Span,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `info,tapecast_edge=debug`.
+    pub filter: String,
+}
+
+/// A length of time, written `"5s"`, `"250ms"`, `"1m 30s"`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Span(pub Duration);
+
+// === impl Config ===
+
+impl Config {
+    /// What runs without a configuration: the simulated market.
+    pub fn demo() -> Self {
+        Self {
+            sources: vec![Source::Sim(SimSource::default())],
+            ..Self::default()
+        }
+    }
+
+    /// How many shards there will be.
+    pub fn shard_count(&self) -> usize {
+        match self.shards.count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "tapecast".to_owned(),
+            listen: ListenConfig::default(),
+            shards: ShardsConfig::default(),
+            limits: LimitsConfig::default(),
+            pipeline: PipelineSection::default(),
+            log: LogConfig::default(),
+            sources: Vec::new(),
+        }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            public: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for ShardsConfig {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            ring_items: 16_384,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let edge = Limits::default();
+        Self {
+            connections_max: edge.connections_max,
+            connections_per_address_max: edge.connections_per_address_max,
+            handshakes_max: edge.handshakes_max,
+            handshake_timeout: Span(edge.handshake_timeout),
+            topics_per_connection_max: edge.topics_per_connection_max,
+            topics_max: 200_000,
+            instruments_max: 100_000,
+            requests_per_s: edge.requests_per_s,
+            request_bytes_max: edge.request_bytes_max,
+            outbox_bytes_max: edge.outbox_bytes_max,
+            stall_timeout: Span(edge.stall_timeout),
+            heartbeat: Span(edge.heartbeat),
+            ping: Span(edge.ping),
+            idle_timeout: Span(edge.idle_timeout),
+            close_timeout: Span(edge.close_timeout),
+        }
+    }
+}
+
+impl Default for PipelineSection {
+    fn default() -> Self {
+        Self {
+            events: 1_024,
+            stale_after: Span(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+// === impl LimitsConfig ===
+
+impl LimitsConfig {
+    /// As the edge takes them.
+    pub fn edge(&self) -> Limits {
+        Limits {
+            connections_max: self.connections_max,
+            connections_per_address_max: self.connections_per_address_max,
+            handshakes_max: self.handshakes_max,
+            handshake_timeout: self.handshake_timeout.0,
+            topics_per_connection_max: self.topics_per_connection_max,
+            requests_per_s: self.requests_per_s,
+            request_bytes_max: self.request_bytes_max,
+            outbox_bytes_max: self.outbox_bytes_max,
+            stall_timeout: self.stall_timeout.0,
+            heartbeat: self.heartbeat.0,
+            ping: self.ping.0,
+            idle_timeout: self.idle_timeout.0,
+            close_timeout: self.close_timeout.0,
+        }
+    }
+}
+
+// === impl Span ===
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = text.parse::<jiff::SignedDuration>().ok();
+        let span = span.and_then(|span| Duration::try_from(span).ok());
+        span.filter(|span| !span.is_zero())
+            .map(Self)
+            .ok_or_else(|| {
+                let message = format!("{text:?} is no length of time; write \"5s\" or \"250ms\"");
+                serde::de::Error::custom(message)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Reading a configuration, and saying in one line what is wrong with it.
+
+use super::Config;
+use serde::Deserialize as _;
+use std::path::{Path, PathBuf};
+
+/// A configuration that cannot be used: one line that names the place and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file does not say what a configuration says.
+    #[error("{place}: {message}")]
+    Invalid {
+        /// The file and line, or the variable.
+        place: String,
+        /// What is wrong there.
+        message: String,
+    },
+}
+
+/// Variables of this prefix and at least one `__` are configuration: `TAPECAST_LISTEN__PUBLIC` is
+/// `public` in `[listen]`.
+const PREFIX: &str = "TAPECAST_";
+
+impl Config {
+    /// Reads a file and lays the environment over it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or it or the environment says something that is not understood.
+    pub fn load(
+        path: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, &path.display().to_string(), environment)
+    }
+
+    /// Reads a text and lays the environment over it; `name` is what errors call the text.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(
+        text: &str,
+        name: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map(|span| text[..span.start].lines().count().max(1));
+            let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
+            ConfigError::Invalid {
+                place,
+                message: explain(error.message()),
+            }
+        })?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| invalid(name, error.message()))?;
+        let mut overlaid = false;
+        for (variable, value) in environment {
+            if let Some(path) = key_path(&variable) {
+                set(&mut table, &path, &value).map_err(|message| invalid(&variable, &message))?;
+                // Checked one by one, so that an error names its variable.
+                Self::deserialize(table.clone())
+                    .map_err(|error| invalid(&variable, &explain(error.message())))?;
+                overlaid = true;
+            }
+        }
+        let config = if overlaid {
+            Self::deserialize(table).map_err(|error| invalid(name, error.message()))?
+        } else {
+            config
+        };
+        config.check(name)
+    }
+
+    /// What no single key shows.
+    fn check(self, name: &str) -> Result<Self, ConfigError> {
+        let limits = &self.limits;
+        let wrong = if self.shards.count > tapecast_fanout::interest::SHARDS_MAX {
+            "shards.count: at most 64"
+        } else if self.shards.ring_items < 1_024 {
+            "shards.ring_items: at least 1024"
+        } else if self.pipeline.events == 0 || self.pipeline.events > self.shards.ring_items / 8 {
+            "pipeline.events: at least 1, and at most an eighth of shards.ring_items, so that what is \
+             on its way fits the rings"
+        } else if limits.ping.0 >= limits.idle_timeout.0 {
+            "limits.ping: must be shorter than limits.idle_timeout, or quiet clients are closed"
+        } else if limits.outbox_bytes_max < 64 * 1024 {
+            "limits.outbox_bytes_max: at least 65536, or a snapshot does not fit"
+        } else if limits.requests_per_s == 0 || limits.request_bytes_max < 256 {
+            "limits.requests_per_s: at least 1; limits.request_bytes_max: at least 256"
+        } else {
+            return Ok(self);
+        };
+        Err(invalid(name, wrong))
+    }
+}
+
+fn invalid(place: &str, message: &str) -> ConfigError {
+    ConfigError::Invalid {
+        place: place.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// `TAPECAST_LIMITS__PING` to `limits`, `ping`; none if the variable is not configuration.
+fn key_path(variable: &str) -> Option<Vec<String>> {
+    let path = variable.strip_prefix(PREFIX)?;
+    path.contains("__")
+        .then(|| path.split("__").map(str::to_lowercase).collect())
+}
+
+/// Sets a key to a value written as in the file; what is no TOML value is a string.
+fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), String> {
+    let [sections @ .., key] = path else {
+        return Ok(());
+    };
+    let mut table = table;
+    for section in sections {
+        let entry = table
+            .entry(section.clone())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        table = entry
+            .as_table_mut()
+            .ok_or_else(|| format!("{section} is no section"))?;
+    }
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
+    let parsed = parsed.ok().and_then(|mut t| t.remove("value"));
+    table.insert(
+        key.clone(),
+        parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())),
+    );
+    Ok(())
+}
+
+/// An unknown key, with the nearest known one; other messages on one line.
+fn explain(message: &str) -> String {
+    let one_line = message.replace('\n', " ");
+    let quoted: Vec<&str> = one_line.split('`').skip(1).step_by(2).collect();
+    let ("unknown field", [unknown, known @ ..]) = (
+        one_line
+            .split(" `")
+            .next()
+            .unwrap_or_default()
+            .rsplit(": ")
+            .next()
+            .unwrap_or_default(),
+        &quoted[..],
+    ) else {
+        return one_line;
+    };
+    let nearest = known.iter().max_by(|a, b| {
+        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+    });
+    let place = one_line.split("unknown field").next().unwrap_or_default();
+    match nearest {
+        Some(nearest) => {
+            format!(
+                "{place}unknown key {unknown:?}; did you mean {nearest:?}? (known: {})",
+                known.join(", ")
+            )
+        }
+        None => format!("{place}unknown key {unknown:?}"),
+    }
+}

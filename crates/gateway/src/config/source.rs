@@ -1,0 +1,274 @@
+//! `[[source]]` tables: each kind has its own keys.
+
+use super::Span;
+use serde::Deserialize;
+use serde::de::Error as _;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tapecast_ingest::push::Symbols;
+use tapecast_ingest::replay::Speed;
+use tapecast_ingest::venue::Format;
+use tapecast_model::{Scale, Symbol, Venue};
+
+/// Where data come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A simulated market.
+    Sim(SimSource),
+    /// A recording.
+    Replay(ReplaySource),
+    /// A desk's own events.
+    Push(PushSource),
+}
+
+/// A simulated market.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimSource {
+    /// The venue's name in topics.
+    pub venue: String,
+    /// How many symbols.
+    pub symbols: usize,
+    /// The same seed makes the same market.
+    pub seed: u64,
+    /// Events a second, all symbols together.
+    pub events_per_second: u64,
+    /// As in `[pipeline]`, for this source.
+    pub stale_after: Option<Span>,
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplaySource {
+    /// The venue's name in topics; the format's name by default.
+    pub venue: Venue,
+    /// Whose dialect it is.
+    pub format: Format,
+    /// The file.
+    pub path: PathBuf,
+    /// How fast.
+    pub speed: Speed,
+    /// When it starts.
+    pub start: Start,
+    /// Whether it starts over at its end.
+    pub looped: bool,
+    /// Symbols by the venue's ids.
+    pub symbols: BTreeMap<String, Symbol>,
+    /// As in `[pipeline]`, for this source.
+    pub stale_after: Option<Span>,
+}
+
+/// A desk's own events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushSource {
+    /// The venue's name in topics.
+    pub venue: Venue,
+    /// Where publishers connect.
+    pub listen: SocketAddr,
+    /// What may be published.
+    pub symbols: Symbols,
+    /// Digits after the point of prices.
+    pub price_scale: Scale,
+    /// Digits after the point of quantities.
+    pub qty_scale: Scale,
+    /// As in `[pipeline]`, for this source.
+    pub stale_after: Option<Span>,
+}
+
+/// When a replay starts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// With the process.
+    #[default]
+    Immediately,
+    /// On `POST /replay/start`.
+    OnCommand,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplayTable {
+    venue: Option<String>,
+    format: String,
+    path: PathBuf,
+    #[serde(default)]
+    speed: SpeedKey,
+    #[serde(default)]
+    start: Start,
+    #[serde(default, rename = "loop")]
+    looped: bool,
+    #[serde(default)]
+    symbols: BTreeMap<String, String>,
+    stale_after: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PushTable {
+    venue: String,
+    listen: SocketAddr,
+    #[serde(default)]
+    symbols: SymbolsKey,
+    #[serde(default = "eight")]
+    price_scale: u8,
+    #[serde(default = "eight")]
+    qty_scale: u8,
+    stale_after: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpeedKey {
+    Whole(i64),
+    Factor(f64),
+    Word(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SymbolsKey {
+    Any(String),
+    List(Vec<String>),
+}
+
+const KINDS: &str = "\"sim\", \"replay\" or \"push\"";
+
+const fn eight() -> u8 {
+    8
+}
+
+impl Default for SpeedKey {
+    fn default() -> Self {
+        Self::Whole(1)
+    }
+}
+
+impl Default for SymbolsKey {
+    fn default() -> Self {
+        Self::Any("*".to_owned())
+    }
+}
+
+impl Default for SimSource {
+    fn default() -> Self {
+        let sim = tapecast_ingest::sim::SimConfig::default();
+        Self {
+            venue: sim.venue,
+            symbols: sim.symbols,
+            seed: sim.seed,
+            events_per_second: sim.events_per_second,
+            stale_after: None,
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// The venue's name in topics.
+    pub fn venue(&self) -> &str {
+        match self {
+            Self::Sim(sim) => &sim.venue,
+            Self::Replay(replay) => replay.venue.as_str(),
+            Self::Push(push) => push.venue.as_str(),
+        }
+    }
+
+    /// How long its symbols may be silent, if it says so.
+    pub fn stale_after(&self) -> Option<Span> {
+        match self {
+            Self::Sim(sim) => sim.stale_after,
+            Self::Replay(replay) => replay.stale_after,
+            Self::Push(push) => push.stale_after,
+        }
+    }
+
+    fn parse(mut table: toml::Table) -> Result<Self, String> {
+        let kind = match table.remove("kind") {
+            Some(toml::Value::String(kind)) => kind,
+            _ => return Err(format!("kind is missing: {KINDS}")),
+        };
+        match kind.as_str() {
+            "sim" => table
+                .try_into()
+                .map(Self::Sim)
+                .map_err(|e| e.message().to_owned()),
+            "replay" => {
+                let table: ReplayTable = table.try_into().map_err(|e| e.message().to_owned())?;
+                replay(table).map(Self::Replay)
+            }
+            "push" => {
+                let table: PushTable = table.try_into().map_err(|e| e.message().to_owned())?;
+                push(table).map(Self::Push)
+            }
+            other => Err(format!("no kind {other:?}: {KINDS}")),
+        }
+    }
+}
+
+fn replay(table: ReplayTable) -> Result<ReplaySource, String> {
+    let format: Format = table.format.parse().map_err(|e| format!("format: {e}"))?;
+    let venue = table.venue.unwrap_or_else(|| format.to_string());
+    let speed = match table.speed {
+        SpeedKey::Word(word) if word == "max" => Speed::Max,
+        SpeedKey::Whole(factor) if factor > 0 => Speed::Factor(factor as f64),
+        SpeedKey::Factor(factor) if factor.is_finite() && factor > 0.0 => Speed::Factor(factor),
+        SpeedKey::Word(_) | SpeedKey::Whole(_) | SpeedKey::Factor(_) => {
+            return Err("speed: write a positive factor such as 1, 10 or 0.5, or \"max\"".into());
+        }
+    };
+    let mut symbols = BTreeMap::new();
+    for (native, symbol) in table.symbols {
+        let symbol = Symbol::new(&symbol).map_err(|e| format!("symbols.{native}: {e}"))?;
+        symbols.insert(native, symbol);
+    }
+    Ok(ReplaySource {
+        venue: Venue::new(&venue).map_err(|e| format!("venue: {e}"))?,
+        format,
+        path: table.path,
+        speed,
+        start: table.start,
+        looped: table.looped,
+        symbols,
+        stale_after: table.stale_after,
+    })
+}
+
+fn push(table: PushTable) -> Result<PushSource, String> {
+    let scale = |key: &str, digits: u8| {
+        let max = Scale::MAX;
+        Scale::new(digits).ok_or_else(|| format!("{key}: {digits} is more than {max} digits"))
+    };
+    let symbols = match table.symbols {
+        SymbolsKey::Any(any) if any == "*" => Symbols::Any,
+        SymbolsKey::Any(_) => return Err("symbols: write \"*\" or a list of symbols".into()),
+        SymbolsKey::List(list) => {
+            let list: Result<_, _> = list.iter().map(|symbol| Symbol::new(symbol)).collect();
+            Symbols::List(list.map_err(|e| format!("symbols: {e}"))?)
+        }
+    };
+    Ok(PushSource {
+        venue: Venue::new(&table.venue).map_err(|e| format!("venue: {e}"))?,
+        listen: table.listen,
+        symbols,
+        price_scale: scale("price_scale", table.price_scale)?,
+        qty_scale: scale("qty_scale", table.qty_scale)?,
+        stale_after: table.stale_after,
+    })
+}
+
+/// Reads the list of `[[source]]` tables; an error says which of them it is in.
+pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Source>, D::Error> {
+    let tables = Vec::<toml::Table>::deserialize(deserializer)?;
+    let mut sources = Vec::with_capacity(tables.len());
+    for (index, table) in tables.into_iter().enumerate() {
+        let source = Source::parse(table);
+        let number = index + 1;
+        sources.push(source.map_err(|e| D::Error::custom(format!("source {number}: {e}")))?);
+    }
+    Ok(sources)
+}

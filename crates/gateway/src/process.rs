@@ -1,0 +1,104 @@
+//! What the operating system says of this process, and what we ask of it.
+
+use prometheus::{Counter, Gauge, IntGaugeVec, Opts, Registry};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The process's metrics under their customary names.
+#[derive(Debug)]
+pub struct ProcessMetrics {
+    resident: Gauge,
+    cpu: Counter,
+    open: Gauge,
+    max: Gauge,
+}
+
+impl ProcessMetrics {
+    /// Makes and registers the handles.
+    ///
+    /// # Errors
+    /// If a name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let build = IntGaugeVec::new(
+            Opts::new("tapecast_build_info", "The version that runs; always 1"),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        let cpu = Counter::new("process_cpu_seconds_total", "Processor time, all threads")?;
+        registry.register(Box::new(cpu.clone()))?;
+        let start = gauge(
+            "process_start_time_seconds",
+            "When the process started, Unix time",
+        )?;
+        start.set(tapecast_model::clock::unix_now().get() as f64 / 1e9);
+        Ok(Self {
+            resident: gauge("process_resident_memory_bytes", "Resident memory")?,
+            cpu,
+            open: gauge("process_open_fds", "Open file descriptors")?,
+            max: gauge("process_max_fds", "File descriptors that may be open")?,
+        })
+    }
+
+    /// Brings them up to date.
+    pub fn refresh(&self) {
+        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+        let pages: Option<f64> = read("/proc/self/statm")
+            .split(' ')
+            .nth(1)
+            .and_then(|n| n.parse().ok());
+        self.resident
+            .set(pages.unwrap_or(0.0) * rustix::param::page_size() as f64);
+        // Fields 14 and 15 of stat, counted behind the name, which may contain anything.
+        let stat = read("/proc/self/stat");
+        let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
+        let ticks: f64 = fields
+            .skip(12)
+            .take(2)
+            .filter_map(|n| n.parse::<f64>().ok())
+            .sum();
+        let seconds = ticks / rustix::param::clock_ticks_per_second() as f64;
+        self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        self.open.set(open as f64);
+        let limit = getrlimit(Resource::Nofile).current;
+        self.max.set(limit.map_or(f64::INFINITY, |n| n as f64));
+    }
+}
+
+/// Raises the limit of open files as far as it goes; returns it.
+pub fn raise_open_files() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return current;
+    }
+    match setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    ) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_described() {
+        let registry = Registry::new();
+        let metrics = ProcessMetrics::register(&registry).unwrap();
+        metrics.refresh();
+        assert!(metrics.resident.get() > 1e6 && metrics.open.get() >= 3.0);
+        assert!(metrics.max.get() >= metrics.open.get());
+        assert!(raise_open_files().is_none_or(|n| n >= 256));
+    }
+}

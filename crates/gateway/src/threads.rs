@@ -1,0 +1,119 @@
+//! The pipeline's thread: events in, frames for the shards out.
+//!
+//! A plain thread that owns the [`Pipeline`] and the [`Publisher`] and does nothing else. It takes
+//! what has come, a bounded lot at a time, numbers and publishes it, answers shards that asked for
+//! snapshots, and hands out everything at once. It sleeps when there is nothing to do, and it never
+//! waits for a shard.
+
+use crossbeam_channel::{Receiver, Select};
+use std::time::Duration;
+use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
+use tapecast_ingest::event::Event;
+use tapecast_ingest::pipeline::Pipeline;
+use tapecast_model::UnixNanos;
+use tapecast_model::clock::{mono_now, unix_now};
+
+/// What the pipeline's thread owns.
+pub struct PipelineThread {
+    /// Verifies and numbers.
+    pub pipeline: Pipeline,
+    /// Serialises and hands out.
+    pub publisher: Publisher,
+    /// From the feeds.
+    pub events: Receiver<Event>,
+    /// From the shards.
+    pub requests: Requests,
+    /// Closed when it is time to end.
+    pub stop: Receiver<()>,
+    /// For the latency of a turn.
+    pub metrics: FanoutMetrics,
+}
+
+impl PipelineThread {
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        loop {
+            let mut worked = false;
+            for _ in 0..TURNS_PER_LOOK {
+                if !self.turn() {
+                    break;
+                }
+                worked = true;
+            }
+            self.pipeline.handle_time(mono_now(), &mut self.publisher);
+            self.publisher.flush(mono_now());
+            if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
+                return;
+            }
+            if !worked {
+                self.wait();
+            }
+        }
+    }
+
+    /// One turn: a bounded lot of events and requests. Returns whether there were any.
+    fn turn(&mut self) -> bool {
+        let mut worked = false;
+        let mut received: Option<UnixNanos> = None;
+        for _ in 0..EVENTS_PER_TURN {
+            let Ok(event) = self.events.try_recv() else {
+                break;
+            };
+            received.get_or_insert(event.ts_recv);
+            self.publisher.set_time(unix_now());
+            self.pipeline
+                .handle_event(event, mono_now(), &mut self.publisher);
+            worked = true;
+            if self.publisher.is_turn_full() {
+                break;
+            }
+        }
+        while let Some(entry) = self
+            .requests
+            .take()
+            .or_else(|| self.publisher.take_reopened())
+        {
+            self.publisher.set_time(unix_now());
+            let current = self.pipeline.current(entry.stream());
+            self.publisher
+                .open(&entry, current.pos, current.update.as_ref());
+            worked = true;
+            if self.publisher.is_turn_full() {
+                break;
+            }
+        }
+        self.publisher.flush(mono_now());
+        if let Some(received) = received {
+            let delay = unix_now().signed_since(received).max(0);
+            self.metrics
+                .publish_delay
+                .observe(Duration::from_nanos(delay as u64).as_secs_f64());
+        }
+        worked
+    }
+
+    /// Sleeps until an event, a request or the stop comes, or it is time to look at the clock.
+    fn wait(&self) {
+        let timeout = if self.publisher.is_behind() {
+            BEHIND_EVERY
+        } else {
+            let deadline = self.pipeline.next_deadline().map(|at| at - mono_now());
+            deadline.unwrap_or(IDLE_EVERY).min(IDLE_EVERY)
+        };
+        let mut select = Select::new();
+        select.recv(&self.events);
+        select.recv(self.requests.channel());
+        select.recv(&self.stop);
+        // Which of them it was is found out by looking.
+        let _ = select.ready_timeout(timeout);
+    }
+}
+
+/// Events of one turn: a few µs of work each, so that shards are fed at least every millisecond.
+const EVENTS_PER_TURN: usize = 256;
+/// Turns before the clock is looked at.
+const TURNS_PER_LOOK: usize = 16;
+/// How often a full ring is tried again.
+const BEHIND_EVERY: Duration = Duration::from_millis(1);
+/// How often an idle pipeline looks at the clock.
+const IDLE_EVERY: Duration = Duration::from_millis(500);

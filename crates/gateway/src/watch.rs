@@ -1,0 +1,181 @@
+//! `tapecast watch`: a client in the terminal.
+
+mod table;
+
+use crate::cli::complain;
+use clap::Args;
+use std::io::Write as _;
+use std::process::ExitCode;
+use table::Table;
+use tapecast_client::{
+    Body, Client, ClientError, ConnectOptions, DataFrame, FrameType, Message, MessageKind, Outcome,
+    Tracker,
+};
+
+/// Options of `tapecast watch`.
+#[derive(Args, Debug)]
+pub struct Watch {
+    /// Such as ws://127.0.0.1:8080/v1/ws
+    url: String,
+    /// Such as trade:binance:BTC-USDT book.10:kraken:BTC-USD
+    #[arg(required = true)]
+    topics: Vec<String>,
+    /// End after this many updates, snapshots not counted.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Print frames as they came.
+    #[arg(long, conflicts_with = "table")]
+    json: bool,
+    /// Show one line per topic, kept up to date.
+    #[arg(long)]
+    table: bool,
+}
+
+/// Watches until told to end.
+pub fn run(options: &Watch) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        complain("no runtime");
+        return ExitCode::FAILURE;
+    };
+    match runtime.block_on(watch(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn watch(options: &Watch) -> Result<(), String> {
+    let url = &options.url;
+    let mut client = Client::connect(url, ConnectOptions::default())
+        .await
+        .map_err(|error| format!("{url}: {error}"))?;
+    client
+        .subscribe(&options.topics)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (mut tracker, mut table) = (Tracker::new(), options.table.then(Table::default));
+    let mut updates = 0;
+    while options.count.is_none_or(|count| updates < count) {
+        let message = tokio::select! {
+            message = client.next() => message,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        let message = match message {
+            Ok(message) => message,
+            Err(ClientError::Closed(close)) => return Err(format!("{url}: closed: {close}")),
+            Err(error) => return Err(format!("{url}: {error}")),
+        };
+        if let MessageKind::Subscribed(subscribed) = message.kind() {
+            for refusal in &subscribed.rejected {
+                complain(&format!(
+                    "{}: {} ({})",
+                    refusal.topic, refusal.message, refusal.error
+                ));
+            }
+            if subscribed.topics.is_empty() {
+                return Err("nothing to watch".to_owned());
+            }
+        }
+        let applies = tracker.handle(&message) == Outcome::Apply;
+        let lost = tracker.take_lost();
+        if !lost.is_empty() {
+            client
+                .resync(&lost)
+                .await
+                .map_err(|error| error.to_string())?;
+        }
+        if let Some(frame) = message.data().filter(|_| applies) {
+            updates += u64::from(frame.frame_type == FrameType::Update);
+        }
+        if !print(options, table.as_mut(), &message, applies) {
+            break;
+        }
+    }
+    client.close(std::time::Duration::from_secs(1)).await;
+    Ok(())
+}
+
+/// Prints a message; returns whether anybody still listens.
+fn print(options: &Watch, table: Option<&mut Table>, message: &Message, applies: bool) -> bool {
+    let mut out = std::io::stdout().lock();
+    let written = match (message.data(), table) {
+        (Some(frame), Some(table)) if applies => {
+            table.update(&frame.topic, &summary(frame));
+            out.write_all(table.draw().as_bytes())
+                .and_then(|()| out.flush())
+        }
+        (_, Some(_)) => Ok(()),
+        (Some(_), None) if options.json => writeln!(out, "{}", message.text()),
+        (Some(frame), None) if applies => writeln!(out, "{} {}", frame.topic, summary(frame)),
+        (None, None) if options.json || matches!(message.kind(), MessageKind::Gap(_)) => {
+            writeln!(out, "{}", message.text())
+        }
+        _ => Ok(()),
+    };
+    written.is_ok()
+}
+
+/// A frame in a few words.
+fn summary(frame: &DataFrame) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let words = match &frame.body {
+        Body::Trades(trades) => {
+            let words = trades.iter().map(|trade| {
+                let side = trade.side.as_deref().unwrap_or("");
+                format!("{side:4} {} @ {}", trade.qty, trade.price)
+            });
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Body::Quote(quote) => format!(
+            "{} × {} / {} × {}",
+            text(&quote.bid_qty),
+            text(&quote.bid),
+            text(&quote.ask),
+            text(&quote.ask_qty)
+        ),
+        Body::Book(book) => {
+            let best = |levels: &[tapecast_client::message::Level]| {
+                levels.first().map_or_else(
+                    || "-".to_owned(),
+                    |level| format!("{} @ {}", level.qty, level.price),
+                )
+            };
+            let (bids, asks) = (book.bids.len(), book.asks.len());
+            format!(
+                "{bids} bids, first {}; {asks} asks, first {}",
+                best(&book.bids),
+                best(&book.asks)
+            )
+        }
+        Body::Ticker(ticker) => format!(
+            "last {} change {}% volume {}",
+            text(&ticker.last),
+            text(&ticker.change_pct),
+            text(&ticker.volume)
+        ),
+        Body::Status(status) => {
+            format!(
+                "{} {} {}",
+                status.feed,
+                status.trading,
+                status.reason
+            )
+        }
+        Body::Bar(bar) => {
+            let state = if bar.is_final { "final" } else { "running" };
+            format!("{} {} {} {} {state}", bar.open, bar.high, bar.low, bar.close)
+        }
+        Body::Other => String::new(),
+    };
+    let mark = if frame.frame_type == FrameType::Snapshot {
+        "= "
+    } else {
+        ""
+    };
+    format!("#{} {mark}{words}", frame.seq)
+}
