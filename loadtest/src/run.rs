@@ -109,6 +109,16 @@ struct Place {
     push: SocketAddr,
 }
 
+/// The server of a run.
+#[derive(Debug)]
+struct Served {
+    /// Its process, if it was started for the run.
+    server: Option<Server>,
+    place: Place,
+    /// What it costs, if its process is known.
+    watched: Option<(u32, Watched)>,
+}
+
 /// Runs a scenario; a line a second goes to `progress`.
 ///
 /// # Errors
@@ -122,7 +132,11 @@ pub fn run(options: &RunOptions, progress: &mut dyn Write) -> Result<RunResult, 
     } = options;
     machine::raise_open_files(scenario.clients + scenario.threads * 4).map_err(RunError::System)?;
     let machine = Machine::read();
-    let (mut server, place, watched) = find_server(target, scenario, placement)?;
+    let Served {
+        mut server,
+        place,
+        watched,
+    } = find_server(target, scenario, placement)?;
     let version = server
         .as_ref()
         .map(|s| s.version.clone())
@@ -157,7 +171,7 @@ pub fn run(options: &RunOptions, progress: &mut dyn Write) -> Result<RunResult, 
     let mut published = Published::default();
     for ended in outcome? {
         let (one, by) = ended
-            .map_err(|_| RunError::Fleet("a thread of the harness panicked".into()))?
+            .map_err(|_panic| RunError::Fleet("a thread of the harness panicked".into()))?
             .map_err(|e: FleetError| RunError::Fleet(e.to_string()))?;
         tally.merge(&one);
         published = by.unwrap_or(published);
@@ -199,7 +213,7 @@ fn find_server(
     target: &Target,
     scenario: &Scenario,
     placement: &Placement,
-) -> Result<(Option<Server>, Place, Option<(u32, Watched)>), RunError> {
+) -> Result<Served, RunError> {
     match target {
         Target::Own { program } => {
             let shards = match scenario.shards {
@@ -216,7 +230,11 @@ fn find_server(
             };
             let pid = server.pid();
             let watched = Watched::new(pid).ok_or(RunError::Pid(pid))?;
-            Ok((Some(server), place, Some((pid, watched))))
+            Ok(Served {
+                server: Some(server),
+                place,
+                watched: Some((pid, watched)),
+            })
         }
         Target::Running { url, push, pid } => {
             let place = parse_url(url, *push)?;
@@ -225,7 +243,12 @@ fn find_server(
                     .map(|w| (pid, w))
                     .ok_or(RunError::Pid(pid))
             };
-            Ok((None, place, pid.map(watch).transpose()?))
+            let watched = pid.map(watch).transpose()?;
+            Ok(Served {
+                server: None,
+                place,
+                watched,
+            })
         }
     }
 }

@@ -286,14 +286,15 @@ fn read_table(text: &str, place: &str) -> Result<toml::Table, ScenarioError> {
             },
             message: e.message().to_owned(),
         })?;
-    for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-        let like = |known: &&&str| strsim::jaro_winkler(known, key);
-        let nearest = KEYS.iter().max_by(|a, b| like(a).total_cmp(&like(b)));
-        let nearest = nearest.copied().unwrap_or_default();
+    if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let likeness = |known: &str| strsim::jaro_winkler(known, key);
+        let nearest = KEYS
+            .into_iter()
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         return Err(ScenarioError::UnknownKey {
             place: place.to_owned(),
             key: key.clone(),
-            nearest,
+            nearest: nearest.unwrap_or_default(),
         });
     }
     Ok(table)

@@ -309,13 +309,11 @@ impl Subscriber {
         desk: &mut Desk,
     ) -> Result<(), SubscriberError> {
         match (frame.opcode, desk.speech) {
-            (Opcode::Text, Speech::Tapecast) if frame.payload.starts_with(b"{\"op\"") => {
-                self.handle_control(frame.payload, reading, desk)
-            }
-            (Opcode::Text, Speech::Tapecast) => {
+            (Opcode::Text, Speech::Tapecast) if frame.payload.starts_with(b"{\"topic\"") => {
                 self.handle_trades(frame.payload, now, reading, desk);
                 Ok(())
             }
+            (Opcode::Text, Speech::Tapecast) => self.handle_control(frame.payload, reading, desk),
             (Opcode::Text, Speech::Ceiling) => {
                 self.handle_ceiling(frame.payload, now, desk);
                 Ok(())
@@ -346,8 +344,13 @@ impl Subscriber {
                 .take(300)
                 .collect::<String>()
         };
-        let Ok(message) = serde_json::from_slice::<Value>(payload) else {
-            return Err(SubscriberError::Unexpected(text(), "JSON"));
+        let message = match serde_json::from_slice::<Value>(payload) {
+            Ok(message) => message,
+            Err(_) if self.stage == Stage::Live => {
+                desk.tally.integrity.unreadable += 1;
+                return Ok(());
+            }
+            Err(_) => return Err(SubscriberError::Unexpected(text(), "JSON")),
         };
         match message["op"].as_str().unwrap_or_default() {
             "welcome" if !reading.welcomed => {

@@ -77,7 +77,7 @@ pub fn read(options: &ReaderOptions) -> Result<LimitReader, LimitError> {
         }
         let ended = reading
             .join()
-            .map_err(|_| LimitError::Reader("the loop panicked".into()))?;
+            .map_err(|_panic| LimitError::Reader("the loop panicked".into()))?;
         let (tally, _) = ended.map_err(|e| LimitError::Reader(e.to_string()))?;
         if joined {
             Ok(tally)
