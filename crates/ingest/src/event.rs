@@ -39,8 +39,9 @@ pub enum EventBody {
     Quote(Quote),
     /// A snapshot of the book or a change to it.
     Book(Box<BookEvent>),
-    /// 24 h statistics, merged already where the venue sends only what changed.
-    Ticker(Ticker),
+    /// 24 h statistics, merged already where the venue sends only what changed. Rare and large, so
+    /// that it is kept apart: trades and quotes should not be moved about with its room.
+    Ticker(Box<Ticker>),
     /// The venue's word on trading.
     Trading(TradingState),
     /// The feed's word on itself.

@@ -10,7 +10,14 @@
 //! This crate knows nothing of subscribers, frames or client sockets.
 
 pub mod book;
+pub mod capture;
 pub mod event;
+pub mod feed;
 pub mod metrics;
+pub mod normaliser;
 pub mod pipeline;
+pub mod push;
+pub mod replay;
+pub mod scan;
 pub mod sequencer;
+pub mod venue;

@@ -3,8 +3,10 @@
 //! Labels are closed sets: venues, channel kinds and reasons, never a symbol. Handles are resolved
 //! when a venue or channel first appears, so that nothing is looked up by label per event.
 
+mod feed;
 mod pipeline;
 
+pub use feed::{FeedCounters, FeedMetrics};
 pub use pipeline::{GapReason, PipelineMetrics};
 
 pub(crate) use pipeline::VenueCounters;

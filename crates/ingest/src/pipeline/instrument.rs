@@ -144,7 +144,7 @@ impl InstrumentState {
             }
             EventBody::Ticker(ticker) => {
                 self.health.note_data(now);
-                self.ticker = Some((ticker, stamp));
+                self.ticker = Some((*ticker, stamp));
                 let pos = self.number(ChannelKind::Ticker, 1, out.metrics);
                 publish(
                     out.sink,

@@ -325,7 +325,7 @@ fn tickers_are_numbered_and_kept() {
         last: Some(last),
         ..Ticker::default()
     };
-    assert_eq!(bench.give(EventBody::Ticker(ticker)), ["ticker 1: 4.2"]);
+    assert_eq!(bench.give(EventBody::Ticker(Box::new(ticker))), ["ticker 1: 4.2"]);
     assert_eq!(
         bench.current(ChannelKind::Ticker),
         (EPOCH, 1, Some("ticker 1: 4.2".into()))
@@ -544,7 +544,7 @@ fn a_new_round_is_a_new_epoch_of_everything() {
     bench.give(trades(&[1]));
     bench.give(quote(10, 11));
     bench.give(snapshot(Link::Step(5), &[(10, 1)], &[]));
-    bench.give(EventBody::Ticker(Ticker::default()));
+    bench.give(EventBody::Ticker(Box::default()));
     let down = EventBody::Feed(FeedEvent::Down("end of recording".into()));
     assert_eq!(bench.give(down), ["status 3: down (end of recording)"]);
     assert_eq!(

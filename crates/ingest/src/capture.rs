@@ -1,0 +1,470 @@
+//! Recordings of venues' messages: JSON lines, zstd or plain, read as a stream.
+//!
+//! A line is `{"ts":<receive time, ns>,"raw":"<frame text>"}`, with `http` and `symbol` beside it in
+//! rows that were fetched over HTTP; or it is a bare message without a receive time.
+//!
+//! # Limits
+//! One line is held at a time, of at most [`LINE_BYTES_MAX`]; a longer one is passed over without
+//! being held and reported as broken.
+//!
+//! # Wrong input
+//! What is no recording at all is an error on opening. A broken line is an item like any other, with
+//! its number and what is wrong; a file that is cut off ends with one.
+
+use crate::venue::Message;
+use crate::venue::cursor::{Cursor, Scalar, Syntax, Text};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+use tapecast_model::UnixNanos;
+
+/// The longest line that is held.
+pub const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// A recording being read.
+pub struct Capture {
+    reader: Box<dyn BufRead + Send>,
+    number: u64,
+    line: Vec<u8>,
+    row: Row,
+    ended: bool,
+}
+
+/// Why a file cannot be read as a recording.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// It cannot be opened or read.
+    #[error("cannot read {}: {source}; check the source's path", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is neither zstd nor JSON lines.
+    #[error(
+        "{} is not a recording: it is not zstd{}; record one with `tapecast record`, or compress it with `zstd`",
+        path.display(),
+        if *.named_zstd { "" } else { " and its first line is no JSON" }
+    )]
+    NotACapture {
+        /// The file.
+        path: PathBuf,
+        /// Its name says that it is zstd.
+        named_zstd: bool,
+    },
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BrokenLine {
+    /// It is no JSON.
+    #[error("no JSON: {0}")]
+    Syntax(#[from] Syntax),
+    /// It is not UTF-8.
+    #[error("not UTF-8")]
+    Utf8,
+    /// It is not a recording's line.
+    #[error("{0}")]
+    Shape(&'static str),
+    /// It is longer than [`LINE_BYTES_MAX`].
+    #[error("longer than 64 MiB")]
+    TooLong,
+    /// The file cannot be read any further.
+    #[error("the file is cut off or damaged here")]
+    CutOff,
+}
+
+/// One line.
+pub struct Line<'a> {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When the message was received, if the recording says.
+    pub ts: Option<UnixNanos>,
+    /// Its message, or what is wrong with it and the bytes that were read.
+    pub message: Result<Message<'a>, (BrokenLine, &'a [u8])>,
+}
+
+/// What a line says, unescaped.
+#[derive(Default)]
+struct Row {
+    ts: Option<UnixNanos>,
+    raw: Vec<u8>,
+    http: Option<String>,
+    symbol: Option<String>,
+}
+
+// === impl Capture ===
+
+impl Capture {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let io = |source| CaptureError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = File::open(path).map_err(io)?;
+        let mut start = [0_u8; 64];
+        let length = fill(&mut file, &mut start).map_err(io)?;
+        file.rewind().map_err(io)?;
+        let extension = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        let named_zstd = matches!(extension, "zst" | "zstd");
+        let reader: Box<dyn BufRead + Send> = if is_zstd(&start[..length]) {
+            let decoder = zstd::Decoder::new(file).map_err(io)?;
+            Box::new(BufReader::with_capacity(READ_BYTES, decoder))
+        } else if !named_zstd && start[..length].trim_ascii_start().first() == Some(&b'{') {
+            Box::new(BufReader::with_capacity(READ_BYTES, file))
+        } else {
+            return Err(CaptureError::NotACapture {
+                path: path.to_owned(),
+                named_zstd,
+            });
+        };
+        Ok(Self {
+            reader,
+            number: 0,
+            line: Vec::new(),
+            row: Row::default(),
+            ended: false,
+        })
+    }
+
+    /// The next line that is not blank; none at the end.
+    pub fn next_line(&mut self) -> Option<Line<'_>> {
+        let read = loop {
+            if self.ended {
+                return None;
+            }
+            self.number += 1;
+            match read_line(&mut self.reader, &mut self.line) {
+                Ok(Reached::End) => {
+                    self.ended = true;
+                    return None;
+                }
+                Ok(Reached::Line) if self.line.trim_ascii().is_empty() => {}
+                Ok(Reached::Line) => break self.row.read(&self.line),
+                Ok(Reached::TooLong) => break Err(BrokenLine::TooLong),
+                Err(_) => {
+                    self.ended = true;
+                    break Err(BrokenLine::CutOff);
+                }
+            }
+        };
+        let Row {
+            ts,
+            raw,
+            http,
+            symbol,
+        } = &mut self.row;
+        Some(Line {
+            number: self.number,
+            ts: if read.is_ok() { *ts } else { None },
+            message: match read {
+                Ok(()) => Ok(Message {
+                    raw,
+                    http: http.as_deref(),
+                    symbol: symbol.as_deref(),
+                }),
+                Err(broken) => Err((broken, &self.line)),
+            },
+        })
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    fn read(&mut self, line: &[u8]) -> Result<(), BrokenLine> {
+        self.ts = None;
+        self.http = None;
+        self.symbol = None;
+        self.raw.clear();
+        let line = line.trim_ascii();
+        let text = std::str::from_utf8(line).or(Err(BrokenLine::Utf8))?;
+        let mut cursor = Cursor::new(text);
+        match cursor.peek() {
+            Some(b'{') => {}
+            Some(b'[') => {
+                cursor.value()?;
+                cursor.end()?;
+                self.raw.extend_from_slice(line);
+                return Ok(());
+            }
+            // The one bare frame that is no JSON: OKX's answer to a ping.
+            _ if text == "pong" => {
+                self.raw.extend_from_slice(line);
+                return Ok(());
+            }
+            _ => {
+                cursor.value()?;
+                return Err(BrokenLine::Shape("no JSON object"));
+            }
+        }
+        let (mut raw, mut ts, mut other) = (None, None, false);
+        cursor.object::<BrokenLine>(|member, key| {
+            match key.plain() {
+                Some("raw") => raw = Some(member.value()?),
+                Some("ts") => ts = Some(member.value()?),
+                Some("http") => self.http = content(member.value()?),
+                Some("symbol") => self.symbol = content(member.value()?),
+                _ => {
+                    other = true;
+                    member.value()?;
+                }
+            }
+            Ok(())
+        })?;
+        cursor.end()?;
+        let Some(raw) = raw else {
+            // Bare messages have keys of their own; `ts` among them is the venue's.
+            (self.http, self.symbol) = (None, None);
+            if !other {
+                return Err(BrokenLine::Shape("no \"raw\""));
+            }
+            self.raw.extend_from_slice(line);
+            return Ok(());
+        };
+        let Some(raw) = as_text(raw) else {
+            return Err(BrokenLine::Shape("\"raw\" is no string"));
+        };
+        if !raw.unescape_into(&mut self.raw) {
+            return Err(BrokenLine::Shape("\"raw\" has half a character"));
+        }
+        self.ts = ts.map(time).transpose()?;
+        Ok(())
+    }
+}
+
+fn time(value: &str) -> Result<UnixNanos, BrokenLine> {
+    let token = Cursor::new(value).scalar().ok().and_then(Scalar::token);
+    let nanos = token.and_then(|t| t.parse().ok()).map(UnixNanos::new);
+    nanos.ok_or(BrokenLine::Shape("\"ts\" is no time in nanoseconds"))
+}
+
+fn content(value: &str) -> Option<String> {
+    as_text(value).map(|text| text.content().into_owned())
+}
+
+fn as_text(value: &str) -> Option<Text<'_>> {
+    match Cursor::new(value).scalar() {
+        Ok(Scalar::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// What reading a line came to.
+enum Reached {
+    Line,
+    TooLong,
+    End,
+}
+
+/// Reads to the next newline, of a line that is too long only the beginning.
+fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Reached> {
+    line.clear();
+    let mut length = 0_usize;
+    loop {
+        let chunk = match reader.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if chunk.is_empty() {
+            return Ok(match length {
+                0 => Reached::End,
+                1..=LINE_BYTES_MAX => Reached::Line,
+                _ => Reached::TooLong,
+            });
+        }
+        let newline = chunk.iter().position(|b| *b == b'\n');
+        let piece = &chunk[..newline.unwrap_or(chunk.len())];
+        length += piece.len();
+        if length <= LINE_BYTES_MAX {
+            line.extend_from_slice(piece);
+        } else if line.len() > TOO_LONG_KEPT {
+            line.truncate(TOO_LONG_KEPT);
+            line.shrink_to_fit();
+        }
+        let used = piece.len() + usize::from(newline.is_some());
+        reader.consume(used);
+        if newline.is_some() {
+            return Ok(if length <= LINE_BYTES_MAX {
+                Reached::Line
+            } else {
+                Reached::TooLong
+            });
+        }
+    }
+}
+
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match file.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// Whether a file begins with a zstd frame, or with a skippable one.
+const fn is_zstd(start: &[u8]) -> bool {
+    matches!(
+        start,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
+}
+
+/// Bytes decompressed at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// What is kept of a line that is too long: enough to tell what it was.
+const TOO_LONG_KEPT: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        File::create(&path).unwrap().write_all(content).unwrap();
+        (dir, path)
+    }
+
+    /// Every line: its number, receive time, and message or fault.
+    fn read(path: &Path) -> Vec<(u64, Option<u64>, Result<String, String>)> {
+        let mut capture = Capture::open(path).unwrap();
+        let mut lines = Vec::new();
+        while let Some(line) = capture.next_line() {
+            let message = match line.message {
+                Ok(message) => Ok(String::from_utf8(message.raw.to_vec()).unwrap()),
+                Err((broken, _)) => Err(broken.to_string()),
+            };
+            lines.push((line.number, line.ts.map(UnixNanos::get), message));
+        }
+        lines
+    }
+
+    const LINES: &str = concat!(
+        "{\"ts\":1,\"raw\":\"{\\\"a\\\":\\\"x\\\\ny\\\"}\"}\n",
+        "\n",
+        "{\"topic\":\"t\",\"ts\":7}\n",
+        "not json\n",
+        "{\"ts\":5}\n",
+        "{\"ts\":\"x\",\"raw\":\"{}\"}\n",
+        "{\"ts\":2,\"raw\":{}}\n",
+        "{\"ts\":9,\"ra\n",
+        "pong\n",
+        "{\"raw\":\"pong\",\"ts\":3,\"extra\":[1]}",
+    );
+
+    fn check_lines(path: &Path) {
+        let lines = read(path);
+        let good: Vec<_> = lines
+            .iter()
+            .filter_map(|(n, ts, m)| Some((*n, *ts, m.as_ref().ok()?.as_str())))
+            .collect();
+        assert_eq!(
+            good,
+            [
+                (1, Some(1), "{\"a\":\"x\\ny\"}"),
+                (3, None, "{\"topic\":\"t\",\"ts\":7}"),
+                (9, None, "pong"),
+                (10, Some(3), "pong"),
+            ]
+        );
+        let bad: Vec<_> = lines.iter().filter(|l| l.2.is_err()).map(|l| l.0).collect();
+        assert_eq!(bad, [4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn lines_are_read_and_broken_ones_named_by_number() {
+        let (_dir, path) = file("a.jsonl", LINES.as_bytes());
+        check_lines(&path);
+        let mut packed = zstd::encode_all(&LINES.as_bytes()[..30], 1).unwrap();
+        packed.extend(zstd::encode_all(&LINES.as_bytes()[30..], 1).unwrap());
+        let (_dir, path) = file("a.jsonl.zst", &packed);
+        check_lines(&path);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_read_up_to_there() {
+        let text = "{\"ts\":1,\"raw\":\"{}\"}\n".repeat(20_000);
+        let mut noise = 1_u32;
+        let mut padded = String::new();
+        for line in text.lines() {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            padded.push_str(&line.replace("{}", &format!("{{{noise}}}")));
+            padded.push('\n');
+        }
+        let packed = zstd::encode_all(padded.as_bytes(), 1).unwrap();
+        let (_dir, path) = file("a.zst", &packed[..packed.len() / 2]);
+        let lines = read(&path);
+        assert!(lines.len() > 100, "{}", lines.len());
+        let last = lines.last().unwrap().2.as_ref().unwrap_err();
+        assert!(last.contains("cut off"), "{last}");
+        assert!(lines[..lines.len() - 1].iter().all(|l| l.2.is_ok()));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_without_being_held() {
+        struct Endless(usize);
+        impl Read for Endless {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if self.0 == 0 {
+                    return Ok(0);
+                }
+                let length = buffer.len().min(self.0);
+                buffer[..length].fill(b'x');
+                self.0 -= length;
+                if self.0 == 0 {
+                    buffer[length - 1] = b'\n';
+                }
+                Ok(length)
+            }
+        }
+        let mut line = Vec::new();
+        let mut reader = BufReader::with_capacity(READ_BYTES, Endless(LINE_BYTES_MAX + 2));
+        assert!(matches!(
+            read_line(&mut reader, &mut line),
+            Ok(Reached::TooLong)
+        ));
+        assert!(line.capacity() <= TOO_LONG_KEPT);
+        let mut reader = BufReader::with_capacity(READ_BYTES, Endless(LINE_BYTES_MAX + 1));
+        assert!(matches!(
+            read_line(&mut reader, &mut line),
+            Ok(Reached::Line)
+        ));
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused_with_its_name() {
+        let refusal = |path: &Path| Capture::open(path).err().unwrap().to_string();
+        assert!(refusal(Path::new("/nowhere/x.zst")).contains("/nowhere/x.zst"));
+        for (name, content) in [
+            ("a.zst", &b"{\"ts\":1,\"raw\":\"{}\"}"[..]),
+            ("b.md", b"# Title"),
+            ("c.zst", b""),
+        ] {
+            let (_dir, path) = file(name, content);
+            let refusal = refusal(&path);
+            assert!(
+                refusal.contains(name) && refusal.contains("not zstd"),
+                "{refusal}"
+            );
+        }
+        let (dir, _) = file("x", b"");
+        assert!(refusal(dir.path()).contains("cannot read"));
+    }
+}

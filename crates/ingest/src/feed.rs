@@ -1,0 +1,149 @@
+//! What every feed needs: where its events go, when it may go on, and when it should start or end.
+//!
+//! A feed is before the sequencer, so it may wait: in [`send`] while the event channel is full, and,
+//! if it is a lossless replay, while its [`Pace`] is not clear. It never drops an event, and ends
+//! soon after it is told to, wherever it waits.
+
+use crate::event::Event;
+use crossbeam_channel::SendTimeoutError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Where a feed's events go: a bounded channel to the pipeline.
+pub type EventTx = crossbeam_channel::Sender<Event>;
+
+/// Whether those downstream have room: a lossless replay waits for it.
+pub trait Pace: Send {
+    /// False while a reader downstream is over half full.
+    fn clear(&self) -> bool;
+}
+
+/// There is always room: for feeds that may be conflated downstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unpaced;
+
+/// Holds feeds back until somebody opens it, once and for all.
+#[derive(Debug, Default)]
+pub struct StartGate {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+/// The feed should end: it was told to, or nobody takes its events any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ended;
+
+/// How long a wait lasts before the feed looks whether it should end.
+pub(crate) const STOP_CHECK: Duration = Duration::from_millis(20);
+
+impl Pace for Unpaced {
+    fn clear(&self) -> bool {
+        true
+    }
+}
+
+impl<F: Fn() -> bool + Send> Pace for F {
+    fn clear(&self) -> bool {
+        self()
+    }
+}
+
+// === impl StartGate ===
+
+impl StartGate {
+    /// A gate that stands open already, for `start = "immediately"`.
+    pub fn opened() -> Self {
+        Self {
+            open: Mutex::new(true),
+            opened: Condvar::new(),
+        }
+    }
+
+    /// Opens the gate; again has no effect.
+    pub fn open(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.opened.notify_all();
+    }
+
+    /// Whether the gate stands open.
+    pub fn is_open(&self) -> bool {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the gate opens.
+    ///
+    /// # Errors
+    /// If `stop` is set before.
+    pub fn wait(&self, stop: &AtomicBool) -> Result<(), Ended> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*open {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Ended);
+            }
+            let waited = self.opened.wait_timeout(open, STOP_CHECK);
+            open = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
+    }
+}
+
+/// Sends an event, waiting for room.
+///
+/// # Errors
+/// If `stop` is set before there is room, or nobody receives.
+pub fn send(tx: &EventTx, event: Event, stop: &AtomicBool) -> Result<(), Ended> {
+    let mut event = event;
+    loop {
+        match tx.send_timeout(event, STOP_CHECK) {
+            Ok(()) => return Ok(()),
+            Err(SendTimeoutError::Disconnected(_)) => return Err(Ended),
+            Err(SendTimeoutError::Timeout(_)) if stop.load(Ordering::Relaxed) => return Err(Ended),
+            Err(SendTimeoutError::Timeout(back)) => event = back,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventBody, FeedEvent};
+    use std::sync::Arc;
+    use tapecast_model::{InstrumentId, UnixNanos};
+
+    fn event() -> Event {
+        Event {
+            instrument: InstrumentId::new(0),
+            ts_event: None,
+            ts_recv: UnixNanos::default(),
+            venue_seq: None,
+            body: EventBody::Feed(FeedEvent::Restarted),
+        }
+    }
+
+    #[test]
+    fn a_gate_holds_until_it_is_opened_and_stays_open() {
+        let gate = Arc::new(StartGate::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let waiting = {
+            let (gate, stop) = (Arc::clone(&gate), Arc::clone(&stop));
+            std::thread::spawn(move || gate.wait(&stop))
+        };
+        assert!(!gate.is_open());
+        gate.open();
+        gate.open();
+        assert_eq!(waiting.join().unwrap(), Ok(()));
+        assert_eq!(gate.wait(&stop), Ok(()));
+    }
+
+    #[test]
+    fn whoever_waits_ends_when_told_to() {
+        let stop = AtomicBool::new(true);
+        assert_eq!(StartGate::default().wait(&stop), Err(Ended));
+        let (tx, rx) = crossbeam_channel::bounded(1);
+        assert_eq!(send(&tx, event(), &stop), Ok(()));
+        assert_eq!(send(&tx, event(), &stop), Err(Ended));
+        drop(rx);
+        assert_eq!(send(&tx, event(), &AtomicBool::new(false)), Err(Ended));
+    }
+}

@@ -1,0 +1,140 @@
+//! The feeds' counters.
+
+use crate::venue::Reject;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+};
+use tapecast_model::Venue;
+
+/// The feeds' metrics, registered once per process.
+#[derive(Clone, Debug)]
+pub struct FeedMetrics {
+    messages: IntCounterVec,
+    bytes: IntCounterVec,
+    rejects: IntCounterVec,
+    reconnects: IntCounterVec,
+    answers_dropped: IntCounterVec,
+    delay: HistogramVec,
+    clock_ahead: IntCounterVec,
+}
+
+/// The counters of one venue's feed.
+#[derive(Clone, Debug)]
+pub struct FeedCounters {
+    /// Messages received, whatever they say.
+    pub messages: IntCounter,
+    /// Their bytes.
+    pub bytes: IntCounter,
+    rejects: [IntCounter; Reject::LABELS.len()],
+    /// Connections given up because of ten refused messages in a row.
+    pub reconnects_rejects: IntCounter,
+    /// Error lines that a publisher did not read in time.
+    pub answers_dropped: IntCounter,
+    delay: Histogram,
+    clock_ahead: IntCounter,
+}
+
+/// Seconds from the venue's stamp to our socket: from a rack next door to a stalled recorder.
+const DELAYS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+// === impl FeedMetrics ===
+
+impl FeedMetrics {
+    /// Makes the metrics and adds them to `registry`.
+    ///
+    /// # Errors
+    /// If one of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let delay = HistogramVec::new(
+            HistogramOpts::new(
+                "tapecast_venue_delay_seconds",
+                "From the venue's time to when its message was received, sampled; 0 if the \
+                 venue's clock is ahead.",
+            )
+            .buckets(DELAYS.to_vec()),
+            &["venue"],
+        )?;
+        registry.register(Box::new(delay.clone()))?;
+        Ok(Self {
+            messages: counters(
+                "tapecast_feed_messages_total",
+                "Messages received from a venue, whatever they say.",
+                &["venue"],
+            )?,
+            bytes: counters(
+                "tapecast_feed_bytes_total",
+                "Bytes of the messages received from a venue.",
+                &["venue"],
+            )?,
+            rejects: counters(
+                "tapecast_feed_rejects_total",
+                "Messages that could not be read and were skipped, by reason.",
+                &["venue", "reason"],
+            )?,
+            reconnects: counters(
+                "tapecast_feed_reconnects_total",
+                "Connections given up and made anew, by reason.",
+                &["venue", "reason"],
+            )?,
+            answers_dropped: counters(
+                "tapecast_feed_answers_dropped_total",
+                "Error lines to a publisher that did not read them in time.",
+                &["venue"],
+            )?,
+            delay,
+            clock_ahead: counters(
+                "tapecast_venue_clock_ahead_total",
+                "Sampled messages whose venue time was later than their receive time.",
+                &["venue"],
+            )?,
+        })
+    }
+
+    /// The handles of one venue; every label value exists from here on, at zero.
+    pub fn of_venue(&self, venue: &Venue) -> FeedCounters {
+        let venue = venue.as_str();
+        FeedCounters {
+            messages: self.messages.with_label_values(&[venue]),
+            bytes: self.bytes.with_label_values(&[venue]),
+            rejects: Reject::LABELS.map(|r| self.rejects.with_label_values(&[venue, r])),
+            reconnects_rejects: self.reconnects.with_label_values(&[venue, "rejects"]),
+            answers_dropped: self.answers_dropped.with_label_values(&[venue]),
+            delay: self.delay.with_label_values(&[venue]),
+            clock_ahead: self.clock_ahead.with_label_values(&[venue]),
+        }
+    }
+}
+
+// === impl FeedCounters ===
+
+impl FeedCounters {
+    /// Counts a refused message.
+    pub fn reject(&self, reject: Reject) {
+        self.rejects[reject.index()].inc();
+    }
+
+    /// How many messages were refused for this reason.
+    pub fn rejected(&self, reject: Reject) -> u64 {
+        self.rejects[reject.index()].get()
+    }
+
+    /// How many messages were refused.
+    pub fn rejected_in_all(&self) -> u64 {
+        self.rejects.iter().map(IntCounter::get).sum()
+    }
+
+    /// Notes how long a message was on its way; negative if the venue's clock is ahead of ours.
+    pub fn observe_delay(&self, nanos: i64) {
+        if nanos < 0 {
+            self.clock_ahead.inc();
+        }
+        self.delay.observe(nanos.max(0) as f64 / 1e9);
+    }
+}

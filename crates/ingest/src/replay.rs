@@ -1,0 +1,494 @@
+//! Plays a recording as if its venue were speaking now.
+//!
+//! [`Replay::scan`] reads the whole file before anything is published: instruments, scales, channels
+//! and the choice of streams are fixed from then on, and broken lines are reported with their place.
+//! [`Replay::run`] is the body of a thread: it sends events at the recorded pace times a factor, or
+//! as fast as those downstream take them, and stamps them with the time of sending.
+//!
+//! # Full and wrong
+//! It waits while the event channel is full; at [`Speed::Max`] also while its [`Pace`] is not clear,
+//! so that nothing downstream need be conflated. A message that cannot be read is counted and
+//! skipped; ten in a row count as a lost connection: every instrument gets a gap and the parser
+//! starts afresh. A recording that can no longer be read is down with a reason.
+
+use crate::capture::{Capture, CaptureError, Line};
+use crate::event::{Event, FeedEvent};
+use crate::feed::{Ended, EventTx, Pace, STOP_CHECK, StartGate, send};
+use crate::metrics::{FeedCounters, FeedMetrics};
+use crate::normaliser::Parser;
+use crate::scan::{Plan, Survey};
+use crate::venue::symbols::Unmapped;
+use crate::venue::{Format, MESSAGE_BYTES_MAX, Reject};
+use hashbrown::HashMap;
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tapecast_model::catalog::{CatalogError, Definition, Offer};
+use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Catalog, InstrumentId, Mono, Symbol, UnixNanos, Venue};
+
+/// What to play, and how.
+#[derive(Clone, Debug)]
+pub struct ReplayConfig {
+    /// The venue's name in topics.
+    pub venue: Venue,
+    /// Its dialect.
+    pub format: Format,
+    /// The recording.
+    pub path: PathBuf,
+    /// How fast.
+    pub speed: Speed,
+    /// Start over at the end, in a new epoch.
+    pub looped: bool,
+    /// Symbols by the venue's ids, before its own rules.
+    pub symbols: HashMap<String, Symbol>,
+}
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// As many times as fast as it was recorded; 1 is as recorded. (A float, but of time: no price
+    /// comes near it.)
+    Factor(f64),
+    /// As fast as those downstream take it, and lossless.
+    Max,
+}
+
+/// A recording that was read once and can be played.
+#[derive(Debug)]
+pub struct Replay {
+    config: ReplayConfig,
+    plan: Plan,
+    ids: Vec<InstrumentId>,
+    report: ScanReport,
+}
+
+/// What a scan found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ScanReport {
+    /// Messages, whatever they say.
+    pub messages: u64,
+    /// Lines that hold no message.
+    pub broken_lines: u64,
+    /// Messages that cannot be read.
+    pub rejected: u64,
+}
+
+/// Why a recording cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// It names an instrument for which there is no symbol.
+    #[error("{}:{line}: {source}", path.display())]
+    Unmapped {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Which one.
+        source: Unmapped,
+    },
+    /// Nothing in it can be published.
+    #[error(
+        "{}: no trades, quotes, books or tickers among {messages} messages; is its format {format}?",
+        path.display()
+    )]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+        /// How many messages it has.
+        messages: u64,
+        /// How they were read.
+        format: Format,
+    },
+    /// Two of its ids have the same symbol, or another source has it.
+    #[error("{}: {source}", path.display())]
+    Catalog {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CatalogError,
+    },
+    /// The speed is no positive number.
+    #[error("speed {0} is not a positive factor; write 1, 10, 0.5 or \"max\"")]
+    Speed(f64),
+}
+
+/// Refused messages in a row that count as a lost connection.
+const REJECTS_IN_A_ROW: u32 = 10;
+
+/// Lines that are reported one by one; what comes after is only counted.
+const REPORTED_LINES_MAX: u64 = 20;
+
+/// How long a lossless replay waits before it asks again whether there is room.
+const PACE_CHECK: Duration = Duration::from_micros(200);
+
+/// The venue's delay is observed once in so many messages.
+const DELAY_SAMPLE: u64 = 16;
+
+// === impl Replay ===
+
+impl Replay {
+    /// Reads the whole recording and adds what it holds to the catalogue.
+    ///
+    /// # Errors
+    /// If it cannot be read, names an instrument that has no symbol, or holds nothing to publish.
+    pub fn scan(config: ReplayConfig, catalog: &Catalog) -> Result<Self, ReplayError> {
+        if let Speed::Factor(factor) = config.speed
+            && !(factor.is_finite() && factor > 0.0)
+        {
+            return Err(ReplayError::Speed(factor));
+        }
+        let (plan, report) = survey(&config)?;
+        let offer = Offer {
+            channels: plan.channels(),
+            any_symbol: None,
+            lossless: config.speed == Speed::Max,
+        };
+        catalog.add_venue(&config.venue, offer);
+        let add = |planned: &crate::scan::Planned| {
+            let definition = Definition {
+                symbol: planned.symbol.clone(),
+                native: planned.native.clone(),
+                price_scale: planned.price_scale,
+                qty_scale: planned.qty_scale,
+            };
+            catalog
+                .add_instrument(&config.venue, definition)
+                .map(|instrument| instrument.id)
+        };
+        let ids: Result<Vec<_>, _> = plan.instruments.iter().map(add).collect();
+        let ids = ids.map_err(|source| ReplayError::Catalog {
+            path: config.path.clone(),
+            source,
+        })?;
+        tracing::info!(
+            path = %config.path.display(),
+            format = %config.format,
+            instruments = ids.len(),
+            messages = report.messages,
+            broken_lines = report.broken_lines,
+            rejected = report.rejected,
+            "Recording scanned"
+        );
+        Ok(Self {
+            config,
+            plan,
+            ids,
+            report,
+        })
+    }
+
+    /// What the scan found.
+    pub const fn report(&self) -> ScanReport {
+        self.report
+    }
+
+    /// What of the recording is used.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The instruments it added to the catalogue, in order of the plan.
+    pub fn instruments(&self) -> &[InstrumentId] {
+        &self.ids
+    }
+
+    /// Plays the recording: the body of a thread. Returns at the end of a recording that is not
+    /// looped, when `stop` is set, or when nobody receives any more.
+    pub fn run(
+        self,
+        start: &StartGate,
+        tx: EventTx,
+        pace: Box<dyn Pace>,
+        stop: Arc<AtomicBool>,
+        metrics: &FeedMetrics,
+    ) {
+        let counters = metrics.of_venue(&self.config.venue);
+        let parser = Parser::new(self.config.format, self.plan, &self.ids);
+        let config = self.config;
+        let mut player = Player {
+            config,
+            parser,
+            tx,
+            pace,
+            stop,
+            counters,
+            events: Vec::new(),
+            faults: 0,
+        };
+        // Being told to end is no failure.
+        let _ended = start.wait(&player.stop).and_then(|()| player.play());
+    }
+}
+
+/// The first reading: what the recording holds.
+fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), ReplayError> {
+    let mut capture = Capture::open(&config.path)?;
+    let mut survey = Survey::new(config.format, config.symbols.clone());
+    let mut dialect = config.format.dialect();
+    let mut report = ScanReport::default();
+    while let Some(Line {
+        number, message, ..
+    }) = capture.next_line()
+    {
+        let message = match message {
+            Ok(message) => message,
+            Err((broken, _)) => {
+                report.broken_lines += 1;
+                report.warn(config, number, &broken);
+                continue;
+            }
+        };
+        report.messages += 1;
+        let result = if message.raw.len() > MESSAGE_BYTES_MAX {
+            Err(Reject::Oversized)
+        } else {
+            dialect.read(message, &mut survey)
+        };
+        let unmapped = survey.take_unmapped();
+        match (result, unmapped) {
+            (Ok(()), Some(source)) => {
+                let (path, line) = (config.path.clone(), number);
+                return Err(ReplayError::Unmapped { path, line, source });
+            }
+            (Ok(()), None) => {}
+            (Err(reject), _) => {
+                report.rejected += 1;
+                report.warn(config, number, &reject);
+            }
+        }
+    }
+    let plan = survey.into_plan();
+    if plan.instruments.is_empty() {
+        let (path, messages, format) = (config.path.clone(), report.messages, config.format);
+        return Err(ReplayError::Nothing {
+            path,
+            messages,
+            format,
+        });
+    }
+    Ok((plan, report))
+}
+
+// === impl ScanReport ===
+
+impl ScanReport {
+    /// Reports a line, if it is among the first that are wrong.
+    fn warn(&self, config: &ReplayConfig, line: u64, reason: &dyn fmt::Display) {
+        let wrong = self.broken_lines + self.rejected;
+        let place = Place {
+            path: &config.path,
+            line,
+        };
+        if wrong <= REPORTED_LINES_MAX {
+            tracing::warn!(%place, %reason, "Line skipped");
+        } else if wrong == REPORTED_LINES_MAX + 1 {
+            tracing::warn!(%place, "More lines are skipped and only counted");
+        }
+    }
+}
+
+/// A line of a file, as compilers write it.
+struct Place<'a> {
+    path: &'a Path,
+    line: u64,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// A recording being played.
+struct Player {
+    config: ReplayConfig,
+    parser: Parser,
+    tx: EventTx,
+    pace: Box<dyn Pace>,
+    stop: Arc<AtomicBool>,
+    counters: FeedCounters,
+    /// Of the message at hand.
+    events: Vec<Event>,
+    /// Refused messages in a row.
+    faults: u32,
+}
+
+/// Maps recorded time to ours.
+struct Tempo {
+    factor: f64,
+    /// The first recorded time, and when we came to it.
+    origin: Option<(UnixNanos, Mono)>,
+}
+
+// === impl Player ===
+
+impl Player {
+    fn play(&mut self) -> Result<(), Ended> {
+        loop {
+            let reason = match self.round()? {
+                None if self.config.looped => {
+                    self.parser.reset();
+                    self.faults = 0;
+                    self.announce(&FeedEvent::Restarted)?;
+                    continue;
+                }
+                None => Cow::Borrowed("end of recording"),
+                Some(reason) => Cow::Owned(reason),
+            };
+            tracing::info!(path = %self.config.path.display(), %reason, "Replay ended");
+            return self.announce(&FeedEvent::Down(reason));
+        }
+    }
+
+    /// Plays the recording once. Returns why it could not be read, if so.
+    fn round(&mut self) -> Result<Option<String>, Ended> {
+        let mut capture = match Capture::open(&self.config.path) {
+            Ok(capture) => capture,
+            Err(error) => {
+                tracing::error!(%error, "Recording is gone");
+                return Ok(Some(error.to_string()));
+            }
+        };
+        let factor = match self.config.speed {
+            Speed::Factor(factor) => Some(factor),
+            Speed::Max => None,
+        };
+        let mut tempo = factor.map(|factor| Tempo {
+            factor,
+            origin: None,
+        });
+        let mut sent = 0_u64;
+        while let Some(line) = capture.next_line() {
+            self.check_stop()?;
+            let ts = line.ts;
+            self.take(line);
+            if ts.is_some() && sent.is_multiple_of(DELAY_SAMPLE) {
+                self.observe_delay(ts);
+            }
+            sent += 1;
+            match &mut tempo {
+                Some(tempo) => {
+                    let venue_time = self.events.iter().find_map(|e| e.ts_event);
+                    if let Some(time) = ts.or(venue_time.map(|t| t.nanos())) {
+                        wait_until(tempo.due(time), &self.stop)?;
+                    }
+                }
+                None => self.wait_for_room()?,
+            }
+            self.send()?;
+        }
+        Ok(None)
+    }
+
+    /// Reads a line's message to events.
+    fn take(&mut self, line: Line<'_>) {
+        let now = unix_now();
+        let message = match line.message {
+            Ok(message) => message,
+            Err((_, raw)) => {
+                self.counters.reject(Reject::Line);
+                self.parser.lost(raw, now, &mut self.events);
+                return;
+            }
+        };
+        self.counters.messages.inc();
+        self.counters.bytes.inc_by(message.raw.len() as u64);
+        match self.parser.parse(message, now, &mut self.events) {
+            Ok(()) => self.faults = 0,
+            Err(reject) => {
+                self.counters.reject(reject);
+                self.faults += u32::from(reject.is_fault());
+                if self.faults == REJECTS_IN_A_ROW {
+                    self.faults = 0;
+                    self.reconnect(now);
+                }
+            }
+        }
+    }
+
+    /// What a live feed would do after too many refused messages, as far as a recording can.
+    fn reconnect(&mut self, now: UnixNanos) {
+        tracing::warn!(
+            path = %self.config.path.display(),
+            "Ten messages in a row could not be read"
+        );
+        self.counters.reconnects_rejects.inc();
+        self.parser.reset();
+        self.events.clear();
+        let gap = FeedEvent::Gap(Cow::Borrowed("ten messages in a row could not be read"));
+        self.parser.announce(&gap, now, &mut self.events);
+    }
+
+    fn observe_delay(&self, received: Option<UnixNanos>) {
+        let venue_time = self.events.iter().find_map(|e| e.ts_event);
+        if let Some((received, sent)) = received.zip(venue_time) {
+            self.counters
+                .observe_delay(received.signed_since(sent.nanos()));
+        }
+    }
+
+    fn announce(&mut self, event: &FeedEvent) -> Result<(), Ended> {
+        self.parser.announce(event, unix_now(), &mut self.events);
+        self.send()
+    }
+
+    /// Sends what there is, received now.
+    fn send(&mut self) -> Result<(), Ended> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let now = unix_now();
+        for mut event in self.events.drain(..) {
+            event.ts_recv = now;
+            send(&self.tx, event, &self.stop)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(&self) -> Result<(), Ended> {
+        while !self.pace.clear() {
+            self.check_stop()?;
+            std::thread::sleep(PACE_CHECK);
+        }
+        Ok(())
+    }
+
+    fn check_stop(&self) -> Result<(), Ended> {
+        if self.stop.load(Ordering::Relaxed) {
+            Err(Ended)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+// === impl Tempo ===
+
+impl Tempo {
+    /// When something recorded at `time` is due.
+    fn due(&mut self, time: UnixNanos) -> Mono {
+        let (first, start) = *self.origin.get_or_insert_with(|| (time, mono_now()));
+        let since = time.signed_since(first).max(0) as f64 / self.factor;
+        start.after(Duration::from_nanos(since as u64))
+    }
+}
+
+fn wait_until(due: Mono, stop: &AtomicBool) -> Result<(), Ended> {
+    loop {
+        let left = due - mono_now();
+        if left.is_zero() {
+            return Ok(());
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(Ended);
+        }
+        std::thread::sleep(left.min(STOP_CHECK));
+    }
+}

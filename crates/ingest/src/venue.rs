@@ -1,0 +1,444 @@
+//! Venues' dialects: what a received message says, in words that are the same for every venue.
+//!
+//! A [`Dialect`] reads one message and tells a [`Listener`] what it heard: whose news, of which
+//! stream, and the numbers *as text*. Two listeners exist: [`crate::scan::Survey`] learns from a
+//! whole recording which instruments and streams there are and how many digits their numbers have;
+//! [`crate::normaliser::Normaliser`] turns the same words into [`Event`](crate::event::Event)s. So
+//! each dialect is written once, does no I/O and never sees a scale.
+//!
+//! # Wrong input
+//! A message that cannot be read is a [`Reject`] and has no effect. Kinds of message that the venue
+//! is known to send and we have no use for are accepted silently; others are [`Reject::Unknown`].
+//! Key order is free, unknown keys are ignored, numbers never pass through a float.
+//!
+//! # State
+//! A dialect keeps only what belongs to the connection (Coinbase's `sequence_num`, Bybit's merged
+//! tickers); [`Dialect::reset`] forgets it. Chains and checksums of books are passed on, not judged:
+//! see [`crate::book`].
+
+pub mod binance;
+pub mod bybit;
+pub mod coinbase;
+pub mod cursor;
+pub mod kraken;
+pub mod okx;
+pub mod symbols;
+pub mod tape;
+
+use crate::event::{Checksum, Link};
+use std::fmt;
+use std::str::FromStr;
+use tapecast_model::{Aggressor, DecimalError, EventTime, Side, Ticker, TradeId, TradingState};
+
+/// The largest message that is parsed: Coinbase's book snapshots are 5 MB, with room to grow.
+pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
+
+/// A venue's dialect by name.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Format {
+    /// Binance spot.
+    Binance,
+    /// Binance USD-M futures.
+    BinanceUsdm,
+    /// Coinbase Advanced Trade.
+    Coinbase,
+    /// Kraken v2.
+    Kraken,
+    /// OKX v5.
+    Okx,
+    /// Bybit v5 spot.
+    BybitSpot,
+    /// Bybit v5 linear contracts.
+    BybitLinear,
+}
+
+/// A name that is no format.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no format {0:?}: binance, binance-usdm, coinbase, kraken, okx, bybit-spot, bybit-linear")]
+pub struct FormatError(String);
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Reject {
+    /// Cut off, or not the venue's syntax at all.
+    #[error("malformed or cut off")]
+    Malformed,
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    Utf8,
+    /// Well-formed, but of no kind we have heard of.
+    #[error("unknown kind of message")]
+    Unknown,
+    /// A field that must be there is not, or is of another type.
+    #[error("{0} is missing or of another type")]
+    Missing(&'static str),
+    /// A field that should be a number, a time or an id is something else.
+    #[error("{0} cannot be read")]
+    Number(&'static str),
+    /// A number with more digits than its instrument has, or too large.
+    #[error("a number is beyond the instrument's scale")]
+    Scale,
+    /// Longer than [`MESSAGE_BYTES_MAX`].
+    #[error("longer than 32 MiB")]
+    Oversized,
+    /// It names no instrument that we know.
+    #[error("names no known instrument")]
+    Symbol,
+    /// A change that does not follow what came before it, where no one downstream can tell.
+    #[error("does not follow the message before it")]
+    Chain,
+    /// A line of a recording that holds no message.
+    #[error("a line without a message")]
+    Line,
+}
+
+/// One received message, and what a recording says of it.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// The frame's text; parsing may rewrite it.
+    pub raw: &'a mut [u8],
+    /// It is the body of an HTTP response to this URL.
+    pub http: Option<&'a str>,
+    /// The recording says whose news it is.
+    pub symbol: Option<&'a str>,
+}
+
+/// Reads a venue's messages. Sans I/O.
+pub trait Dialect: Send {
+    /// Reads one message and tells `listener` what it says. After an error, whatever the listener
+    /// has heard of this message must be forgotten.
+    ///
+    /// # Errors
+    /// If the message cannot be read, or the listener refuses it.
+    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject>;
+
+    /// The connection is a new one.
+    fn reset(&mut self);
+
+    /// Whether an unreadable message that looks like this may have been a change to a book whose
+    /// loss nothing later would show: the venue numbers nothing and its checksum sees the top only.
+    fn hides_loss(&self, _raw: &[u8]) -> bool {
+        false
+    }
+}
+
+/// Hears what messages say. Each piece of news is `begin`, if that says yes its prints or levels,
+/// and `finish`.
+pub trait Listener {
+    /// A piece of news begins. `Ok(false)`: nobody wants it, go on to the next.
+    ///
+    /// # Errors
+    /// If it cannot be news of anything known.
+    fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject>;
+
+    /// A print, oldest first.
+    ///
+    /// # Errors
+    /// If a number cannot be kept.
+    fn print(&mut self, print: &Print<'_>) -> Result<(), Reject>;
+
+    /// A price level, or a side of a quote.
+    ///
+    /// # Errors
+    /// If a number cannot be kept.
+    fn level(&mut self, side: Side, price: &str, qty: &str) -> Result<(), Reject>;
+
+    /// The piece of news is complete.
+    ///
+    /// # Errors
+    /// If it does not fit what came before.
+    fn finish(&mut self) -> Result<(), Reject>;
+
+    /// The venue's word on trading: of one instrument, or of all if none is named.
+    fn trading(&mut self, native: Option<&str>, state: TradingState);
+
+    /// Messages of this connection were lost: no book of it can be trusted.
+    fn gap(&mut self, reason: String);
+}
+
+/// Whose news, and what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The venue's name for the instrument; empty if the message names none.
+    pub native: &'a str,
+    /// The stream it belongs to.
+    pub stream: Stream,
+    /// The venue's time.
+    pub ts_event: Option<EventTime>,
+    /// The venue's number.
+    pub venue_seq: Option<u64>,
+    /// What follows.
+    pub what: What<'a>,
+}
+
+/// One of a venue's streams of an instrument: several may tell the same story, and the best told is
+/// used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stream {
+    /// What it carries.
+    pub carries: Carries,
+    /// Of streams that carry the same, the highest rank is used: deeper, or finer.
+    pub rank: u32,
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Carries {
+    /// Prints.
+    Trades,
+    /// Best bid and offer.
+    Quote,
+    /// Best bid and offer as a by-product, used only where there is neither quote nor book.
+    SpareQuote,
+    /// A book of one level: a quote, and the book where there is no deeper one.
+    Top,
+    /// A book in changes.
+    Book,
+    /// A book that is whole in each message.
+    WholeBook,
+    /// A whole book that was fetched beside a stream of changes, for them to build on.
+    Seed,
+    /// 24 h statistics.
+    Ticker,
+}
+
+/// What follows a [`Head`].
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    /// Prints.
+    Trades {
+        /// They happened before we came.
+        history: bool,
+    },
+    /// At most one level of each side; a side without orders has none.
+    Quote,
+    /// Levels of a book.
+    Book(BookHead),
+    /// Nothing more.
+    Ticker(&'a Ticker),
+}
+
+/// What a book message says beside its levels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BookHead {
+    /// The levels are the whole book.
+    pub snapshot: bool,
+    /// What came before.
+    pub link: Link,
+    /// What the book should hash to.
+    pub checksum: Option<Checksum>,
+    /// The venue keeps so many levels and does not say which fall out.
+    pub depth: Option<usize>,
+}
+
+/// One print, numbers as sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Print<'a> {
+    /// The venue's id.
+    pub id: TradeId,
+    /// Its price.
+    pub price: &'a str,
+    /// Its size.
+    pub qty: &'a str,
+    /// Who took liquidity.
+    pub aggressor: Option<Aggressor>,
+    /// The venue's time.
+    pub ts_event: Option<EventTime>,
+}
+
+// === impl Format ===
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 7] = [
+        Self::Binance,
+        Self::BinanceUsdm,
+        Self::Coinbase,
+        Self::Kraken,
+        Self::Okx,
+        Self::BybitSpot,
+        Self::BybitLinear,
+    ];
+
+    /// The name in the configuration, and of the venue unless another is given.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Binance => "binance",
+            Self::BinanceUsdm => "binance-usdm",
+            Self::Coinbase => "coinbase",
+            Self::Kraken => "kraken",
+            Self::Okx => "okx",
+            Self::BybitSpot => "bybit-spot",
+            Self::BybitLinear => "bybit-linear",
+        }
+    }
+
+    /// A reader of this format.
+    pub fn dialect(self) -> Box<dyn Dialect> {
+        match self {
+            Self::Binance => Box::new(binance::Binance::new(binance::Market::Spot)),
+            Self::BinanceUsdm => Box::new(binance::Binance::new(binance::Market::Usdm)),
+            Self::Coinbase => Box::new(coinbase::Coinbase::default()),
+            Self::Kraken => Box::new(kraken::Kraken::default()),
+            Self::Okx => Box::new(okx::Okx::default()),
+            Self::BybitSpot | Self::BybitLinear => Box::new(bybit::Bybit::default()),
+        }
+    }
+
+    /// Whether its checksums are made over numbers as sent.
+    pub const fn spells(self) -> bool {
+        matches!(self, Self::Kraken | Self::Okx)
+    }
+}
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(text: &str) -> Result<Self, FormatError> {
+        let known = Self::ALL.into_iter().find(|f| f.label() == text);
+        known.ok_or_else(|| FormatError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.label())
+    }
+}
+
+// === impl Reject ===
+
+impl Reject {
+    /// The reasons in metrics, in order of [`Reject::index`].
+    pub const LABELS: [&'static str; 10] = [
+        "malformed",
+        "utf8",
+        "unknown",
+        "missing_field",
+        "bad_number",
+        "beyond_scale",
+        "oversized",
+        "symbol",
+        "chain",
+        "bad_line",
+    ];
+
+    /// A dense index, below the length of [`Reject::LABELS`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Malformed => 0,
+            Self::Utf8 => 1,
+            Self::Unknown => 2,
+            Self::Missing(_) => 3,
+            Self::Number(_) => 4,
+            Self::Scale => 5,
+            Self::Oversized => 6,
+            Self::Symbol => 7,
+            Self::Chain => 8,
+            Self::Line => 9,
+        }
+    }
+
+    /// The reason in metrics.
+    pub const fn label(self) -> &'static str {
+        Self::LABELS[self.index()]
+    }
+
+    /// Whether it speaks against the connection. A kind of message that is new to us does not, nor
+    /// does a recording's broken line.
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::Unknown | Self::Line)
+    }
+
+    /// A number that could not be kept.
+    pub const fn of_number(field: &'static str, error: DecimalError) -> Self {
+        match error {
+            DecimalError::BeyondScale { .. } | DecimalError::Overflow => Self::Scale,
+            DecimalError::Empty | DecimalError::Syntax { .. } => Self::Number(field),
+        }
+    }
+}
+
+// === impl Stream, BookHead ===
+
+impl Stream {
+    /// A stream.
+    pub const fn new(carries: Carries, rank: u32) -> Self {
+        Self { carries, rank }
+    }
+}
+
+/// A venue's integer time, whose unit shows in its size: milliseconds, microseconds (Binance with
+/// `timeUnit=MICROSECOND`) or nanoseconds. Unambiguous from 1973 to 5138.
+pub(crate) const fn integer_time(number: u64) -> EventTime {
+    const MICROS_FROM: u64 = 100_000_000_000_000;
+    const NANOS_FROM: u64 = 100_000_000_000_000_000;
+    use tapecast_model::UnixNanos;
+    if number < MICROS_FROM {
+        EventTime::from_millis(number)
+    } else if number < NANOS_FROM {
+        EventTime::new(UnixNanos::from_micros(number))
+    } else {
+        EventTime::new(UnixNanos::new(number))
+    }
+}
+
+/// An RFC 3339 time with any number of digits after the second.
+pub(crate) fn rfc3339_time(text: &str) -> Option<EventTime> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    let nanos = u64::try_from(time.as_nanosecond()).ok()?;
+    Some(EventTime::new(tapecast_model::UnixNanos::new(nanos)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_print_as_they_parse_and_an_unknown_one_is_told_the_names() {
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        let refusal = "ftx".parse::<Format>().unwrap_err().to_string();
+        assert!(
+            Format::ALL.iter().all(|f| refusal.contains(f.label())),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn the_unit_of_an_integer_time_shows_in_its_size() {
+        for number in [
+            1_723_161_255_343,
+            1_723_161_255_343_000,
+            1_723_161_255_343_000_000,
+        ] {
+            assert_eq!(
+                integer_time(number).nanos().get(),
+                1_723_161_255_343_000_000
+            );
+        }
+    }
+
+    #[test]
+    fn rfc3339_times_keep_their_nanoseconds() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(
+                rfc3339_time(text).map(|t| t.nanos().get()),
+                expected,
+                "{text}"
+            );
+        };
+        check(
+            "2026-08-09T21:05:48.228846629Z",
+            Some(1_786_309_548_228_846_629),
+        );
+        check(
+            "2026-08-09T21:05:48.50436Z",
+            Some(1_786_309_548_504_360_000),
+        );
+        check("2026-08-09T21:05:48Z", Some(1_786_309_548_000_000_000));
+        check("2026-08-09 21:05:48.854840045 +0000 UTC m=+41691.2", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,358 @@
+//! Binance spot and USD-M futures: combined streams, raw streams, and REST depth responses.
+//!
+//! * Diff depth says what it covers (`U`..`u`; futures also `pu`). Its snapshot is a REST response,
+//!   recognised by `lastUpdateId` without a stream name. Partial depth has the same shape but is
+//!   whole each time: only the stream's name tells.
+//! * Spot's `bookTicker` has neither a kind nor a time.
+//! * `m` says that the buyer was the maker, so the aggressor sold.
+
+use super::tape::{Json, Node};
+use super::{
+    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
+};
+use crate::event::Link;
+use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
+
+/// Which of Binance's markets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Market {
+    /// Spot: depth chains by `U` and `u`.
+    Spot,
+    /// USD-M futures: depth chains by `pu`.
+    Usdm,
+}
+
+/// Reads Binance's messages.
+pub struct Binance {
+    market: Market,
+    json: Json,
+}
+
+/// Kinds that Binance sends and nobody here wants.
+const UNUSED: [&str; 22] = [
+    "kline",
+    "continuous_kline",
+    "indexPrice_kline",
+    "markPrice_kline",
+    "1hTicker",
+    "4hTicker",
+    "1dTicker",
+    "avgPrice",
+    "markPriceUpdate",
+    "indexPriceUpdate",
+    "forceOrder",
+    "contractInfo",
+    "compositeIndex",
+    "assetIndexUpdate",
+    "nav",
+    "tokenNavUpdate",
+    "rpiDepthUpdate",
+    "referencePrice",
+    "tradingSession",
+    "EquityUpdate",
+    "serverShutdown",
+    "bookDepth",
+];
+
+impl Binance {
+    /// A reader for a market.
+    pub fn new(market: Market) -> Self {
+        Self {
+            market,
+            json: Json::default(),
+        }
+    }
+}
+
+impl Dialect for Binance {
+    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let market = self.market;
+        let Message { raw, http, symbol } = message;
+        let named = symbol
+            .or_else(|| http.and_then(symbol_of_url))
+            .map(str::to_ascii_uppercase);
+        self.json.read(raw, |root| {
+            let stream = root.text_of("stream").unwrap_or_default();
+            let payload = if stream.is_empty() {
+                root
+            } else {
+                root.need("data")?
+            };
+            let named = named.as_deref().unwrap_or_default();
+            let source = Source {
+                market,
+                stream,
+                named,
+                http: http.is_some(),
+            };
+            if payload.is_array() {
+                for item in payload.elements() {
+                    source.read(item, listener)?;
+                }
+                return Ok(());
+            }
+            source.read(payload, listener)
+        })
+    }
+
+    fn reset(&mut self) {}
+}
+
+/// Where a payload came from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    market: Market,
+    stream: &'a str,
+    named: &'a str,
+    http: bool,
+}
+
+impl Source<'_> {
+    fn read(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        match data.text_of("e") {
+            Some("trade") => trade(data, "t", 2, listener),
+            Some("aggTrade") => trade(data, "a", 1, listener),
+            Some("depthUpdate") => self.depth(data, listener),
+            Some("bookTicker") => book_ticker(data, listener),
+            Some("24hrTicker") => ticker(data, 2, listener),
+            Some("24hrMiniTicker") => ticker(data, 1, listener),
+            Some(kind) if UNUSED.contains(&kind) => Ok(()),
+            Some(_) => Err(Reject::Unknown),
+            None if data.get("lastUpdateId").is_some() => self.whole_depth(data, listener),
+            None if data.get("B").is_some() && data.get("A").is_some() => {
+                book_ticker(data, listener)
+            }
+            None if self.http || is_control(data) => Ok(()),
+            None => Err(Reject::Unknown),
+        }
+    }
+
+    fn depth(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let (first, last) = (data.uint("U")?, data.uint("u")?);
+        let previous = data.uint_of("pu")?;
+        let (stream, snapshot) = match partial_depth(self.stream) {
+            Some(levels) => (Stream::new(Carries::WholeBook, levels), true),
+            None => (Stream::new(Carries::Book, diff_rank(self.stream)), false),
+        };
+        let link = match previous {
+            _ if snapshot => Link::None,
+            None => Link::Range { first, last },
+            Some(previous) => Link::Previous {
+                first: Some(signed(first)?),
+                previous: signed(previous)?,
+                last: signed(last)?,
+            },
+        };
+        let head = Head {
+            native: data.text("s")?,
+            stream,
+            ts_event: time(data)?,
+            venue_seq: Some(last),
+            what: What::Book(BookHead {
+                snapshot,
+                link,
+                ..BookHead::default()
+            }),
+        };
+        levels(data, "b", "a", &head, listener)
+    }
+
+    /// A REST response, or spot's partial depth, whose symbol stands in the stream's name only.
+    fn whole_depth(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let last = data.uint("lastUpdateId")?;
+        let upper = self
+            .stream
+            .split('@')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
+        let (native, stream) = if self.stream.is_empty() {
+            (
+                data.text_of("s").unwrap_or(self.named),
+                Stream::new(Carries::Seed, 0),
+            )
+        } else {
+            let levels = partial_depth(self.stream).unwrap_or(0);
+            (upper.as_str(), Stream::new(Carries::WholeBook, levels))
+        };
+        let link = match self.market {
+            _ if !self.stream.is_empty() => Link::None,
+            Market::Spot => Link::Range { first: last, last },
+            Market::Usdm => Link::Previous {
+                first: None,
+                previous: -1,
+                last: signed(last)?,
+            },
+        };
+        let head = Head {
+            native,
+            stream,
+            ts_event: time(data)?,
+            venue_seq: Some(last),
+            what: What::Book(BookHead {
+                snapshot: true,
+                link,
+                ..BookHead::default()
+            }),
+        };
+        levels(data, "bids", "asks", &head, listener)
+    }
+}
+
+fn trade(
+    data: Node<'_, '_>,
+    id: &'static str,
+    rank: u32,
+    listener: &mut dyn Listener,
+) -> Result<(), Reject> {
+    let head = Head {
+        native: data.text("s")?,
+        stream: Stream::new(Carries::Trades, rank),
+        ts_event: time(data)?,
+        venue_seq: None,
+        what: What::Trades { history: false },
+    };
+    if !listener.begin(&head)? {
+        return Ok(());
+    }
+    let aggressor = data.flag("m").map(|buyer_made| match buyer_made {
+        true => Aggressor::Sell,
+        false => Aggressor::Buy,
+    });
+    listener.print(&Print {
+        id: TradeId::from_number(data.uint(id)?),
+        price: data.text("p")?,
+        qty: data.text("q")?,
+        aggressor,
+        ts_event: head.ts_event,
+    })?;
+    listener.finish()
+}
+
+fn book_ticker(data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let head = Head {
+        native: data.text("s")?,
+        stream: Stream::new(Carries::Quote, 1),
+        ts_event: time(data)?,
+        venue_seq: Some(data.uint("u")?),
+        what: What::Quote,
+    };
+    if !listener.begin(&head)? {
+        return Ok(());
+    }
+    listener.level(Side::Bid, data.text("b")?, data.text("B")?)?;
+    listener.level(Side::Ask, data.text("a")?, data.text("A")?)?;
+    listener.finish()
+}
+
+fn ticker(data: Node<'_, '_>, rank: u32, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let number = |key| decimal(data, key);
+    let (last, open) = (number("c")?, number("o")?);
+    let (mut change, mut change_pct) = (number("p")?, number("P")?);
+    if rank == 1 {
+        // The small ticker says neither.
+        change = last
+            .zip(open)
+            .and_then(|(last, open)| last.checked_sub(open));
+        change_pct = change
+            .zip(open)
+            .and_then(|(change, open)| change.percent_of(open, 4));
+    }
+    let ticker = Ticker {
+        last,
+        open,
+        high: number("h")?,
+        low: number("l")?,
+        change,
+        change_pct,
+        volume: number("v")?,
+        quote_volume: number("q")?,
+    };
+    let head = Head {
+        native: data.text("s")?,
+        stream: Stream::new(Carries::Ticker, rank),
+        ts_event: data.uint_of("E")?.map(integer_time),
+        venue_seq: None,
+        what: What::Ticker(&ticker),
+    };
+    if listener.begin(&head)? {
+        listener.finish()
+    } else {
+        Ok(())
+    }
+}
+
+fn levels(
+    data: Node<'_, '_>,
+    bids: &'static str,
+    asks: &'static str,
+    head: &Head<'_>,
+    listener: &mut dyn Listener,
+) -> Result<(), Reject> {
+    if !listener.begin(head)? {
+        return Ok(());
+    }
+    for (side, key) in [(Side::Bid, bids), (Side::Ask, asks)] {
+        for level in data.items(key)? {
+            let (price, qty) = level.level()?;
+            listener.level(side, price, qty)?;
+        }
+    }
+    listener.finish()
+}
+
+/// When it happened (`T`), or else when it was sent (`E`).
+fn time(data: Node<'_, '_>) -> Result<Option<EventTime>, Reject> {
+    let number = match data.uint_of("T")? {
+        Some(number) => Some(number),
+        None => data.uint_of("E")?,
+    };
+    Ok(number.map(integer_time))
+}
+
+fn decimal(data: Node<'_, '_>, key: &'static str) -> Result<Option<Decimal>, Reject> {
+    let text = data.text_of(key);
+    text.map(|t| Decimal::parse(t.as_bytes()).map_err(|e| Reject::of_number(key, e)))
+        .transpose()
+}
+
+fn signed(number: u64) -> Result<i64, Reject> {
+    i64::try_from(number).or(Err(Reject::Number("update id")))
+}
+
+/// Levels of a partial depth stream: `btcusdt@depth20@100ms`.
+fn partial_depth(stream: &str) -> Option<u32> {
+    stream
+        .split('@')
+        .nth(1)?
+        .strip_prefix("depth")?
+        .parse()
+        .ok()
+}
+
+/// Of several diff depth streams of a symbol, which are chains of their own, the fastest is used.
+/// Deeper than any partial depth.
+fn diff_rank(stream: &str) -> u32 {
+    let millis = stream
+        .split('@')
+        .nth(2)
+        .and_then(|speed| speed.strip_suffix("ms"));
+    let millis = millis.and_then(|m| m.parse::<u32>().ok()).unwrap_or(1_000);
+    1_000_000 - millis.min(900_000)
+}
+
+/// Answers to requests.
+fn is_control(data: Node<'_, '_>) -> bool {
+    data.get("error").is_some()
+        || (data.get("code").is_some() && data.get("msg").is_some())
+        || (data.is_object() && data.get("id").is_some())
+}
+
+fn symbol_of_url(url: &str) -> Option<&str> {
+    let (_, query) = url.split_once('?')?;
+    let symbol = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("symbol="))?;
+    let symbol = symbol.split('#').next().unwrap_or(symbol);
+    (!symbol.is_empty()).then_some(symbol)
+}

@@ -1,0 +1,248 @@
+//! Bybit v5, spot and linear: a topic, a type, and data whose key order differs by market.
+//!
+//! * `u` rises by one per message of a book; 1 means that the venue restarted and the message is the
+//!   whole book. Depth 1 repeats its last message after three quiet seconds: no news.
+//! * Linear tickers send only what changed: an absent key is unchanged, an empty string is "not
+//!   applicable". They are merged here into the last full state.
+
+use super::tape::{Json, Node};
+use super::{
+    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
+};
+use crate::event::Link;
+use hashbrown::HashMap;
+use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId};
+
+/// Reads Bybit's messages.
+#[derive(Default)]
+pub struct Bybit {
+    json: Json,
+    state: State,
+}
+
+/// What belongs to the connection.
+#[derive(Default)]
+struct State {
+    tickers: HashMap<Box<str>, Ticker>,
+    /// The last `u` of each book of depth 1.
+    tops: HashMap<Box<str>, u64>,
+}
+
+/// Topics that Bybit offers and nobody here wants, by what stands before the first dot.
+const UNUSED: [&str; 13] = [
+    "kline",
+    "kline_lt",
+    "tickers_lt",
+    "lt",
+    "liquidation",
+    "allLiquidation",
+    "priceLimit",
+    "insurance",
+    "adlAlert",
+    "adl",
+    "rpi_orderbook",
+    "system",
+    "dcp",
+];
+
+impl Dialect for Bybit {
+    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let (Self { json, state }, Message { raw, http, .. }) = (self, message);
+        json.read(raw, |root| {
+            let Some(topic) = root.text_of("topic") else {
+                let control = http.is_some()
+                    || root.get("op").is_some()
+                    || root.get("success").is_some()
+                    || root.get("ret_msg").is_some();
+                return if control {
+                    Ok(())
+                } else {
+                    Err(Reject::Unknown)
+                };
+            };
+            let mut parts = topic.splitn(3, '.');
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some("publicTrade"), Some(native), None) => trades(root, native, listener),
+                (Some("tickers"), Some(native), None) => state.ticker(root, native, listener),
+                (Some("orderbook"), Some("rpi" | "full"), Some(_)) => Ok(()),
+                (Some("orderbook"), Some(depth), Some(native)) => {
+                    let depth = depth.parse().or(Err(Reject::Unknown))?;
+                    state.book(root, depth, native, listener)
+                }
+                (Some(kind), ..) if UNUSED.contains(&kind) => Ok(()),
+                _ => Err(Reject::Unknown),
+            }
+        })
+    }
+
+    fn reset(&mut self) {
+        self.state = State::default();
+    }
+}
+
+impl State {
+    fn book(
+        &mut self,
+        root: Node<'_, '_>,
+        depth: u32,
+        native: &str,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let data = root.need("data")?;
+        let number = data.uint("u")?;
+        let snapshot = is_snapshot(root)? || number == 1;
+        let last = if depth == 1 {
+            self.tops.get(native).copied()
+        } else {
+            None
+        };
+        if depth == 1 {
+            if last == Some(number) {
+                return Ok(());
+            }
+            if !snapshot && last.and_then(|l| l.checked_add(1)) != Some(number) {
+                return Err(Reject::Chain);
+            }
+        }
+        let time = match root.uint_of("cts")? {
+            Some(time) => Some(time),
+            None => root.uint_of("ts")?,
+        };
+        let link = Link::Step(number);
+        let carries = if depth == 1 {
+            Carries::Top
+        } else {
+            Carries::Book
+        };
+        let head = Head {
+            native,
+            stream: Stream::new(carries, depth),
+            ts_event: time.map(integer_time),
+            venue_seq: Some(number),
+            what: What::Book(BookHead {
+                snapshot,
+                link,
+                ..BookHead::default()
+            }),
+        };
+        if listener.begin(&head)? {
+            for (side, key) in [(Side::Bid, "b"), (Side::Ask, "a")] {
+                for level in data.items(key)? {
+                    let (price, qty) = level.level()?;
+                    listener.level(side, price, qty)?;
+                }
+            }
+            listener.finish()?;
+        }
+        if depth == 1 {
+            match self.tops.get_mut(native) {
+                Some(last) => *last = number,
+                None => drop(self.tops.insert(native.into(), number)),
+            }
+        }
+        Ok(())
+    }
+
+    fn ticker(
+        &mut self,
+        root: Node<'_, '_>,
+        native: &str,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let data = root.need("data")?;
+        let mut ticker = match self.tickers.get(native) {
+            _ if is_snapshot(root)? => Ticker::default(),
+            Some(last) => *last,
+            // A change to a state that we never saw.
+            None => return Ok(()),
+        };
+        let mut hundredth = None;
+        for (key, field) in [
+            ("lastPrice", &mut ticker.last),
+            ("prevPrice24h", &mut ticker.open),
+            ("highPrice24h", &mut ticker.high),
+            ("lowPrice24h", &mut ticker.low),
+            ("volume24h", &mut ticker.volume),
+            ("turnover24h", &mut ticker.quote_volume),
+            ("price24hPcnt", &mut hundredth),
+        ] {
+            let Some(node) = data.get(key) else { continue };
+            let text = node.as_text().ok_or(Reject::Missing(key))?;
+            *field = if text.is_empty() {
+                None
+            } else {
+                Some(Decimal::parse(text.as_bytes()).map_err(|e| Reject::of_number(key, e))?)
+            };
+        }
+        if data.get("price24hPcnt").is_some() {
+            ticker.change_pct = hundredth.and_then(times_hundred);
+        }
+        let Ticker { last, open, .. } = ticker;
+        ticker.change = last
+            .zip(open)
+            .and_then(|(last, open)| last.checked_sub(open));
+        let head = Head {
+            native,
+            stream: Stream::new(Carries::Ticker, 1),
+            ts_event: root.uint_of("ts")?.map(integer_time),
+            venue_seq: None,
+            what: What::Ticker(&ticker),
+        };
+        if listener.begin(&head)? {
+            listener.finish()?;
+        }
+        self.tickers.insert(native.into(), ticker);
+        Ok(())
+    }
+}
+
+fn trades(root: Node<'_, '_>, native: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let head = Head {
+        native,
+        stream: Stream::new(Carries::Trades, 1),
+        ts_event: root.uint_of("ts")?.map(integer_time),
+        venue_seq: None,
+        what: What::Trades { history: false },
+    };
+    let prints = root.items("data")?;
+    if !listener.begin(&head)? {
+        return Ok(());
+    }
+    for trade in prints {
+        let aggressor = match trade.text_of("S") {
+            Some("Buy") => Some(Aggressor::Buy),
+            Some("Sell") => Some(Aggressor::Sell),
+            _ => None,
+        };
+        listener.print(&Print {
+            id: TradeId::new(trade.text("i")?.as_bytes()).ok_or(Reject::Number("i"))?,
+            price: trade.text("p")?,
+            qty: trade.text("v")?,
+            aggressor,
+            ts_event: trade.uint_of("T")?.map(integer_time),
+        })?;
+    }
+    listener.finish()
+}
+
+fn is_snapshot(root: Node<'_, '_>) -> Result<bool, Reject> {
+    match root.text("type")? {
+        "snapshot" => Ok(true),
+        "delta" => Ok(false),
+        _ => Err(Reject::Missing("type")),
+    }
+}
+
+/// A fraction in per cent.
+fn times_hundred(fraction: Decimal) -> Option<Decimal> {
+    match fraction.scale() {
+        digits @ 2.. => Some(Decimal::new(fraction.mantissa(), digits - 2)),
+        digits => {
+            let factor = if digits == 1 { 10 } else { 100 };
+            fraction
+                .mantissa()
+                .checked_mul(factor)
+                .map(|m| Decimal::new(m, 0))
+        }
+    }
+}

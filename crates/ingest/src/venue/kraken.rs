@@ -1,0 +1,373 @@
+//! Kraken v2: bare numbers, written with the instrument's full precision and hashed as written, so
+//! they are read as tokens from the original bytes and never as numbers.
+//!
+//! The venue keeps so many levels as were subscribed, which only the acknowledgement says, and never
+//! says which fall out. It numbers nothing: a book is known to be right by its checksum, which sees
+//! the best ten levels only, so an unreadable book message is announced as a loss.
+
+use super::cursor::{Cursor, Scalar, Syntax};
+use super::{
+    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, rfc3339_time,
+};
+use crate::event::Checksum;
+use hashbrown::HashMap;
+use std::borrow::Cow;
+use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId, TradingState};
+
+/// Reads Kraken's messages.
+#[derive(Default)]
+pub struct Kraken {
+    /// What was subscribed, which a new connection would ask for again.
+    depths: HashMap<Box<str>, usize>,
+}
+
+/// Depths that can be subscribed.
+const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1_000];
+
+impl From<Syntax> for Reject {
+    fn from(_: Syntax) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Dialect for Kraken {
+    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let text = std::str::from_utf8(message.raw).or(Err(Reject::Utf8))?;
+        let mut cursor = Cursor::new(text);
+        if cursor.peek() != Some(b'{') {
+            cursor.value()?;
+            cursor.end()?;
+            return if message.http.is_some() {
+                Ok(())
+            } else {
+                Err(Reject::Unknown)
+            };
+        }
+        let root = Fields::of(
+            &mut cursor,
+            [
+                "channel", "type", "data", "method", "result", "Error", "error",
+            ],
+        )?;
+        cursor.end()?;
+        let [channel, kind, data, method, result, error, refusal] = root.0;
+        let Some(channel) = channel.and_then(content) else {
+            if let Some(result) = result {
+                self.acknowledged(result)?;
+            }
+            let control = method.or(error).or(refusal).is_some() || message.http.is_some();
+            return if control {
+                Ok(())
+            } else {
+                Err(Reject::Unknown)
+            };
+        };
+        let kind = kind.and_then(content);
+        let snapshot = kind.as_deref() == Some("snapshot");
+        let data = || data.ok_or(Reject::Missing("data"));
+        match channel.as_ref() {
+            "book" => Cursor::new(data()?).array(|item| self.book(item, snapshot, listener)),
+            "trade" => trades(data()?, snapshot, listener),
+            "ticker" => Cursor::new(data()?).array(|item| ticker(item, listener)),
+            "status" => Cursor::new(data()?).array(|item| system(item, listener)),
+            "instrument" => instruments(data()?, listener),
+            "heartbeat" | "ohlc" | "level3" | "pong" => Ok(()),
+            _ => Err(Reject::Unknown),
+        }
+    }
+
+    fn reset(&mut self) {}
+
+    fn hides_loss(&self, raw: &[u8]) -> bool {
+        super::okx::contains(raw, b"\"book\"") || super::okx::contains(raw, b"\\\"book\\\"")
+    }
+}
+
+impl Kraken {
+    /// Notes the depth that was subscribed.
+    fn acknowledged(&mut self, result: &str) -> Result<(), Reject> {
+        let mut cursor = Cursor::new(result);
+        if cursor.peek() != Some(b'{') {
+            return Ok(());
+        }
+        let [channel, symbol, depth] = Fields::of(&mut cursor, ["channel", "symbol", "depth"])?.0;
+        let depth = depth.and_then(|d| d.parse::<usize>().ok());
+        if let (Some("book"), Some(symbol), Some(depth)) = (
+            channel.and_then(content).as_deref(),
+            symbol.and_then(content),
+            depth,
+        ) {
+            self.depths.insert(symbol.into(), depth);
+        }
+        Ok(())
+    }
+
+    fn book(
+        &mut self,
+        item: &mut Cursor<'_>,
+        snapshot: bool,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let keys = ["symbol", "bids", "asks", "checksum", "timestamp"];
+        let [symbol, bids, asks, checksum, timestamp] = Fields::of(item, keys)?.0;
+        let symbol = text("symbol", symbol)?;
+        let mut depth = self.depths.get(symbol.as_ref()).copied();
+        if depth.is_none() && snapshot {
+            let levels = count(bids)?.max(count(asks)?);
+            depth = Some(DEPTHS.into_iter().find(|d| *d >= levels).unwrap_or(levels));
+        }
+        let checksum = match checksum {
+            None | Some("null") => None,
+            Some(token) => {
+                let sum = token.parse().or(Err(Reject::Number("checksum")))?;
+                Some(Checksum::Kraken(sum))
+            }
+        };
+        let head = Head {
+            native: &symbol,
+            stream: Stream::new(Carries::Book, 1),
+            ts_event: timestamp.and_then(content).and_then(|t| rfc3339_time(&t)),
+            venue_seq: None,
+            what: What::Book(BookHead {
+                snapshot,
+                checksum,
+                depth,
+                ..BookHead::default()
+            }),
+        };
+        if listener.begin(&head)? {
+            for (side, levels) in [(Side::Bid, bids), (Side::Ask, asks)] {
+                let Some(levels) = levels else { continue };
+                Cursor::new(levels).array(|level| {
+                    let [price, qty] = Fields::of(level, ["price", "qty"])?.0;
+                    listener.level(side, number("price", price)?, number("qty", qty)?)
+                })?;
+            }
+            listener.finish()?;
+        }
+        if let (true, Some(depth)) = (snapshot, depth) {
+            self.depths.insert(symbol.into(), depth);
+        }
+        Ok(())
+    }
+}
+
+/// Prints; those of one symbol that stand together are one piece of news.
+fn trades(data: &str, history: bool, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let keys = ["symbol", "side", "price", "qty", "trade_id", "timestamp"];
+    let mut open: Option<(Cow<'_, str>, bool)> = None;
+    Cursor::new(data).array::<Reject>(|item| {
+        let [symbol, side, price, qty, id, timestamp] = Fields::of(item, keys)?.0;
+        let symbol = text("symbol", symbol)?;
+        let time = timestamp.and_then(content);
+        let ts_event = time
+            .map(|t| rfc3339_time(&t).ok_or(Reject::Number("timestamp")))
+            .transpose()?;
+        if open.as_ref().is_none_or(|(last, _)| *last != symbol) {
+            if let Some((_, true)) = open {
+                listener.finish()?;
+            }
+            let wanted = listener.begin(&Head {
+                native: &symbol,
+                stream: Stream::new(Carries::Trades, 1),
+                ts_event,
+                venue_seq: None,
+                what: What::Trades { history },
+            })?;
+            open = Some((symbol, wanted));
+        }
+        if let Some((_, true)) = open {
+            let id = token(id).and_then(|id| TradeId::new(id.as_bytes()));
+            listener.print(&Print {
+                id: id.ok_or(Reject::Number("trade_id"))?,
+                price: number("price", price)?,
+                qty: number("qty", qty)?,
+                aggressor: match side.and_then(content).as_deref() {
+                    Some("buy") => Some(Aggressor::Buy),
+                    Some("sell") => Some(Aggressor::Sell),
+                    _ => None,
+                },
+                ts_event,
+            })?;
+        }
+        Ok(())
+    })?;
+    if let Some((_, true)) = open {
+        listener.finish()
+    } else {
+        Ok(())
+    }
+}
+
+fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let keys = [
+        "symbol",
+        "bid",
+        "bid_qty",
+        "ask",
+        "ask_qty",
+        "last",
+        "volume",
+        "low",
+        "high",
+        "change",
+        "change_pct",
+        "timestamp",
+    ];
+    let [
+        symbol,
+        bid,
+        bid_qty,
+        ask,
+        ask_qty,
+        last,
+        volume,
+        low,
+        high,
+        change,
+        change_pct,
+        time,
+    ] = Fields::of(item, keys)?.0;
+    let symbol = text("symbol", symbol)?;
+    let decimal = |field, token: Option<&str>| match token {
+        None | Some("null") => Ok(None),
+        some => Decimal::parse(number(field, some)?.as_bytes())
+            .map(Some)
+            .map_err(|e| Reject::of_number(field, e)),
+    };
+    let (last, change) = (decimal("last", last)?, decimal("change", change)?);
+    let ticker = Ticker {
+        last,
+        open: last
+            .zip(change)
+            .and_then(|(last, change)| last.checked_sub(change)),
+        high: decimal("high", high)?,
+        low: decimal("low", low)?,
+        change,
+        change_pct: decimal("change_pct", change_pct)?,
+        volume: decimal("volume", volume)?,
+        quote_volume: None,
+    };
+    let ts_event = time.and_then(content).and_then(|t| rfc3339_time(&t));
+    let stream = Stream::new(Carries::Ticker, 1);
+    let (native, what) = (symbol.as_ref(), What::Ticker(&ticker));
+    let head = Head {
+        native,
+        stream,
+        ts_event,
+        venue_seq: None,
+        what,
+    };
+    if listener.begin(&head)? {
+        listener.finish()?;
+    }
+    let sides = [(Side::Bid, bid, bid_qty), (Side::Ask, ask, ask_qty)];
+    if sides.iter().all(|(_, price, _)| price.is_none()) {
+        return Ok(());
+    }
+    let spare = Stream::new(Carries::SpareQuote, 1);
+    if listener.begin(&Head {
+        stream: spare,
+        what: What::Quote,
+        ..head
+    })? {
+        for (side, price, qty) in sides {
+            if price.is_some_and(|p| p != "null") {
+                listener.level(side, number("bid or ask", price)?, number("quantity", qty)?)?;
+            }
+        }
+        listener.finish()?;
+    }
+    Ok(())
+}
+
+fn system(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let [system] = Fields::of(item, ["system"])?.0;
+    if let Some(state) = system.and_then(content).and_then(|s| trading_state(&s)) {
+        listener.trading(None, state);
+    }
+    Ok(())
+}
+
+fn instruments(data: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
+    let mut cursor = Cursor::new(data);
+    if cursor.peek() != Some(b'{') {
+        return Ok(());
+    }
+    let [pairs] = Fields::of(&mut cursor, ["pairs"])?.0;
+    let Some(pairs) = pairs else { return Ok(()) };
+    Cursor::new(pairs).array(|pair| {
+        let [symbol, status] = Fields::of(pair, ["symbol", "status"])?.0;
+        let state = status.and_then(content).and_then(|s| trading_state(&s));
+        if let (Some(symbol), Some(state)) = (symbol.and_then(content), state) {
+            listener.trading(Some(&symbol), state);
+        }
+        Ok(())
+    })
+}
+
+/// States of the system and of pairs; limit and reduce-only orders still trade.
+fn trading_state(text: &str) -> Option<TradingState> {
+    match text {
+        "online" | "limit_only" | "reduce_only" => Some(TradingState::Open),
+        "cancel_only" => Some(TradingState::CancelOnly),
+        "post_only" => Some(TradingState::PostOnly),
+        "maintenance" | "delisted" | "work_in_progress" => Some(TradingState::Halted),
+        _ => None,
+    }
+}
+
+/// The texts of some members of an object, in the order asked for; of a repeated key the last.
+struct Fields<'a, const N: usize>([Option<&'a str>; N]);
+
+impl<'a, const N: usize> Fields<'a, N> {
+    fn of(cursor: &mut Cursor<'a>, keys: [&str; N]) -> Result<Self, Reject> {
+        let mut fields = [None; N];
+        cursor.object::<Reject>(|member, key| {
+            let value = member.value()?;
+            if let Some(at) = keys.iter().position(|k| key.plain() == Some(k)) {
+                fields[at] = Some(value);
+            }
+            Ok(())
+        })?;
+        Ok(Self(fields))
+    }
+}
+
+/// The content of a string's text.
+fn content(value: &str) -> Option<Cow<'_, str>> {
+    match Cursor::new(value).scalar() {
+        Ok(Scalar::Text(text)) => Some(text.content()),
+        _ => None,
+    }
+}
+
+fn text<'a>(field: &'static str, value: Option<&'a str>) -> Result<Cow<'a, str>, Reject> {
+    value
+        .and_then(content)
+        .filter(|t| !t.is_empty())
+        .ok_or(Reject::Missing(field))
+}
+
+/// A number's token; in quotes is also well.
+fn token(value: Option<&str>) -> Option<&str> {
+    Cursor::new(value?).scalar().ok()?.token()
+}
+
+fn number<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str, Reject> {
+    match value {
+        None | Some("null") => Err(Reject::Missing(field)),
+        some => token(some).ok_or(Reject::Number(field)),
+    }
+}
+
+fn count(levels: Option<&str>) -> Result<usize, Reject> {
+    let mut count = 0;
+    let Some(levels) = levels else { return Ok(0) };
+    Cursor::new(levels).array::<Reject>(|level| {
+        count += 1;
+        level.value()?;
+        Ok(())
+    })?;
+    Ok(count)
+}

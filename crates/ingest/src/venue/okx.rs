@@ -1,0 +1,276 @@
+//! OKX v5: one argument and an array of data per message, all numbers but sequence ids as strings.
+//!
+//! Books chain by `prevSeqId` since 2023 and hash to `checksum` until 2026, when it became a constant
+//! zero; recordings of either age are read, and what is there is passed on. Text `pong` is no JSON.
+
+use super::tape::{Json, Node};
+use super::{
+    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
+};
+use crate::event::{Checksum, Link};
+use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
+
+/// Reads OKX's messages.
+#[derive(Default)]
+pub struct Okx {
+    json: Json,
+}
+
+/// What a message says of all its data.
+#[derive(Clone, Copy)]
+struct Push<'a> {
+    native: &'a str,
+    snapshot: bool,
+}
+
+/// Beginnings of the names of channels that OKX offers and nobody here wants.
+const UNUSED: [&str; 23] = [
+    "candle",
+    "mark-price",
+    "index-",
+    "funding-rate",
+    "open-interest",
+    "price-limit",
+    "estimated-price",
+    "instruments",
+    "status",
+    "liquidation-",
+    "opt-summary",
+    "option-trades",
+    "adl-",
+    "block-",
+    "public-",
+    "structure-",
+    "call-auction",
+    "economic-",
+    "sprd-",
+    "rfqs",
+    "books-elp",
+    "announcements",
+    "event-contract",
+];
+
+impl Dialect for Okx {
+    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let Message { raw, http, .. } = message;
+        if raw.trim_ascii() == b"pong" || raw.trim_ascii() == b"ping" {
+            return Ok(());
+        }
+        self.json.read(raw, |root| {
+            if root.get("event").is_some() {
+                return Ok(());
+            }
+            let Some(arg) = root.get("arg") else {
+                return if http.is_some() {
+                    Ok(())
+                } else {
+                    Err(Reject::Unknown)
+                };
+            };
+            let channel = arg.text("channel")?;
+            let Some(stream) = stream_of(channel) else {
+                let unused = UNUSED.iter().any(|prefix| channel.starts_with(prefix));
+                return if unused { Ok(()) } else { Err(Reject::Unknown) };
+            };
+            let native = arg.text_of("instId").unwrap_or_default();
+            let push = Push {
+                native,
+                snapshot: root.text_of("action") != Some("update"),
+            };
+            match stream.carries {
+                Carries::Trades => push.trades(root, stream, listener),
+                Carries::Ticker => root
+                    .items("data")?
+                    .try_for_each(|data| push.ticker(data, stream, listener)),
+                _ => root
+                    .items("data")?
+                    .try_for_each(|data| push.book(data, stream, listener)),
+            }
+        })
+    }
+
+    fn reset(&mut self) {}
+
+    fn hides_loss(&self, raw: &[u8]) -> bool {
+        contains(raw, b"\"books")
+    }
+}
+
+/// Ranks of books are their depths, the faster of equals first.
+fn stream_of(channel: &str) -> Option<Stream> {
+    let (carries, rank) = match channel {
+        "trades-all" => (Carries::Trades, 2),
+        "trades" => (Carries::Trades, 1),
+        "tickers" => (Carries::Ticker, 1),
+        "bbo-tbt" => (Carries::Top, 1),
+        "books5" => (Carries::WholeBook, 5),
+        "books50-l2-tbt" => (Carries::Book, 50),
+        "books" => (Carries::Book, 400),
+        "books-l2-tbt" => (Carries::Book, 401),
+        _ => return None,
+    };
+    Some(Stream::new(carries, rank))
+}
+
+impl Push<'_> {
+    fn trades(
+        self,
+        root: Node<'_, '_>,
+        stream: Stream,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let trades: Vec<_> = root.items("data")?.collect();
+        let native_of = |trade: &Node<'_, '_>| trade.text_of("instId").map(str::to_owned);
+        for run in trades.chunk_by(|a, b| native_of(a) == native_of(b)) {
+            let Some(newest) = run.last() else { continue };
+            let head = Head {
+                native: self.native_of(*newest)?,
+                stream,
+                ts_event: time(*newest)?,
+                venue_seq: sequence(*newest, "seqId")?,
+                what: What::Trades { history: false },
+            };
+            if !listener.begin(&head)? {
+                continue;
+            }
+            for trade in run {
+                listener.print(&print(*trade)?)?;
+            }
+            listener.finish()?;
+        }
+        Ok(())
+    }
+
+    fn book(
+        self,
+        data: Node<'_, '_>,
+        stream: Stream,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let snapshot = self.snapshot || stream.carries == Carries::WholeBook;
+        let link = match (data.int_of("prevSeqId")?, data.int_of("seqId")?) {
+            (Some(previous), Some(last)) => Link::Previous {
+                first: None,
+                previous,
+                last,
+            },
+            _ => Link::None,
+        };
+        let checksum = match data.int_of("checksum")? {
+            None | Some(0) => None,
+            Some(sum) => {
+                let sum = i32::try_from(sum).or(Err(Reject::Number("checksum")))?;
+                Some(Checksum::Okx(sum.cast_unsigned()))
+            }
+        };
+        let head = Head {
+            native: self.native_of(data)?,
+            stream,
+            ts_event: time(data)?,
+            venue_seq: sequence(data, "seqId")?,
+            what: What::Book(BookHead {
+                snapshot,
+                link,
+                checksum,
+                depth: None,
+            }),
+        };
+        if !listener.begin(&head)? {
+            return Ok(());
+        }
+        for (side, key) in [(Side::Bid, "bids"), (Side::Ask, "asks")] {
+            for level in data.items(key)? {
+                let (price, qty) = level.level()?;
+                listener.level(side, price, qty)?;
+            }
+        }
+        listener.finish()
+    }
+
+    fn ticker(
+        self,
+        data: Node<'_, '_>,
+        stream: Stream,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let number = |key| {
+            let text = data.text_of(key);
+            text.map(|t| Decimal::parse(t.as_bytes()).map_err(|e| Reject::of_number(key, e)))
+                .transpose()
+        };
+        let (last, open) = (number("last")?, number("open24h")?);
+        let change = last
+            .zip(open)
+            .and_then(|(last, open)| last.checked_sub(open));
+        // Volumes of contracts are counted in contracts, like their quantities, and `volCcy24h` is
+        // then in the base currency: there is no volume in the quote currency.
+        let spot = matches!(data.text_of("instType"), None | Some("SPOT" | "MARGIN"));
+        let ticker = Ticker {
+            last,
+            open,
+            high: number("high24h")?,
+            low: number("low24h")?,
+            change,
+            change_pct: change
+                .zip(open)
+                .and_then(|(change, open)| change.percent_of(open, 4)),
+            volume: number("vol24h")?,
+            quote_volume: if spot { number("volCcy24h")? } else { None },
+        };
+        let head = Head {
+            native: self.native_of(data)?,
+            stream,
+            ts_event: time(data)?,
+            venue_seq: None,
+            what: What::Ticker(&ticker),
+        };
+        if listener.begin(&head)? {
+            listener.finish()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<'a> Push<'a> {
+    fn native_of<'i: 'a>(self, data: Node<'_, 'i>) -> Result<&'a str, Reject> {
+        let native = data.text_of("instId").unwrap_or(self.native);
+        if native.is_empty() {
+            Err(Reject::Missing("instId"))
+        } else {
+            Ok(native)
+        }
+    }
+}
+
+fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
+    let id = TradeId::new(trade.text("tradeId")?.as_bytes()).ok_or(Reject::Number("tradeId"))?;
+    let aggressor = match trade.text_of("side") {
+        Some("buy") => Some(Aggressor::Buy),
+        Some("sell") => Some(Aggressor::Sell),
+        _ => None,
+    };
+    let (price, qty) = (trade.text("px")?, trade.text("sz")?);
+    Ok(Print {
+        id,
+        price,
+        qty,
+        aggressor,
+        ts_event: time(trade)?,
+    })
+}
+
+fn time(data: Node<'_, '_>) -> Result<Option<EventTime>, Reject> {
+    Ok(data.uint_of("ts")?.map(integer_time))
+}
+
+fn sequence(data: Node<'_, '_>, key: &'static str) -> Result<Option<u64>, Reject> {
+    Ok(data
+        .int_of(key)?
+        .and_then(|number| u64::try_from(number).ok()))
+}
+
+/// Whether `text` has `word` in it.
+pub(super) fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
