@@ -20,4 +20,5 @@ pub mod push;
 pub mod replay;
 pub mod scan;
 pub mod sequencer;
+pub mod sim;
 pub mod venue;

@@ -348,11 +348,9 @@ fn a_full_backlog_says_so_once_and_drops_the_oldest() {
     assert_eq!(caught_up(&mut book).len(), 2);
 }
 
-fn checked(event: Box<BookEvent>, theirs: u32) -> Box<BookEvent> {
-    Box::new(BookEvent {
-        checksum: Some(Checksum::Kraken(theirs)),
-        ..*event
-    })
+fn checked(mut event: Box<BookEvent>, theirs: u32) -> Box<BookEvent> {
+    event.checksum = Some(Checksum::Kraken(theirs));
+    event
 }
 
 #[test]

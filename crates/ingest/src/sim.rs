@@ -1,0 +1,323 @@
+//! The simulated market: a venue of its own for demos, with nothing to connect to.
+//!
+//! [`Simulation`] is sans-I/O: told the time, it appends the events due by then; the same seed and the
+//! same times give the same events. [`Simulation::run`] is the thread around it. Arrivals are
+//! independent and exponentially spaced; the most active symbols have most of them. Books carry a
+//! chain ([`Link::Step`](crate::event::Link::Step)) that the pipeline verifies like any venue's, and
+//! quotes are taken from them.
+//!
+//! # When it is late
+//! A simulation that was not asked for more than a second (a suspended machine) skips what it
+//! missed: it makes no more than a second's worth of events at once.
+
+mod day;
+mod listing;
+mod market;
+mod random;
+
+use crate::event::{BookEvent, Event, EventBody};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, select};
+use listing::Listing;
+use market::Market;
+use random::Random;
+use std::time::Duration;
+use tapecast_model::catalog::{CatalogError, Definition, Offer};
+use tapecast_model::symbol::NameError;
+use tapecast_model::{
+    Catalog, ChannelKind, ChannelSet, EventTime, InstrumentId, Symbol, TradingState, UnixNanos,
+    Venue, clock,
+};
+
+/// What can be chosen about the simulated market.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SimConfig {
+    /// Its venue's name in topics. Default `sim`.
+    pub venue: String,
+    /// How many symbols trade. Default 60, at most 10 000.
+    pub symbols: usize,
+    /// What chance begins with: the same seed, the same market. Default 1.
+    pub seed: u64,
+    /// How many events there are per second, all symbols together. Default 2 000, at most 1 000 000.
+    pub events_per_second: u64,
+}
+
+/// Why there is no such market.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SimError {
+    /// Too few or too many symbols.
+    #[error("symbols = {0}: a simulated market has 1 to {SYMBOLS_MAX}")]
+    Symbols(usize),
+    /// Too few or too many events.
+    #[error("events_per_second = {0}: a simulated market makes 1 to {EVENTS_PER_SECOND_MAX}")]
+    EventsPerSecond(u64),
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The catalogue did not take a symbol.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// A simulated market.
+#[derive(Debug)]
+pub struct Simulation {
+    random: Random,
+    seats: Vec<Seat>,
+    /// Sums of the seats' activities up to and including each.
+    activity: Vec<u64>,
+    /// Mean time between two arrivals in nanoseconds.
+    gap: u64,
+    /// Time between two tickers in nanoseconds: each symbol has one per second.
+    ticker_gap: u64,
+    due: Option<Due>,
+}
+
+/// What comes next, and when.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    arrival: UnixNanos,
+    ticker: UnixNanos,
+    ticker_seat: usize,
+}
+
+/// A listed instrument; its market opens with the first step.
+#[derive(Debug)]
+struct Seat {
+    instrument: InstrumentId,
+    listing: Listing,
+    market: Option<Market>,
+}
+
+// === impl SimConfig ===
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            venue: "sim".to_owned(),
+            symbols: 60,
+            seed: 1,
+            events_per_second: 2_000,
+        }
+    }
+}
+
+// === impl Simulation ===
+
+impl Simulation {
+    /// Lists the symbols in the catalogue; nothing trades until the first step.
+    ///
+    /// # Errors
+    /// If a number is out of bounds, or the catalogue does not take a symbol.
+    pub fn new(config: &SimConfig, catalog: &Catalog) -> Result<Self, SimError> {
+        if !(1..=SYMBOLS_MAX).contains(&config.symbols) {
+            return Err(SimError::Symbols(config.symbols));
+        }
+        if !(1..=EVENTS_PER_SECOND_MAX).contains(&config.events_per_second) {
+            return Err(SimError::EventsPerSecond(config.events_per_second));
+        }
+        let venue = Venue::new(&config.venue)?;
+        catalog.add_venue(
+            &venue,
+            Offer {
+                channels: channels(),
+                ..Offer::default()
+            },
+        );
+        let mut seats = Vec::with_capacity(config.symbols);
+        for listing in listing::listings(config.symbols) {
+            let definition = Definition {
+                symbol: Symbol::new(&listing.symbol)?,
+                native: listing.symbol.as_str().into(),
+                price_scale: listing.price_scale,
+                qty_scale: listing.qty_scale,
+            };
+            let instrument = catalog.add_instrument(&venue, definition)?.id;
+            seats.push(Seat {
+                instrument,
+                listing,
+                market: None,
+            });
+        }
+        let symbols = seats.len() as u64;
+        // The first symbol is some twenty times as active as the sixtieth.
+        let activity = (0..symbols)
+            .scan(0, |sum, rank| {
+                *sum += 1_000_000 / (rank + 3);
+                Some(*sum)
+            })
+            .collect();
+        let arrivals = config.events_per_second.saturating_sub(symbols).max(1);
+        Ok(Self {
+            random: Random::new(config.seed),
+            seats,
+            activity,
+            gap: EVENTS_PER_ARRIVAL_NANOS / arrivals,
+            ticker_gap: SECOND / symbols,
+            due: None,
+        })
+    }
+
+    /// Appends the events due up to `now`. The first step opens every market: trading state,
+    /// history, book and ticker of each symbol.
+    pub fn step(&mut self, now: UnixNanos, out: &mut Vec<Event>) {
+        let Some(mut due) = self.due else {
+            self.open(now, out);
+            let arrival = later(now, self.random.exponential(self.gap));
+            let ticker = later(now, self.ticker_gap);
+            self.due = Some(Due {
+                arrival,
+                ticker,
+                ticker_seat: 0,
+            });
+            return;
+        };
+        let earliest = UnixNanos::new(now.get().saturating_sub(SECOND));
+        due.arrival = due.arrival.max(earliest);
+        due.ticker = due.ticker.max(earliest);
+        while due.arrival.min(due.ticker) <= now {
+            if due.ticker <= due.arrival {
+                self.tick(due.ticker_seat, due.ticker, now, out);
+                due.ticker_seat = (due.ticker_seat + 1) % self.seats.len();
+                due.ticker = later(due.ticker, self.ticker_gap);
+            } else {
+                self.arrive(due.arrival, now, out);
+                due.arrival = later(due.arrival, self.random.exponential(self.gap));
+            }
+        }
+        self.due = Some(due);
+    }
+
+    /// The thread: a step every ten milliseconds, events into `events`, until told to stop or
+    /// nobody takes events any more. A full channel is waited for.
+    pub fn run(mut self, events: &Sender<Event>, stop: &Receiver<()>) {
+        let mut due = Vec::new();
+        loop {
+            self.step(clock::unix_now(), &mut due);
+            for event in due.drain(..) {
+                if !send(event, events, stop) {
+                    return;
+                }
+            }
+            match stop.recv_timeout(TICK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn open(&mut self, now: UnixNanos, out: &mut Vec<Event>) {
+        for seat in &mut self.seats {
+            let (mut market, prints) = Market::open(&seat.listing, now, &mut self.random);
+            let mut push = |body| out.push(event(seat.instrument, now, now, body));
+            push(EventBody::Trading(TradingState::Open));
+            push(EventBody::Trades {
+                prints,
+                history: true,
+            });
+            push(EventBody::Ticker(Box::new(market.ticker(now))));
+            let snapshot = market.snapshot(&mut self.random);
+            out.push(book_event(seat.instrument, now, now, snapshot));
+            seat.market = Some(market);
+        }
+    }
+
+    fn tick(&mut self, seat: usize, due: UnixNanos, now: UnixNanos, out: &mut Vec<Event>) {
+        let Some(seat) = self.seats.get_mut(seat) else {
+            return;
+        };
+        if let Some(market) = &mut seat.market {
+            let ticker = EventBody::Ticker(Box::new(market.ticker(due)));
+            out.push(event(seat.instrument, due, now, ticker));
+        }
+    }
+
+    /// Somebody comes to one of the markets: makers three times out of four, else a taker.
+    fn arrive(&mut self, due: UnixNanos, now: UnixNanos, out: &mut Vec<Event>) {
+        let random = &mut self.random;
+        let place = random.below(self.activity.last().copied().unwrap_or(0));
+        let at = self.activity.partition_point(|&sum| sum <= place);
+        let Some(seat) = self.seats.get_mut(at) else {
+            return;
+        };
+        let Some(market) = &mut seat.market else {
+            return;
+        };
+        let instrument = seat.instrument;
+        if random.one_in(TAKER_ONE_IN)
+            && let Some((prints, change)) = market.take(due, random)
+        {
+            let trades = EventBody::Trades {
+                prints,
+                history: false,
+            };
+            out.push(event(instrument, due, now, trades));
+            out.push(book_event(instrument, due, now, change));
+        } else {
+            out.push(book_event(instrument, due, now, market.requote(random)));
+        }
+    }
+}
+
+/// Sends one event; false if that is over.
+fn send(event: Event, events: &Sender<Event>, stop: &Receiver<()>) -> bool {
+    match events.try_send(event) {
+        Ok(()) => true,
+        Err(TrySendError::Disconnected(_)) => false,
+        Err(TrySendError::Full(event)) => select! {
+            send(events, event) -> sent => sent.is_ok(),
+            recv(stop) -> _ => false,
+        },
+    }
+}
+
+fn channels() -> ChannelSet {
+    let kinds = [
+        ChannelKind::Trade,
+        ChannelKind::Quote,
+        ChannelKind::Book,
+        ChannelKind::Ticker,
+        ChannelKind::Status,
+    ];
+    kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with)
+}
+
+fn event(instrument: InstrumentId, due: UnixNanos, now: UnixNanos, body: EventBody) -> Event {
+    let ts_event = Some(EventTime::new(due));
+    Event {
+        instrument,
+        ts_event,
+        ts_recv: now,
+        venue_seq: None,
+        body,
+    }
+}
+
+fn book_event(instrument: InstrumentId, due: UnixNanos, now: UnixNanos, book: BookEvent) -> Event {
+    let venue_seq = match book.link {
+        crate::event::Link::Step(number) => Some(number),
+        _ => None,
+    };
+    Event {
+        venue_seq,
+        ..event(instrument, due, now, EventBody::Book(Box::new(book)))
+    }
+}
+
+fn later(time: UnixNanos, nanos: u64) -> UnixNanos {
+    UnixNanos::new(time.get().saturating_add(nanos))
+}
+
+/// A catalogue of more is not a demo.
+const SYMBOLS_MAX: usize = 10_000;
+/// About what one thread can make.
+const EVENTS_PER_SECOND_MAX: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+/// One arrival in so many is a taker.
+const TAKER_ONE_IN: u64 = 4;
+/// An arrival makes five quarters of an event: a taker's trade comes with a change to the book.
+const EVENTS_PER_ARRIVAL_NANOS: u64 = SECOND + SECOND / TAKER_ONE_IN;
+/// Fine enough for the eye, coarse enough for the scheduler.
+const TICK: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests;
