@@ -206,9 +206,13 @@ impl<S: Socket> Shard<S> {
     /// Gives up what is queued of a topic that starts over: it would come behind the acknowledgement,
     /// which says that the client is further already.
     fn forget_queued(&mut self, id: ConnId, sub: usize) {
-        let Some(Some(conn)) = self.conns.get_mut(id as usize) else { return };
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
         let subscription = &mut conn.session.subs[sub];
-        let (slot, Some(outbox)) = (subscription.slot, conn.outbox.as_mut()) else { return };
+        let (slot, Some(outbox)) = (subscription.slot, conn.outbox.as_mut()) else {
+            return;
+        };
         subscription.queued = 0;
         self.count.conflated += u64::from(outbox.give_up(slot).frames);
     }
