@@ -1,5 +1,5 @@
 //! The door for a desk's own feed, and for the load harness: normalised events as JSON lines over
-//! TCP, in the words of the client protocol. See [`line`] for what a line may say.
+//! TCP, in the words of the client protocol. See [`mod@line`] for what a line may say.
 //!
 //! Any number of publishers up to [`PUBLISHERS_MAX`] may be connected; their lines are taken as they
 //! come, and nothing is promised of the order between them.

@@ -5,7 +5,11 @@
 //! equal and decimals equal to the last digit; books and quotes by number of messages and of levels.
 //! Without the variable the tests say so and pass.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop and may talk")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop and may talk"
+)]
 
 use hashbrown::HashMap;
 use prometheus::Registry;
@@ -17,10 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tapecast_ingest::event::{Event, EventBody, FeedEvent};
 use tapecast_ingest::feed::{StartGate, Unpaced};
-use tapecast_ingest::metrics::FeedMetrics;
+use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
+use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
 use tapecast_ingest::venue::Format;
-use tapecast_model::{Catalog, Instrument, Venue};
+use tapecast_model::{Body, Catalog, Epoch, Instrument, Mono, Update, Venue};
 
 /// What a name of a recording begins with, and its format.
 const NAMES: [(&str, Format); 7] = [
@@ -56,6 +61,7 @@ fn recordings() -> Vec<(PathBuf, Format)> {
 }
 
 struct Played {
+    catalog: Arc<Catalog>,
     events: Vec<Event>,
     instruments: Vec<Arc<Instrument>>,
     report: ScanReport,
@@ -63,7 +69,7 @@ struct Played {
 }
 
 fn play(path: &Path, format: Format) -> Played {
-    let catalog = Catalog::new(10_000);
+    let catalog = Arc::new(Catalog::new(10_000));
     let config = ReplayConfig {
         venue: Venue::new(format.label()).unwrap(),
         format,
@@ -86,9 +92,11 @@ fn play(path: &Path, format: Format) -> Played {
     player.join().unwrap();
     assert_eq!(counters.messages.get(), report.messages);
     let rejects = counters.rejected_in_all();
+    let instruments = catalog.instruments();
     Played {
+        catalog,
         events,
-        instruments: catalog.instruments(),
+        instruments,
         report,
         rejects,
     }
@@ -368,5 +376,62 @@ fn books_and_quotes_come_out_level_by_level() {
             }
         }
         assert_eq!(tally, expected, "{name}");
+    }
+}
+
+/// Checksums that a recording's own sums confirm: the numbers of its README, or of its messages.
+fn naive_checksums(format: Format, path: &Path) -> u64 {
+    let holds = |message: &Value| match format {
+        Format::Kraken => message["channel"] == "book",
+        Format::Okx => message["data"][0]
+            .get("checksum")
+            .is_some_and(|sum| *sum != 0),
+        _ => false,
+    };
+    messages(path)
+        .filter(|m| holds(&serde_json::from_str(m).unwrap()))
+        .count() as u64
+}
+
+#[test]
+fn every_checksum_holds_and_no_chain_breaks() {
+    for (path, format) in recordings() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let played = play(&path, format);
+        let registry = Registry::new();
+        let metrics = PipelineMetrics::register(&registry).unwrap();
+        let config = PipelineConfig::new(Epoch::new(1));
+        let mut pipeline = Pipeline::new(played.catalog, config, metrics);
+        let (mut books, mut quotes) = (0, 0);
+        let mut sink = |update: &Update<'_>| match update.body {
+            Body::Book { book, .. } => {
+                assert!(!book.is_crossed(), "{name}");
+                books += 1;
+            }
+            Body::BookDropped => panic!("{name}: a book was dropped"),
+            Body::Quote(_) => quotes += 1,
+            _ => {}
+        };
+        for event in played.events {
+            pipeline.handle_event(event, Mono::new(1), &mut sink);
+        }
+        let total = |metric: &str, value: &str| -> f64 {
+            let families = registry.gather();
+            let family = families.iter().filter(|f| f.name() == metric);
+            let counted = family
+                .flat_map(|f| f.get_metric())
+                .filter(|m| value.is_empty() || m.get_label().iter().any(|l| l.value() == value));
+            counted.map(|m| m.get_counter().get_value()).sum()
+        };
+        let expected = naive_checksums(format, &path) as f64;
+        assert!(
+            (total("tapecast_checksums_total", "ok") - expected).abs() < 0.5,
+            "{name}"
+        );
+        assert!(total("tapecast_checksums_total", "bad") < 0.5, "{name}");
+        assert!(total("tapecast_book_gaps_total", "") < 0.5, "{name}");
+        assert!(name.contains("nosnapshot") || books > 0, "{name}");
+        assert!(quotes > 0, "{name}");
+        println!("{name}: {expected} checksums, {books} books, {quotes} quotes");
     }
 }
