@@ -62,6 +62,7 @@ function settle() {
 
 /** The old selection's topics go at once: a frame of theirs must not meet the new one's book. */
 function letGo() {
+  for (const row of watch.all) row.taped = false;
   for (const [name, { owner }] of wanted) {
     if (owner === 'row') continue;
     feed.unsubscribe(name);
@@ -143,7 +144,8 @@ function tapeConsumer(row) {
   const consumer = tape.consumer();
   const both = (take) => (frame) => {
     take(frame);
-    if (!row.ticker) row.take_trade(frame);
+    row.taped = true;
+    row.take_trade(frame);
   };
   return refusable(topic('trade', row), {
     ...consumer,

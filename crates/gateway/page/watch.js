@@ -16,6 +16,8 @@ class Row {
     this.status = null;
     this.digits = 0;
     this.direction = '';
+    /** The trade tape shows this row's trades: they know the last price sooner than statistics do. */
+    this.taped = false;
     this.#build();
   }
 
@@ -56,7 +58,7 @@ class Row {
 
   take_ticker(frame) {
     this.ticker = frame;
-    if (frame.last !== undefined) this.#print(frame.last);
+    if (frame.last !== undefined && !this.taped) this.#print(frame.last);
     this.#changed();
   }
 

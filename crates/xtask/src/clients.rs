@@ -73,14 +73,15 @@ fn watch(url: &str) -> Result<(), Failure> {
         "3",
         "--json",
     ]))?;
+    let ours = "{\"topic\":\"trade:sim:BTC-USD\",\"type\":\"update\"";
     let frames = printed
         .lines()
-        .filter(|line| line.contains("\"topic\":\"trade:sim:BTC-USD\""))
+        .filter(|line| line.starts_with(ours))
         .count();
     if frames == 3 {
         Ok(())
     } else {
-        Err(format!("asked for 3 frames, got {frames}:\n{printed}"))
+        Err(format!("asked for 3 updates, got {frames}:\n{printed}"))
     }
 }
 

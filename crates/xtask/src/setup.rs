@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
             "no browser: install Chromium or Chrome, or name one in TAPECAST_BROWSER".to_owned(),
         );
     }
+    versions()?;
     prometheus()?;
     node_modules()?;
     python_packages()
@@ -48,7 +49,13 @@ pub(crate) fn browser() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("TAPECAST_BROWSER") {
         return Some(path.into());
     }
-    BROWSERS.iter().find(|name| runs(name)).map(PathBuf::from)
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let places = || std::env::split_paths(&folders);
+    // Playwright wants the whole path.
+    BROWSERS
+        .iter()
+        .flat_map(|name| places().map(move |folder| folder.join(name)))
+        .find(|path| path.is_file() && runs(&path.to_string_lossy()))
 }
 
 /// Prometheus' own checker of rules.
@@ -103,6 +110,27 @@ fn apt(packages: &[&str]) -> Result<(), Failure> {
     ]
     .concat();
     apt_get(&install).map_err(|failure| format!("{failure}; {by_hand}"))
+}
+
+/// What is installed must be new enough; a distribution may be too old.
+fn versions() -> Result<(), Failure> {
+    let node = output(program("node").args(["-p", "process.versions.node.split('.')[0]"]))?;
+    if node.trim().parse::<u32>().unwrap_or(0) < 18 {
+        return Err(format!(
+            "node {} is too old: 18 or newer is needed",
+            node.trim()
+        ));
+    }
+    let ask = "import sys; sys.exit(sys.version_info < (3, 11))";
+    let recent = program("python3")
+        .args(["-c", ask])
+        .status()
+        .is_ok_and(|status| status.success());
+    if recent {
+        Ok(())
+    } else {
+        Err("python3 is too old: 3.11 or newer is needed".to_owned())
+    }
 }
 
 /// Unpacks Debian's package of Prometheus without installing it.
