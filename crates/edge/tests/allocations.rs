@@ -4,6 +4,8 @@
 //! sockets that take everything. After a warm-up in which vectors grow to their size, a million
 //! deliveries must not allocate once.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;

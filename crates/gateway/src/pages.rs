@@ -104,9 +104,8 @@ fn filter(query: &str) -> Result<Filter<'_>, String> {
             "venue" => filter.venue = Some(value),
             "symbol" => filter.symbol = Some(value),
             "after" => {
-                filter.after = value
-                    .parse()
-                    .map_err(|_| format!("after={value}: no number"))?;
+                let number = value.parse().ok();
+                filter.after = number.ok_or_else(|| format!("after={value}: no number"))?;
             }
             other => return Err(format!("no filter {other:?}: venue, symbol, after")),
         }

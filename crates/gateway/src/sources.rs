@@ -21,7 +21,7 @@ use tokio::sync::watch;
 /// A source that can start.
 pub enum Prepared {
     /// A simulated market.
-    Sim(Simulation),
+    Sim(Box<Simulation>),
     /// A recording, which may wait for a command and may be lossless.
     Replay {
         /// The recording.
@@ -79,7 +79,9 @@ pub async fn prepare(
                     events_per_second: sim.events_per_second,
                 };
                 let simulation = Simulation::new(&config, catalog);
-                Prepared::Sim(simulation.map_err(|e| SourceError::Sim(number, e))?)
+                Prepared::Sim(Box::new(
+                    simulation.map_err(|e| SourceError::Sim(number, e))?,
+                ))
             }
             Source::Replay(replay) => {
                 let (start, lossless) = (replay.start, replay.speed == Speed::Max);

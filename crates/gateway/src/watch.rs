@@ -159,16 +159,14 @@ fn summary(frame: &DataFrame) -> String {
             text(&ticker.volume)
         ),
         Body::Status(status) => {
-            format!(
-                "{} {} {}",
-                status.feed,
-                status.trading,
-                status.reason
-            )
+            format!("{} {} {}", status.feed, status.trading, status.reason)
         }
         Body::Bar(bar) => {
             let state = if bar.is_final { "final" } else { "running" };
-            format!("{} {} {} {} {state}", bar.open, bar.high, bar.low, bar.close)
+            format!(
+                "{} {} {} {} {state}",
+                bar.open, bar.high, bar.low, bar.close
+            )
         }
         Body::Other => String::new(),
     };

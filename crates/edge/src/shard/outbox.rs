@@ -289,7 +289,7 @@ mod tests {
             let mut outbox = Outbox::new(Mono::default());
             let mut wire = Vec::new();
             let (mut serial, mut queued, mut written, mut given_up) = (0_u32, 0_u32, 0_u32, 0_u32);
-            let mut write = |outbox: &mut Outbox, wire: &mut Vec<u8>, most: usize, written: &mut u32| {
+            let write = |outbox: &mut Outbox, wire: &mut Vec<u8>, most: usize, written: &mut u32| {
                 let mut slices = [IoSlice::new(&[]); 4];
                 let filled = outbox.slices(&mut slices, false);
                 let mut taken = Vec::new();

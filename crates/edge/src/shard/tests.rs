@@ -629,8 +629,10 @@ fn a_reader_of_a_lossless_topic_gets_every_event() {
 
 #[test]
 fn a_lossless_reader_over_half_full_is_told_to_the_replay() {
-    let mut limits = Limits::default();
-    limits.outbox_bytes_max = 2_000;
+    let limits = Limits {
+        outbox_bytes_max: 2_000,
+        ..Limits::default()
+    };
     let mut rig = Rig::new(limits, true, 8_192);
     let client = rig.connect();
     rig.subscribe(client, &["trade:x:A"]);
@@ -789,9 +791,11 @@ proptest! {
         outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
         ring_items in prop_oneof![Just(4_usize), Just(4_096_usize)],
     ) {
-        let mut limits = Limits::default();
-        limits.outbox_bytes_max = outbox;
-        limits.requests_per_s = 10_000;
+        let limits = Limits {
+            outbox_bytes_max: outbox,
+            requests_per_s: 10_000,
+            ..Limits::default()
+        };
         let mut rig = Rig::new(limits, false, ring_items);
         for _ in 0..3 {
             let client = rig.connect();

@@ -57,7 +57,7 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| {
             let line = error
                 .span()
-                .map(|span| text[..span.start].lines().count().max(1));
+                .map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
             ConfigError::Invalid {
                 place,

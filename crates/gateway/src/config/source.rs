@@ -186,9 +186,8 @@ impl Source {
     }
 
     fn parse(mut table: toml::Table) -> Result<Self, String> {
-        let kind = match table.remove("kind") {
-            Some(toml::Value::String(kind)) => kind,
-            _ => return Err(format!("kind is missing: {KINDS}")),
+        let Some(toml::Value::String(kind)) = table.remove("kind") else {
+            return Err(format!("kind is missing: {KINDS}"));
         };
         match kind.as_str() {
             "sim" => table

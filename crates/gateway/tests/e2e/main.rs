@@ -1,0 +1,12 @@
+//! End to end: real sockets, real processes, real recordings where there are any.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+mod gateway;
+mod process;
+mod support;

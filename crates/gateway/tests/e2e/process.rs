@@ -1,0 +1,157 @@
+//! The binary as a user starts it: exit codes, one-line errors, signals.
+
+use crate::support::{Raw, free_address};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn tapecast(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapecast"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    tapecast(arguments).output().unwrap()
+}
+
+/// Writes a configuration and serves it; expects a refusal of one line.
+fn refusal(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, text).unwrap();
+    let admin = free_address().to_string();
+    let output = run(&[
+        "serve",
+        "--config",
+        path.to_str().unwrap(),
+        "--admin-listen",
+        &admin,
+    ]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let complaints: Vec<_> = stderr
+        .lines()
+        .filter(|l| l.starts_with("tapecast: "))
+        .collect();
+    assert_eq!(complaints.len(), 1, "{stderr}");
+    complaints[0].to_owned()
+}
+
+/// A demo on free ports, and where it listens.
+fn demo() -> (Child, SocketAddr) {
+    let mut child = tapecast(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ])
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let page = lines.map_while(Result::ok).find_map(|line| {
+        line.split("http://")
+            .nth(1)
+            .map(|rest| rest.trim_end_matches('/').to_owned())
+    });
+    (child, page.unwrap().parse().unwrap())
+}
+
+#[test]
+fn wrong_configurations_end_with_code_2_and_one_line() {
+    let replay = "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"no-such-file.zst\"\n";
+    let error = refusal(replay);
+    assert!(
+        error.contains("source 1") && error.contains("no-such-file.zst"),
+        "{error}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("garbage.zst");
+    std::fs::write(
+        &garbage,
+        [0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    )
+    .unwrap();
+    let error = refusal(&replay.replace("no-such-file.zst", garbage.to_str().unwrap()));
+    assert!(error.contains("garbage.zst"), "{error}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = refusal(&format!("[listen]\npublic = \"{address}\"\n"));
+    assert!(
+        error.contains(&address.to_string()) && error.contains("--listen"),
+        "{error}"
+    );
+
+    let error = refusal("[limits]\nconections_max = 5\n");
+    assert!(
+        error.contains("t.toml:2") && error.contains("\"connections_max\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_configuration_can_be_printed_and_checked() {
+    let printed = run(&["config", "print"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("defaults.toml");
+    std::fs::write(&path, &printed.stdout).unwrap();
+    let checked = run(&["config", "check", path.to_str().unwrap()]);
+    assert!(checked.status.success(), "{checked:?}");
+    assert_eq!(
+        run(&["config", "check", "nowhere.toml"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_signal_ends_the_process_with_a_goodbye_to_everybody() {
+    let (mut child, address) = demo();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut clients: Vec<Raw> = Vec::new();
+    for _ in 0..5 {
+        clients.push(runtime.block_on(Raw::connect(address)));
+    }
+    let told = Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    for client in &mut clients {
+        assert_eq!(runtime.block_on(client.close_code()), 1001);
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(
+        told.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        told.elapsed()
+    );
+}
+
+#[test]
+fn a_client_in_the_terminal_prints_and_ends() {
+    let (mut child, address) = demo();
+    let url = format!("ws://{address}/v1/ws");
+    let output = run(&["watch", &url, "trade:sim:BTC-USD", "--count", "3", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let updates = text
+        .lines()
+        .filter(|line| line.starts_with(r#"{"topic":"trade:sim:BTC-USD","type":"update""#));
+    assert_eq!(updates.count(), 3, "{text}");
+    let refused = run(&["watch", &url, "trade:sim:NOPE", "--count", "1"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("NOPE"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
