@@ -20,8 +20,10 @@ mod queue {
     use std::collections::VecDeque;
 
     /// Sends into the model queue.
+    #[derive(Debug)]
     pub struct Sender<T>(Arc<Mutex<VecDeque<T>>>, usize);
     /// Takes from the model queue.
+    #[derive(Debug)]
     pub struct Receiver<T>(Arc<Mutex<VecDeque<T>>>);
 
     /// A queue of at most `capacity` elements.
