@@ -143,6 +143,7 @@ impl Running {
             match source {
                 Prepared::Sim(simulation) => {
                     let stopped = threads_stopped.clone();
+                    let simulation = simulation.counted(&metrics);
                     running.spawn("sim", move || simulation.run(&events, &stopped))?;
                 }
                 Prepared::Replay {

@@ -16,6 +16,7 @@ mod market;
 mod random;
 
 use crate::event::{BookEvent, Event, EventBody};
+use crate::metrics::{FeedCounters, FeedMetrics};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, select};
 use listing::Listing;
 use market::Market;
@@ -61,6 +62,8 @@ pub enum SimError {
 /// A simulated market.
 #[derive(Debug)]
 pub struct Simulation {
+    venue: Venue,
+    counters: Option<FeedCounters>,
     random: Random,
     seats: Vec<Seat>,
     /// Sums of the seats' activities up to and including each.
@@ -148,6 +151,8 @@ impl Simulation {
             .collect();
         let arrivals = config.events_per_second.saturating_sub(symbols).max(1);
         Ok(Self {
+            venue,
+            counters: None,
             random: Random::new(config.seed),
             seats,
             activity,
@@ -155,6 +160,13 @@ impl Simulation {
             ticker_gap: SECOND / symbols,
             due: None,
         })
+    }
+
+    /// Counts what it makes as a venue's messages, so that a demo shows what a venue would show.
+    #[must_use]
+    pub fn counted(mut self, metrics: &FeedMetrics) -> Self {
+        self.counters = Some(metrics.of_venue(&self.venue));
+        self
     }
 
     /// Appends the events due up to `now`. The first step opens every market: trading state,
@@ -193,6 +205,7 @@ impl Simulation {
         let mut due = Vec::new();
         loop {
             self.step(clock::unix_now(), &mut due);
+            self.count(&due);
             for event in due.drain(..) {
                 if !send(event, events, stop) {
                     return;
@@ -202,6 +215,17 @@ impl Simulation {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    fn count(&self, made: &[Event]) {
+        let Some(counters) = &self.counters else {
+            return;
+        };
+        counters.messages.inc_by(made.len() as u64);
+        // One in a step is sample enough.
+        if let Some((event, at)) = made.last().and_then(|e| Some((e, e.ts_event?))) {
+            counters.observe_delay(event.ts_recv.signed_since(at.nanos()));
         }
     }
 
