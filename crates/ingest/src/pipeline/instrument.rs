@@ -160,8 +160,8 @@ impl InstrumentState {
             }
             EventBody::Feed(FeedEvent::Down(reason)) => self.health.note_down(reason),
             EventBody::Feed(FeedEvent::Gap(reason)) => {
-                self.counters.count_gap(GapReason::Feed);
                 if self.book.wanted {
+                    self.counters.count_gap(GapReason::Feed);
                     self.drop_book(reason, stamp, out);
                 }
             }

@@ -144,7 +144,7 @@ fn a_feed_that_lost_messages_drops_books_but_gaps_nothing_without_one() {
     );
     assert_eq!(
         bench.metric("tapecast_book_gaps_total{reason=\"feed\",venue=\"one\"}"),
-        3
+        2
     );
 }
 
