@@ -186,7 +186,7 @@ impl Seen {
 }
 
 #[test]
-fn prices_stay_plausible_for_an_hour() {
+fn prices_stay_near_home_over_six_minutes_of_trading() {
     let config = SimConfig {
         symbols: 60,
         events_per_second: 2_000,
@@ -195,7 +195,7 @@ fn prices_stay_plausible_for_an_hour() {
     let (mut simulation, _) = new(&config);
     let mut events = Vec::new();
     for step in 0..360 {
-        // Steps of ten seconds: it makes up for one of them.
+        // Of each ten seconds it makes up for the last one: 360 seconds of trading in all.
         events.clear();
         simulation.step(UnixNanos::new(START + step * 10_000_000_000), &mut events);
     }
