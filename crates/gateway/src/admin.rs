@@ -1,6 +1,6 @@
 //! The admin listener: metrics, probes and orders. Never to be reachable from outside.
 
-use crate::process::ProcessMetrics;
+use crate::metrics::ProcessMetrics;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};

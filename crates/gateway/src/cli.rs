@@ -4,7 +4,7 @@
 
 use crate::config::{Config, DEFAULTS};
 use crate::gateway::Gateway;
-use crate::{process, watch};
+use crate::{metrics, watch};
 use clap::{Args, Parser, Subcommand};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -130,7 +130,7 @@ fn serve(options: &Serve) -> ExitCode {
 const CONTROL_THREADS: usize = 2;
 
 async fn serve_until_told(config: &Config) -> ExitCode {
-    let files = process::raise_open_files();
+    let files = metrics::raise_open_files();
     if files.is_some_and(|files| (files as usize) < config.limits.connections_max + FILES_SPARE) {
         warn!(
             open_files = files,

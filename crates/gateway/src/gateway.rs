@@ -7,8 +7,8 @@
 
 use crate::admin::{Admin, AdminState};
 use crate::config::Config;
+use crate::metrics::ProcessMetrics;
 use crate::pages;
-use crate::process::ProcessMetrics;
 use crate::sources::{self, SourceError};
 use crate::threads::PipelineThread;
 use prometheus::Registry;

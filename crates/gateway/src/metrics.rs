@@ -1,4 +1,4 @@
-//! What the operating system says of this process, and what we ask of it.
+//! What the operating system says of this process, as metrics; and its limit of open files.
 
 use prometheus::{Counter, Gauge, IntGaugeVec, Opts, Registry};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

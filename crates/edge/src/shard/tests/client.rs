@@ -1,0 +1,182 @@
+//! A simulated socket, and a client behind it that does nothing but follow the protocol's rule.
+
+use crate::io::socket::Socket;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+/// What the two ends of a simulated socket share.
+#[derive(Default)]
+pub(super) struct Wire {
+    /// Bytes on their way to the client.
+    pub(super) out: VecDeque<u8>,
+    /// How many more bytes the socket takes.
+    pub(super) room: usize,
+    /// Bytes on their way to the server.
+    pub(super) inward: VecDeque<u8>,
+    pub(super) shut: bool,
+    /// Where slices that were written stood.
+    pub(super) addresses: Vec<usize>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct FakeSocket(pub(super) Rc<RefCell<Wire>>);
+
+impl Socket for FakeSocket {
+    fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut taken = 0;
+        for slice in slices {
+            wire.addresses.push(slice.as_ptr() as usize);
+            let take = slice.len().min(wire.room);
+            wire.out.extend(&slice[..take]);
+            wire.room -= take;
+            taken += take;
+        }
+        Ok(taken)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.inward.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut read = 0;
+        while read < bytes.len()
+            && let Some(byte) = wire.inward.pop_front()
+        {
+            bytes[read] = byte;
+            read += 1;
+        }
+        Ok(read)
+    }
+
+    fn shutdown_write(&mut self) {
+        self.0.borrow_mut().shut = true;
+    }
+}
+
+/// A client that follows the rule.
+#[derive(Default)]
+pub(super) struct Client {
+    pub(super) socket: FakeSocket,
+    pub(super) id: u32,
+    pub(super) buffer: Vec<u8>,
+    pub(super) said: Vec<Value>,
+    pub(super) last: HashMap<String, u64>,
+    pub(super) acknowledged: Vec<String>,
+    pub(super) levels: BTreeMap<(bool, i64), i64>,
+    pub(super) bid: Option<String>,
+    pub(super) prints: u64,
+    pub(super) closed: Option<u16>,
+}
+
+impl Client {
+    pub(super) fn ask(&self, text: &str) {
+        let mut wire = self.socket.0.borrow_mut();
+        wire.inward.push_back(0x81);
+        if text.len() < 126 {
+            wire.inward.push_back(0x80 | text.len() as u8);
+        } else {
+            wire.inward.push_back(0x80 | 126);
+            wire.inward.extend((text.len() as u16).to_be_bytes());
+        }
+        wire.inward.extend([0; 4]);
+        wire.inward.extend(text.as_bytes());
+    }
+
+    /// Reads everything that has come.
+    pub(super) fn read(&mut self) {
+        self.buffer.extend(self.socket.0.borrow_mut().out.drain(..));
+        while self.buffer.len() >= 2 {
+            let (header, length) = match self.buffer[1] {
+                126 if self.buffer.len() >= 4 => (
+                    4,
+                    usize::from(u16::from_be_bytes([self.buffer[2], self.buffer[3]])),
+                ),
+                126 => return,
+                n => (2, usize::from(n)),
+            };
+            if self.buffer.len() < header + length {
+                return;
+            }
+            let opcode = self.buffer[0] & 15;
+            let payload: Vec<u8> = self.buffer.drain(..header + length).skip(header).collect();
+            match opcode {
+                1 => self.hear(serde_json::from_slice(&payload).unwrap()),
+                8 => self.closed = Some(u16::from_be_bytes([payload[0], payload[1]])),
+                9 | 10 => {}
+                other => panic!("opcode {other}"),
+            }
+        }
+    }
+
+    pub(super) fn hear(&mut self, message: Value) {
+        assert_eq!(self.closed, None, "{message} behind the close frame");
+        let topic = message["topic"].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| message[key].as_u64();
+        if message["op"] == "gap" {
+            // Who joined while the gap was open may hear of more than he lost, never of less.
+            let last = self.last[&topic];
+            assert!(number("from").unwrap() <= last + 1, "{message}");
+            self.prints += number("to").unwrap().saturating_sub(last);
+            self.last.insert(topic, number("to").unwrap().max(last));
+        } else if message["op"].is_string() {
+            for entry in message["topics"].as_array().into_iter().flatten() {
+                if let Some(topic) = entry["topic"]
+                    .as_str()
+                    .filter(|_| message["op"] == "subscribed")
+                {
+                    self.acknowledged.push(topic.to_owned());
+                    if topic.starts_with("trade") {
+                        // What was before is history, and counts as had.
+                        self.prints = entry["seq"].as_u64().unwrap();
+                    }
+                    self.last
+                        .insert(topic.to_owned(), entry["seq"].as_u64().unwrap());
+                }
+            }
+            self.said.push(message);
+        } else {
+            assert!(
+                self.acknowledged.contains(&topic),
+                "{message} before its acknowledgement"
+            );
+            if message["type"] == "snapshot" {
+                if topic.starts_with("book") {
+                    self.levels.clear();
+                }
+                if topic.starts_with("trade") {
+                    self.prints = number("seq").unwrap();
+                }
+            } else if topic.starts_with("quote") {
+                assert!(number("seq").unwrap() > self.last[&topic], "{message}");
+            } else {
+                assert_eq!(number("prev").unwrap(), self.last[&topic], "{message}");
+                self.prints += message["trades"].as_array().map_or(0, Vec::len) as u64;
+            }
+            self.last.insert(topic, number("seq").unwrap());
+            if let Some(bid) = message["bid"].as_str() {
+                self.bid = Some(bid.to_owned());
+            }
+            for (is_bid, side) in [(true, "bids"), (false, "asks")] {
+                for level in message[side].as_array().into_iter().flatten() {
+                    let at = |i: usize| level[i].as_str().unwrap().parse::<i64>().unwrap();
+                    match at(1) {
+                        0 => self.levels.remove(&(is_bid, at(0))),
+                        qty => self.levels.insert((is_bid, at(0)), qty),
+                    };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! One shard with a real publisher behind it, and a clock moved by hand.
+
+use super::super::*;
+use super::client::{Client, FakeSocket};
+use crate::admission::Admission;
+use crate::metrics::EdgeMetrics;
+use std::net::IpAddr;
+use tapecast_fanout::ring::ring;
+use tapecast_fanout::wake::Doorbell;
+use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
+use tapecast_model::catalog::{Definition, Offer};
+use tapecast_model::{
+    Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, Level, Price, Qty, Quote, Scale, Seq,
+    Side, StreamPos, Symbol, Touched, Trade, TradeId, Update, UpdateSink, Venue,
+};
+
+/// One shard, its publisher, and one instrument.
+pub(super) struct Rig {
+    pub(super) shard: Shard<FakeSocket>,
+    pub(super) publisher: Publisher,
+    pub(super) requests: Requests,
+    pub(super) admission: Arc<Admission>,
+    pub(super) clients: Vec<Client>,
+    pub(super) instrument: Arc<Instrument>,
+    pub(super) book: Book,
+    pub(super) quote: Quote,
+    pub(super) history: Vec<Trade>,
+    pub(super) seq: [u64; ChannelKind::ALL.len()],
+    pub(super) now: u64,
+}
+
+pub(super) const TOPICS: [&str; 3] = ["trade:x:A", "book.10:x:A", "quote:x:A"];
+
+impl Rig {
+    pub(super) fn new(limits: Limits, lossless: bool, ring_items: usize) -> Self {
+        let registry = prometheus::Registry::new();
+        let catalog = Arc::new(Catalog::new(10));
+        let venue = Venue::new("x").unwrap();
+        let channels = [ChannelKind::Trade, ChannelKind::Book, ChannelKind::Quote]
+            .into_iter()
+            .fold(ChannelSet::EMPTY, ChannelSet::with);
+        catalog.add_venue(
+            &venue,
+            Offer {
+                channels,
+                any_symbol: None,
+                lossless,
+            },
+        );
+        let definition = Definition {
+            symbol: Symbol::new("A").unwrap(),
+            native: "A".into(),
+            price_scale: Scale::default(),
+            qty_scale: Scale::default(),
+        };
+        let instrument = catalog.add_instrument(&venue, definition).unwrap();
+        let (interests, requests) = Interests::new(10);
+        let (tx, rx) = ring(ring_items, Arc::new(Doorbell::new(|| {})));
+        let shared = Arc::new(Shared {
+            catalog,
+            interests: Arc::new(interests),
+            congestion: Congestion::new(1),
+            limits,
+            node: "test".into(),
+            connection_ids: AtomicU64::new(1),
+        });
+        let metrics = EdgeMetrics::register(&registry).unwrap();
+        let fanout = FanoutMetrics::register(&registry, 1).unwrap();
+        Self {
+            shard: Shard::new(0, shared, rx, metrics.shard(0)),
+            publisher: Publisher::new(vec![tx], fanout),
+            requests,
+            admission: Admission::new(100, 100),
+            clients: Vec::new(),
+            instrument,
+            book: Book::new(),
+            quote: Quote::default(),
+            history: Vec::new(),
+            seq: [0; 7],
+            now: 1_000_000_000,
+        }
+    }
+
+    pub(super) fn now(&self) -> Mono {
+        Mono::new(self.now)
+    }
+
+    pub(super) fn connect(&mut self) -> usize {
+        let socket = FakeSocket::default();
+        socket.0.borrow_mut().room = usize::MAX / 2;
+        let permit = self.admission.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
+        let (now, wall) = (self.now(), UnixNanos::new(5));
+        let arrival = Arrival {
+            socket: socket.clone(),
+            early: vec![],
+            encoding: Encoding::Json,
+            permit,
+        };
+        let id = self.shard.accept(arrival, now, wall);
+        self.clients.push(Client {
+            socket,
+            id,
+            ..Client::default()
+        });
+        self.clients.len() - 1
+    }
+
+    pub(super) fn subscribe(&mut self, client: usize, topics: &[&str]) {
+        let topics = serde_json::to_string(topics).unwrap();
+        self.clients[client].ask(&format!(r#"{{"op":"subscribe","id":1,"topics":{topics}}}"#));
+    }
+
+    pub(super) fn publish(&mut self, kind: ChannelKind, change: impl FnOnce(&mut Self) -> Touched) {
+        let touched = change(self);
+        self.seq[kind.index()] += 1;
+        let seq = self.seq[kind.index()];
+        if kind == ChannelKind::Trade {
+            let (price, qty) = (Price::from_mantissa(1), Qty::from_mantissa(1));
+            let id = TradeId::from_number(seq);
+            self.history.push(Trade {
+                id,
+                price,
+                qty,
+                aggressor: None,
+                ts_event: None,
+            });
+        }
+        let body = match kind {
+            ChannelKind::Trade => Body::Trades(&self.history[self.history.len() - 1..]),
+            ChannelKind::Quote => Body::Quote(&self.quote),
+            _ => Body::Book {
+                book: &self.book,
+                touched,
+                replaced: false,
+            },
+        };
+        self.publisher.publish(&update(&self.instrument, seq, body));
+    }
+
+    pub(super) fn trade(&mut self) {
+        self.publish(ChannelKind::Trade, |_| Touched::NONE);
+    }
+
+    pub(super) fn quote(&mut self, price: i64) {
+        self.publish(ChannelKind::Quote, |rig| {
+            rig.quote.bid = Some((Price::from_mantissa(price), Qty::from_mantissa(1)));
+            Touched::NONE
+        });
+    }
+
+    pub(super) fn level(&mut self, side: Side, price: i64, qty: i64) {
+        self.publish(ChannelKind::Book, |rig| {
+            let mut touched = Touched::NONE;
+            let level = Level::new(Price::from_mantissa(price), Qty::from_mantissa(qty));
+            if let Some(rank) = rig.book.apply(side, level) {
+                touched.note(side, rank);
+            }
+            touched
+        });
+    }
+
+    /// One turn of the pipeline's thread.
+    pub(super) fn pipeline(&mut self) {
+        loop {
+            while let Some(entry) = self
+                .requests
+                .take()
+                .or_else(|| self.publisher.take_reopened())
+            {
+                let kind = entry.stream().kind;
+                let seq = self.seq[kind.index()];
+                let body = match kind {
+                    ChannelKind::Trade => Body::Trades(&self.history),
+                    ChannelKind::Quote => Body::Quote(&self.quote),
+                    _ => Body::Book {
+                        book: &self.book,
+                        touched: Touched::ALL,
+                        replaced: true,
+                    },
+                };
+                let update = (seq > 0).then(|| update(&self.instrument, seq, body));
+                let pos = StreamPos {
+                    epoch: Epoch::new(1),
+                    seq: Seq::new(seq),
+                };
+                self.publisher.open(&entry, pos, update.as_ref());
+            }
+            self.publisher.flush(self.now());
+            match self.publisher.take_reopened() {
+                Some(entry) => entry_back(&mut self.publisher, &entry),
+                None => return,
+            }
+        }
+    }
+
+    /// One round of the shard's thread: it hears everybody, then has a turn.
+    pub(super) fn round(&mut self) {
+        self.now += 1_000_000;
+        let (now, wall) = (self.now(), UnixNanos::new(5));
+        let mut scratch = [0; 64];
+        for client in 0..self.clients.len() {
+            let id = self.clients[client].id;
+            while self.shard.handle_readable(id, &mut scratch, now, wall) {}
+        }
+        self.shard.turn(Budget::default(), || now);
+        self.shard.handle_resumed(now, wall);
+        self.shard.handle_time(now, wall);
+    }
+
+    /// The client's socket has room for so many bytes more.
+    pub(super) fn make_room(&mut self, client: usize, bytes: usize) {
+        let Client { socket, id, .. } = &self.clients[client];
+        socket.0.borrow_mut().room = bytes;
+        let (id, now) = (*id, self.now());
+        self.shard.handle_writable(id, now);
+    }
+
+    /// Everything that can happen happens, until nothing does.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..12 {
+            for client in 0..self.clients.len() {
+                self.make_room(client, usize::MAX / 2);
+            }
+            self.pipeline();
+            self.round();
+            for client in &mut self.clients {
+                client.read();
+            }
+        }
+    }
+
+    /// The accounting identity: what was indexed has been delivered, conflated, dropped or is queued.
+    pub(super) fn balance(&mut self) {
+        self.shard.publish_metrics();
+        let m = &self.shard.metrics;
+        let queued = u64::try_from(m.queued.get()).unwrap();
+        let gone = m.delivered.get() + m.conflated.get() + m.dropped.get();
+        assert_eq!(m.indexed.get(), gone + queued, "the books balance");
+    }
+}
+
+/// A request that could not be answered for want of room is put back to be answered later.
+pub(super) fn entry_back(publisher: &mut Publisher, entry: &Arc<tapecast_fanout::TopicEntry>) {
+    let pos = StreamPos {
+        epoch: Epoch::new(1),
+        seq: Seq::new(0),
+    };
+    publisher.open(entry, pos, None);
+}
+
+pub(super) fn update<'a>(instrument: &'a Arc<Instrument>, seq: u64, body: Body<'a>) -> Update<'a> {
+    Update {
+        instrument,
+        epoch: Epoch::new(1),
+        seq: Seq::new(seq),
+        ts_event: None,
+        ts_recv: UnixNanos::new(5),
+        venue_seq: None,
+        body,
+    }
+}
