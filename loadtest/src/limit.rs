@@ -36,9 +36,11 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How frames are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Method {
-    /// One contiguous run of bytes.
+    /// One contiguous run of bytes, through a function like the C library's.
     #[default]
     Send,
+    /// The same with the system call inlined into the loop.
+    Inline,
     /// A slice for each frame.
     Writev,
 }
@@ -91,6 +93,7 @@ impl Method {
     pub fn label(self) -> &'static str {
         match self {
             Self::Send => "send",
+            Self::Inline => "inline",
             Self::Writev => "writev",
         }
     }

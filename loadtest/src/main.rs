@@ -123,7 +123,11 @@ struct LimitArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum MethodArg {
+    /// One contiguous run of bytes, through a function like the C library's
     Send,
+    /// The same with the system call inlined into the loop
+    Inline,
+    /// A slice for each frame
     Writev,
 }
 
@@ -191,6 +195,7 @@ fn measure_limit(args: LimitArgs) -> Result<ExitCode, Box<dyn Error>> {
         seconds: args.seconds,
         method: match args.method {
             MethodArg::Send => Method::Send,
+            MethodArg::Inline => Method::Inline,
             MethodArg::Writev => Method::Writev,
         },
         placement: placement(args.placement),

@@ -194,7 +194,7 @@ pub struct LimitResult {
     /// Where and when.
     #[serde(flatten)]
     pub heading: Heading,
-    /// `send` or `writev`.
+    /// `send`, `inline` or `writev`.
     pub method: String,
     /// Sockets.
     pub connections: usize,

@@ -2,7 +2,11 @@
 //! reported as such. Method: a toy gateway inside the test (a push source, a WebSocket listener, a thread
 //! per client) that the program is pointed at with `--url`; its faults are injected by number.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use loadtest::ws::{self, Opcode};
 use serde_json::{Value, json};
