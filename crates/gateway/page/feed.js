@@ -226,7 +226,13 @@ export class Feed {
   }
 
   #subscribed(message) {
+    const request = this.#inflight.get(message.id);
     this.#inflight.delete(message.id);
+    if (request?.op === 'resync') {
+      // The gateway does not know of the subscription: make it anew.
+      for (const { topic } of message.rejected || []) this.#again(topic);
+      return;
+    }
     for (const answer of message.topics || []) {
       const entry = this.#topics.get(answer.topic);
       // An answer without an id names a topic that a pattern brought; we use none.
@@ -287,11 +293,6 @@ export class Feed {
       if (!entry) continue;
       if (again) {
         this.#ask[request.op].add(topic);
-      } else if (request.op === 'resync' && message.error === 'not_subscribed') {
-        entry.request = null;
-        entry.resyncAt = null;
-        this.#ask.subscribe.add(topic);
-        this.#flushSoon();
       } else if (request.op === 'subscribe') {
         this.counts.refused += 1;
         this.#topics.delete(topic);
@@ -302,6 +303,15 @@ export class Feed {
       this.#sentAt = this.env.clock() + 1_000;
       this.#flushSoon();
     }
+  }
+
+  #again(topic) {
+    const entry = this.#topics.get(topic);
+    if (!entry) return;
+    entry.request = null;
+    entry.resyncAt = null;
+    this.#ask.subscribe.add(topic);
+    this.#flushSoon();
   }
 
   // ----- what leaves

@@ -89,6 +89,21 @@ test('a resync that is not answered is repeated', () => {
   assert.equal(world.socket.asked('resync').length, 2);
 });
 
+test('a topic that the gateway turns out not to know is subscribed to anew', () => {
+  const world = new World();
+  world.welcome();
+  const heard = world.subscribe(QUOTE);
+  world.feed.resync(QUOTE);
+  world.pass(200);
+  const { id } = world.socket.asked('resync')[0];
+  world.socket.say({ op: 'subscribed', id, topics: [], rejected: [{ topic: QUOTE, error: 'not_subscribed', message: '' }] });
+  world.pass(200);
+  assert.equal(world.socket.asked('subscribe').length, 2);
+  world.acknowledge(QUOTE);
+  world.socket.say(snapshot(QUOTE, 3));
+  assert.equal(heard.at(-1)[0], 'snapshot');
+});
+
 test('a gap is passed on and counted, and the stream goes on', () => {
   const world = new World();
   world.welcome();

@@ -176,7 +176,7 @@ class Client {
       return this.send({ op: 'unsubscribed', id, topics });
     }
     const known = topics.filter((topic) => this.gateway.find(topic) && !this.gateway.faults.delete('reject'));
-    if (op === 'subscribe') {
+    if (op === 'subscribe' || op === 'resync') {
       this.send({
         op: 'subscribed', id,
         topics: known.map((topic) => ({ topic, epoch: this.gateway.epoch, seq: this.gateway.seq(topic), start: 'snapshot', price_scale: 2, qty_scale: 4 })),
