@@ -90,19 +90,6 @@ fn apt(packages: &[&str]) -> Result<(), Failure> {
     if !exists("apt-get") {
         return Err(format!("no apt-get on this machine; {by_hand}"));
     }
-    let root = output(program("id").arg("-u"))?.trim() == "0";
-    let apt_get = |arguments: &[&str]| {
-        let mut command = program(if root { "apt-get" } else { "sudo" });
-        if !root {
-            command.arg("apt-get");
-        }
-        must(
-            command
-                .args(arguments)
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .stdout(Stdio::null()),
-        )
-    };
     apt_get(&["update", "-qq"]).map_err(|failure| format!("{failure}; {by_hand}"))?;
     let install = [
         &["install", "-y", "-qq", "--no-install-recommends"],
@@ -110,6 +97,19 @@ fn apt(packages: &[&str]) -> Result<(), Failure> {
     ]
     .concat();
     apt_get(&install).map_err(|failure| format!("{failure}; {by_hand}"))
+}
+
+/// Runs `apt-get`, by `sudo` if we are not root.
+fn apt_get(arguments: &[&str]) -> Result<(), Failure> {
+    let root = output(program("id").arg("-u"))?.trim() == "0";
+    let mut command = program(if root { "apt-get" } else { "sudo" });
+    if !root {
+        command.arg("apt-get");
+    }
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    must(command.stdout(Stdio::null()))
 }
 
 /// What is installed must be new enough; a distribution may be too old.
@@ -142,12 +142,18 @@ fn prometheus() -> Result<(), Failure> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     println!("    to be unpacked under target/xtask/prometheus: Debian's package prometheus");
     let by_hand = "promtool is missing; install the package prometheus by hand";
-    must(
-        program("apt-get")
-            .args(["download", "-qq", "prometheus"])
-            .current_dir(&folder),
-    )
-    .map_err(|failure| format!("{failure}; {by_hand}"))?;
+    let download = || {
+        let mut command = program("apt-get");
+        must(
+            command
+                .args(["download", "-qq", "prometheus"])
+                .current_dir(&folder),
+        )
+    };
+    // A machine that has never asked for lists of packages knows of none.
+    download()
+        .or_else(|_| apt_get(&["update", "-qq"]).and_then(|()| download()))
+        .map_err(|failure| format!("{failure}; {by_hand}"))?;
     let package = fs::read_dir(&folder)
         .ok()
         .and_then(|mut listed| {
