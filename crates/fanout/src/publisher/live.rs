@@ -34,7 +34,10 @@ pub(super) struct LiveTopic {
 
 /// What every subscriber of the topic knows.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one per topic, and replaced in place")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per topic, and replaced in place"
+)]
 enum View {
     Unknown,
     Trades,
