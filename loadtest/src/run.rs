@@ -132,6 +132,7 @@ pub fn run(options: &RunOptions, progress: &mut dyn Write) -> Result<RunResult, 
     } = options;
     machine::raise_open_files(scenario.clients + scenario.threads * 4).map_err(RunError::System)?;
     let machine = Machine::read();
+    let allowed = machine::allowed_cpus();
     let Served {
         mut server,
         place,
@@ -178,6 +179,7 @@ pub fn run(options: &RunOptions, progress: &mut dyn Write) -> Result<RunResult, 
     }
     tally.settle(&published.by_topic);
     drop(server);
+    machine::pin(&allowed).map_err(RunError::System)?;
     let pid = watched.map(|(pid, _)| pid);
     let mut result = conclude(heading, scenario, course, &tally, &published, pid);
     if let Some(seconds) = ceiling_s {
