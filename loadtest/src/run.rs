@@ -1,6 +1,6 @@
 //! A run: server, clients, load, drain, result.
 //!
-//! This thread only leads ([`leader`]); reading and publishing happen in [`crate::fleet`].
+//! This thread only leads (`run/leader.rs`); reading and publishing happen in [`crate::fleet`].
 //!
 //! Nothing is published before every client is subscribed, and after the window the run waits for what
 //! is on its way; so what was published can be held against what each parsed client received.

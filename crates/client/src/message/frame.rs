@@ -55,7 +55,7 @@ pub enum Body {
     Ticker(Ticker),
     /// Feed and trading state.
     Status(Status),
-    /// A channel this SDK does not know: read it from [`Message::text`].
+    /// A channel this SDK does not know: read it from [`Message::text`](super::Message::text).
     Other,
 }
 
