@@ -85,8 +85,7 @@ pub(super) fn send_all(sockets: &[OwnedFd], options: &LimitOptions) -> Sent {
 }
 
 /// A call and a return around the system call, as every program has that goes through the C library.
-/// On processors whose return prediction the kernel has to spoil on its way out, that return alone can
-/// cost a fifth of the whole; [`Method::Inline`] is without it.
+/// Without them ([`Method::Inline`]) a fifth more was measured on one machine; why is not established.
 #[inline(never)]
 fn send_call(socket: &OwnedFd, run: &[u8]) -> Result<usize, Errno> {
     rustix::net::send(socket, run, flags())
