@@ -1,3 +1,5 @@
+//! A client against a small server of its own: handshakes, frames in pieces, pings, ends.
+
 use super::*;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
