@@ -2,6 +2,8 @@
 //!
 //! What the keys are is asked of the program itself, which lists them where a key is unknown.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use tapecast::config::{Config, DEFAULTS};
 
 const SECTIONS: [&str; 5] = ["listen", "shards", "limits", "pipeline", "log"];
