@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod captures;
 mod gateway;
 mod process;
 mod support;

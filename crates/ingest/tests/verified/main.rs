@@ -6,16 +6,9 @@
 //! of a stream of its own with the book at the same number. Then single lines are taken out.
 //! Without the variable the tests say so and pass.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may stop and may talk"
-)]
-
-mod naive;
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use hashbrown::HashMap;
-use naive::{DEPTHS, Level, Reader, Row, Top, Views};
 use prometheus::Registry;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -32,35 +25,7 @@ use tapecast_model::{
     Body, Book, Catalog, Epoch, FeedState, Instrument, Mono, Price, Qty, Scale, Side, TradeId,
     Update, UpdateSink, Venue,
 };
-
-/// What a name of a recording begins with, and its format.
-const NAMES: [(&str, Format); 7] = [
-    ("binance-spot_", Format::Binance),
-    ("binance-usdm_", Format::BinanceUsdm),
-    ("coinbase-advanced_", Format::Coinbase),
-    ("kraken-v2_", Format::Kraken),
-    ("okx-v5_", Format::Okx),
-    ("bybit-v5-spot_", Format::BybitSpot),
-    ("bybit-v5-linear_", Format::BybitLinear),
-];
-
-fn recordings() -> Vec<(PathBuf, Format)> {
-    let Some(dir) = std::env::var_os("TAPECAST_CAPTURES") else {
-        println!("skipped: TAPECAST_CAPTURES is not set to a directory of recordings");
-        return Vec::new();
-    };
-    let mut found: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter_map(|path| {
-            let name = path.file_name()?.to_str()?.to_owned();
-            let (_, format) = NAMES.iter().find(|(prefix, _)| name.starts_with(prefix))?;
-            Some((path, *format))
-        })
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
-}
+use tapecast_testkit::{DEPTHS, Level, Reader, Recording, Row, Top, Views, recordings};
 
 /// What came out of the pipeline for one instrument.
 #[derive(Default)]
@@ -222,23 +187,15 @@ impl Played {
     }
 }
 
-fn read(path: &Path, format: Format) -> Reader {
-    let mut reader = Reader::default();
-    let name = path.file_name().unwrap().to_str().unwrap();
-    if name.contains("_btcusdt_") {
-        reader.only("BTCUSDT");
-    }
-    for row in naive::rows(path) {
-        reader.read(format.label(), &row);
-    }
-    reader
+fn format_of(recording: &Recording) -> Format {
+    recording.format.parse().unwrap()
 }
 
 #[test]
 fn every_recording_comes_out_as_a_naive_reader_sees_it() {
-    for (path, format) in recordings() {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let (played, reader) = (play(&path, format), read(&path, format));
+    for recording in recordings() {
+        let (name, format) = (&recording.name, format_of(&recording));
+        let (played, reader) = (play(&recording.path, format), Reader::of(&recording));
         assert_eq!(played.metric("tapecast_book_gaps_total", ""), 0, "{name}");
         assert_eq!(
             played.metric("tapecast_checksums_total", "bad"),
@@ -247,12 +204,8 @@ fn every_recording_comes_out_as_a_naive_reader_sees_it() {
         );
         let held = played.metric("tapecast_checksums_total", "ok");
         assert_eq!(held, reader.checksums, "{name}");
-        let mut deepest: BTreeMap<&str, &naive::Book> = BTreeMap::new();
-        for ((native, _), book) in &reader.books {
-            deepest.insert(native, book);
-        }
         let mut states = [0; DEPTHS.len()];
-        for (native, book) in deepest {
+        for (native, book) in reader.books() {
             let seen = &played.seen[native];
             for (index, depth) in DEPTHS.into_iter().enumerate() {
                 let (ours, theirs) = (&seen.views.states[index], &book.views.states[index]);
@@ -277,13 +230,13 @@ fn books_and_quotes_of_the_same_number_agree() {
         ("binance-spot_btcusdt_20240808-09_", (6_493, 6_491)),
         ("binance-usdm_btcusdt_20240718-19_", (9_013, 9_013)),
     ];
-    for (path, format) in recordings() {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    for recording in recordings() {
+        let name = &recording.name;
         let Some((_, verdict)) = expected.iter().find(|(prefix, _)| name.starts_with(prefix))
         else {
             continue;
         };
-        let played = play(&path, format);
+        let played = play(&recording.path, format_of(&recording));
         let seen = &played.seen["BTCUSDT"];
         let mut quotes = seen.quotes.clone();
         quotes.sort_by_key(|(number, _)| *number);
@@ -366,11 +319,11 @@ fn noticed(rows: &[Row]) -> Vec<(usize, String)> {
 #[test]
 fn a_line_taken_out_is_a_gap_that_only_a_snapshot_heals() {
     let dir = tempfile::tempdir().unwrap();
-    for (path, format) in recordings() {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let rows: Vec<Row> = naive::rows(&path).collect();
+    for recording in recordings() {
+        let (name, format) = (&recording.name, format_of(&recording));
+        let rows: Vec<Row> = recording.rows().collect();
         let changes = noticed(&rows);
-        if changes.is_empty() || name.contains("nosnapshot") {
+        if changes.is_empty() || recording.lacks_snapshots() {
             continue;
         }
         let (lost, native) = &changes[changes.len() / 2];
