@@ -44,8 +44,8 @@ pub struct ShardMetrics {
     pub resyncs_slow: IntCounter,
     /// Topics started over for a client because it asked.
     pub resyncs_asked: IntCounter,
-    /// Topics started over for all because the shard's ring was full.
-    pub resyncs_overrun: IntCounter,
+    /// Topics started over for all: first data, a healed book, a new epoch, or an overrun ring.
+    pub restarts: IntCounter,
     /// Gap notices.
     pub gaps: IntCounter,
     /// Requests by operation.
@@ -235,7 +235,7 @@ impl EdgeMetrics {
             parked,
             resyncs_slow: resyncs("slow"),
             resyncs_asked: resyncs("asked"),
-            resyncs_overrun: resyncs("overrun"),
+            restarts: resyncs("restart"),
             gaps,
             requests: OP_LABELS.map(|op| self.requests.with_label_values(&[op])),
             errors: ErrorCode::ALL.map(|e| self.errors.with_label_values(&[e.label()])),

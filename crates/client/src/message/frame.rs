@@ -88,6 +88,8 @@ pub struct Quote {
     pub ask: Option<String>,
     /// What rests there.
     pub ask_qty: Option<String>,
+    /// The venue's own number.
+    pub venue_seq: Option<String>,
 }
 
 /// A price and the absolute size that rests there; size `0` removes it.

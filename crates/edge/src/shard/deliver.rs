@@ -80,7 +80,7 @@ impl<S: Socket> Shard<S> {
                 self.answer_joiners(id, known, item, before, now);
                 return;
             }
-            ItemKind::Reset => self.metrics.resyncs_overrun.inc_by(slot.live.len() as u64),
+            ItemKind::Reset => self.metrics.restarts.inc_by(slot.live.len() as u64),
             ItemKind::Gap { .. } => self.metrics.gaps.inc_by(slot.live.len() as u64),
             ItemKind::Update { .. } => {}
         }

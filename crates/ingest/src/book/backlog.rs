@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 pub struct BacklogLimits {
     /// Changes, default 10 000: more than a minute and a half of the busiest stream there is.
     pub changes: usize,
-    /// Levels in all of them together, default 64 MiB worth.
+    /// Levels in all of them together, default 8 MiB worth: with hundreds of symbols waiting at once it adds up.
     pub levels: usize,
 }
 
@@ -32,7 +32,7 @@ impl Default for BacklogLimits {
         let level_bytes = size_of::<tapecast_model::Level>();
         Self {
             changes: 10_000,
-            levels: (64 << 20) / level_bytes,
+            levels: (8 << 20) / level_bytes,
         }
     }
 }
