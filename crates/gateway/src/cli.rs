@@ -104,13 +104,16 @@ fn serve(options: &Serve) -> ExitCode {
             ..config
         }),
     };
-    let mut config = match config {
+    let config = config.and_then(|mut config| {
+        config.listen.public = options.listen.unwrap_or(config.listen.public);
+        config.listen.admin = options.admin_listen.unwrap_or(config.listen.admin);
+        config.shards.count = options.shards.unwrap_or(config.shards.count);
+        config.check("flags")
+    });
+    let config = match config {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string()),
     };
-    config.listen.public = options.listen.unwrap_or(config.listen.public);
-    config.listen.admin = options.admin_listen.unwrap_or(config.listen.admin);
-    config.shards.count = options.shards.unwrap_or(config.shards.count);
     if let Err(message) = start_log(&config.log.filter) {
         return fail(&message);
     }

@@ -84,8 +84,11 @@ impl Config {
         config.check(name)
     }
 
-    /// What no single key shows.
-    fn check(self, name: &str) -> Result<Self, ConfigError> {
+    /// What no single key shows. To be called again when flags have changed something.
+    ///
+    /// # Errors
+    /// If a value is out of range, or two do not go together.
+    pub fn check(self, name: &str) -> Result<Self, ConfigError> {
         let limits = &self.limits;
         let wrong = if self.shards.count > tapecast_fanout::interest::SHARDS_MAX {
             "shards.count: at most 64"

@@ -99,6 +99,17 @@ fn wrong_configurations_end_with_code_2_and_one_line() {
 }
 
 #[test]
+fn flags_are_checked_like_the_file() {
+    let output = run(&["serve", "--shards", "1000"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("shards.count")
+    );
+}
+
+#[test]
 fn the_configuration_can_be_printed_and_checked() {
     let printed = run(&["config", "print"]);
     let folder = tempfile::tempdir().unwrap();
