@@ -310,6 +310,10 @@ impl<S: Socket> Shard<S> {
 
     /// Begins to close a connection: says why, gives up what is queued, and waits for the peer.
     fn close(&mut self, id: ConnId, reason: CloseReason, message: &str, now: Mono) {
+        self.close_with(id, reason, reason.close_code(), message, now);
+    }
+
+    fn close_with(&mut self, id: ConnId, reason: CloseReason, code: u16, message: &str, now: Mono) {
         let deadline = now.after(self.shared.limits.close_timeout);
         let Some(conn) = self.conn_mut(id) else {
             return;
@@ -331,7 +335,7 @@ impl<S: Socket> Shard<S> {
         if let Some(error) = reason.error() {
             outbox.push_control(frame::whole(Opcode::Text, &reply::bye(error, message)).into());
         }
-        outbox.push_control(frame::close(reason.close_code(), message).into());
+        outbox.push_control(frame::close(code, message).into());
         self.count.dropped += u64::from(gone.frames);
         self.unsubscribe_all(id);
         self.flush(id, now);

@@ -40,6 +40,7 @@ impl PipelineThread {
                 }
                 worked = true;
             }
+            self.publisher.set_time(unix_now());
             self.pipeline.handle_time(mono_now(), &mut self.publisher);
             self.publisher.flush(mono_now());
             if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {

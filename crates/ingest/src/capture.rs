@@ -43,7 +43,7 @@ pub enum CaptureError {
     },
     /// It is neither zstd nor JSON lines.
     #[error(
-        "{} is not a recording: it is not zstd{}; record one with `tapecast record`, or compress it with `zstd`",
+        "{} is not a recording: it is neither zstd nor plain JSON lines{}; compress one with `zstd`",
         path.display(),
         if *.named_zstd { "" } else { " and its first line is no JSON" }
     )]
@@ -460,7 +460,7 @@ mod tests {
             let (_dir, path) = file(name, content);
             let refusal = refusal(&path);
             assert!(
-                refusal.contains(name) && refusal.contains("not zstd"),
+                refusal.contains(name) && refusal.contains("neither zstd"),
                 "{refusal}"
             );
         }

@@ -141,6 +141,11 @@ impl Catalog {
             if !entry.offer.channels.contains(kind) {
                 return Err(CatalogError::ChannelNotOffered(venue.clone(), kind.label()));
             }
+            // Half of the catalogue is kept for sources: subscribers who invent names must not be
+            // able to shut out those who publish.
+            if inner.instruments.len() >= self.instruments_max.div_ceil(2) {
+                return Err(CatalogError::Full(self.instruments_max));
+            }
         }
         self.ensure(venue, symbol)
     }
@@ -304,6 +309,12 @@ mod tests {
             .resolve(&bench, &names("b", "A").1, ChannelKind::Quote)
             .unwrap();
         assert_eq!(catalog.ensure(&bench, &names("b", "A").1), Ok(one));
+        let named = catalog.resolve(&bench, &names("b", "B").1, ChannelKind::Quote);
+        assert_eq!(
+            named,
+            Err(CatalogError::Full(2)),
+            "the other half is for sources"
+        );
         catalog.ensure(&bench, &names("b", "B").1).unwrap();
         assert_eq!(
             catalog.ensure(&bench, &names("b", "C").1),

@@ -150,10 +150,12 @@ impl CloseReason {
         }
     }
 
-    /// The error that a `bye` names before the close; none where RFC 6455 says all.
+    /// The error that a `bye` names before the close; none where nobody is there to read it.
     pub const fn error(self) -> Option<ErrorCode> {
         match self {
-            Self::Client | Self::Gone | Self::Protocol | Self::Unsupported | Self::NotUtf8 => None,
+            Self::Client | Self::Gone => None,
+            // The closed set of errors has no nearer name for what cannot be read at all.
+            Self::Protocol | Self::Unsupported | Self::NotUtf8 => Some(ErrorCode::BadJson),
             Self::Drain => Some(ErrorCode::Draining),
             Self::TooLarge => Some(ErrorCode::TooLarge),
             Self::Internal => Some(ErrorCode::Internal),

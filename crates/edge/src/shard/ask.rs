@@ -51,8 +51,9 @@ impl<S: Socket> Shard<S> {
                 return false;
             }
             (_, Some(_)) | (Incoming::Pong, None) => {}
-            (Incoming::Close(_), None) => {
-                self.close(id, CloseReason::Client, "", now);
+            (Incoming::Close(code), None) => {
+                let code = code.unwrap_or_else(|| CloseReason::Client.close_code());
+                self.close_with(id, CloseReason::Client, code, "", now);
                 return false;
             }
             (Incoming::Ping(payload), None) => {

@@ -76,9 +76,9 @@ impl Outbox {
         self.rest.is_none() && self.control.is_empty() && self.data.is_empty()
     }
 
-    /// Whether nothing but data is queued.
-    pub(crate) fn has_control(&self) -> bool {
-        self.rest.is_some() || !self.control.is_empty()
+    /// Whether control frames are queued that have not begun.
+    pub(crate) fn has_queued_control(&self) -> bool {
+        !self.control.is_empty()
     }
 
     /// When the oldest queued data were published.

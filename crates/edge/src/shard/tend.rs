@@ -39,6 +39,14 @@ impl<S: Socket> Shard<S> {
     }
 
     fn tend(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
+        // The kernel says "writable" only when much of a large send buffer is free. A slow reader
+        // makes progress long before that: look for it.
+        if let Some(conn) = self.conn_mut(id)
+            && conn.blocked
+        {
+            conn.blocked = false;
+            self.flush(id, now);
+        }
         match self.due(id, now) {
             Due::Nothing => {}
             Due::End(reason) => self.end(id, reason),
@@ -90,7 +98,7 @@ impl<S: Socket> Shard<S> {
         let room = !conn
             .outbox
             .as_ref()
-            .is_some_and(|o| conn.blocked && o.has_control());
+            .is_some_and(|o| conn.blocked && o.has_queued_control());
         let heartbeat = now - session.last_heartbeat >= beat_every && room;
         if ping || heartbeat {
             Due::Say { ping, heartbeat }

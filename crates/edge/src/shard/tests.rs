@@ -251,6 +251,35 @@ fn a_socket_that_takes_nothing_is_closed_and_counts_no_longer() {
 }
 
 #[test]
+fn a_socket_that_takes_a_little_now_and_then_is_not_closed_and_hears_that_it_is_slow() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &["trade:x:A"]);
+    rig.settle();
+    rig.clients[client].socket.0.borrow_mut().room = 0;
+    for round in 0..25_000 {
+        if round < 400 {
+            rig.trade();
+            rig.pipeline();
+        }
+        // Room comes without word: the kernel says "writable" only when there is a lot of it.
+        if round % 500 == 0 {
+            rig.clients[client].socket.0.borrow_mut().room = 300;
+            rig.clients[client].ask(r#"{"op":"ping"}"#);
+        }
+        rig.round();
+        rig.clients[client].read();
+    }
+    assert_eq!(rig.clients[client].closed, None);
+    assert_eq!(rig.shard.connections(), 1);
+    let slow = rig.clients[client]
+        .said
+        .iter()
+        .filter(|m| m["op"] == "heartbeat" && m["queued_bytes"].as_u64() > Some(0));
+    assert!(slow.count() > 5);
+}
+
+#[test]
 fn heartbeats_name_silent_topics_and_silence_ends_a_connection() {
     let mut rig = Rig::new(Limits::default(), false, 64);
     let client = rig.connect();

@@ -89,6 +89,7 @@ impl Config {
     /// # Errors
     /// If a value is out of range, or two do not go together.
     pub fn check(self, name: &str) -> Result<Self, ConfigError> {
+        self.check_venues(name)?;
         let limits = &self.limits;
         let wrong = if self.shards.count > tapecast_fanout::interest::SHARDS_MAX {
             "shards.count: at most 64"
@@ -107,6 +108,34 @@ impl Config {
             return Ok(self);
         };
         Err(invalid(name, wrong))
+    }
+}
+
+impl Config {
+    /// A venue whose symbols anybody may name belongs to one source alone.
+    fn check_venues(&self, name: &str) -> Result<(), ConfigError> {
+        for (index, source) in self.sources.iter().enumerate() {
+            let (number, venue) = (index + 1, source.venue());
+            let others = self
+                .sources
+                .iter()
+                .filter(|other| other.venue() == venue)
+                .count()
+                > 1;
+            if others && source.takes_any_symbol() {
+                let message = format!(
+                    "source {number}: takes any symbol of venue {venue:?}, which another source \
+                     serves too; give one of them another venue"
+                );
+                return Err(invalid(name, &message));
+            }
+            if venue == "best" {
+                let message =
+                    format!("source {number}: venue \"best\" is kept for consolidated topics");
+                return Err(invalid(name, &message));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -176,6 +176,11 @@ impl Source {
         }
     }
 
+    /// Whether any symbol may be named under its venue.
+    pub fn takes_any_symbol(&self) -> bool {
+        matches!(self, Self::Push(push) if push.symbols == Symbols::Any)
+    }
+
     /// How long its symbols may be silent, if it says so.
     pub fn stale_after(&self) -> Option<Span> {
         match self {

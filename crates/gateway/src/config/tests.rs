@@ -99,6 +99,12 @@ fn errors_are_one_line_that_names_the_place_and_the_remedy() {
         &["speed", "max"],
     );
     check("[listen", &["t.toml:1"]);
+    let push = "[[source]]\nkind = \"push\"\nvenue = \"sim\"\nlisten = \"127.0.0.1:1\"\n";
+    check(
+        &format!("{push}[[source]]\nkind = \"sim\"\n"),
+        &["source 1", "another venue"],
+    );
+    check(&push.replace("\"sim\"", "\"best\""), &["source 1", "best"]);
 }
 
 #[test]
