@@ -102,7 +102,8 @@ pub struct LimitsConfig {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineSection {
-    /// Events that may wait between the feeds and the pipeline.
+    /// Messages that may wait between the feeds and the pipeline; a push source's message is all the
+    /// lines of one read, 256 at most.
     pub events: usize,
     /// A symbol without data for so long is stale; sources may say otherwise for theirs.
     pub stale_after: Span,

@@ -25,6 +25,7 @@ use tapecast_edge::{EdgeMetrics, Shard, Shared};
 use tapecast_fanout::pace::{Congestion, Pacer};
 use tapecast_fanout::ring::{RingTx, ring};
 use tapecast_fanout::{FanoutMetrics, Interests, Publisher};
+use tapecast_ingest::event::Lot;
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::clock::unix_now;
@@ -113,6 +114,7 @@ impl Gateway {
             ),
             publisher: Publisher::new(rings.clone(), metrics.fanout.clone()),
             events,
+            lot: Lot::new().into_iter(),
             requests,
             stop: stopped,
             metrics: metrics.fanout.clone(),

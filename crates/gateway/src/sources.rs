@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use tapecast_fanout::pace::Pacer;
-use tapecast_ingest::event::Event;
+use tapecast_ingest::feed::EventTx;
 use tapecast_ingest::feed::{Pace, StartGate, Unpaced};
 use tapecast_ingest::metrics::FeedMetrics;
 use tapecast_ingest::push::{PushConfig, PushError, PushServer};
@@ -124,7 +124,7 @@ impl Running {
     /// If the system gives no thread.
     pub fn start(
         sources: Vec<Prepared>,
-        events: &crossbeam_channel::Sender<Event>,
+        events: &EventTx,
         pacer: &Pacer,
         metrics: &FeedMetrics,
     ) -> std::io::Result<Self> {

@@ -8,7 +8,7 @@
 use crossbeam_channel::{Receiver, Select};
 use std::time::Duration;
 use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
-use tapecast_ingest::event::Event;
+use tapecast_ingest::event::{Event, Lot};
 use tapecast_ingest::pipeline::Pipeline;
 use tapecast_model::UnixNanos;
 use tapecast_model::clock::{mono_now, unix_now};
@@ -20,7 +20,9 @@ pub struct PipelineThread {
     /// Serialises and hands out.
     pub publisher: Publisher,
     /// From the feeds.
-    pub events: Receiver<Event>,
+    pub events: Receiver<Lot>,
+    /// The lot in hand.
+    pub lot: smallvec::IntoIter<[Event; 1]>,
     /// From the shards.
     pub requests: Requests,
     /// Closed when it is time to end.
@@ -52,18 +54,19 @@ impl PipelineThread {
         }
     }
 
-    /// One turn: a bounded lot of events and requests. Returns whether there were any.
+    /// One turn: a bounded number of events and requests. Returns whether there were any.
     fn turn(&mut self) -> bool {
         let mut worked = false;
         let mut received: Option<UnixNanos> = None;
+        // One look at the clock serves the turn, which is over within some 100 µs.
+        let (wall, now) = (unix_now(), mono_now());
         for _ in 0..EVENTS_PER_TURN {
-            let Ok(event) = self.events.try_recv() else {
+            let Some(event) = self.next_event() else {
                 break;
             };
             received.get_or_insert(event.ts_recv);
-            self.publisher.set_time(unix_now());
-            self.pipeline
-                .handle_event(event, mono_now(), &mut self.publisher);
+            self.publisher.set_time(wall.max(event.ts_recv));
+            self.pipeline.handle_event(event, now, &mut self.publisher);
             worked = true;
             if self.publisher.is_turn_full() {
                 break;
@@ -91,6 +94,16 @@ impl PipelineThread {
                 .observe(Duration::from_nanos(delay as u64).as_secs_f64());
         }
         worked
+    }
+
+    /// The next event of the lot in hand, or of the next lot.
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.lot.next() {
+                return Some(event);
+            }
+            self.lot = self.events.try_recv().ok()?.into_iter();
+        }
     }
 
     /// Sleeps until an event, a request or the stop comes, or it is time to look at the clock.

@@ -2,13 +2,21 @@
 //! parsed and scaled, but not yet verified against what came before and not yet numbered.
 //!
 //! Made on a feed's thread, consumed on the pipeline's, carried by a bounded channel: a feed that is
-//! ahead waits there, before the sequencer, where waiting is allowed.
+//! ahead waits there, before the sequencer, where waiting is allowed. They travel in [`Lot`]s, all
+//! that a feed had at once: waking the pipeline costs more than parsing, and what came together is
+//! published together.
 
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
     EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState, UnixNanos,
 };
+
+/// What a feed had at once, oldest first: at most [`LOT_EVENTS_MAX`] events.
+pub type Lot = SmallVec<[Event; 1]>;
+
+/// Events of one lot. What a pipeline's turn takes anyway, and a bound on what waits in the channel.
+pub const LOT_EVENTS_MAX: usize = 256;
 
 /// One piece of news about one instrument.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,14 +4,14 @@
 //! if it is a lossless replay, while its [`Pace`] is not clear. It never drops an event, and ends
 //! soon after it is told to, wherever it waits.
 
-use crate::event::Event;
+use crate::event::Lot;
 use crossbeam_channel::SendTimeoutError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Where a feed's events go: a bounded channel to the pipeline.
-pub type EventTx = crossbeam_channel::Sender<Event>;
+pub type EventTx = crossbeam_channel::Sender<Lot>;
 
 /// Whether those downstream have room: a lossless replay waits for it.
 pub trait Pace: Send {
@@ -88,18 +88,18 @@ impl StartGate {
     }
 }
 
-/// Sends an event, waiting for room.
+/// Sends what a feed has, waiting for room.
 ///
 /// # Errors
 /// If `stop` is set before there is room, or nobody receives.
-pub fn send(tx: &EventTx, event: Event, stop: &AtomicBool) -> Result<(), Ended> {
-    let mut event = event;
+pub fn send(tx: &EventTx, lot: Lot, stop: &AtomicBool) -> Result<(), Ended> {
+    let mut lot = lot;
     loop {
-        match tx.send_timeout(event, STOP_CHECK) {
+        match tx.send_timeout(lot, STOP_CHECK) {
             Ok(()) => return Ok(()),
             Err(SendTimeoutError::Disconnected(_)) => return Err(Ended),
             Err(SendTimeoutError::Timeout(_)) if stop.load(Ordering::Relaxed) => return Err(Ended),
-            Err(SendTimeoutError::Timeout(back)) => event = back,
+            Err(SendTimeoutError::Timeout(back)) => lot = back,
         }
     }
 }
@@ -107,18 +107,18 @@ pub fn send(tx: &EventTx, event: Event, stop: &AtomicBool) -> Result<(), Ended> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventBody, FeedEvent};
+    use crate::event::{Event, EventBody, FeedEvent};
     use std::sync::Arc;
     use tapecast_model::{InstrumentId, UnixNanos};
 
-    fn event() -> Event {
-        Event {
+    fn lot() -> Lot {
+        Lot::from_buf([Event {
             instrument: InstrumentId::new(0),
             ts_event: None,
             ts_recv: UnixNanos::default(),
             venue_seq: None,
             body: EventBody::Feed(FeedEvent::Restarted),
-        }
+        }])
     }
 
     #[test]
@@ -141,9 +141,9 @@ mod tests {
         let stop = AtomicBool::new(true);
         assert_eq!(StartGate::default().wait(&stop), Err(Ended));
         let (tx, rx) = crossbeam_channel::bounded(1);
-        assert_eq!(send(&tx, event(), &stop), Ok(()));
-        assert_eq!(send(&tx, event(), &stop), Err(Ended));
+        assert_eq!(send(&tx, lot(), &stop), Ok(()));
+        assert_eq!(send(&tx, lot(), &stop), Err(Ended));
         drop(rx);
-        assert_eq!(send(&tx, event(), &AtomicBool::new(false)), Err(Ended));
+        assert_eq!(send(&tx, lot(), &AtomicBool::new(false)), Err(Ended));
     }
 }

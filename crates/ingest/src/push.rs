@@ -12,7 +12,7 @@
 
 pub mod line;
 
-use crate::event::Event;
+use crate::event::{Event, LOT_EVENTS_MAX, Lot};
 use crate::feed::EventTx;
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crossbeam_channel::TrySendError;
@@ -236,6 +236,8 @@ struct Publisher {
     stream: TcpStream,
     known: Known,
     answers: Vec<u8>,
+    /// Events of the lines that were read last.
+    lot: Lot,
     /// Lines so far.
     lines: u64,
     /// The rest of a line that is too long is being skipped.
@@ -269,6 +271,7 @@ impl Publisher {
             stream,
             known,
             answers: Vec::new(),
+            lot: Lot::new(),
             lines: 0,
             skipping: false,
         }
@@ -324,6 +327,7 @@ impl Publisher {
         }
         if filled > 0 && !self.skipping {
             self.take_line(&buffer[..filled]).await?;
+            self.send().await?;
         }
         let farewell = tokio::time::timeout(FAREWELL, self.answer_all());
         farewell.await.or(Err(Closed))?
@@ -343,6 +347,7 @@ impl Publisher {
             }
             self.take_line(line).await?;
         }
+        self.send().await?;
         if self.skipping {
             used = bytes.len();
         }
@@ -361,7 +366,7 @@ impl Publisher {
             return Ok(());
         }
         match line::read(line, unix_now(), &mut self.known) {
-            Ok(event) => self.send(event).await,
+            Ok(event) => self.gather(event).await,
             Err(error) => {
                 self.refuse(&error);
                 Ok(())
@@ -369,14 +374,26 @@ impl Publisher {
         }
     }
 
-    /// Sends an event; while there is no room, nothing is read.
-    async fn send(&mut self, event: Event) -> Result<(), Closed> {
-        let mut event = event;
+    /// Adds an event to what was read at once.
+    async fn gather(&mut self, event: Event) -> Result<(), Closed> {
+        self.lot.push(event);
+        if self.lot.len() < LOT_EVENTS_MAX {
+            return Ok(());
+        }
+        self.send().await
+    }
+
+    /// Sends what was read; while there is no room, nothing is read.
+    async fn send(&mut self) -> Result<(), Closed> {
+        if self.lot.is_empty() {
+            return Ok(());
+        }
+        let mut lot = std::mem::take(&mut self.lot);
         loop {
-            match self.door.tx.try_send(event) {
+            match self.door.tx.try_send(lot) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Disconnected(_)) => return Err(Closed),
-                Err(TrySendError::Full(back)) => event = back,
+                Err(TrySendError::Full(back)) => lot = back,
             }
             tokio::time::sleep(FULL_PAUSE).await;
         }

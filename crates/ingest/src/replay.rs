@@ -12,7 +12,7 @@
 //! starts afresh. A recording that can no longer be read is down with a reason.
 
 use crate::capture::{Capture, CaptureError, Line};
-use crate::event::{Event, FeedEvent};
+use crate::event::{Event, FeedEvent, Lot};
 use crate::feed::{Ended, EventTx, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crate::normaliser::Parser;
@@ -439,7 +439,7 @@ impl Player {
         self.send()
     }
 
-    /// Sends what there is, received now.
+    /// Sends what there is, received now. One by one: a lossless replay counts on few in flight.
     fn send(&mut self) -> Result<(), Ended> {
         if self.events.is_empty() {
             return Ok(());
@@ -447,7 +447,7 @@ impl Player {
         let now = unix_now();
         for mut event in self.events.drain(..) {
             event.ts_recv = now;
-            send(&self.tx, event, &self.stop)?;
+            send(&self.tx, Lot::from_buf([event]), &self.stop)?;
         }
         Ok(())
     }

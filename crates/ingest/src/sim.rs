@@ -15,9 +15,10 @@ mod listing;
 mod market;
 mod random;
 
-use crate::event::{BookEvent, Event, EventBody};
+use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot};
+use crate::feed::EventTx;
 use crate::metrics::{FeedCounters, FeedMetrics};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TrySendError, select};
 use listing::Listing;
 use market::Market;
 use random::Random;
@@ -201,13 +202,14 @@ impl Simulation {
 
     /// The thread: a step every ten milliseconds, events into `events`, until told to stop or
     /// nobody takes events any more. A full channel is waited for.
-    pub fn run(mut self, events: &Sender<Event>, stop: &Receiver<()>) {
+    pub fn run(mut self, events: &EventTx, stop: &Receiver<()>) {
         let mut due = Vec::new();
         loop {
             self.step(clock::unix_now(), &mut due);
             self.count(&due);
-            for event in due.drain(..) {
-                if !send(event, events, stop) {
+            while !due.is_empty() {
+                let lot = due.drain(..due.len().min(LOT_EVENTS_MAX)).collect();
+                if !send(lot, events, stop) {
                     return;
                 }
             }
@@ -282,13 +284,13 @@ impl Simulation {
     }
 }
 
-/// Sends one event; false if that is over.
-fn send(event: Event, events: &Sender<Event>, stop: &Receiver<()>) -> bool {
-    match events.try_send(event) {
+/// Sends what is due; false if that is over.
+fn send(lot: Lot, events: &EventTx, stop: &Receiver<()>) -> bool {
+    match events.try_send(lot) {
         Ok(()) => true,
         Err(TrySendError::Disconnected(_)) => false,
-        Err(TrySendError::Full(event)) => select! {
-            send(events, event) -> sent => sent.is_ok(),
+        Err(TrySendError::Full(lot)) => select! {
+            send(events, lot) -> sent => sent.is_ok(),
             recv(stop) -> _ => false,
         },
     }

@@ -55,7 +55,7 @@ fn play(recording: &Recording) -> Played {
         let stop = Arc::new(AtomicBool::new(false));
         replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &metrics);
     });
-    let events: Vec<_> = rx.iter().collect();
+    let events: Vec<_> = rx.iter().flatten().collect();
     player.join().unwrap();
     assert_eq!(counters.messages.get(), report.messages);
     let rejects = counters.rejected_in_all();

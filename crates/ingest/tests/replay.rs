@@ -71,7 +71,7 @@ impl Bench {
             scope.spawn(move || {
                 replay.run(&StartGate::opened(), tx, pace, stopping, &self.metrics);
             });
-            let events: Vec<_> = rx.iter().take(take).collect();
+            let events: Vec<_> = rx.iter().flatten().take(take).collect();
             stop.store(true, Ordering::Relaxed);
             events
         });

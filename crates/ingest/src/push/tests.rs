@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 struct Bench {
     at: SocketAddr,
     catalog: Arc<Catalog>,
-    rx: Receiver<Event>,
+    rx: Receiver<Lot>,
     counters: FeedCounters,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
@@ -62,7 +62,7 @@ impl Bench {
         read.read_to_string(&mut answers).await.unwrap();
         (
             answers.lines().map(str::to_owned).collect(),
-            self.rx.try_iter().collect(),
+            self.rx.try_iter().flatten().collect(),
         )
     }
 
@@ -325,7 +325,8 @@ async fn while_there_is_no_room_publishers_wait_and_nothing_is_lost() {
         .map(|id| format!("{{\"channel\":\"trade\",\"symbol\":\"X-USD\",\"trades\":[{{\"id\":{id},\"price\":1,\"qty\":1}}]}}\n"))
         .collect();
     let rx = bench.rx.clone();
-    let reader = tokio::task::spawn_blocking(move || rx.iter().take(1_000).collect::<Vec<_>>());
+    let reader =
+        tokio::task::spawn_blocking(move || rx.iter().flatten().take(1_000).collect::<Vec<_>>());
     let one = async {
         TcpStream::connect(bench.at)
             .await
@@ -361,7 +362,7 @@ async fn a_publisher_that_does_not_read_its_answers_is_not_waited_for() {
     let event = tokio::task::spawn_blocking(move || rx.recv())
         .await
         .unwrap();
-    assert_eq!(event.unwrap().body, EventBody::Trading(TradingState::Open));
+    assert_eq!(event.unwrap()[0].body, EventBody::Trading(TradingState::Open));
     assert!(bench.counters.answers_dropped.get() > 0);
     // What was kept is whole lines.
     drop(write);

@@ -152,7 +152,7 @@ fn play(path: &Path, format: Format) -> Played {
     });
     let mut sink = Sink::default();
     let mut trades_in: BTreeMap<String, Vec<TradeId>> = BTreeMap::new();
-    for event in rx {
+    for event in rx.into_iter().flatten() {
         if let EventBody::Trades {
             prints,
             history: false,
