@@ -21,6 +21,9 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// Bytes that may be queued for one connection; beyond, it is closed.
     pub outbox_bytes_max: usize,
+    /// Bytes kept for all connections whose sockets are full, counted once however many wait for them;
+    /// beyond, those furthest behind start over.
+    pub parked_bytes_max: usize,
     /// A connection whose socket takes no byte for this long is closed.
     pub stall_timeout: Duration,
     /// A heartbeat comes so often.
@@ -44,6 +47,7 @@ impl Default for Limits {
             requests_per_s: 20,
             request_bytes_max: 16 * 1024,
             outbox_bytes_max: 4 * 1024 * 1024,
+            parked_bytes_max: 256 * 1024 * 1024,
             stall_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(1),
             ping: Duration::from_secs(10),

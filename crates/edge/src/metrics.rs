@@ -38,8 +38,12 @@ pub struct ShardMetrics {
     pub writes: IntCounter,
     /// Bytes waiting for sockets.
     pub outbox_bytes: IntGauge,
+    /// Bytes kept for full sockets, counted once however many wait for them.
+    pub parked_bytes: IntGauge,
     /// Connections whose socket is full.
     pub parked: IntGauge,
+    /// Connections that gave up what was queued because too much was kept in all.
+    pub evictions: IntCounter,
     /// Topics started over for a client because it was slow.
     pub resyncs_slow: IntCounter,
     /// Topics started over for a client because it asked.
@@ -65,8 +69,8 @@ pub struct ListenerMetrics {
 /// The families of which each shard takes its handles.
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
-    gauges: [IntGaugeVec; 5],
-    counters: [IntCounterVec; 8],
+    gauges: [IntGaugeVec; 6],
+    counters: [IntCounterVec; 9],
     resyncs: IntCounterVec,
     closed: IntCounterVec,
     requests: IntCounterVec,
@@ -86,7 +90,7 @@ pub const REFUSALS: [&str; 7] = [
     "draining",
 ];
 
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     ("tapecast_connections", "Client connections held"),
     ("tapecast_subscriptions", "Subscriptions held"),
     ("tapecast_frames_queued", "Frames waiting for sockets"),
@@ -95,9 +99,13 @@ const GAUGES: [(&str, &str); 5] = [
         "tapecast_parked_connections",
         "Connections whose socket is full",
     ),
+    (
+        "tapecast_parked_bytes",
+        "Bytes kept for full sockets, counted once however many wait for them",
+    ),
 ];
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     (
         "tapecast_connections_opened_total",
         "Client connections that came",
@@ -127,6 +135,10 @@ const COUNTERS: [(&str, &str); 8] = [
         "System calls that wrote to client sockets",
     ),
     ("tapecast_gaps_total", "Gap notices sent"),
+    (
+        "tapecast_evictions_total",
+        "Connections that gave up what was queued because too much was kept in all",
+    ),
 ];
 
 impl EdgeMetrics {
@@ -140,12 +152,12 @@ impl EdgeMetrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help), labels)
         };
-        let [g0, g1, g2, g3, g4] = GAUGES.map(gauge);
-        let [c0, c1, c2, c3, c4, c5, c6, c7] =
+        let [g0, g1, g2, g3, g4, g5] = GAUGES.map(gauge);
+        let [c0, c1, c2, c3, c4, c5, c6, c7, c8] =
             COUNTERS.map(|(name, help)| counter(name, help, &["shard"]));
         let families = Self {
-            gauges: [g0?, g1?, g2?, g3?, g4?],
-            counters: [c0?, c1?, c2?, c3?, c4?, c5?, c6?, c7?],
+            gauges: [g0?, g1?, g2?, g3?, g4?, g5?],
+            counters: [c0?, c1?, c2?, c3?, c4?, c5?, c6?, c7?, c8?],
             resyncs: counter(
                 "tapecast_resyncs_total",
                 "Topics started over with a snapshot, by reason",
@@ -200,7 +212,14 @@ impl EdgeMetrics {
     /// One shard's handles.
     pub fn shard(&self, shard: usize) -> ShardMetrics {
         let shard = shard.to_string();
-        let [connections, subscriptions, queued, outbox_bytes, parked] = self
+        let [
+            connections,
+            subscriptions,
+            queued,
+            outbox_bytes,
+            parked,
+            parked_bytes,
+        ] = self
             .gauges
             .each_ref()
             .map(|family| family.with_label_values(&[&shard]));
@@ -213,6 +232,7 @@ impl EdgeMetrics {
             bytes,
             writes,
             gaps,
+            evictions,
         ] = self
             .counters
             .each_ref()
@@ -233,6 +253,8 @@ impl EdgeMetrics {
             writes,
             outbox_bytes,
             parked,
+            parked_bytes,
+            evictions,
             resyncs_slow: resyncs("slow"),
             resyncs_asked: resyncs("asked"),
             restarts: resyncs("restart"),

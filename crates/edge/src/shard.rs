@@ -4,7 +4,7 @@
 //! * [`index`]: who is subscribed to what.
 //! * [`turn`]: a turn's items, grouped so that each touched connection is written once.
 //! * [`deliver`]: the turn itself: drain the ring, group, write.
-//! * [`outbox`]: what a full socket has been promised; [`queue`]: the rules for it.
+//! * [`outbox`]: what a full socket has been promised; [`queue`]: the rules for it; [`pool`]: its bytes.
 //! * [`reader`], [`session`], [`ask`]: what clients say, and what is answered.
 //! * [`tend`]: what time brings: heartbeats, pings, timeouts.
 //!
@@ -22,6 +22,7 @@ pub use tend::TICK;
 mod deliver;
 mod index;
 mod outbox;
+mod pool;
 mod queue;
 mod reader;
 mod session;
@@ -38,7 +39,8 @@ use crate::metrics::ShardMetrics;
 use bytes::Bytes;
 use index::{ConnId, Index, Slot, SubState, Subscriber};
 use outbox::Outbox;
-use session::{Closing, Session};
+use pool::Pool;
+use session::{Closing, PendingAck, Session};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -74,6 +76,8 @@ pub struct Shard<S> {
     free: Vec<ConnId>,
     index: Index,
     turn: Turn,
+    /// What is kept for full sockets.
+    pool: Pool,
     /// Connections that ended in this round, to be removed when nothing refers to them.
     ended: Vec<(ConnId, CloseReason)>,
     /// Subscribers that could not take all of a run, and what became of the write.
@@ -102,6 +106,8 @@ struct Conn<S> {
     congested: bool,
     /// What waits for the socket; none while it keeps up.
     outbox: Option<Box<Outbox>>,
+    /// A subscription whose snapshots have not all come: until then, no data.
+    pending: Option<Box<PendingAck>>,
     session: Box<Session>,
 }
 
@@ -141,6 +147,7 @@ impl<S: Socket> Shard<S> {
             free: Vec::new(),
             index: Index::default(),
             turn: Turn::default(),
+            pool: Pool::default(),
             ended: Vec::new(),
             slow: Vec::new(),
             resumed: Vec::new(),
@@ -211,6 +218,7 @@ impl<S: Socket> Shard<S> {
             blocked: false,
             congested: false,
             outbox: None,
+            pending: None,
             session,
         };
         let id = match self.free.pop() {
@@ -328,7 +336,7 @@ impl<S: Socket> Shard<S> {
             peer_done,
             shut: false,
         });
-        conn.session.pending = None;
+        conn.pending = None;
         conn.session.waiting.clear();
         let outbox = conn.outbox(now);
         let gone = outbox.give_up_all();
@@ -453,7 +461,7 @@ impl<S> Conn<S> {
 
     /// Whether data must wait: the socket is full, or an acknowledgement has to go first.
     fn must_wait(&self) -> bool {
-        self.blocked || self.session.pending.is_some()
+        self.blocked || self.pending.is_some()
     }
 }
 

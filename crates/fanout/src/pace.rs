@@ -25,6 +25,11 @@ impl Congestion {
         Self((0..shards).map(|_| AtomicU64::new(0)).collect())
     }
 
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.0.len()
+    }
+
     /// A shard has so many.
     pub fn set(&self, shard: usize, subscribers: u64) {
         // Relaxed: a hint that is looked at again and again.

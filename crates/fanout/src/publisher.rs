@@ -102,6 +102,16 @@ impl Publisher {
         self.turn.frames.len() >= TURN_BYTES_MAX || self.turn.items.len() >= TURN_ITEMS_MAX
     }
 
+    /// Whether some shard's ring is nearly full: whoever feeds the publisher may want to give way.
+    pub fn is_crowded(&self) -> bool {
+        self.rings.iter().any(RingTx::is_nearly_full)
+    }
+
+    /// Whether every shard's ring has plenty of room.
+    pub fn has_room(&self) -> bool {
+        !self.rings.iter().any(RingTx::is_over_half)
+    }
+
     /// Answers shards that asked for a snapshot of a topic. If the topic is not live it begins here,
     /// with `current`, the state of its stream. For a live topic of prints, `current` is its history.
     pub fn open(&mut self, entry: &Arc<TopicEntry>, pos: StreamPos, current: Option<&Update<'_>>) {

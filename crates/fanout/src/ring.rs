@@ -66,6 +66,11 @@ impl RingTx {
         self.items.is_empty()
     }
 
+    /// Whether more than three quarters of it are in use: then what is on its way may just fit.
+    pub fn is_nearly_full(&self) -> bool {
+        self.items.len() > self.capacity - self.capacity / 4
+    }
+
     /// Whether more than half of it is in use.
     pub fn is_over_half(&self) -> bool {
         self.items.len() > self.capacity / 2

@@ -86,6 +86,8 @@ pub struct LimitsConfig {
     pub request_bytes_max: usize,
     /// Bytes queued for one connection.
     pub outbox_bytes_max: usize,
+    /// Bytes kept for all connections whose sockets are full.
+    pub parked_bytes_max: usize,
     /// A connection whose socket takes nothing for so long is closed.
     pub stall_timeout: Span,
     /// A heartbeat comes so often.
@@ -188,6 +190,7 @@ impl Default for LimitsConfig {
             requests_per_s: edge.requests_per_s,
             request_bytes_max: edge.request_bytes_max,
             outbox_bytes_max: edge.outbox_bytes_max,
+            parked_bytes_max: edge.parked_bytes_max,
             stall_timeout: Span(edge.stall_timeout),
             heartbeat: Span(edge.heartbeat),
             ping: Span(edge.ping),
@@ -228,6 +231,7 @@ impl LimitsConfig {
             requests_per_s: self.requests_per_s,
             request_bytes_max: self.request_bytes_max,
             outbox_bytes_max: self.outbox_bytes_max,
+            parked_bytes_max: self.parked_bytes_max,
             stall_timeout: self.stall_timeout.0,
             heartbeat: self.heartbeat.0,
             ping: self.ping.0,

@@ -118,6 +118,7 @@ impl Gateway {
             requests,
             stop: stopped,
             metrics: metrics.fanout.clone(),
+            gave_way: Duration::ZERO,
         };
         let pipeline = spawn("pipeline", move || thread.run())?;
         let pacer = Pacer::new(rings, shared.congestion.clone());

@@ -2,8 +2,13 @@
 //!
 //! A plain thread that owns the [`Pipeline`] and the [`Publisher`] and does nothing else. It takes
 //! what has come, a bounded lot at a time, numbers and publishes it, answers shards that asked for
-//! snapshots, and hands out everything at once. It sleeps when there is nothing to do, and it never
-//! waits for a shard.
+//! snapshots, and hands out everything at once. It sleeps when there is nothing to do.
+//!
+//! # When a shard's ring is nearly full
+//! Before the sequencer waiting is allowed, and a shard that is given time catches up by larger
+//! batches: so the thread gives way, for [`PATIENCE`] at most until all rings have room again. Then it
+//! goes on, and what does not fit is the publisher's to announce and make good: a shard that is stuck
+//! costs the others that much, once.
 
 use crossbeam_channel::{Receiver, Select};
 use std::time::Duration;
@@ -29,6 +34,8 @@ pub struct PipelineThread {
     pub stop: Receiver<()>,
     /// For the latency of a turn.
     pub metrics: FanoutMetrics,
+    /// How long it has given way since all rings had room.
+    pub gave_way: Duration,
 }
 
 impl PipelineThread {
@@ -37,6 +44,7 @@ impl PipelineThread {
         loop {
             let mut worked = false;
             for _ in 0..TURNS_PER_LOOK {
+                self.give_way();
                 if !self.turn() {
                     break;
                 }
@@ -52,6 +60,21 @@ impl PipelineThread {
                 self.wait();
             }
         }
+    }
+
+    /// Lets a shard catch up whose ring is nearly full.
+    fn give_way(&mut self) {
+        if !self.publisher.is_crowded() {
+            if !self.gave_way.is_zero() && self.publisher.has_room() {
+                self.gave_way = Duration::ZERO;
+            }
+            return;
+        }
+        let began = mono_now();
+        while self.gave_way + (mono_now() - began) < PATIENCE && self.publisher.is_crowded() {
+            std::thread::sleep(GIVE_WAY_EVERY);
+        }
+        self.gave_way += mono_now() - began;
     }
 
     /// One turn: a bounded number of events and requests. Returns whether there were any.
@@ -125,6 +148,11 @@ impl PipelineThread {
 
 /// Events of one turn: a few µs of work each, so that shards are fed at least every millisecond.
 const EVENTS_PER_TURN: usize = 256;
+/// How long the pipeline gives way to shards whose rings are nearly full: some turns of a shard with
+/// ten thousand clients.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// How often it looks whether they have room.
+const GIVE_WAY_EVERY: Duration = Duration::from_micros(500);
 /// Turns before the clock is looked at.
 const TURNS_PER_LOOK: usize = 16;
 /// How often a full ring is tried again.

@@ -70,7 +70,7 @@ impl<S: Socket> Shard<S> {
             return;
         };
         match conn.session.rate.ask(per_second, now) {
-            Verdict::Granted if conn.session.pending.is_some() => {
+            Verdict::Granted if conn.pending.is_some() => {
                 // Bounded by the rate of requests.
                 conn.session.waiting.push_back(text.into());
             }
@@ -92,7 +92,7 @@ impl<S: Socket> Shard<S> {
     pub fn handle_resumed(&mut self, now: Mono, wall: UnixNanos) {
         while let Some(id) = self.resumed.pop() {
             while let Some(conn) = self.conn_mut(id)
-                && conn.session.pending.is_none()
+                && conn.pending.is_none()
                 && let Some(text) = conn.session.waiting.pop_front()
             {
                 self.request(id, &text, now, wall);
@@ -197,7 +197,7 @@ impl<S: Socket> Shard<S> {
             let text = reply::subscribed(&ack.id, std::iter::empty(), &ack.rejected);
             return self.say(id, &text, now);
         }
-        conn.session.pending = Some(Box::new(ack));
+        conn.pending = Some(Box::new(ack));
         for &(sub, _) in joins {
             self.forget_queued(id, sub);
             self.join(id, sub);

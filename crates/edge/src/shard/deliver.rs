@@ -5,7 +5,8 @@
 
 use super::index::{ConnId, SlotId, SubState, Subscriber};
 use super::outbox::Entry;
-use super::turn::{Piece, Run, Turn};
+use super::session::PendingAck;
+use super::turn::{PieceId, Run, Turn};
 use super::{Conn, Shard};
 use crate::io::socket::Socket;
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,21 +15,26 @@ use tapecast_model::{Mono, StreamPos};
 use tapecast_wire::reply::Start;
 use tapecast_wire::{CloseReason, Opcode, frame, reply};
 
-/// How much a turn takes from the ring before it writes.
+/// How much a turn takes from the ring before it writes. What is bounded is what one connection can
+/// be given at once and how long the others wait; the more a turn gathers, the fewer writes it takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Items.
     pub items: usize,
-    /// Bytes.
+    /// Bytes in all: what a connection that is subscribed to everything is given at once.
     pub bytes: usize,
+    /// Bytes of one topic.
+    pub topic_bytes: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        // 4,096 scattered items let 1,000 symbols gather; 256 KiB is what a socket takes at once.
+        // With 1,000 busy symbols, 16 frames of each gather: one slice of each for its subscribers.
+        // Half a megabyte is what an idle socket on a good line takes at once.
         Self {
-            items: 4_096,
-            bytes: 256 * 1024,
+            items: 16_384,
+            bytes: 4 * 1024 * 1024,
+            topic_bytes: 512 * 1024,
         }
     }
 }
@@ -37,18 +43,22 @@ impl<S: Socket> Shard<S> {
     /// One turn. Returns whether there was anything to do.
     pub fn turn(&mut self, budget: Budget, now: impl Fn() -> Mono) -> bool {
         self.turn.begin();
+        let at = now();
         let mut items = 0;
-        while items < budget.items && self.turn.bytes < budget.bytes {
+        while items < budget.items
+            && self.turn.bytes < budget.bytes
+            && self.turn.longest < budget.topic_bytes
+        {
             let Some(item) = self.ring.try_pop() else {
                 break;
             };
-            self.take(item, now());
+            self.take(item, at);
             items += 1;
         }
         if items == 0 {
             return false;
         }
-        let at = now();
+        self.turn.lay_out();
         match self.turn.only_run() {
             Some(run) => self.write_run(run, at),
             None => self.write_linked(at),
@@ -59,6 +69,7 @@ impl<S: Socket> Shard<S> {
                 .observe((now() - oldest).as_secs_f64());
         }
         self.turn.end();
+        self.evict(at);
         self.reap();
         true
     }
@@ -92,11 +103,11 @@ impl<S: Socket> Shard<S> {
         if slot.live.is_empty() {
             return;
         }
-        let last = (slot.run.0 == self.turn.number).then_some(slot.run.1);
+        let run = (slot.run.0 == self.turn.number).then_some(slot.run.1);
         let live = slot.live.len();
         slot.run = (
             self.turn.number,
-            self.turn.extend_run(id, last, item, before, live),
+            self.turn.extend_run(id, run, item, before, live),
         );
     }
 
@@ -125,17 +136,17 @@ impl<S: Socket> Shard<S> {
                 self.count.indexed += 1;
                 self.count.snapshots += 1;
             }
-            if let Some((number, last)) = run
+            if let Some((number, run)) = run
                 && number == turn.number
             {
-                turn.link_after(conn, &mut c.place, sub, last);
+                turn.link_after(conn, &mut c.place, sub, run);
             }
             let start = if known {
                 Start::Snapshot
             } else {
                 Start::Nothing
             };
-            if let Some(ack) = c.session.resolve(id, pos, start) {
+            if let Some(ack) = PendingAck::resolve(&mut c.pending, id, pos, start) {
                 self.acknowledge(conn, &ack, now);
             }
         }
@@ -147,13 +158,13 @@ impl<S: Socket> Shard<S> {
         let mut slow = std::mem::take(&mut self.slow);
         let mut slices = [IoSlice::new(&[]); SLICES];
         let (mut filled, mut bytes, mut frames) = (0, 0, 0);
-        for piece in turn.run(run.first).take(SLICES) {
-            slices[filled] = piece.slice();
+        for stretch in turn.stretches(run.first).take(SLICES) {
+            slices[filled] = IoSlice::new(stretch.bytes);
             filled += 1;
-            bytes += piece.bytes().len();
-            frames += u64::from(piece.frames);
+            bytes += stretch.bytes.len();
+            frames += u64::from(stretch.frames);
         }
-        let fits = turn.run(run.first).nth(SLICES).is_none();
+        let fits = turn.stretches(run.first).nth(SLICES).is_none();
         let Self {
             index,
             conns,
@@ -184,7 +195,7 @@ impl<S: Socket> Shard<S> {
         }
         for (Subscriber { conn, sub }, written) in slow.drain(..) {
             let pieces = turn.run(run.first).map(|piece| (sub, piece));
-            self.settle(conn, written, pieces, now);
+            self.settle(&turn, conn, written, pieces, now);
         }
         self.slow = slow;
         self.turn = turn;
@@ -220,21 +231,21 @@ impl<S: Socket> Shard<S> {
         };
         let place = conn.place;
         if conn.outbox.is_some() || conn.must_wait() {
-            self.settle(id, Ok(0), turn.pieces_of(place), now);
+            self.settle(turn, id, Ok(0), turn.pieces_of(place), now);
             return;
         }
-        let mut pieces = turn.pieces_of(place).map(|(_, piece)| piece).peekable();
+        let mut stretches = turn.stretches_of(place).peekable();
         let mut written = 0;
-        while pieces.peek().is_some() {
+        while stretches.peek().is_some() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let (mut filled, mut bytes, mut frames) = (0, 0, 0);
             while filled < SLICES
-                && let Some(piece) = pieces.next()
+                && let Some(stretch) = stretches.next()
             {
-                slices[filled] = piece.slice();
+                slices[filled] = IoSlice::new(stretch.bytes);
                 filled += 1;
-                bytes += piece.bytes().len();
-                frames += u64::from(piece.frames);
+                bytes += stretch.bytes.len();
+                frames += u64::from(stretch.frames);
             }
             count.writes += 1;
             match write(conn, &slices[..filled]) {
@@ -244,8 +255,8 @@ impl<S: Socket> Shard<S> {
                     written += bytes;
                 }
                 other => {
-                    let pieces = unwritten(turn.pieces_of(place), written);
-                    self.settle(id, other.map_err(|e| e.kind()), pieces, now);
+                    let pieces = unwritten(turn, turn.pieces_of(place), written);
+                    self.settle(turn, id, other.map_err(|e| e.kind()), pieces, now);
                     return;
                 }
             }
@@ -254,22 +265,23 @@ impl<S: Socket> Shard<S> {
 
     /// A connection could not take all of these pieces: `written` bytes of them are gone, the rest is
     /// queued or given up by the topics' rules.
-    fn settle<'t>(
+    fn settle(
         &mut self,
+        turn: &Turn,
         id: ConnId,
         written: Result<usize, ErrorKind>,
-        pieces: impl Iterator<Item = (u32, &'t Piece)>,
+        pieces: impl Iterator<Item = (u32, PieceId)>,
         now: Mono,
     ) {
         match written {
-            Ok(written) => self.keep_rest(id, written, pieces, now),
+            Ok(written) => self.keep_rest(turn, id, written, pieces, now),
             Err(kind) => {
                 if let Some(conn) = self.conn_mut(id)
                     && kind == ErrorKind::WouldBlock
                 {
                     conn.blocked = true;
                 }
-                self.keep_rest(id, 0, pieces, now);
+                self.keep_rest(turn, id, 0, pieces, now);
                 if !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted) {
                     self.end(id, CloseReason::Gone);
                     return;
@@ -280,29 +292,24 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Keeps for later what the socket did not take: `written` bytes of these pieces are gone.
-    fn keep_rest<'t>(
+    fn keep_rest(
         &mut self,
+        turn: &Turn,
         id: ConnId,
         mut written: usize,
-        pieces: impl Iterator<Item = (u32, &'t Piece)>,
+        pieces: impl Iterator<Item = (u32, PieceId)>,
         now: Mono,
     ) {
         self.count.bytes += written as u64;
-        for (sub, piece) in pieces {
-            let length = piece.bytes().len();
+        for (sub, at) in pieces {
+            let (piece, length) = (turn.piece(at), turn.bytes(at).len());
             if written >= length {
                 written -= length;
                 self.count.delivered += u64::from(piece.frames);
                 continue;
             }
-            let (slot, published) = (Some(piece.slot), piece.published);
-            let entry = Entry {
-                bytes: piece.shared(),
-                slot,
-                frames: piece.frames,
-                published,
-            };
             if written > 0 {
+                let entry = Entry::of(turn, at, &self.pool);
                 let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
                     return;
                 };
@@ -325,7 +332,7 @@ impl<S: Socket> Shard<S> {
                             .is_some_and(|s| s.state == SubState::Live)
                 });
             if live {
-                self.queue(id, sub as usize, entry, piece.before, now);
+                self.queue(turn, id, sub as usize, at, now);
             } else {
                 // It fell behind, or is closing, since a moment ago.
                 let delivery = self.index.slot(piece.slot).map(|slot| slot.delivery);
@@ -337,7 +344,7 @@ impl<S: Socket> Shard<S> {
 
     /// Sends the acknowledgement of a subscription, ahead of the snapshots in this turn, and goes on
     /// with requests that waited for it.
-    pub(super) fn acknowledge(&mut self, id: ConnId, ack: &super::session::PendingAck, now: Mono) {
+    pub(super) fn acknowledge(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
         let topics = ack.topics.iter().filter_map(|topic| {
             let slot = self.index.slot(topic.slot)?;
             let (pos, start) = topic.started?;
@@ -383,17 +390,18 @@ fn rotation(count: usize, turn: u32) -> usize {
 }
 
 /// The pieces behind the first `written` bytes, which end where a piece ends.
-fn unwritten<'t>(
-    pieces: impl Iterator<Item = (u32, &'t Piece)>,
+fn unwritten(
+    turn: &Turn,
+    pieces: impl Iterator<Item = (u32, PieceId)>,
     written: usize,
-) -> impl Iterator<Item = (u32, &'t Piece)> {
+) -> impl Iterator<Item = (u32, PieceId)> {
     let mut left = written;
     pieces.skip_while(move |(_, piece)| {
         let skip = left > 0;
-        left = left.saturating_sub(piece.bytes().len());
+        left = left.saturating_sub(turn.bytes(*piece).len());
         skip
     })
 }
 
 /// Slices of one vectored write.
-const SLICES: usize = 64;
+const SLICES: usize = 128;

@@ -1,7 +1,8 @@
 //! The outbox: what one connection has been promised and its socket has not yet taken.
 //!
 //! Exists only while the socket is full (or an acknowledgement is awaited); a connection that keeps
-//! up has none. Holds references to shared frames, never copies of them.
+//! up has none. Holds references to frames in the shard's [pool](super::pool), which all who wait for
+//! them share.
 //!
 //! # Order
 //! First the rest of a frame that is partly written, then control frames, then data in order. So a
@@ -12,10 +13,12 @@
 //! which asks [`Outbox::bytes`] and the subscription's own count.
 
 use super::index::SlotId;
+use super::pool::Pool;
+use super::turn::{PieceId, Turn};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use tapecast_model::Mono;
+use tapecast_model::{Mono, StreamPos};
 
 /// Frames that wait for a socket.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Entry {
     pub(crate) slot: Option<SlotId>,
     /// How many frames.
     pub(crate) frames: u32,
+    /// Where the topic stood before them.
+    pub(crate) before: StreamPos,
     /// When they were published.
     pub(crate) published: Mono,
 }
@@ -113,15 +118,9 @@ impl Outbox {
             ..entry
         };
         if in_frame > 0 && self.rest.is_none() {
-            let first = left.bytes.split_to(frame_len(&left.bytes));
-            self.bytes += first.len() - in_frame;
-            let bytes = first.slice(in_frame..);
-            self.rest = Some(Entry {
-                bytes,
-                frames: 1,
-                ..left.clone()
-            });
-            left.frames -= 1;
+            let rest = left.split_rest(in_frame);
+            self.bytes += rest.bytes.len();
+            self.rest = Some(rest);
         }
         self.push_data(left);
         done
@@ -140,6 +139,13 @@ impl Outbox {
         });
         self.bytes -= gone.bytes;
         gone
+    }
+
+    /// Takes out all data, but for a frame that is partly written.
+    pub(crate) fn take_data(&mut self) -> VecDeque<Entry> {
+        let data = std::mem::take(&mut self.data);
+        self.bytes -= data.iter().map(|e| e.bytes.len()).sum::<usize>();
+        data
     }
 
     /// Gives up all data, but for a frame that is partly written.
@@ -188,6 +194,7 @@ impl Outbox {
                     bytes: frame,
                     slot: None,
                     frames: 0,
+                    before: StreamPos::default(),
                     published: Mono::default(),
                 };
                 self.rest = Some(entry);
@@ -208,14 +215,7 @@ impl Outbox {
                     ..entry
                 };
                 if in_frame > 0 {
-                    let first = left.bytes.split_to(frame_len(&left.bytes));
-                    left.frames -= 1;
-                    let bytes = first.slice(in_frame..);
-                    self.rest = Some(Entry {
-                        bytes,
-                        frames: 1,
-                        ..left.clone()
-                    });
+                    self.rest = Some(left.split_rest(in_frame));
                 }
                 if !left.bytes.is_empty() {
                     self.data.push_front(left);
@@ -225,6 +225,32 @@ impl Outbox {
                 debug_assert!(false, "a socket took bytes that were not offered");
                 return;
             }
+        }
+    }
+}
+
+impl Entry {
+    /// A piece of a turn, kept for longer than the turn.
+    pub(crate) fn of(turn: &Turn, at: PieceId, pool: &Pool) -> Self {
+        let piece = turn.piece(at);
+        Self {
+            bytes: turn.keep(at, pool),
+            slot: Some(piece.slot),
+            frames: piece.frames,
+            before: piece.before,
+            published: piece.published,
+        }
+    }
+
+    /// Splits off the first frame, of which `written` bytes are on the socket already. It is copied,
+    /// so that one frame of a stalled client does not hold on to all that came with it.
+    fn split_rest(&mut self, written: usize) -> Self {
+        let first = self.bytes.split_to(frame_len(&self.bytes));
+        self.frames -= 1;
+        Self {
+            bytes: Bytes::copy_from_slice(&first[written..]),
+            frames: 1,
+            ..self.clone()
         }
     }
 }
@@ -312,7 +338,7 @@ mod tests {
                         }
                         let frames = payloads.len() as u32;
                         queued += frames;
-                        let entry = Entry { bytes: bytes.into(), slot: Some(slot), frames, published: Mono::default() };
+                        let entry = Entry { bytes: bytes.into(), slot: Some(slot), frames, before: StreamPos::default(), published: Mono::default() };
                         outbox.push_data(entry);
                     }
                     Op::Control(size) => {
@@ -355,7 +381,7 @@ mod tests {
                 .iter().flat_map(|p| frame::whole(Opcode::Text, p)).collect::<Vec<_>>().into();
             let written = written.min(bytes.len());
             let mut outbox = Outbox::new(Mono::default());
-            let entry = Entry { bytes: bytes.clone(), slot: Some(1), frames: 3, published: Mono::default() };
+            let entry = Entry { bytes: bytes.clone(), slot: Some(1), frames: 3, before: StreamPos::default(), published: Mono::default() };
             let done = outbox.push_rest(entry, written);
             prop_assert_eq!(done as usize, written / 12);
             prop_assert_eq!(outbox.frames() + done, 3);

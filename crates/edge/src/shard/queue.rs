@@ -2,6 +2,7 @@
 
 use super::index::{ConnId, SlotId, SubState};
 use super::outbox::Entry;
+use super::turn::{PieceId, Turn};
 use super::{Conn, Shard};
 use crate::io::socket::Socket;
 use std::io::{ErrorKind, IoSlice};
@@ -20,25 +21,18 @@ enum Rule {
 
 impl<S: Socket> Shard<S> {
     /// Queues a piece for a connection that cannot take it now, or falls behind with its topic.
-    /// `before` is where the topic stood before the piece.
-    pub(super) fn queue(
-        &mut self,
-        id: ConnId,
-        sub: usize,
-        entry: Entry,
-        before: StreamPos,
-        now: Mono,
-    ) {
-        let Some(slot) = entry.slot else { return };
+    pub(super) fn queue(&mut self, turn: &Turn, id: ConnId, sub: usize, at: PieceId, now: Mono) {
+        let piece = turn.piece(at);
+        let (slot, before, frames) = (piece.slot, piece.before, u64::from(piece.frames));
         let rule = self.rule(id, sub, slot);
-        let frames = u64::from(entry.frames);
-        let Some(conn) = self.conn_mut(id) else {
+        let Self { conns, pool, .. } = self;
+        let Some(Some(conn)) = conns.get_mut(id as usize) else {
             return;
         };
         match rule {
             Rule::Queue => {
-                conn.session.subs[sub].queued += entry.frames;
-                conn.outbox(now).push_data(entry);
+                conn.session.subs[sub].queued += piece.frames;
+                conn.outbox(now).push_data(Entry::of(turn, at, pool));
                 self.note_congestion(id);
                 self.check_outbox(id, now);
             }
@@ -123,9 +117,10 @@ impl<S: Socket> Shard<S> {
             outbox,
             session,
             blocked,
+            pending,
             ..
         } = conn;
-        let control_only = session.pending.is_some();
+        let control_only = pending.is_some();
         while !*blocked && let Some(queue) = outbox.as_mut() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = queue.slices(&mut slices, control_only);
@@ -235,12 +230,76 @@ impl<S: Socket> Shard<S> {
                 bytes,
                 slot: Some(slot_id),
                 frames: 1,
+                before: since,
                 published: now,
             });
             self.count.indexed += 1;
             self.metrics.gaps.inc();
         }
         self.set_state(id, sub, SubState::Live);
+    }
+
+    /// Lets those who are furthest behind start over while more is kept for full sockets than may be.
+    pub(super) fn evict(&mut self, now: Mono) {
+        let max = self.shared.limits.parked_bytes_max / self.shared.congestion.shards();
+        if self.pool.bytes() <= max {
+            return;
+        }
+        let oldest = |conn: &Conn<S>| conn.outbox.as_ref().and_then(|outbox| outbox.oldest());
+        let parked = self.conns.iter().enumerate().filter_map(|(id, conn)| {
+            let conn = conn.as_ref().filter(|c| c.session.lossless == 0)?;
+            Some((oldest(conn)?, id as ConnId))
+        });
+        let mut parked: Vec<_> = parked.collect();
+        parked.sort_unstable();
+        for (_, id) in parked {
+            // Some room is made at once, so that this is not done again in the next turn.
+            if self.pool.bytes() <= max - max / 8 {
+                return;
+            }
+            self.fall_behind(id);
+            self.metrics.evictions.inc();
+            self.flush(id, now);
+        }
+    }
+
+    /// Gives up all that is queued for a connection: its topics start over when its socket takes
+    /// bytes again.
+    fn fall_behind(&mut self, id: ConnId) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let Some(outbox) = conn.outbox.as_mut() else {
+            return;
+        };
+        for entry in outbox.take_data() {
+            let sub = entry.slot.and_then(|slot| self.session_find(id, slot));
+            let Some(sub) = sub else { continue };
+            let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+                return;
+            };
+            let subscription = &mut conn.session.subs[sub];
+            subscription.queued = subscription.queued.saturating_sub(entry.frames);
+            let state = subscription.state;
+            let delivery = entry.slot.and_then(|slot| self.index.slot(slot));
+            let delivery = delivery.map_or(Delivery::Keep, |slot| slot.delivery);
+            self.count.give_up(delivery, u64::from(entry.frames));
+            // What is given up first is where the gap begins, also if a later one was known.
+            let later = match state {
+                SubState::Live => true,
+                SubState::Behind(since) => {
+                    since.epoch == entry.before.epoch && since.seq > entry.before.seq
+                }
+                SubState::Joining => false,
+            };
+            if later {
+                self.set_state(id, sub, SubState::Behind(entry.before));
+            }
+        }
+    }
+
+    fn session_find(&self, id: ConnId, slot: SlotId) -> Option<usize> {
+        self.conns.get(id as usize)?.as_ref()?.session.find(slot)
     }
 
     /// Asks for a snapshot for a subscription.

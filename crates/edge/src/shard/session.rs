@@ -21,9 +21,7 @@ pub(crate) struct Session {
     pub(crate) behind: u32,
     /// How many of `subs` are of sources that wait for slow readers.
     pub(crate) lossless: u32,
-    /// A subscription whose snapshots have not all come.
-    pub(crate) pending: Option<Box<PendingAck>>,
-    /// Requests that came after it, to be answered in order.
+    /// Requests that came while an acknowledgement was awaited, to be answered in order.
     pub(crate) waiting: VecDeque<Box<[u8]>>,
     pub(crate) rate: Rate,
     pub(crate) last_heard: Mono,
@@ -94,7 +92,6 @@ impl Session {
             subs: Vec::new(),
             behind: 0,
             lossless: 0,
-            pending: None,
             waiting: VecDeque::new(),
             rate: Rate {
                 left: rate,
@@ -124,26 +121,30 @@ impl Session {
             _ => {}
         }
     }
+}
 
-    /// Notes where a topic starts, if the pending acknowledgement waits for it; returns the
+// === impl PendingAck ===
+
+impl PendingAck {
+    /// Notes where a topic starts, if the pending acknowledgement waits for it; takes the
     /// acknowledgement if that was the last.
     pub(crate) fn resolve(
-        &mut self,
+        pending: &mut Option<Box<Self>>,
         slot: SlotId,
         pos: StreamPos,
         start: Start,
-    ) -> Option<Box<PendingAck>> {
-        let pending = self.pending.as_mut()?;
-        for topic in pending
+    ) -> Option<Box<Self>> {
+        let ack = pending.as_mut()?;
+        for topic in ack
             .topics
             .iter_mut()
             .filter(|t| t.slot == slot && t.started.is_none())
         {
             topic.started = Some((pos, start));
-            pending.outstanding -= 1;
+            ack.outstanding -= 1;
         }
-        if pending.outstanding == 0 {
-            self.pending.take()
+        if ack.outstanding == 0 {
+            pending.take()
         } else {
             None
         }

@@ -165,6 +165,7 @@ impl<S: Socket> Shard<S> {
         m.queued.set(frames);
         m.outbox_bytes.set(bytes);
         m.parked.set(parked);
+        m.parked_bytes.set(self.pool.bytes() as i64);
     }
 }
 

@@ -102,6 +102,8 @@ impl Config {
             "limits.ping: must be shorter than limits.idle_timeout, or quiet clients are closed"
         } else if limits.outbox_bytes_max < 64 * 1024 {
             "limits.outbox_bytes_max: at least 65536, or a snapshot does not fit"
+        } else if limits.parked_bytes_max < limits.outbox_bytes_max {
+            "limits.parked_bytes_max: at least limits.outbox_bytes_max"
         } else if limits.requests_per_s == 0 || limits.request_bytes_max < 256 {
             "limits.requests_per_s: at least 1; limits.request_bytes_max: at least 256"
         } else {

@@ -362,7 +362,10 @@ async fn a_publisher_that_does_not_read_its_answers_is_not_waited_for() {
     let event = tokio::task::spawn_blocking(move || rx.recv())
         .await
         .unwrap();
-    assert_eq!(event.unwrap()[0].body, EventBody::Trading(TradingState::Open));
+    assert_eq!(
+        event.unwrap()[0].body,
+        EventBody::Trading(TradingState::Open)
+    );
     assert!(bench.counters.answers_dropped.get() > 0);
     // What was kept is whole lines.
     drop(write);
