@@ -165,7 +165,7 @@ impl Rig {
     }
 
     fn hand_over(&mut self) {
-        self.publisher.flush(mono_now());
+        self.publisher.flush(mono_now(), false);
         while self.shard.turn(Budget::default(), mono_now) {}
     }
 

@@ -39,6 +39,8 @@ pub struct Publisher {
     reopened: Vec<Arc<TopicEntry>>,
     turn: Turn,
     rings: Vec<RingTx>,
+    /// Shards that have items they were not woken for.
+    unrung: ShardMask,
     chunks: Chunks,
     metrics: FanoutMetrics,
     now: UnixNanos,
@@ -85,6 +87,7 @@ impl Publisher {
             reopened: Vec::new(),
             turn: Turn::default(),
             rings,
+            unrung: 0,
             chunks: Chunks::default(),
             metrics,
             now: UnixNanos::default(),
@@ -169,33 +172,43 @@ impl Publisher {
         });
     }
 
-    /// Hands out what the turn has produced.
-    pub fn flush(&mut self, now: Mono) {
+    /// Hands out what the turn has produced. With `more` to come at once, a shard that has just had a
+    /// long turn is not woken yet: its next batch is the larger.
+    pub fn flush(&mut self, now: Mono, more: bool) {
         self.catch_up();
-        if self.turn.items.is_empty() {
-            return;
+        if !self.turn.items.is_empty() {
+            self.hand_out(now);
         }
+        let mut unrung = std::mem::take(&mut self.unrung);
+        while unrung != 0 {
+            let shard = unrung.trailing_zeros() as usize;
+            unrung &= unrung - 1;
+            if more && self.rings[shard].may_rest(now) {
+                self.unrung |= 1 << shard;
+            } else {
+                self.rings[shard].wake();
+            }
+        }
+    }
+
+    fn hand_out(&mut self, now: Mono) {
         let block = if self.turn.frames.is_empty() {
             Bytes::new()
         } else {
             self.chunks.seal(&self.turn.frames)
         };
-        let mut touched: ShardMask = 0;
         let mut items = std::mem::take(&mut self.turn.items);
         for pending in items.drain(..) {
-            self.push(pending, &block, now, &mut touched);
+            self.push(pending, &block, now);
         }
         self.turn.items = items;
         self.turn.frames.clear();
-        for (shard, ring) in self.rings.iter().enumerate() {
-            if touched & (1 << shard) != 0 {
-                ring.wake();
-            }
-            self.metrics.ring_items[shard].set(ring.len() as i64);
+        for (ring, items) in self.rings.iter().zip(&self.metrics.ring_items) {
+            items.set(ring.len() as i64);
         }
     }
 
-    fn push(&mut self, pending: Pending, block: &Bytes, now: Mono, touched: &mut ShardMask) {
+    fn push(&mut self, pending: Pending, block: &Bytes, now: Mono) {
         let Pending {
             tid,
             encoding,
@@ -239,7 +252,7 @@ impl Publisher {
             let shard = shards.trailing_zeros() as usize;
             shards &= shards - 1;
             match self.rings[shard].try_push(item.clone()) {
-                Ok(()) => *touched |= 1 << shard,
+                Ok(()) => self.unrung |= 1 << shard,
                 Err(item) => self.note_overrun(shard, &item),
             }
         }

@@ -4,15 +4,19 @@
 //! 100 ns and writes of 2 µs. A hand-made ring would need a benchmark that says otherwise.
 
 use crate::item::Item;
+use crate::sync::{AtomicU64, Ordering};
 use crate::wake::Doorbell;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::Mono;
 
 /// The publisher's end.
 #[derive(Clone, Debug)]
 pub struct RingTx {
     items: Sender<Item>,
     doorbell: Arc<Doorbell>,
+    rest: Arc<Rest>,
     capacity: usize,
 }
 
@@ -21,14 +25,21 @@ pub struct RingTx {
 pub struct RingRx {
     items: Receiver<Item>,
     doorbell: Arc<Doorbell>,
+    rest: Arc<Rest>,
 }
+
+/// Until when a consumer may rest, in nanoseconds of [`Mono`].
+#[derive(Debug, Default)]
+struct Rest(AtomicU64);
 
 /// A ring of `capacity` items whose consumer is woken by `doorbell`.
 pub fn ring(capacity: usize, doorbell: Arc<Doorbell>) -> (RingTx, RingRx) {
     let (sender, receiver) = bounded(capacity);
+    let rest = Arc::new(Rest::default());
     let tx = RingTx {
         items: sender,
         doorbell: Arc::clone(&doorbell),
+        rest: Arc::clone(&rest),
         capacity,
     };
     (
@@ -36,6 +47,7 @@ pub fn ring(capacity: usize, doorbell: Arc<Doorbell>) -> (RingTx, RingRx) {
         RingRx {
             items: receiver,
             doorbell,
+            rest,
         },
     )
 }
@@ -49,6 +61,13 @@ impl RingTx {
         self.items.try_send(item).map_err(|error| match error {
             TrySendError::Full(item) | TrySendError::Disconnected(item) => item,
         })
+    }
+
+    /// Whether the shard may be left asleep for now, if there is more to come at once: it has just had
+    /// a turn, and the ring is not half full.
+    pub fn may_rest(&self, now: Mono) -> bool {
+        // Relaxed: a hint.
+        now < Mono::new(self.rest.0.load(Ordering::Relaxed)) && !self.is_over_half()
     }
 
     /// Wakes the shard if it sleeps: once after a turn's pushes, not once per push.
@@ -93,8 +112,19 @@ impl RingRx {
         self.items.is_empty()
     }
 
+    /// Notes that the consumer's turn took so long and is over now: half as long again it need not be
+    /// woken while there is more to come, so that its batches grow with its load.
+    pub fn note_turn(&self, began: Mono, ended: Mono) {
+        let rest = (ended - began) / 2;
+        let until = ended.after(rest.min(REST_MAX));
+        self.rest.0.store(until.get(), Ordering::Relaxed);
+    }
+
     /// How its consumer sleeps.
     pub fn doorbell(&self) -> &Doorbell {
         &self.doorbell
     }
 }
+
+/// The longest that a consumer is left to rest.
+const REST_MAX: Duration = Duration::from_millis(5);

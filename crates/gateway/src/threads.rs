@@ -52,7 +52,7 @@ impl PipelineThread {
             }
             self.publisher.set_time(unix_now());
             self.pipeline.handle_time(mono_now(), &mut self.publisher);
-            self.publisher.flush(mono_now());
+            self.publisher.flush(mono_now(), worked && self.has_more());
             if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
                 return;
             }
@@ -109,7 +109,7 @@ impl PipelineThread {
                 break;
             }
         }
-        self.publisher.flush(mono_now());
+        self.publisher.flush(mono_now(), self.has_more());
         if let Some(received) = received {
             let delay = unix_now().signed_since(received).max(0);
             self.metrics
@@ -127,6 +127,11 @@ impl PipelineThread {
             }
             self.lot = self.events.try_recv().ok()?.into_iter();
         }
+    }
+
+    /// Whether there are events to go on with at once.
+    fn has_more(&self) -> bool {
+        self.lot.len() > 0 || !self.events.is_empty()
     }
 
     /// Sleeps until an event, a request or the stop comes, or it is time to look at the clock.

@@ -63,11 +63,13 @@ impl<S: Socket> Shard<S> {
             Some(run) => self.write_run(run, at),
             None => self.write_linked(at),
         }
+        let ended = now();
         if let Some(oldest) = self.turn.oldest {
             self.metrics
                 .write_delay
-                .observe((now() - oldest).as_secs_f64());
+                .observe((ended - oldest).as_secs_f64());
         }
+        self.ring.note_turn(at, ended);
         self.turn.end();
         self.evict(at);
         self.reap();

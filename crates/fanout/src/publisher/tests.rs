@@ -70,11 +70,11 @@ impl Rig {
         while let Some(entry) = self.requests.take() {
             self.open(&entry);
         }
-        self.publisher.flush(Mono::default());
+        self.publisher.flush(Mono::default(), false);
         while let Some(entry) = self.publisher.take_reopened() {
             self.open(&entry);
         }
-        self.publisher.flush(Mono::default());
+        self.publisher.flush(Mono::default(), false);
     }
 
     fn open(&mut self, entry: &Arc<TopicEntry>) {

@@ -185,7 +185,7 @@ impl Rig {
                 };
                 self.publisher.open(&entry, pos, update.as_ref());
             }
-            self.publisher.flush(self.now());
+            self.publisher.flush(self.now(), false);
             match self.publisher.take_reopened() {
                 Some(entry) => entry_back(&mut self.publisher, &entry),
                 None => return,
