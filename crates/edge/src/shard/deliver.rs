@@ -86,11 +86,12 @@ impl<S: Socket> Shard<S> {
         };
         let before = slot.pos;
         match item.kind {
+            // Whoever does not get it stands nowhere, and must be given another.
             ItemKind::Snapshot { known } => {
                 if slot.pos.epoch < item.epoch || slot.live.is_empty() {
                     slot.pos = item.pos();
                 }
-                self.answer_joiners(id, known, item, before, now);
+                self.answer_joiners(id, known, item, StreamPos::default(), now);
                 return;
             }
             ItemKind::Reset => self.metrics.restarts.inc_by(slot.live.len() as u64),

@@ -284,17 +284,13 @@ impl<S: Socket> Shard<S> {
             let delivery = entry.slot.and_then(|slot| self.index.slot(slot));
             let delivery = delivery.map_or(Delivery::Keep, |slot| slot.delivery);
             self.count.give_up(delivery, u64::from(entry.frames));
-            // What is given up first is where the gap begins, also if a later one was known.
-            let later = match state {
-                SubState::Live => true,
-                SubState::Behind(since) => {
-                    since.epoch == entry.before.epoch && since.seq > entry.before.seq
-                }
-                SubState::Joining => false,
+            let since = match state {
+                SubState::Live => entry.before,
+                // It had stopped queueing already; what is given up now comes before that.
+                SubState::Behind(since) => since.min(entry.before),
+                SubState::Joining => continue,
             };
-            if later {
-                self.set_state(id, sub, SubState::Behind(entry.before));
-            }
+            self.set_state(id, sub, SubState::Behind(since));
         }
     }
 

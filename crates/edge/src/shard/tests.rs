@@ -172,6 +172,74 @@ fn a_slow_client_gets_the_newest_state_and_a_gap_and_delays_nobody() {
 }
 
 #[test]
+fn frames_that_were_published_apart_are_copied_together_once_for_all_subscribers() {
+    let mut rig = Rig::new(Limits::default(), false, 4_096);
+    for _ in 0..4 {
+        let client = rig.connect();
+        rig.subscribe(client, &[TOPICS[0]]);
+    }
+    rig.settle();
+    for client in &rig.clients {
+        client.socket.0.borrow_mut().addresses.clear();
+    }
+    // Each is sealed into a block of its own.
+    for _ in 0..5 {
+        rig.trade();
+        rig.pipeline();
+    }
+    rig.round();
+    let slices: Vec<_> = rig
+        .clients
+        .iter()
+        .map(|c| c.socket.0.borrow().addresses.clone())
+        .collect();
+    assert_eq!(slices[0].len(), 1, "one slice of five frames");
+    assert!(
+        slices.iter().all(|s| *s == slices[0]),
+        "the same for everybody"
+    );
+    for client in &mut rig.clients {
+        client.read();
+        assert_eq!(client.prints, 5);
+    }
+}
+
+#[test]
+fn those_furthest_behind_start_over_when_too_much_is_kept_for_full_sockets() {
+    let limits = Limits {
+        parked_bytes_max: 20_000,
+        ..Limits::default()
+    };
+    let mut rig = Rig::new(limits, false, 4_096);
+    let (first, second, fast) = (rig.connect(), rig.connect(), rig.connect());
+    for client in [first, second, fast] {
+        rig.subscribe(client, &[TOPICS[0]]);
+    }
+    rig.settle();
+    rig.clients[first].socket.0.borrow_mut().room = 100;
+    for n in 0..400 {
+        if n == 20 {
+            rig.clients[second].socket.0.borrow_mut().room = 100;
+        }
+        rig.trade();
+        rig.pipeline();
+        rig.round();
+        assert!(rig.shard.pool.bytes() <= 20_000);
+    }
+    rig.balance();
+    // The first is evicted again and again; the second, not so far behind, sees it happen.
+    assert!(rig.shard.metrics.evictions.get() >= 2);
+    assert_eq!(rig.shard.metrics.parked.get(), 2);
+    rig.settle();
+    rig.balance();
+    assert_eq!(rig.shard.pool.bytes(), 0);
+    for client in &rig.clients {
+        assert_eq!((client.closed, client.last[TOPICS[0]]), (None, 400));
+        assert_eq!(client.prints, 400, "what was not sent was announced");
+    }
+}
+
+#[test]
 fn a_reader_of_a_lossless_topic_gets_every_event() {
     let mut rig = Rig::new(Limits::default(), true, 8_192);
     let client = rig.connect();
@@ -389,10 +457,12 @@ proptest! {
     fn clients_end_with_the_truth(
         ops in prop::collection::vec(op(), 0..200),
         outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
+        parked in prop_oneof![Just(600_usize), Just(256_000_000_usize)],
         ring_items in prop_oneof![Just(4_usize), Just(4_096_usize)],
     ) {
         let limits = Limits {
             outbox_bytes_max: outbox,
+            parked_bytes_max: parked,
             requests_per_s: 10_000,
             ..Limits::default()
         };
@@ -433,6 +503,7 @@ proptest! {
         }
         rig.settle();
         rig.balance();
+        prop_assert_eq!(rig.shard.pool.bytes(), 0, "nothing is kept for sockets that have room");
         let mut truth = BTreeMap::new();
         for (is_bid, side) in [(true, Side::Bid), (false, Side::Ask)] {
             for level in rig.book.levels(side).take(10) {
