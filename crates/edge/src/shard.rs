@@ -260,7 +260,8 @@ impl<S: Socket> Shard<S> {
             let Some(conn) = self.conn_mut(id) else { break };
             match conn.socket.try_read(scratch) {
                 Ok(0) => {
-                    let reason = conn.session.closing.map_or(CloseReason::Gone, |c| c.reason);
+                    let reason = conn.session.closing.as_ref();
+                    let reason = reason.map_or(CloseReason::Gone, |c| c.reason);
                     self.end(id, reason);
                     break;
                 }
@@ -330,14 +331,14 @@ impl<S: Socket> Shard<S> {
             return;
         }
         let peer_done = reason == CloseReason::Client;
-        conn.session.closing = Some(Closing {
+        conn.session.closing = Some(Box::new(Closing {
             reason,
             deadline,
             peer_done,
             shut: false,
-        });
+        }));
         conn.pending = None;
-        conn.session.waiting.clear();
+        conn.session.waiting = None;
         let outbox = conn.outbox(now);
         let gone = outbox.give_up_all();
         if let Some(error) = reason.error() {

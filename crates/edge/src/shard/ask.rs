@@ -43,7 +43,7 @@ impl<S: Socket> Shard<S> {
         let Some(conn) = self.conn_mut(id) else {
             return false;
         };
-        let closing = conn.session.closing.map(|c| c.reason);
+        let closing = conn.session.closing.as_ref().map(|c| c.reason);
         match (said, closing) {
             (Incoming::Close(_), Some(reason)) => {
                 // The answer to our close: the handshake is complete.
@@ -72,7 +72,8 @@ impl<S: Socket> Shard<S> {
         match conn.session.rate.ask(per_second, now) {
             Verdict::Granted if conn.pending.is_some() => {
                 // Bounded by the rate of requests.
-                conn.session.waiting.push_back(text.into());
+                let waiting = conn.session.waiting.get_or_insert_default();
+                waiting.0.push_back(text.into());
             }
             Verdict::Granted => self.request(id, text, now, wall),
             Verdict::Refused => {
@@ -93,7 +94,7 @@ impl<S: Socket> Shard<S> {
         while let Some(id) = self.resumed.pop() {
             while let Some(conn) = self.conn_mut(id)
                 && conn.pending.is_none()
-                && let Some(text) = conn.session.waiting.pop_front()
+                && let Some(text) = conn.session.next_waiting()
             {
                 self.request(id, &text, now, wall);
             }
@@ -130,6 +131,11 @@ impl<S: Socket> Shard<S> {
 
     fn subscribe(&mut self, id: ConnId, request: RequestId, topics: &[TopicRequest], now: Mono) {
         let (mut joins, mut rejected) = (Vec::new(), Vec::new());
+        let room = self.shared.limits.topics_per_connection_max;
+        if let Some(conn) = self.conn_mut(id) {
+            let subs = &mut conn.session.subs;
+            subs.reserve_exact(topics.len().min(room.saturating_sub(subs.len())));
+        }
         for asked in topics {
             match self.admit(id, &asked.topic) {
                 Ok(entry) => {
@@ -145,6 +151,11 @@ impl<S: Socket> Shard<S> {
                     });
                 }
             }
+        }
+        if let Some(conn) = self.conn_mut(id)
+            && conn.session.subs.capacity() > 2 * conn.session.subs.len()
+        {
+            conn.session.subs.shrink_to_fit();
         }
         self.await_snapshots(id, request, &joins, rejected, now);
     }

@@ -367,7 +367,7 @@ impl<S: Socket> Shard<S> {
         if let Some(conn) = self.conn_mut(id) {
             // Not flushed here: the snapshots of this turn go out with it.
             conn.outbox(now).push_control(frame);
-            if !conn.session.waiting.is_empty() {
+            if conn.session.waiting.is_some() {
                 self.resumed.push(id);
             }
             let Self { turn, conns, .. } = self;

@@ -1,4 +1,7 @@
 //! What a shard remembers of a connection beside its socket and its queue.
+//!
+//! Ten thousand connections are mostly idle: what a connection needs only at times stands behind a
+//! pointer of its own.
 
 use super::index::{SlotId, SubState, Subscription};
 use super::reader::Reader;
@@ -22,17 +25,21 @@ pub(crate) struct Session {
     /// How many of `subs` are of sources that wait for slow readers.
     pub(crate) lossless: u32,
     /// Requests that came while an acknowledgement was awaited, to be answered in order.
-    pub(crate) waiting: VecDeque<Box<[u8]>>,
+    pub(crate) waiting: Option<Box<Waiting>>,
     pub(crate) rate: Rate,
     pub(crate) last_heard: Mono,
     pub(crate) last_ping: Mono,
     pub(crate) last_heartbeat: Mono,
     /// Where the next heartbeat's list of silent topics begins.
     pub(crate) heartbeat_from: u32,
-    pub(crate) closing: Option<Closing>,
+    pub(crate) closing: Option<Box<Closing>>,
     /// Given back when the session is dropped.
     pub(crate) _permit: Permit,
 }
+
+/// Requests that wait; bounded by the rate of requests.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(pub(crate) VecDeque<Box<[u8]>>);
 
 /// The way out.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +99,7 @@ impl Session {
             subs: Vec::new(),
             behind: 0,
             lossless: 0,
-            waiting: VecDeque::new(),
+            waiting: None,
             rate: Rate {
                 left: rate,
                 refused: 0,
@@ -110,6 +117,15 @@ impl Session {
     /// The subscription of a slot.
     pub(crate) fn find(&self, slot: SlotId) -> Option<usize> {
         self.subs.iter().position(|sub| sub.slot == slot)
+    }
+
+    /// The next request that waits.
+    pub(crate) fn next_waiting(&mut self) -> Option<Box<[u8]>> {
+        let text = self.waiting.as_mut()?.0.pop_front();
+        if text.is_none() {
+            self.waiting = None;
+        }
+        text
     }
 
     /// Counts a subscription that changes its state.

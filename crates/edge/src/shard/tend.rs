@@ -71,7 +71,7 @@ impl<S: Socket> Shard<S> {
             return Due::Nothing;
         };
         let session = &mut conn.session;
-        if let Some(closing) = session.closing {
+        if let Some(closing) = &session.closing {
             return if now >= closing.deadline {
                 Due::End(closing.reason)
             } else {
