@@ -24,6 +24,10 @@ pub struct Limits {
     /// Bytes kept for all connections whose sockets are full, counted once however many wait for them;
     /// beyond, those furthest behind start over.
     pub parked_bytes_max: usize,
+    /// Bytes that the kernel holds for a connection and has not sent. What it holds can no longer be
+    /// replaced by something newer, so that less means fresher data for slow readers; zero means as
+    /// much as the kernel likes.
+    pub unsent_bytes_max: u32,
     /// A connection whose socket takes no byte for this long is closed.
     pub stall_timeout: Duration,
     /// A heartbeat comes so often.
@@ -48,6 +52,7 @@ impl Default for Limits {
             request_bytes_max: 16 * 1024,
             outbox_bytes_max: 4 * 1024 * 1024,
             parked_bytes_max: 256 * 1024 * 1024,
+            unsent_bytes_max: 128 * 1024,
             stall_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(1),
             ping: Duration::from_secs(10),

@@ -88,6 +88,8 @@ pub struct LimitsConfig {
     pub outbox_bytes_max: usize,
     /// Bytes kept for all connections whose sockets are full.
     pub parked_bytes_max: usize,
+    /// Bytes that the kernel holds for a connection and has not sent.
+    pub unsent_bytes_max: u32,
     /// A connection whose socket takes nothing for so long is closed.
     pub stall_timeout: Span,
     /// A heartbeat comes so often.
@@ -191,6 +193,7 @@ impl Default for LimitsConfig {
             request_bytes_max: edge.request_bytes_max,
             outbox_bytes_max: edge.outbox_bytes_max,
             parked_bytes_max: edge.parked_bytes_max,
+            unsent_bytes_max: edge.unsent_bytes_max,
             stall_timeout: Span(edge.stall_timeout),
             heartbeat: Span(edge.heartbeat),
             ping: Span(edge.ping),
@@ -232,6 +235,7 @@ impl LimitsConfig {
             request_bytes_max: self.request_bytes_max,
             outbox_bytes_max: self.outbox_bytes_max,
             parked_bytes_max: self.parked_bytes_max,
+            unsent_bytes_max: self.unsent_bytes_max,
             stall_timeout: self.stall_timeout.0,
             heartbeat: self.heartbeat.0,
             ping: self.ping.0,

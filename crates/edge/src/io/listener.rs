@@ -23,6 +23,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,6 +146,12 @@ impl Listener {
         };
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "Failed to set TCP_NODELAY");
+        }
+        let unsent = self.limits.unsent_bytes_max;
+        if unsent > 0
+            && let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(unsent)
+        {
+            debug!(%error, "Failed to set TCP_NOTSENT_LOWAT");
         }
         // Taken by the upgrade, if there is one; held to the end otherwise.
         let permit = Arc::new(Mutex::new(Some((permit, handshake))));

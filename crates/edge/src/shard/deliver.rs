@@ -285,6 +285,9 @@ impl<S: Socket> Shard<S> {
                     conn.blocked = true;
                 }
                 self.keep_rest(turn, id, 0, pieces, now);
+                if let Some(outbox) = self.conn_mut(id).and_then(|conn| conn.outbox.as_mut()) {
+                    outbox.was_full = true;
+                }
                 if !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted) {
                     self.end(id, CloseReason::Gone);
                     return;

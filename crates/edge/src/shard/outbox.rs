@@ -30,6 +30,8 @@ pub(crate) struct Outbox {
     bytes: usize,
     /// When the socket last took bytes, or the outbox was last empty.
     pub(crate) progress: Mono,
+    /// The socket has refused bytes since it last took any.
+    pub(crate) was_full: bool,
 }
 
 /// Frames of one topic that stand in a row.
@@ -62,6 +64,7 @@ impl Outbox {
             data: VecDeque::new(),
             bytes: 0,
             progress: now,
+            was_full: false,
         }
     }
 

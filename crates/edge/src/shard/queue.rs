@@ -140,6 +140,10 @@ impl<S: Socket> Shard<S> {
                 Ok(written) => {
                     count.bytes += written as u64;
                     queue.progress = now;
+                    // A socket that was full and takes bytes has somebody who reads at its other end.
+                    if std::mem::take(&mut queue.was_full) {
+                        session.last_heard = now;
+                    }
                     queue.advance(written, |slot, frames, _| {
                         count.delivered += u64::from(frames);
                         if let Some(sub) = session.find(slot) {
@@ -151,7 +155,10 @@ impl<S: Socket> Shard<S> {
                         *outbox = None;
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => *blocked = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    *blocked = true;
+                    queue.was_full = true;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {
                     self.end(id, CloseReason::Gone);

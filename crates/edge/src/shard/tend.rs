@@ -78,7 +78,8 @@ impl<S: Socket> Shard<S> {
                 Due::Nothing
             };
         }
-        if now - session.last_heard >= idle {
+        // Behind a full socket our pings wait like everything else: then it is progress that counts.
+        if !conn.blocked && now - session.last_heard >= idle {
             let message = format!("nothing heard for {:.1} s", idle.as_secs_f64());
             return Due::Close(CloseReason::Idle, message);
         }

@@ -11,6 +11,7 @@ use client::Client;
 use proptest::prelude::*;
 use rig::{Rig, TOPICS};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tapecast_model::Side;
 
 fn ops(client: &Client) -> Vec<&str> {
@@ -345,6 +346,37 @@ fn a_socket_that_takes_a_little_now_and_then_is_not_closed_and_hears_that_it_is_
         .iter()
         .filter(|m| m["op"] == "heartbeat" && m["queued_bytes"].as_u64() > Some(0));
     assert!(slow.count() > 5);
+}
+
+#[test]
+fn a_slow_reader_is_not_idle_for_its_pings_wait_too() {
+    let limits = Limits {
+        stall_timeout: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let mut rig = Rig::new(limits, false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &["trade:x:A"]);
+    rig.settle();
+    rig.clients[client].socket.0.borrow_mut().room = 0;
+    let mut rounds = |rig: &mut Rig, seconds: u32, room: usize| {
+        for round in 0..seconds * 1_000 {
+            if round < 100 {
+                rig.trade();
+                rig.pipeline();
+            }
+            if round == seconds * 1_000 - 1 {
+                rig.make_room(client, room);
+            }
+            rig.round();
+        }
+        rig.clients[client].read();
+        rig.clients[client].closed
+    };
+    assert_eq!(rounds(&mut rig, 40, 300), None);
+    assert_eq!(rounds(&mut rig, 40, usize::MAX / 2), None);
+    // Now it could answer, and does not.
+    assert_eq!(rounds(&mut rig, 31, usize::MAX / 2), Some(4008));
 }
 
 #[test]
