@@ -60,6 +60,10 @@ pub struct ShardsConfig {
     pub count: usize,
     /// Items in the ring of each.
     pub ring_items: usize,
+    /// The cores they run on, in turn; empty leaves it to the system.
+    pub cores: Vec<usize>,
+    /// The shortest time between two writes to the same clients; none writes at once.
+    pub flush_interval: Option<Span>,
 }
 
 /// What clients may have.
@@ -109,6 +113,8 @@ pub struct PipelineSection {
     /// Messages that may wait between the feeds and the pipeline; a push source's message is all the
     /// lines of one read, 256 at most.
     pub events: usize,
+    /// The core it runs on; none leaves it to the system.
+    pub core: Option<usize>,
     /// A symbol without data for so long is stale; sources may say otherwise for theirs.
     pub stale_after: Span,
 }
@@ -145,6 +151,14 @@ impl Config {
     }
 }
 
+impl ShardsConfig {
+    /// The core of a shard, if it has one of its own.
+    pub fn core(&self, number: usize) -> Option<usize> {
+        let count = self.cores.len();
+        (count > 0).then(|| self.cores[number % count])
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -174,6 +188,8 @@ impl Default for ShardsConfig {
         Self {
             count: 0,
             ring_items: 16_384,
+            cores: Vec::new(),
+            flush_interval: None,
         }
     }
 }
@@ -207,6 +223,7 @@ impl Default for PipelineSection {
     fn default() -> Self {
         Self {
             events: 1_024,
+            core: None,
             stale_after: Span(Duration::from_secs(5)),
         }
     }

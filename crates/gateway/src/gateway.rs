@@ -7,6 +7,7 @@
 
 use crate::admin::{Admin, AdminState};
 use crate::config::Config;
+use crate::cores::{self, CoreError};
 use crate::metrics::ProcessMetrics;
 use crate::pages;
 use crate::sources::{self, SourceError};
@@ -63,6 +64,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A core that is not there to be used.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// The system gives no thread, poller or descriptor.
     #[error("the system refuses a thread or poller: {0}")]
     System(#[from] io::Error),
@@ -120,7 +124,10 @@ impl Gateway {
             metrics: metrics.fanout.clone(),
             gave_way: Duration::ZERO,
         };
-        let pipeline = spawn("pipeline", move || thread.run())?;
+        if let Some(core) = config.pipeline.core {
+            cores::check("pipeline.core", core)?;
+        }
+        let pipeline = spawn("pipeline", config.pipeline.core, move || thread.run())?;
         let pacer = Pacer::new(rings, shared.congestion.clone());
         let sources = sources::Running::start(prepared, &events_tx, &pacer, &metrics.feed)?;
 
@@ -217,13 +224,17 @@ fn start_shards(
     shared: &Arc<Shared>,
     metrics: &EdgeMetrics,
 ) -> Result<(Vec<RingTx>, Shards), StartError> {
+    for &core in &config.shards.cores {
+        cores::check("shards.cores", core)?;
+    }
     let (mut rings, mut shards) = (Vec::new(), Vec::new());
     for number in 0..count {
-        let (poller, doorbell) = Poller::new()?;
+        let (poller, doorbell) = Poller::new(config.shards.flush_interval.map_or(Duration::ZERO, |s| s.0))?;
         let (tx, rx) = ring(config.shards.ring_items, doorbell);
         let shard = Shard::new(number, Arc::clone(shared), rx, metrics.shard(number));
         let (handle, mailbox) = poller.mailbox(&shard);
-        let thread = spawn(&format!("shard-{number}"), move || {
+        let core = config.shards.core(number);
+        let thread = spawn(&format!("shard-{number}"), core, move || {
             poller.run(shard, &mailbox)
         })?;
         rings.push(tx);
@@ -254,9 +265,15 @@ async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, Sta
 
 fn spawn<T: Send + 'static>(
     name: &str,
+    core: Option<usize>,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(body)
+        .spawn(move || {
+            if let Some(core) = core {
+                cores::pin(core);
+            }
+            body()
+        })
 }

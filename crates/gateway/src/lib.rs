@@ -2,11 +2,13 @@
 //!
 //! [`config`] says what is wanted, [`gateway`] starts and ends it, [`threads`] is the pipeline's
 //! thread, [`sources`] are the feeds, [`admin`] and [`pages`] are what is served beside the data,
-//! [`cli`] is the command line with [`watch`], a client in the terminal.
+//! [`cores`] says where threads run, [`cli`] is the command line with [`watch`], a client in the
+//! terminal.
 
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod cores;
 pub mod gateway;
 pub mod metrics;
 pub mod pages;

@@ -2,7 +2,8 @@
 //!
 //! One poller per shard, and connections as numbers in it: no task, no registration and no buffer
 //! per connection. The loop looks at its ring first and sleeps only when there is nothing in it;
-//! whoever puts something in rings the [`Doorbell`].
+//! whoever puts something in rings the [`Doorbell`]. With a flush interval the ring is left to fill for
+//! so long, and nobody rings.
 //!
 //! New connections and orders come through a small bounded mailbox, read once per round. When it is
 //! full, the listener turns connections away: see [`ShardHandle::give`].
@@ -25,6 +26,7 @@ use tapecast_model::clock::{mono_now, unix_now};
 pub struct Poller {
     poll: Poll,
     doorbell: Arc<Doorbell>,
+    flush_interval: Duration,
 }
 
 /// A running shard, seen from outside.
@@ -46,11 +48,11 @@ enum Order {
 // === impl Poller ===
 
 impl Poller {
-    /// A poller, and the doorbell that ends its sleep.
+    /// A poller that leaves `flush_interval` between two turns, and the doorbell that ends its sleep.
     ///
     /// # Errors
     /// If the system gives no poller.
-    pub fn new() -> io::Result<(Self, Arc<Doorbell>)> {
+    pub fn new(flush_interval: Duration) -> io::Result<(Self, Arc<Doorbell>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let doorbell = Arc::new(Doorbell::new(move || {
@@ -61,6 +63,7 @@ impl Poller {
             Self {
                 poll,
                 doorbell: Arc::clone(&doorbell),
+                flush_interval,
             },
             doorbell,
         ))
@@ -89,8 +92,9 @@ impl Poller {
         let mut scratch = vec![0; SCRATCH_BYTES];
         let mut unread = Vec::new();
         let (mut ticked, mut counted, mut deadline) = (Mono::default(), Mono::default(), None);
+        let mut next_turn = Mono::default();
         loop {
-            self.wait(&shard, mailbox, unread.is_empty(), &mut events)?;
+            self.wait(&shard, mailbox, unread.is_empty(), next_turn, &mut events)?;
             let (now, wall) = (mono_now(), unix_now());
             let again = std::mem::take(&mut unread);
             let woken = events.iter().filter(|event| event.token() != WAKE);
@@ -123,7 +127,9 @@ impl Poller {
                     }
                 }
             }
-            shard.turn(Budget::default(), mono_now);
+            if now >= next_turn && shard.turn(Budget::default(), mono_now) {
+                next_turn = now.after(self.flush_interval);
+            }
             shard.handle_resumed(now, wall);
             if now - ticked >= TICK {
                 ticked = now;
@@ -146,8 +152,15 @@ impl Poller {
         shard: &Shard<TcpStream>,
         mailbox: &Mailbox,
         all_read: bool,
+        next_turn: Mono,
         events: &mut Events,
     ) -> io::Result<()> {
+        if !self.flush_interval.is_zero() && all_read && mailbox.0.is_empty() {
+            let left = next_turn - mono_now();
+            if !left.is_zero() {
+                return self.poll(left.min(TICK), events);
+            }
+        }
         self.doorbell.prepare_to_sleep();
         let idle = all_read && shard.ring().is_empty() && mailbox.0.is_empty();
         let timeout = match (idle, shard.connections()) {
@@ -155,9 +168,13 @@ impl Poller {
             (true, 0) => IDLE_EVERY,
             (true, _) => TICK,
         };
-        let polled = self.poll.poll(events, Some(timeout));
+        let polled = self.poll(timeout, events);
         self.doorbell.awake();
-        match polled {
+        polled
+    }
+
+    fn poll(&mut self, timeout: Duration, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
                 Ok(())

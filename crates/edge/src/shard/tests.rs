@@ -359,7 +359,7 @@ fn a_slow_reader_is_not_idle_for_its_pings_wait_too() {
     rig.subscribe(client, &["trade:x:A"]);
     rig.settle();
     rig.clients[client].socket.0.borrow_mut().room = 0;
-    let mut rounds = |rig: &mut Rig, seconds: u32, room: usize| {
+    let rounds = |rig: &mut Rig, seconds: u32, room: usize| {
         for round in 0..seconds * 1_000 {
             if round < 100 {
                 rig.trade();

@@ -95,6 +95,8 @@ impl Config {
             "shards.count: at most 64"
         } else if self.shards.ring_items < 1_024 {
             "shards.ring_items: at least 1024"
+        } else if self.shards.flush_interval.is_some_and(|s| s.0 > FLUSH_INTERVAL_MAX) {
+            "shards.flush_interval: at most 100ms; to have fewer frames, subscribe to @interval topics"
         } else if self.pipeline.events == 0 || self.pipeline.events > self.shards.ring_items / 8 {
             "pipeline.events: at least 1, and at most an eighth of shards.ring_items, so that what is \
              on its way fits the rings"
@@ -208,3 +210,6 @@ fn explain(message: &str) -> String {
         None => format!("{place}unknown key {unknown:?}"),
     }
 }
+
+/// Clients wait that long in the middle for a frame that has come.
+const FLUSH_INTERVAL_MAX: std::time::Duration = std::time::Duration::from_millis(100);

@@ -1,0 +1,71 @@
+//! Which cores threads run on, where the configuration says so.
+//!
+//! Left alone, threads move between cores and take their caches' contents along; on a machine of its
+//! own the gateway is faster with each shard in its place. Beside other programs it is better left to
+//! the system.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Why a thread cannot be given a core.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: this process may not run on core {core}; it may on {allowed}")]
+pub struct CoreError {
+    key: &'static str,
+    core: usize,
+    allowed: String,
+}
+
+/// Makes sure that this process may run on a core that the configuration names under `key`.
+///
+/// # Errors
+/// If the core does not exist, or is not this process's to use (`taskset`, cgroups).
+pub fn check(key: &'static str, core: usize) -> Result<(), CoreError> {
+    // A system that does not say may still allow it: `pin` will see.
+    let Ok(allowed) = sched_getaffinity(None) else {
+        return Ok(());
+    };
+    let may = |core: usize| core < CpuSet::MAX_CPU && allowed.is_set(core);
+    if may(core) {
+        return Ok(());
+    }
+    let allowed: Vec<_> = (0..CpuSet::MAX_CPU)
+        .filter(|core| may(*core))
+        .map(|core| core.to_string())
+        .collect();
+    Err(CoreError {
+        key,
+        core,
+        allowed: allowed.join(", "),
+    })
+}
+
+/// Keeps the calling thread on a core.
+pub fn pin(core: usize) {
+    let mut set = CpuSet::new();
+    set.set(core);
+    if let Err(error) = sched_setaffinity(None, &set) {
+        tracing::warn!(%error, core, "Failed to pin a thread");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_is_not_ours_is_refused_by_name() {
+        let error = check("shards.cores", CpuSet::MAX_CPU + 1).unwrap_err();
+        assert!(error.to_string().starts_with("shards.cores: "), "{error}");
+        let ours = sched_getaffinity(None).unwrap();
+        let core = (0..CpuSet::MAX_CPU)
+            .find(|core| ours.is_set(*core))
+            .unwrap();
+        check("pipeline.core", core).unwrap();
+        std::thread::spawn(move || {
+            pin(core);
+            assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
+        })
+        .join()
+        .unwrap();
+    }
+}
