@@ -37,6 +37,7 @@ use crate::io::socket::Socket;
 use crate::limits::Limits;
 use crate::metrics::ShardMetrics;
 use bytes::Bytes;
+use deliver::Slow;
 use index::{ConnId, Index, Slot, SubState, Subscriber};
 use outbox::Outbox;
 use pool::Pool;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tapecast_fanout::{Delivery, Interests, pace::Congestion, ring::RingRx};
 use tapecast_model::{Catalog, Mono, UnixNanos};
+use tapecast_uring::Volley;
 use tapecast_wire::{CloseReason, Encoding, Opcode, frame, reply};
 use tracing::debug;
 use turn::{Place, Turn};
@@ -80,8 +82,12 @@ pub struct Shard<S> {
     pool: Pool,
     /// Connections that ended in this round, to be removed when nothing refers to them.
     ended: Vec<(ConnId, CloseReason)>,
+    /// Writes to many sockets with one system call, where the system allows it.
+    volley: Option<Volley>,
+    /// Subscribers that a volley is for.
+    aimed: Vec<Subscriber>,
     /// Subscribers that could not take all of a run, and what became of the write.
-    slow: Vec<(Subscriber, Result<usize, ErrorKind>)>,
+    slow: Slow,
     /// Connections whose waiting requests can go on.
     resumed: Vec<ConnId>,
     count: Count,
@@ -149,6 +155,8 @@ impl<S: Socket> Shard<S> {
             turn: Turn::default(),
             pool: Pool::default(),
             ended: Vec::new(),
+            volley: None,
+            aimed: Vec::new(),
             slow: Vec::new(),
             resumed: Vec::new(),
             count: Count::default(),
@@ -159,6 +167,11 @@ impl<S: Socket> Shard<S> {
             tended_at: Mono::default(),
             draining: false,
         }
+    }
+
+    /// Lets it write to many sockets with one system call. The volley must be this thread's own.
+    pub fn use_volley(&mut self, volley: Volley) {
+        self.volley = Some(volley);
     }
 
     /// How many connections it holds, as a handle for whoever gives out new ones.
@@ -460,9 +473,10 @@ impl<S> Conn<S> {
             .get_or_insert_with(|| Box::new(Outbox::new(now)))
     }
 
-    /// Whether data must wait: the socket is full, or an acknowledgement has to go first.
+    /// Whether data must wait: the socket is full, something is queued before them, or an
+    /// acknowledgement has to go first.
     fn must_wait(&self) -> bool {
-        self.blocked || self.pending.is_some()
+        self.blocked || self.outbox.is_some() || self.pending.is_some()
     }
 }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tapecast_edge::Limits;
+use tapecast_edge::io::poller::Settings;
 
 /// The defaults as a file, with every key explained.
 pub const DEFAULTS: &str = include_str!("../../../deploy/tapecast.toml");
@@ -64,6 +65,8 @@ pub struct ShardsConfig {
     pub cores: Vec<usize>,
     /// The shortest time between two writes to the same clients; none writes at once.
     pub flush_interval: Option<Span>,
+    /// Write to many sockets with one system call, where the system allows it.
+    pub io_uring: bool,
 }
 
 /// What clients may have.
@@ -152,6 +155,14 @@ impl Config {
 }
 
 impl ShardsConfig {
+    /// How their threads work.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            flush_interval: self.flush_interval.map_or(Duration::ZERO, |span| span.0),
+            io_uring: self.io_uring,
+        }
+    }
+
     /// The core of a shard, if it has one of its own.
     pub fn core(&self, number: usize) -> Option<usize> {
         let count = self.cores.len();
@@ -190,6 +201,7 @@ impl Default for ShardsConfig {
             ring_items: 16_384,
             cores: Vec::new(),
             flush_interval: None,
+            io_uring: true,
         }
     }
 }

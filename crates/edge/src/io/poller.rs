@@ -20,13 +20,24 @@ use std::time::Duration;
 use tapecast_fanout::wake::Doorbell;
 use tapecast_model::Mono;
 use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_uring::Volley;
+use tracing::info;
 
 /// What a shard waits on.
 #[derive(Debug)]
 pub struct Poller {
     poll: Poll,
     doorbell: Arc<Doorbell>,
-    flush_interval: Duration,
+    settings: Settings,
+}
+
+/// How a shard's thread works.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// The shortest time between two turns.
+    pub flush_interval: Duration,
+    /// Write to many sockets with one system call, where the system allows it.
+    pub io_uring: bool,
 }
 
 /// A running shard, seen from outside.
@@ -48,11 +59,11 @@ enum Order {
 // === impl Poller ===
 
 impl Poller {
-    /// A poller that leaves `flush_interval` between two turns, and the doorbell that ends its sleep.
+    /// A poller, and the doorbell that ends its sleep.
     ///
     /// # Errors
     /// If the system gives no poller.
-    pub fn new(flush_interval: Duration) -> io::Result<(Self, Arc<Doorbell>)> {
+    pub fn new(settings: Settings) -> io::Result<(Self, Arc<Doorbell>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let doorbell = Arc::new(Doorbell::new(move || {
@@ -63,7 +74,7 @@ impl Poller {
             Self {
                 poll,
                 doorbell: Arc::clone(&doorbell),
-                flush_interval,
+                settings,
             },
             doorbell,
         ))
@@ -88,6 +99,13 @@ impl Poller {
     /// # Errors
     /// If polling fails.
     pub fn run(mut self, mut shard: Shard<TcpStream>, mailbox: &Mailbox) -> io::Result<()> {
+        if self.settings.io_uring {
+            // Made here, for a ring belongs to one thread.
+            match Volley::new() {
+                Ok(volley) => shard.use_volley(volley),
+                Err(error) => info!(%error, "No io_uring here: sockets are written one by one"),
+            }
+        }
         let mut events = Events::with_capacity(EVENTS);
         let mut scratch = vec![0; SCRATCH_BYTES];
         let mut unread = Vec::new();
@@ -128,7 +146,7 @@ impl Poller {
                 }
             }
             if now >= next_turn && shard.turn(Budget::default(), mono_now) {
-                next_turn = now.after(self.flush_interval);
+                next_turn = now.after(self.settings.flush_interval);
             }
             shard.handle_resumed(now, wall);
             if now - ticked >= TICK {
@@ -155,7 +173,7 @@ impl Poller {
         next_turn: Mono,
         events: &mut Events,
     ) -> io::Result<()> {
-        if !self.flush_interval.is_zero() && all_read && mailbox.0.is_empty() {
+        if !self.settings.flush_interval.is_zero() && all_read && mailbox.0.is_empty() {
             let left = next_turn - mono_now();
             if !left.is_zero() {
                 return self.poll(left.min(TICK), events);

@@ -2,6 +2,7 @@
 
 use rustix::net::SendFlags;
 use std::io::{self, IoSlice, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// A connected socket that never blocks.
 pub trait Socket {
@@ -23,6 +24,12 @@ pub trait Socket {
     /// `WouldBlock` if nothing is there; anything else ends the connection.
     fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize>;
 
+    /// Its number for system calls that serve many sockets at once, if it is one of the kernel's and
+    /// takes bytes as they are.
+    fn plain(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// Says that nothing more will be written.
     fn shutdown_write(&mut self);
 }
@@ -39,6 +46,10 @@ impl Socket for mio::net::TcpStream {
 
     fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.read(bytes)
+    }
+
+    fn plain(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
     }
 
     fn shutdown_write(&mut self) {

@@ -7,7 +7,7 @@ use super::index::{ConnId, SlotId, SubState, Subscriber};
 use super::outbox::Entry;
 use super::session::PendingAck;
 use super::turn::{PieceId, Run, Turn};
-use super::{Conn, Shard};
+use super::{Conn, Count, Shard};
 use crate::io::socket::Socket;
 use std::io::{self, ErrorKind, IoSlice};
 use tapecast_fanout::{Delivery, Item, ItemKind};
@@ -37,6 +37,16 @@ impl Default for Budget {
             topic_bytes: 512 * 1024,
         }
     }
+}
+
+/// Subscribers that could not take all of a run, and what became of the write.
+pub(super) type Slow = Vec<(Subscriber, Result<usize, ErrorKind>)>;
+
+/// What is written to each subscriber of a run.
+struct Shot<'a> {
+    slices: &'a [IoSlice<'a>],
+    bytes: usize,
+    frames: u64,
 }
 
 impl<S: Socket> Shard<S> {
@@ -168,32 +178,47 @@ impl<S: Socket> Shard<S> {
             frames += u64::from(stretch.frames);
         }
         let fits = turn.stretches(run.first).nth(SLICES).is_none();
-        let Self {
-            index,
-            conns,
-            count,
-            ..
-        } = self;
-        let live = index
+        let shot = Shot {
+            slices: &slices[..filled],
+            bytes,
+            frames,
+        };
+        let live = self
+            .index
             .slot(run.slot)
             .map_or(&[][..], |slot| &slot.live[..run.live]);
         let start = rotation(live.len(), turn.number);
-        for &subscriber in live[start..].iter().chain(&live[..start]) {
-            let Some(Some(conn)) = conns.get_mut(subscriber.conn as usize) else {
-                continue;
-            };
-            // Whoever cannot take all of it is dealt with after the others.
-            if !fits || conn.outbox.is_some() || conn.must_wait() {
-                slow.push((subscriber, Ok(0)));
-                continue;
-            }
-            count.writes += 1;
-            match write(conn, &slices[..filled]) {
-                Ok(written) if written == bytes => {
-                    count.bytes += bytes as u64;
-                    count.delivered += frames;
+        let order = live[start..].iter().chain(&live[..start]).copied();
+        // Whoever cannot take all of it is dealt with after the others.
+        let (conns, count) = (&mut self.conns, &mut self.count);
+        match (&mut self.volley, shot.slices) {
+            _ if !fits => slow.extend(order.map(|subscriber| (subscriber, Ok(0)))),
+            (Some(volley), [one])
+                if live.len() >= VOLLEY_MIN && bytes <= VOLLEY_BYTES_MAX && volley.works() =>
+            {
+                let aimed = &mut self.aimed;
+                aim(conns, order, aimed, &mut slow);
+                let sockets = aimed.iter().filter_map(|s| {
+                    let conn = conns.get(s.conn as usize)?.as_ref()?;
+                    conn.socket.plain()
+                });
+                let results = volley.send(one, sockets);
+                for (&subscriber, result) in aimed.iter().zip(results) {
+                    shot.note(subscriber, result, count, &mut slow);
                 }
-                other => slow.push((subscriber, other.map_err(|e| e.kind()))),
+            }
+            _ => {
+                for subscriber in order {
+                    let Some(Some(conn)) = conns.get_mut(subscriber.conn as usize) else {
+                        continue;
+                    };
+                    if conn.must_wait() {
+                        slow.push((subscriber, Ok(0)));
+                    } else {
+                        let result = write(conn, shot.slices);
+                        shot.note(subscriber, result, count, &mut slow);
+                    }
+                }
             }
         }
         for (Subscriber { conn, sub }, written) in slow.drain(..) {
@@ -233,7 +258,7 @@ impl<S: Socket> Shard<S> {
             return;
         };
         let place = conn.place;
-        if conn.outbox.is_some() || conn.must_wait() {
+        if conn.must_wait() {
             self.settle(turn, id, Ok(0), turn.pieces_of(place), now);
             return;
         }
@@ -381,6 +406,46 @@ impl<S: Socket> Shard<S> {
     }
 }
 
+/// Those of `order` that can be written to at once are aimed at; the others are slow.
+fn aim<S: Socket>(
+    conns: &[Option<Conn<S>>],
+    order: impl Iterator<Item = Subscriber>,
+    aimed: &mut Vec<Subscriber>,
+    slow: &mut Slow,
+) {
+    aimed.clear();
+    for subscriber in order {
+        let Some(Some(conn)) = conns.get(subscriber.conn as usize) else {
+            continue;
+        };
+        if conn.must_wait() || conn.socket.plain().is_none() {
+            slow.push((subscriber, Ok(0)));
+        } else {
+            aimed.push(subscriber);
+        }
+    }
+}
+
+impl Shot<'_> {
+    /// Notes what a write has come to.
+    fn note(
+        &self,
+        subscriber: Subscriber,
+        result: io::Result<usize>,
+        count: &mut Count,
+        slow: &mut Slow,
+    ) {
+        count.writes += 1;
+        match result {
+            Ok(written) if written == self.bytes => {
+                count.bytes += self.bytes as u64;
+                count.delivered += self.frames;
+            }
+            other => slow.push((subscriber, other.map_err(|e| e.kind()))),
+        }
+    }
+}
+
 /// One write, by the cheaper call where there is one slice only.
 fn write<S: Socket>(conn: &mut Conn<S>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     match slices {
@@ -411,3 +476,7 @@ fn unwritten(
 
 /// Slices of one vectored write.
 const SLICES: usize = 128;
+/// Subscribers from which on one system call for all of them is cheaper than one for each.
+const VOLLEY_MIN: usize = 16;
+/// Bytes up to which it is: of larger writes, entering the kernel is too small a part.
+const VOLLEY_BYTES_MAX: usize = 2_048;
