@@ -31,8 +31,7 @@ impl Due {
             self.queued.resize(index + 1, false);
         }
         if !std::mem::replace(&mut self.queued[index], true) {
-            let at = Mono::new(at.get().div_ceil(TICK).saturating_mul(TICK));
-            self.queue.push(Reverse((at, tid)));
+            self.queue.push(Reverse((tick(at), tid)));
         }
     }
 
@@ -47,10 +46,20 @@ impl Due {
         Some(tid)
     }
 
+    /// Whether what was added for `at` is to be looked at by now: a look may come early.
+    pub(super) fn is_due(at: Mono, now: Mono) -> bool {
+        tick(at) <= now
+    }
+
     /// The next moment to look.
     pub(super) fn next(&self) -> Option<Mono> {
         self.queue.peek().map(|Reverse((at, _))| *at)
     }
+}
+
+/// The first tick that is not before `at`.
+fn tick(at: Mono) -> Mono {
+    Mono::new(at.get().div_ceil(TICK).saturating_mul(TICK))
 }
 
 #[cfg(test)]

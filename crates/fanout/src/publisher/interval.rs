@@ -1,5 +1,6 @@
 //! Interval topics in the publisher: their updates pass a [`Conflator`], and are published when due.
 
+use super::due::Due;
 use super::{Publisher, TURN_BYTES_MAX, TURN_ITEMS_MAX};
 use crate::conflator::Conflator;
 use tapecast_model::{Body, Mono, Update};
@@ -37,7 +38,7 @@ impl Publisher {
         }
         let now = self.mono;
         self.conflate(tid, |conflator, publish| {
-            if conflator.deadline().is_some_and(|at| at <= now) {
+            if conflator.deadline().is_some_and(|at| Due::is_due(at, now)) {
                 conflator.release(now, publish);
             }
         });
