@@ -4,12 +4,13 @@
 //! being announced. Sockets take as much as the test says, in pieces as small as one byte.
 
 mod client;
+mod interval;
 mod rig;
 
 use super::*;
 use client::Client;
 use proptest::prelude::*;
-use rig::{Rig, TOPICS};
+use rig::{INTERVAL_TOPICS, Rig, TOPICS};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tapecast_model::Side;
@@ -491,6 +492,7 @@ proptest! {
         outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
         parked in prop_oneof![Just(600_usize), Just(256_000_000_usize)],
         ring_items in prop_oneof![Just(4_usize), Just(4_096_usize)],
+        topics in prop_oneof![Just(TOPICS), Just(INTERVAL_TOPICS)],
     ) {
         let limits = Limits {
             outbox_bytes_max: outbox,
@@ -501,7 +503,7 @@ proptest! {
         let mut rig = Rig::new(limits, false, ring_items);
         for _ in 0..3 {
             let client = rig.connect();
-            rig.subscribe(client, &TOPICS);
+            rig.subscribe(client, &topics);
         }
         let mut subscribed = [[true; 3]; 3];
         for op in ops {
@@ -519,20 +521,22 @@ proptest! {
                 }
                 Op::Unsubscribe(client, topic) => {
                     subscribed[client][topic] = false;
-                    let topic = TOPICS[topic];
+                    let topic = topics[topic];
                     rig.clients[client].ask(&format!(r#"{{"op":"unsubscribe","topics":["{topic}"]}}"#));
                 }
                 Op::Subscribe(client, topic) => {
                     subscribed[client][topic] = true;
-                    rig.subscribe(client, &[TOPICS[topic]]);
+                    rig.subscribe(client, &[topics[topic]]);
                 }
                 Op::Resync(client, topic) => {
-                    let topic = TOPICS[topic];
+                    let topic = topics[topic];
                     rig.clients[client].ask(&format!(r#"{{"op":"resync","topics":["{topic}"]}}"#));
                 }
             }
             rig.balance();
         }
+        // Every interval is over.
+        rig.now += 50_000_000;
         rig.settle();
         rig.balance();
         prop_assert_eq!(rig.shard.pool.bytes(), 0, "nothing is kept for sockets that have room");
@@ -548,7 +552,7 @@ proptest! {
                 continue;
             }
             if subscribed[0] && rig.seq[0] > 0 {
-                prop_assert_eq!(client.last[TOPICS[0]], rig.seq[0]);
+                prop_assert_eq!(client.last[topics[0]], rig.seq[0]);
                 prop_assert_eq!(client.prints, rig.seq[0]);
             }
             if subscribed[1] {
