@@ -210,6 +210,7 @@ async fn a_desks_interval_topics_say_what_its_plain_topics_say() {
         let name = format!("tapecast_updates_conflated_total{{channel=\"{channel}\"}}");
         assert!(metric(&gateway, &name).await > Some(0), "{name}");
     }
+    drop(followers);
     gateway.stop().await;
 }
 
@@ -257,6 +258,7 @@ async fn interval_topics_of_every_recording_end_where_the_plain_ones_end() {
             recording.name
         );
         assert!(conflated <= plain, "{}", recording.name);
+        drop(follower);
         gateway.stop().await;
     }
 }
