@@ -59,6 +59,8 @@ impl Socket for Sink {
     fn shutdown_write(&mut self) {}
 }
 
+const CHANNELS: [&str; 3] = ["trade", "quote", "book.10"];
+
 struct Rig {
     shard: Shard<Sink>,
     publisher: Publisher,
@@ -120,9 +122,7 @@ impl Rig {
         for client in 0..clients {
             let topics: Vec<String> = (0..per_client)
                 .map(|n| (client * 7 + n) % symbols)
-                .flat_map(|n| {
-                    ["trade", "quote", "book.10"].map(|c| format!("\"{c}:x:S{n}{interval}\""))
-                })
+                .flat_map(|n| CHANNELS.map(|c| format!("\"{c}:x:S{n}{interval}\"")))
                 .collect();
             let request = format!(r#"{{"op":"subscribe","topics":[{}]}}"#, topics.join(","));
             // At least as long as the form of length below is for.
