@@ -7,7 +7,7 @@
 //! what number, is compared with a naive conflator that keeps every event. The other shard comes and
 //! goes. In the end, when all intervals are over, interval topics say what plain topics say.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "intervals/market.rs"]
 mod market;
