@@ -135,8 +135,9 @@ fn a_topic_that_nobody_wants_any_more_ends_with_what_it_held() {
     assert_eq!(
         rig.frames_heard(1),
         heard + 1,
-        "it begins anew, published once, at once"
+        "it begins anew, published at once"
     );
+    assert_eq!(rig.publisher.next_deadline(), None, "and only once");
 }
 
 #[test]
