@@ -179,7 +179,7 @@ impl Rig {
     }
 
     pub(crate) fn flush(&mut self) {
-        self.publisher.flush(Mono::new(self.now));
+        self.publisher.flush(Mono::new(self.now), false);
     }
 
     pub(crate) fn items(&self, shard: usize) -> Vec<Item> {
