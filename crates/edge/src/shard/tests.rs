@@ -410,6 +410,37 @@ fn heartbeats_name_silent_topics_and_silence_ends_a_connection() {
 }
 
 #[test]
+fn a_heartbeat_that_overtakes_queued_frames_does_not_name_their_topic() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &["trade:x:A"]);
+    rig.settle();
+    rig.clients[client].socket.0.borrow_mut().room = 0;
+    for _ in 0..30 {
+        rig.trade();
+    }
+    let mut beats = 0;
+    for round in 0..8_000 {
+        rig.pipeline();
+        rig.round();
+        if round % 900 == 0 {
+            rig.make_room(client, 200);
+        }
+        rig.clients[client].read();
+        let heard = &rig.clients[client];
+        let all = heard.said.iter().filter(|m| m["op"] == "heartbeat");
+        for beat in all.clone().skip(beats) {
+            let named = beat["topics"].as_array().unwrap().iter();
+            for seq in named.map(|topic| topic[2].as_u64().unwrap()) {
+                assert!(seq <= heard.last["trade:x:A"], "{beat}");
+            }
+        }
+        beats = all.count();
+    }
+    assert!(beats > 4 && rig.clients[client].last["trade:x:A"] < 30);
+}
+
+#[test]
 fn draining_says_goodbye_to_everybody() {
     let mut rig = Rig::new(Limits::default(), false, 64);
     let client = rig.connect();
