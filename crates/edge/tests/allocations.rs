@@ -59,6 +59,8 @@ impl Socket for Sink {
     fn shutdown_write(&mut self) {}
 }
 
+const CHANNELS: [&str; 3] = ["trade", "quote", "book.10"];
+
 struct Rig {
     shard: Shard<Sink>,
     publisher: Publisher,
@@ -69,8 +71,8 @@ struct Rig {
 
 impl Rig {
     /// `clients` clients, each subscribed to the trades, quotes and books of `per_client` of `symbols`
-    /// symbols.
-    fn new(clients: usize, symbols: usize, per_client: usize) -> Self {
+    /// symbols, at an interval or not.
+    fn new(clients: usize, symbols: usize, per_client: usize, interval: &str) -> Self {
         let registry = prometheus::Registry::new();
         let catalog = Arc::new(Catalog::new(symbols));
         let venue = Venue::new("x").unwrap();
@@ -120,7 +122,7 @@ impl Rig {
         for client in 0..clients {
             let topics: Vec<String> = (0..per_client)
                 .map(|n| (client * 7 + n) % symbols)
-                .flat_map(|n| ["trade", "quote", "book.10"].map(|c| format!("\"{c}:x:S{n}\"")))
+                .flat_map(|n| CHANNELS.map(|c| format!("\"{c}:x:S{n}{interval}\"")))
                 .collect();
             let request = format!(r#"{{"op":"subscribe","topics":[{}]}}"#, topics.join(","));
             // At least as long as the form of length below is for.
@@ -169,9 +171,12 @@ impl Rig {
         while self.shard.turn(Budget::default(), mono_now) {}
     }
 
-    /// One update of each kind for each symbol, in one turn.
+    /// One update of each kind for each symbol, in one turn, a millisecond after the turn before.
     fn round(&mut self, books: &mut [Book]) {
         self.seq += 1;
+        let now = Mono::new(self.seq * 1_000_000);
+        self.publisher.set_time(UnixNanos::new(1), now);
+        self.publisher.publish_due();
         let (price, qty) = (
             Price::from_mantissa(100),
             Qty::from_mantissa(1 + self.seq as i64),
@@ -223,8 +228,15 @@ impl Rig {
     }
 }
 
-fn check(clients: usize, symbols: usize, per_client: usize, rounds: u64) {
-    let mut rig = Rig::new(clients, symbols, per_client);
+/// At this interval, a frame goes out every so many rounds.
+fn check(
+    clients: usize,
+    symbols: usize,
+    per_client: usize,
+    rounds: u64,
+    (interval, every): (&str, usize),
+) {
+    let mut rig = Rig::new(clients, symbols, per_client, interval);
     let mut books = vec![Book::new(); symbols];
     // Vectors grow to their size, and the chunks that are then used again are made.
     for _ in 0..1_500 {
@@ -236,7 +248,7 @@ fn check(clients: usize, symbols: usize, per_client: usize, rounds: u64) {
             rig.round(&mut books);
         }
     });
-    let deliveries = rounds as usize * clients * per_client * 3;
+    let deliveries = rounds as usize / every * clients * per_client * 3;
     let bytes = rig.written() - before;
     assert!(
         bytes > deliveries * 100,
@@ -252,10 +264,15 @@ fn check(clients: usize, symbols: usize, per_client: usize, rounds: u64) {
 
 #[test]
 fn one_topic_set_shared_by_all_allocates_nothing() {
-    check(200, 1, 1, 2_000);
+    check(200, 1, 1, 2_000, ("", 1));
 }
 
 #[test]
 fn many_scattered_topics_allocate_nothing() {
-    check(100, 50, 10, 300);
+    check(100, 50, 10, 300, ("", 1));
+}
+
+#[test]
+fn conflated_topics_allocate_nothing() {
+    check(100, 50, 10, 300, ("@10ms", 10));
 }

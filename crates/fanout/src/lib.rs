@@ -1,7 +1,7 @@
 //! The fan-out: once per update, never per client. Hops 5 and 6 of an update's life.
 //!
 //! The [`publisher`] runs on the pipeline's thread. It encodes an update once for each encoding that
-//! somebody wants ([`interest`]), seals what a turn produced into one shared block ([`chunk`]) and
+//! somebody wants ([`interest`]), or holds it back where a topic has an interval ([`conflator`]), seals what a turn produced into one shared block ([`chunk`]) and
 //! hands an [`item`] to each shard that has subscribers, over that shard's bounded [`ring`]. It never
 //! waits: what a full ring cannot take is remembered per shard and topic, and made good with a gap
 //! notice or a snapshot once there is room. Shards that sleep are rung awake ([`wake`]); replays that
@@ -11,6 +11,7 @@
 //! so that loom can run on it; see [`sync`].
 
 pub mod chunk;
+pub mod conflator;
 pub mod interest;
 pub mod item;
 pub mod metrics;

@@ -17,6 +17,9 @@ pub struct FanoutMetrics {
     pub encoded_bytes: [IntCounter; Encoding::ALL.len()],
     /// Updates that nobody wanted, and that were therefore not serialised.
     pub updates_unwanted: IntCounter,
+    /// Updates that an interval topic merged into a later frame, or batched with others in it, by
+    /// channel.
+    pub updates_conflated: [IntCounter; ChannelKind::ALL.len()],
     /// Items a shard's full ring could not take.
     pub ring_overruns: Vec<IntCounter>,
     /// Items waiting in a shard's ring.
@@ -62,6 +65,13 @@ impl FanoutMetrics {
             "tapecast_updates_unwanted_total",
             "Updates not serialised because nobody subscribes",
         )?;
+        let conflated = IntCounterVec::new(
+            Opts::new(
+                "tapecast_updates_conflated_total",
+                "Updates that interval topics merged into a frame with others; prints are batched",
+            ),
+            &["channel"],
+        )?;
         let overruns = IntCounterVec::new(
             Opts::new(
                 "tapecast_ring_overruns_total",
@@ -83,6 +93,7 @@ impl FanoutMetrics {
         )?;
         registry.register(Box::new(bytes.clone()))?;
         registry.register(Box::new(unwanted.clone()))?;
+        registry.register(Box::new(conflated.clone()))?;
         registry.register(Box::new(overruns.clone()))?;
         registry.register(Box::new(items.clone()))?;
         registry.register(Box::new(topics.clone()))?;
@@ -93,6 +104,7 @@ impl FanoutMetrics {
             snapshots_encoded,
             encoded_bytes: Encoding::ALL.map(|e| bytes.with_label_values(&[e.label()])),
             updates_unwanted: unwanted,
+            updates_conflated: ChannelKind::ALL.map(|c| conflated.with_label_values(&[c.label()])),
             ring_overruns: (0..shards)
                 .map(|s| overruns.with_label_values(&[&shard(s)]))
                 .collect(),

@@ -4,7 +4,7 @@
 //! one frame for each encoding that a shard wants, and at the end of the turn ([`Publisher::flush`])
 //! seals all frames into one shared block and pushes one item per frame and shard. A topic is live
 //! from its first subscriber to its last; while it lives, its last published view is kept, and that
-//! is what joiners get.
+//! is what joiners get. Topics with an interval stand behind a [`conflator`](crate::conflator).
 //!
 //! # When a ring is full
 //! The publisher never waits. A shard whose ring cannot take an item has missed it: from then on the
@@ -12,6 +12,8 @@
 //! topics that keep every event, a snapshot for all others. What is missed is remembered per topic
 //! and shard, so a topic that falls quiet is not forgotten, and the memory is bounded by the topics.
 
+mod due;
+mod interval;
 mod live;
 
 use crate::chunk::Chunks;
@@ -21,6 +23,7 @@ use crate::metrics::FanoutMetrics;
 use crate::ring::RingTx;
 use crate::view::Changes;
 use bytes::Bytes;
+use due::Due;
 use live::LiveTopic;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +40,8 @@ pub struct Publisher {
     behind: Vec<u32>,
     /// Topics to be opened again.
     reopened: Vec<Arc<TopicEntry>>,
+    /// Interval topics that hold something back.
+    due: Due,
     turn: Turn,
     rings: Vec<RingTx>,
     /// Shards that have items they were not woken for.
@@ -44,6 +49,7 @@ pub struct Publisher {
     chunks: Chunks,
     metrics: FanoutMetrics,
     now: UnixNanos,
+    mono: Mono,
     live: usize,
 }
 
@@ -85,19 +91,23 @@ impl Publisher {
             streams: Vec::new(),
             behind: Vec::new(),
             reopened: Vec::new(),
+            due: Due::default(),
             turn: Turn::default(),
             rings,
             unrung: 0,
             chunks: Chunks::default(),
             metrics,
             now: UnixNanos::default(),
+            mono: Mono::default(),
             live: 0,
         }
     }
 
-    /// Sets the time that the next frames say they were serialised at.
-    pub fn set_time(&mut self, now: UnixNanos) {
+    /// Sets the time: what the next frames say they were serialised at, and the clock that intervals
+    /// are measured with.
+    pub fn set_time(&mut self, now: UnixNanos, mono: Mono) {
         self.now = now;
+        self.mono = mono;
     }
 
     /// Whether the turn has produced so much that it should be handed out before it goes on.
@@ -131,10 +141,11 @@ impl Publisher {
             self.live += 1;
             self.metrics.topics.set(self.live as i64);
         }
+        let current = current.map(|update| self.as_published(entry.tid, update));
         for encoding in Encoding::ALL {
             let shards = entry.take_asked(encoding);
             if shards != 0 {
-                self.send_snapshot(entry.tid, encoding, shards, current);
+                self.send_snapshot(entry.tid, encoding, shards, current.as_ref());
             }
         }
     }
@@ -319,15 +330,13 @@ impl Publisher {
     }
 
     fn end_topic(&mut self, tid: u32) {
-        if self
-            .topics
-            .get_mut(tid as usize)
-            .and_then(Option::take)
-            .is_some()
-        {
-            self.live -= 1;
-            self.metrics.topics.set(self.live as i64);
-        }
+        let Some(topic) = self.topics.get_mut(tid as usize).and_then(Option::take) else {
+            return;
+        };
+        let stream = topic.entry.stream();
+        self.stream_mut(stream.instrument)[stream.kind.index()].retain(|other| *other != tid);
+        self.live -= 1;
+        self.metrics.topics.set(self.live as i64);
     }
 }
 
@@ -351,7 +360,11 @@ impl UpdateSink for Publisher {
                 self.end_topic(tid);
                 return false;
             }
-            topic.publish(update, &mut self.turn, self.now, &self.metrics);
+            if topic.conflator.is_none() {
+                topic.publish(update, &mut self.turn, self.now, &self.metrics);
+            } else {
+                self.take_conflated(tid, update);
+            }
             true
         });
         self.streams[update.instrument.id.index()][kind.index()] = tids;

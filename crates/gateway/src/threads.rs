@@ -50,7 +50,7 @@ impl PipelineThread {
                 }
                 worked = true;
             }
-            self.publisher.set_time(unix_now());
+            self.publisher.set_time(unix_now(), mono_now());
             self.pipeline.handle_time(mono_now(), &mut self.publisher);
             self.publisher.flush(mono_now(), worked && self.has_more());
             if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
@@ -77,18 +77,21 @@ impl PipelineThread {
         self.gave_way += mono_now() - began;
     }
 
-    /// One turn: a bounded number of events and requests. Returns whether there were any.
+    /// One turn: a bounded number of due intervals, events and requests. Returns whether there were
+    /// any.
     fn turn(&mut self) -> bool {
-        let mut worked = false;
-        let mut received: Option<UnixNanos> = None;
         // One look at the clock serves the turn, which is over within some 100 µs.
         let (wall, now) = (unix_now(), mono_now());
+        self.publisher.set_time(wall, now);
+        // Before the events, which fill turns: it leaves half of one to them.
+        let mut worked = self.publisher.publish_due();
+        let mut received: Option<UnixNanos> = None;
         for _ in 0..EVENTS_PER_TURN {
             let Some(event) = self.next_event() else {
                 break;
             };
             received.get_or_insert(event.ts_recv);
-            self.publisher.set_time(wall.max(event.ts_recv));
+            self.publisher.set_time(wall.max(event.ts_recv), now);
             self.pipeline.handle_event(event, now, &mut self.publisher);
             worked = true;
             if self.publisher.is_turn_full() {
@@ -100,7 +103,7 @@ impl PipelineThread {
             .take()
             .or_else(|| self.publisher.take_reopened())
         {
-            self.publisher.set_time(unix_now());
+            self.publisher.set_time(unix_now(), mono_now());
             let current = self.pipeline.current(entry.stream());
             self.publisher
                 .open(&entry, current.pos, current.update.as_ref());
@@ -136,12 +139,17 @@ impl PipelineThread {
 
     /// Sleeps until an event, a request or the stop comes, or it is time to look at the clock.
     fn wait(&self) {
-        let timeout = if self.publisher.is_behind() {
+        let longest = if self.publisher.is_behind() {
             BEHIND_EVERY
         } else {
-            let deadline = self.pipeline.next_deadline().map(|at| at - mono_now());
-            deadline.unwrap_or(IDLE_EVERY).min(IDLE_EVERY)
+            IDLE_EVERY
         };
+        let deadlines = [
+            self.pipeline.next_deadline(),
+            self.publisher.next_deadline(),
+        ];
+        let deadline = deadlines.into_iter().flatten().min();
+        let timeout = deadline.map_or(longest, |at| longest.min(at - mono_now()));
         let mut select = Select::new();
         select.recv(&self.events);
         select.recv(self.requests.channel());

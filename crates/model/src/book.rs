@@ -154,6 +154,20 @@ impl Book {
         cut
     }
 
+    /// Takes over the best `levels` of a book that has been touched since this one last did so. What
+    /// was not touched within them is left alone; the memory is kept.
+    pub fn follow(&mut self, book: &Self, touched: Touched, levels: usize) {
+        for (ours, theirs, rank) in [
+            (&mut self.bids, &book.bids, touched.bid),
+            (&mut self.asks, &book.asks, touched.ask),
+        ] {
+            if rank < levels {
+                ours.clear();
+                ours.extend_from_slice(&theirs[theirs.len().saturating_sub(levels)..]);
+            }
+        }
+    }
+
     /// The levels of a side, best first.
     pub fn levels(
         &self,
@@ -264,6 +278,26 @@ mod tests {
                     .find(|&i| before.get(i) != after.get(i));
                 prop_assert_eq!(book.apply(side, level(price, qty)), first_difference);
                 prop_assert_eq!(top(&book, side), after);
+            }
+        }
+
+        #[test]
+        fn a_follower_has_the_best_levels(
+            ops in prop::collection::vec((any::<bool>(), 0_i64..40, 0_i64..4), 0..100),
+            levels in 1_usize..6,
+        ) {
+            let (mut book, mut follower) = (Book::new(), Book::new());
+            for (bid, price, qty) in ops {
+                let side = if bid { Side::Bid } else { Side::Ask };
+                let mut touched = Touched::NONE;
+                if let Some(rank) = book.apply(side, level(price, qty)) {
+                    touched.note(side, rank);
+                }
+                follower.follow(&book, touched, levels);
+                for side in [Side::Bid, Side::Ask] {
+                    let best: Vec<_> = top(&book, side).into_iter().take(levels).collect();
+                    prop_assert_eq!(top(&follower, side), best);
+                }
             }
         }
 

@@ -6,7 +6,7 @@
 
 use crate::decimal::Scale;
 use crate::symbol::{Instrument, InstrumentId, Symbol, Venue};
-use crate::topic::{ChannelKind, ChannelSet};
+use crate::topic::{ChannelSet, Interval, Topic};
 use hashbrown::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -53,6 +53,9 @@ pub enum CatalogError {
     /// The venue does not offer this kind of channel.
     #[error("{0} offers no {1} channel")]
     ChannelNotOffered(Venue, &'static str),
+    /// This kind of channel is not conflated.
+    #[error("interval {0} is not offered for {1}: subscribe without @{0}, every event is sent")]
+    IntervalNotOffered(Interval, &'static str),
     /// Two sources claim the same instrument.
     #[error("{0}:{1} comes from two sources; give one of them another venue name")]
     Duplicate(Venue, Symbol),
@@ -113,33 +116,30 @@ impl Catalog {
         self.insert(&mut inner, venue, definition, lossless)
     }
 
-    /// The instrument a topic names, if its venue offers this kind of channel. On a venue with
-    /// [`Offer::any_symbol`], a new symbol comes into being by being named.
+    /// The instrument of a topic, if its venue offers this kind of channel at this interval. On a
+    /// venue with [`Offer::any_symbol`], a new symbol comes into being by being named.
     ///
     /// # Errors
-    /// If there is no such venue, symbol or channel, or the catalogue is full.
-    pub fn resolve(
-        &self,
-        venue: &Venue,
-        symbol: &Symbol,
-        kind: ChannelKind,
-    ) -> Result<Arc<Instrument>, CatalogError> {
+    /// If there is no such venue, symbol, channel or interval, or the catalogue is full.
+    pub fn resolve(&self, topic: &Topic) -> Result<Arc<Instrument>, CatalogError> {
+        let (venue, symbol, kind) = (&topic.venue, &topic.symbol, topic.channel.kind());
         {
             let inner = self.read();
             let Some(entry) = inner.venues.get(venue) else {
                 return Err(CatalogError::UnknownVenue(venue.clone()));
             };
-            if let Some(id) = entry.symbols.get(symbol) {
-                if !entry.offer.channels.contains(kind) {
-                    return Err(CatalogError::ChannelNotOffered(venue.clone(), kind.label()));
-                }
-                return Ok(Arc::clone(&inner.instruments[id.index()]));
-            }
-            if entry.offer.any_symbol.is_none() {
+            let known = entry.symbols.get(symbol);
+            if known.is_none() && entry.offer.any_symbol.is_none() {
                 return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
             }
             if !entry.offer.channels.contains(kind) {
                 return Err(CatalogError::ChannelNotOffered(venue.clone(), kind.label()));
+            }
+            if let Some(interval) = topic.interval.filter(|_| !kind.takes_interval()) {
+                return Err(CatalogError::IntervalNotOffered(interval, kind.label()));
+            }
+            if let Some(id) = known {
+                return Ok(Arc::clone(&inner.instruments[id.index()]));
             }
             // Half of the catalogue is kept for sources: subscribers who invent names must not be
             // able to shut out those who publish.
@@ -244,9 +244,14 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic::ChannelKind;
 
     fn names(venue: &str, symbol: &str) -> (Venue, Symbol) {
         (Venue::new(venue).unwrap(), Symbol::new(symbol).unwrap())
+    }
+
+    fn resolve(catalog: &Catalog, topic: &str) -> Result<Arc<Instrument>, CatalogError> {
+        catalog.resolve(&topic.parse().unwrap())
     }
 
     #[test]
@@ -269,7 +274,7 @@ mod tests {
             qty_scale: scale,
         };
         let added = catalog.add_instrument(&okx, definition.clone()).unwrap();
-        assert_eq!(catalog.resolve(&okx, &btc, ChannelKind::Trade), Ok(added));
+        assert_eq!(resolve(&catalog, "trade:okx:BTC-USDT"), Ok(added));
         let twice = catalog.add_instrument(&okx, definition);
         assert_eq!(
             twice,
@@ -277,15 +282,15 @@ mod tests {
         );
         let (kraken, eth) = names("kraken", "ETH-USD");
         assert_eq!(
-            catalog.resolve(&okx, &btc, ChannelKind::Book),
+            resolve(&catalog, "book.10:okx:BTC-USDT@100ms"),
             Err(CatalogError::ChannelNotOffered(okx.clone(), "book"))
         );
         assert_eq!(
-            catalog.resolve(&okx, &eth, ChannelKind::Trade),
+            resolve(&catalog, "trade:okx:ETH-USD"),
             Err(CatalogError::UnknownSymbol(okx, eth.clone()))
         );
         assert_eq!(
-            catalog.resolve(&kraken, &eth, ChannelKind::Trade),
+            resolve(&catalog, "trade:kraken:ETH-USD"),
             Err(CatalogError::UnknownVenue(kraken))
         );
     }
@@ -305,11 +310,9 @@ mod tests {
                 lossless: false,
             },
         );
-        let one = catalog
-            .resolve(&bench, &names("b", "A").1, ChannelKind::Quote)
-            .unwrap();
+        let one = resolve(&catalog, "quote:bench:A").unwrap();
         assert_eq!(catalog.ensure(&bench, &names("b", "A").1), Ok(one));
-        let named = catalog.resolve(&bench, &names("b", "B").1, ChannelKind::Quote);
+        let named = resolve(&catalog, "quote:bench:B");
         assert_eq!(
             named,
             Err(CatalogError::Full(2)),
@@ -321,5 +324,29 @@ mod tests {
             Err(CatalogError::Full(2))
         );
         assert_eq!(catalog.instruments().len(), 2);
+    }
+    #[test]
+    fn an_interval_is_refused_where_nothing_is_conflated_and_names_no_symbol() {
+        let catalog = Catalog::new(10);
+        let scale = Scale::new(8).unwrap();
+        let channels = ChannelKind::ALL
+            .into_iter()
+            .fold(ChannelSet::EMPTY, ChannelSet::with);
+        let offer = Offer {
+            channels,
+            any_symbol: Some((scale, scale)),
+            lossless: false,
+        };
+        catalog.add_venue(&names("desk", "A").0, offer);
+        for topic in ["status:desk:A@100ms", "instrument:desk:A@5s"] {
+            let refusal = resolve(&catalog, topic).unwrap_err();
+            assert!(matches!(refusal, CatalogError::IntervalNotOffered(..)));
+            assert!(refusal.to_string().contains("without @"), "{refusal}");
+        }
+        assert_eq!(catalog.instruments().len(), 0);
+        for channel in ["trade", "quote", "book.25", "ticker"] {
+            resolve(&catalog, &format!("{channel}:desk:A@10ms")).unwrap();
+        }
+        assert_eq!(catalog.instruments().len(), 1);
     }
 }

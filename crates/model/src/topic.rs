@@ -11,6 +11,7 @@
 use crate::symbol::{Symbol, Venue};
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A topic: one channel of one instrument, conflated to an interval or not.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -213,6 +214,15 @@ impl ChannelKind {
             Self::Instrument => "instrument",
         }
     }
+
+    /// Whether its topics may be conflated to an [`Interval`]. States and definitions change too
+    /// seldom for that; bars will be, with every final one kept, once there are bars.
+    pub const fn takes_interval(self) -> bool {
+        match self {
+            Self::Trade | Self::Quote | Self::Book | Self::Ticker => true,
+            Self::Bar | Self::Status | Self::Instrument => false,
+        }
+    }
 }
 
 // === impl ChannelSet ===
@@ -300,6 +310,11 @@ impl Interval {
     /// Its length in milliseconds.
     pub const fn millis(self) -> u64 {
         self.0 as u64
+    }
+
+    /// Its length.
+    pub const fn length(self) -> Duration {
+        Duration::from_millis(self.millis())
     }
 }
 

@@ -235,15 +235,10 @@ impl<S: Socket> Shard<S> {
         let topic: Topic = text
             .parse()
             .map_err(|error: TopicError| (topic_code(&error), error.to_string()))?;
-        if let Some(interval) = topic.interval {
-            let message = format!("interval {interval} is not offered: every event is sent");
-            return Err((ErrorCode::IntervalNotOffered, message));
-        }
-        let (venue, symbol, kind) = (&topic.venue, &topic.symbol, topic.channel.kind());
         let instrument = self
             .shared
             .catalog
-            .resolve(venue, symbol, kind)
+            .resolve(&topic)
             .map_err(|error| (catalog_code(&error), error.to_string()))?;
         let has = |shard: &mut Self| shard.conn_mut(id).map_or(0, |c| c.session.subs.len());
         if has(self) >= max && self.find_subscription(id, text).is_none() {
@@ -333,6 +328,7 @@ const fn catalog_code(error: &CatalogError) -> ErrorCode {
     match error {
         CatalogError::UnknownVenue(_) | CatalogError::UnknownSymbol(..) => ErrorCode::UnknownSymbol,
         CatalogError::ChannelNotOffered(..) => ErrorCode::ChannelNotOffered,
+        CatalogError::IntervalNotOffered(..) => ErrorCode::IntervalNotOffered,
         CatalogError::Full(_) => ErrorCode::TooManyTopics,
         CatalogError::Duplicate(..) => ErrorCode::Internal,
     }

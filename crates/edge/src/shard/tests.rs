@@ -4,12 +4,13 @@
 //! being announced. Sockets take as much as the test says, in pieces as small as one byte.
 
 mod client;
+mod interval;
 mod rig;
 
 use super::*;
 use client::Client;
 use proptest::prelude::*;
-use rig::{Rig, TOPICS};
+use rig::{INTERVAL_TOPICS, Rig, TOPICS};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tapecast_model::Side;
@@ -409,6 +410,37 @@ fn heartbeats_name_silent_topics_and_silence_ends_a_connection() {
 }
 
 #[test]
+fn a_heartbeat_that_overtakes_queued_frames_does_not_name_their_topic() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &["trade:x:A"]);
+    rig.settle();
+    rig.clients[client].socket.0.borrow_mut().room = 0;
+    for _ in 0..30 {
+        rig.trade();
+    }
+    let mut beats = 0;
+    for round in 0..8_000 {
+        rig.pipeline();
+        rig.round();
+        if round % 900 == 0 {
+            rig.make_room(client, 200);
+        }
+        rig.clients[client].read();
+        let heard = &rig.clients[client];
+        let all = heard.said.iter().filter(|m| m["op"] == "heartbeat");
+        for beat in all.clone().skip(beats) {
+            let named = beat["topics"].as_array().unwrap().iter();
+            for seq in named.map(|topic| topic[2].as_u64().unwrap()) {
+                assert!(seq <= heard.last["trade:x:A"], "{beat}");
+            }
+        }
+        beats = all.count();
+    }
+    assert!(beats > 4 && rig.clients[client].last["trade:x:A"] < 30);
+}
+
+#[test]
 fn draining_says_goodbye_to_everybody() {
     let mut rig = Rig::new(Limits::default(), false, 64);
     let client = rig.connect();
@@ -491,6 +523,7 @@ proptest! {
         outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
         parked in prop_oneof![Just(600_usize), Just(256_000_000_usize)],
         ring_items in prop_oneof![Just(4_usize), Just(4_096_usize)],
+        topics in prop_oneof![Just(TOPICS), Just(INTERVAL_TOPICS)],
     ) {
         let limits = Limits {
             outbox_bytes_max: outbox,
@@ -501,7 +534,7 @@ proptest! {
         let mut rig = Rig::new(limits, false, ring_items);
         for _ in 0..3 {
             let client = rig.connect();
-            rig.subscribe(client, &TOPICS);
+            rig.subscribe(client, &topics);
         }
         let mut subscribed = [[true; 3]; 3];
         for op in ops {
@@ -519,20 +552,22 @@ proptest! {
                 }
                 Op::Unsubscribe(client, topic) => {
                     subscribed[client][topic] = false;
-                    let topic = TOPICS[topic];
+                    let topic = topics[topic];
                     rig.clients[client].ask(&format!(r#"{{"op":"unsubscribe","topics":["{topic}"]}}"#));
                 }
                 Op::Subscribe(client, topic) => {
                     subscribed[client][topic] = true;
-                    rig.subscribe(client, &[TOPICS[topic]]);
+                    rig.subscribe(client, &[topics[topic]]);
                 }
                 Op::Resync(client, topic) => {
-                    let topic = TOPICS[topic];
+                    let topic = topics[topic];
                     rig.clients[client].ask(&format!(r#"{{"op":"resync","topics":["{topic}"]}}"#));
                 }
             }
             rig.balance();
         }
+        // Every interval is over.
+        rig.now += 50_000_000;
         rig.settle();
         rig.balance();
         prop_assert_eq!(rig.shard.pool.bytes(), 0, "nothing is kept for sockets that have room");
@@ -548,7 +583,7 @@ proptest! {
                 continue;
             }
             if subscribed[0] && rig.seq[0] > 0 {
-                prop_assert_eq!(client.last[TOPICS[0]], rig.seq[0]);
+                prop_assert_eq!(client.last[topics[0]], rig.seq[0]);
                 prop_assert_eq!(client.prints, rig.seq[0]);
             }
             if subscribed[1] {

@@ -1,6 +1,7 @@
 //! A live topic: what its subscribers know, and how the next update becomes a frame for them.
 
 use super::{Frame, Pending, Turn};
+use crate::conflator::Conflator;
 use crate::interest::{ShardMask, TopicEntry};
 use crate::item::{Item, ItemKind};
 use crate::metrics::FanoutMetrics;
@@ -20,6 +21,9 @@ use tapecast_wire::{Encoding, reply};
 pub(super) struct LiveTopic {
     pub(super) entry: Arc<TopicEntry>,
     pub(super) missed: Missed,
+    /// What an interval topic holds back; none for other topics. Everything else here is what has
+    /// been published.
+    pub(super) conflator: Option<Box<Conflator>>,
     prefix: Vec<u8>,
     epoch: Epoch,
     /// The number of the last frame.
@@ -81,6 +85,7 @@ impl LiveTopic {
         let mut topic = Self {
             entry: Arc::clone(entry),
             missed: Missed::default(),
+            conflator: Conflator::of(entry).map(Box::new),
             prefix: json::prefix(&entry.topic),
             epoch: pos.epoch,
             last: pos.seq,
@@ -129,14 +134,15 @@ impl LiveTopic {
         }
     }
 
-    /// Turns an update into a frame for whoever wants it.
+    /// Turns an update into a frame for whoever wants it. Returns whether it became one, which an
+    /// update without a visible change does not.
     pub(super) fn publish(
         &mut self,
         update: &Update<'_>,
         turn: &mut Turn,
         now: UnixNanos,
         metrics: &FanoutMetrics,
-    ) {
+    ) -> bool {
         let starts_over = update.epoch != self.epoch;
         if starts_over {
             self.start_over(update, turn, now);
@@ -145,7 +151,7 @@ impl LiveTopic {
             (_, Body::BookDropped) => {
                 self.view = View::Unknown;
                 self.snapshot = None;
-                return;
+                return false;
             }
             (View::Book(view), Body::Book { book, touched, .. }) => {
                 let depth = match self.entry.topic.channel {
@@ -153,7 +159,7 @@ impl LiveTopic {
                     _ => 0,
                 };
                 if !view.refresh(book, touched, depth, &mut turn.changes) {
-                    return;
+                    return false;
                 }
                 true
             }
@@ -196,6 +202,7 @@ impl LiveTopic {
             metrics.encoded_bytes[encoding.index()].inc_by(u64::from(range.end - range.start));
             self.push(turn, encoding, kind, range, shards);
         }
+        true
     }
 
     /// The stream begins a new life: nothing of the old one is known any more. A topic of prints

@@ -9,5 +9,6 @@
 
 mod captures;
 mod gateway;
+mod intervals;
 mod process;
 mod support;

@@ -160,6 +160,14 @@ fn a_client_in_the_terminal_prints_and_ends() {
         .lines()
         .filter(|line| line.starts_with(r#"{"topic":"trade:sim:BTC-USD","type":"update""#));
     assert_eq!(updates.count(), 3, "{text}");
+    let output = run(&["watch", &url, "book.10:sim:BTC-USD@10ms", "--count", "3"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("book.10:sim:BTC-USD@10ms #"), "{text}");
+    assert_eq!(
+        text.lines().count(),
+        4,
+        "a snapshot and three updates: {text}"
+    );
     let refused = run(&["watch", &url, "trade:sim:NOPE", "--count", "1"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("NOPE"));

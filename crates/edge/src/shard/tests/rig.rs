@@ -30,6 +30,9 @@ pub(super) struct Rig {
 }
 
 pub(super) const TOPICS: [&str; 3] = ["trade:x:A", "book.10:x:A", "quote:x:A"];
+/// The same, conflated.
+pub(super) const INTERVAL_TOPICS: [&str; 3] =
+    ["trade:x:A@10ms", "book.10:x:A@50ms", "quote:x:A@10ms"];
 
 impl Rig {
     pub(super) fn new(limits: Limits, lossless: bool, ring_items: usize) -> Self {
@@ -111,6 +114,7 @@ impl Rig {
     }
 
     pub(super) fn publish(&mut self, kind: ChannelKind, change: impl FnOnce(&mut Self) -> Touched) {
+        self.publisher.set_time(UnixNanos::new(5), self.now());
         let touched = change(self);
         self.seq[kind.index()] += 1;
         let seq = self.seq[kind.index()];
@@ -161,6 +165,8 @@ impl Rig {
 
     /// One turn of the pipeline's thread.
     pub(super) fn pipeline(&mut self) {
+        self.publisher.set_time(UnixNanos::new(5), self.now());
+        self.publisher.publish_due();
         loop {
             while let Some(entry) = self
                 .requests

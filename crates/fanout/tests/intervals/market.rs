@@ -1,0 +1,231 @@
+//! One instrument as the pipeline tells of it, and everything it has ever said.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tapecast_model::{
+    Body, Book, ChannelKind, Epoch, Instrument, Level, Price, Qty, Quote, Seq, Side, StreamPos,
+    Touched, Trade, TradeId, UnixNanos, Update, UpdateSink,
+};
+
+/// Something happens to the instrument.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    /// A level of bids, or asks, is set.
+    Level(bool, i64, i64),
+    /// The venue's book is crossed from now on, or no longer.
+    Crossed(bool),
+    /// The book's chain breaks.
+    Dropped,
+    Quote(i64),
+    Prints(u64),
+    /// Every stream begins a new epoch.
+    Restarted,
+}
+
+/// A side of a state: price and size, by price.
+pub(crate) type Levels = Vec<(i64, i64)>;
+
+/// An update as it was published, for the naive conflator.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) kind: ChannelKind,
+    pub(crate) at: (u64, u64),
+    pub(crate) prints: u64,
+    pub(crate) dropped: bool,
+}
+
+/// The instrument's state, and what its streams' states were at each number.
+pub(crate) struct Market {
+    pub(crate) instrument: Arc<Instrument>,
+    pub(crate) epoch: u64,
+    seq: [u64; ChannelKind::ALL.len()],
+    book: Book,
+    crossed: bool,
+    /// A state was published and not dropped since.
+    shown: bool,
+    /// The last state was crossed, and therefore not published.
+    held_back: bool,
+    touched: Touched,
+    quote: Option<Quote>,
+    history: Vec<Trade>,
+    /// Bids and asks, best first, by epoch and number.
+    pub(crate) books: BTreeMap<(u64, u64), [Levels; 2]>,
+    pub(crate) quotes: BTreeMap<(u64, u64), i64>,
+}
+
+impl Market {
+    pub(crate) fn new(instrument: Arc<Instrument>) -> Self {
+        Self {
+            instrument,
+            epoch: 1,
+            seq: [0; 7],
+            book: Book::new(),
+            crossed: false,
+            shown: false,
+            held_back: false,
+            touched: Touched::NONE,
+            quote: None,
+            history: Vec::new(),
+            books: BTreeMap::new(),
+            quotes: BTreeMap::new(),
+        }
+    }
+
+    /// The id of a print: its epoch and number.
+    pub(crate) fn print_id(epoch: u64, seq: u64) -> u64 {
+        epoch * 1_000_000 + seq
+    }
+
+    /// Something happens. Returns what was published of it.
+    pub(crate) fn handle(
+        &mut self,
+        happening: &Happening,
+        sink: &mut impl UpdateSink,
+    ) -> Option<Told> {
+        match *happening {
+            Happening::Level(is_bid, price, qty) => self.set_level(is_bid, price, qty, sink),
+            Happening::Crossed(crossed) => {
+                self.crossed = crossed;
+                None
+            }
+            Happening::Dropped => self.drop_book(sink),
+            Happening::Quote(bid) => {
+                let side = (Price::from_mantissa(bid), Qty::from_mantissa(1));
+                let quote = Quote {
+                    bid: Some(side),
+                    ask: None,
+                };
+                self.quote = Some(quote);
+                let at = self.number(ChannelKind::Quote, 1);
+                self.quotes.insert(at, bid);
+                Some(self.publish(ChannelKind::Quote, Body::Quote(&quote), sink))
+            }
+            Happening::Prints(count) => {
+                let kind = ChannelKind::Trade;
+                let first = self.seq[kind.index()] + 1;
+                let prints: Vec<_> = (first..first + count).map(|n| self.print(n)).collect();
+                self.number(kind, count);
+                self.history.extend(&prints);
+                let surplus = self.history.len().saturating_sub(50);
+                self.history.drain(..surplus);
+                Some(self.publish(kind, Body::Trades(&prints), sink))
+            }
+            Happening::Restarted => {
+                self.epoch += 1;
+                self.seq = [0; 7];
+                self.quote = None;
+                self.history.clear();
+                self.drop_book(sink)
+            }
+        }
+    }
+
+    /// Where a stream stands, and its state.
+    pub(crate) fn current(&self, kind: ChannelKind) -> (StreamPos, Option<Update<'_>>) {
+        let body = match kind {
+            ChannelKind::Trade => {
+                let history = &self.history;
+                (!history.is_empty()).then_some(Body::Trades(history))
+            }
+            ChannelKind::Quote => self.quote.as_ref().map(Body::Quote),
+            _ => self.is_known().then_some(Body::Book {
+                book: &self.book,
+                touched: Touched::ALL,
+                replaced: true,
+            }),
+        };
+        let pos = StreamPos {
+            epoch: Epoch::new(self.epoch),
+            seq: Seq::new(self.seq[kind.index()]),
+        };
+        (pos, body.map(|body| self.update(kind, body)))
+    }
+
+    fn is_known(&self) -> bool {
+        self.shown && !self.held_back
+    }
+
+    fn set_level(
+        &mut self,
+        is_bid: bool,
+        price: i64,
+        qty: i64,
+        sink: &mut impl UpdateSink,
+    ) -> Option<Told> {
+        let side = if is_bid { Side::Bid } else { Side::Ask };
+        let level = Level::new(Price::from_mantissa(price), Qty::from_mantissa(qty));
+        if let Some(rank) = self.book.apply(side, level) {
+            self.touched.note(side, rank);
+        }
+        let at = self.number(ChannelKind::Book, 1);
+        self.held_back = self.crossed;
+        if self.crossed {
+            return None;
+        }
+        self.shown = true;
+        let levels = |side| {
+            let levels = self.book.levels(side);
+            levels
+                .map(|l| (l.price.mantissa(), l.qty.mantissa()))
+                .collect()
+        };
+        let state = [levels(Side::Bid), levels(Side::Ask)];
+        self.books.insert(at, state);
+        let touched = std::mem::replace(&mut self.touched, Touched::NONE);
+        let body = Body::Book {
+            book: &self.book,
+            touched,
+            replaced: false,
+        };
+        Some(self.publish(ChannelKind::Book, body, sink))
+    }
+
+    fn drop_book(&mut self, sink: &mut impl UpdateSink) -> Option<Told> {
+        self.book.clear();
+        self.touched = Touched::NONE;
+        if !std::mem::take(&mut self.shown) {
+            return None;
+        }
+        Some(self.publish(ChannelKind::Book, Body::BookDropped, sink))
+    }
+
+    fn print(&self, seq: u64) -> Trade {
+        Trade {
+            id: TradeId::from_number(Self::print_id(self.epoch, seq)),
+            price: Price::from_mantissa(1),
+            qty: Qty::from_mantissa(1),
+            aggressor: None,
+            ts_event: None,
+        }
+    }
+
+    fn number(&mut self, kind: ChannelKind, events: u64) -> (u64, u64) {
+        self.seq[kind.index()] += events;
+        (self.epoch, self.seq[kind.index()])
+    }
+
+    fn publish(&self, kind: ChannelKind, body: Body<'_>, sink: &mut impl UpdateSink) -> Told {
+        sink.publish(&self.update(kind, body));
+        Told {
+            kind,
+            at: (self.epoch, self.seq[kind.index()]),
+            prints: match body {
+                Body::Trades(prints) => prints.len() as u64,
+                _ => 0,
+            },
+            dropped: matches!(body, Body::BookDropped),
+        }
+    }
+
+    fn update<'a>(&'a self, kind: ChannelKind, body: Body<'a>) -> Update<'a> {
+        Update {
+            instrument: &self.instrument,
+            epoch: Epoch::new(self.epoch),
+            seq: Seq::new(self.seq[kind.index()]),
+            ts_event: None,
+            ts_recv: UnixNanos::new(5),
+            venue_seq: None,
+            body,
+        }
+    }
+}
