@@ -149,10 +149,11 @@ impl Publisher {
         let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
             return;
         };
-        let (known, frame) = match topic.sealed_snapshot() {
+        let (known, frame) = match topic.sealed_snapshot(encoding) {
             Some(bytes) => (true, Frame::Sealed(bytes)),
             None => {
-                let (known, range) = topic.write_snapshot(&mut self.turn, self.now, history);
+                let (known, range) =
+                    topic.write_snapshot(encoding, &mut self.turn, self.now, history);
                 if !range.is_empty() {
                     let kind = topic.entry.stream().kind.index();
                     self.metrics.snapshots_encoded[kind][encoding.index()].inc();
@@ -222,7 +223,8 @@ impl Publisher {
                 if let ItemKind::Snapshot { known: true } = kind
                     && let Some(Some(topic)) = self.topics.get_mut(tid as usize)
                 {
-                    topic.keep_snapshot(pos, &block[range.start as usize..range.end as usize]);
+                    let frame = &block[range.start as usize..range.end as usize];
+                    topic.keep_snapshot(encoding, pos, frame);
                 }
                 (block.clone(), range)
             }
@@ -358,9 +360,13 @@ impl UpdateSink for Publisher {
     }
 }
 
-/// Appends a data frame to a turn's frames and returns where it stands.
-fn write_frame(frames: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
-    let range = frame::append(frames, Opcode::Text, write);
+/// Appends a frame to a turn's frames and returns where it stands.
+fn write_frame(
+    frames: &mut Vec<u8>,
+    opcode: Opcode,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Range<u32> {
+    let range = frame::append(frames, opcode, write);
     range.start as u32..range.end as u32
 }
 
