@@ -8,6 +8,7 @@
 )]
 
 mod captures;
+mod encodings;
 mod gateway;
 mod process;
 mod support;
