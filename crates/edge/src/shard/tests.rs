@@ -490,7 +490,9 @@ proptest! {
         ops in prop::collection::vec(op(), 0..200),
         outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
         parked in prop_oneof![Just(600_usize), Just(256_000_000_usize)],
-        ring_items in prop_oneof![Just(4_usize), Just(4_096_usize)],
+        // Room for a snapshot of each topic in each encoding, and little more; or for everything.
+        ring_items in prop_oneof![Just(8_usize), Just(4_096_usize)],
+        encodings in prop::array::uniform3(prop::sample::select(Encoding::ALL.to_vec())),
     ) {
         let limits = Limits {
             outbox_bytes_max: outbox,
@@ -499,8 +501,8 @@ proptest! {
             ..Limits::default()
         };
         let mut rig = Rig::new(limits, false, ring_items);
-        for _ in 0..3 {
-            let client = rig.connect();
+        for encoding in encodings {
+            let client = rig.connect_in(encoding);
             rig.subscribe(client, &TOPICS);
         }
         let mut subscribed = [[true; 3]; 3];
