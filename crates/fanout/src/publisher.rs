@@ -65,6 +65,8 @@ struct Pending {
     pos: StreamPos,
     frame: Frame,
     shards: ShardMask,
+    /// Of a snapshot for joiners: see [`TopicEntry::begun`].
+    begun: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -149,6 +151,7 @@ impl Publisher {
         let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
             return;
         };
+        let begun = topic.entry.begun();
         let (known, frame) = match topic.sealed_snapshot(encoding) {
             Some(bytes) => (true, Frame::Sealed(bytes)),
             None => {
@@ -170,6 +173,7 @@ impl Publisher {
             pos,
             frame,
             shards,
+            begun,
         });
     }
 
@@ -217,6 +221,7 @@ impl Publisher {
             pos,
             frame,
             mut shards,
+            begun,
         } = pending;
         let (block, range) = match frame {
             Frame::Turn(range) => {
@@ -243,6 +248,7 @@ impl Publisher {
             block,
             range,
             published,
+            begun,
         };
         if let ItemKind::Update { .. } | ItemKind::Gap { .. } = kind
             && let Some(Some(topic)) = self.topics.get(tid as usize)

@@ -447,6 +447,26 @@ fn a_flood_of_requests_is_refused_and_then_ended() {
     assert_eq!(rig.clients[client].closed, Some(4029));
 }
 
+#[test]
+fn a_snapshot_that_was_made_for_who_has_left_is_not_given_to_who_comes() {
+    let mut rig = Rig::new(Limits::default(), false, 4_096);
+    let gone = rig.connect();
+    rig.quote(1);
+    rig.subscribe(gone, &[TOPICS[2]]);
+    rig.settle();
+    rig.clients[gone].ask(&format!(r#"{{"op":"resync","topics":["{}"]}}"#, TOPICS[2]));
+    rig.round();
+    rig.shard.end(rig.clients[gone].id, CloseReason::Gone);
+    rig.shard.reap();
+    // The snapshot is on its way when nobody wants the topic any more, and so the next quote is not.
+    rig.pipeline();
+    rig.quote(2);
+    let coming = rig.connect();
+    rig.subscribe(coming, &[TOPICS[2]]);
+    rig.settle();
+    assert_eq!(rig.clients[coming].bid.as_deref(), Some("2"));
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Level(bool, i64, i64),

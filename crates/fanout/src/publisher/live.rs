@@ -349,6 +349,7 @@ impl LiveTopic {
             pos: self.pos(),
             frame: Frame::Turn(range),
             shards,
+            begun: 0,
         });
     }
 
