@@ -229,7 +229,8 @@ fn start_shards(
     }
     let (mut rings, mut shards) = (Vec::new(), Vec::new());
     for number in 0..count {
-        let (poller, doorbell) = Poller::new(config.shards.flush_interval.map_or(Duration::ZERO, |s| s.0))?;
+        let (poller, doorbell) =
+            Poller::new(config.shards.flush_interval.map_or(Duration::ZERO, |s| s.0))?;
         let (tx, rx) = ring(config.shards.ring_items, doorbell);
         let shard = Shard::new(number, Arc::clone(shared), rx, metrics.shard(number));
         let (handle, mailbox) = poller.mailbox(&shard);

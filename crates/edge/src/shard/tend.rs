@@ -131,7 +131,9 @@ impl<S: Socket> Shard<S> {
             .filter_map(|sub| {
                 looked_at += 1;
                 let slot = index.slot(sub.slot)?;
-                let silent = sub.state == SubState::Live && slot.last_frame < last;
+                // What is queued of a topic goes behind this: the client has less than the topic.
+                let heard_all = sub.state == SubState::Live && sub.queued == 0;
+                let silent = heard_all && slot.last_frame < last;
                 silent.then_some((&*slot.entry.text, slot.pos))
             });
         let silent = silent.take(SILENT_PER_HEARTBEAT);

@@ -95,7 +95,11 @@ impl Config {
             "shards.count: at most 64"
         } else if self.shards.ring_items < 1_024 {
             "shards.ring_items: at least 1024"
-        } else if self.shards.flush_interval.is_some_and(|s| s.0 > FLUSH_INTERVAL_MAX) {
+        } else if self
+            .shards
+            .flush_interval
+            .is_some_and(|s| s.0 > FLUSH_INTERVAL_MAX)
+        {
             "shards.flush_interval: at most 100ms; to have fewer frames, subscribe to @interval topics"
         } else if self.pipeline.events == 0 || self.pipeline.events > self.shards.ring_items / 8 {
             "pipeline.events: at least 1, and at most an eighth of shards.ring_items, so that what is \

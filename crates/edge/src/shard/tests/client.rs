@@ -148,6 +148,13 @@ impl Client {
             assert!(number("from").unwrap() <= last + 1, "{message}");
             self.prints += number("to").unwrap().saturating_sub(last);
             self.last.insert(topic, number("to").unwrap().max(last));
+        } else if message["op"] == "heartbeat" {
+            for silent in message["topics"].as_array().unwrap() {
+                // Who has less than a heartbeat names has lost something, by the protocol.
+                let last = self.last[silent[0].as_str().unwrap()];
+                assert!(silent[2].as_u64().unwrap() <= last, "{message} at {last}");
+            }
+            self.said.push(message);
         } else if message["op"].is_string() {
             for entry in message["topics"].as_array().into_iter().flatten() {
                 if let Some(topic) = entry["topic"]
