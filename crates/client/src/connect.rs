@@ -10,12 +10,19 @@
 //! come for longer than the server may be silent; or with the socket's own error. A single unreadable
 //! message is [`ClientError::Message`] and the connection stays usable.
 //!
+//! # Encoding
+//! JSON unless [`ConnectOptions::encoding`] asks for binary frames, which cost both sides less. The
+//! messages that come out are the same.
+//!
 //! Coming back by itself: see [`crate::reconnect`].
 
+use crate::binary::BinaryReader;
 use crate::message::{Bye, Message, MessageError, MessageKind, Welcome};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
+use std::collections::VecDeque;
 use std::time::Duration;
+use tapecast_wire::Encoding;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -23,9 +30,6 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
-
-/// The subprotocol this SDK speaks.
-pub const SUBPROTOCOL: &str = "tapecast.v1.json";
 
 /// How to connect.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub struct ConnectOptions {
     pub silence_max: Option<Duration>,
     /// Sent as `Origin`, as browsers do. Default none.
     pub origin: Option<String>,
+    /// How data frames are to come. Default JSON.
+    pub encoding: Encoding,
 }
 
 /// Why there is no connection.
@@ -82,8 +88,13 @@ pub enum ConnectError {
     #[error("the WebSocket handshake failed: {0}")]
     Handshake(#[source] Box<tungstenite::Error>),
     /// The server speaks another protocol.
-    #[error("the server chose subprotocol {0:?} instead of {SUBPROTOCOL:?}")]
-    Subprotocol(Option<String>),
+    #[error("the server chose subprotocol {chosen:?} instead of {wanted:?}")]
+    Subprotocol {
+        /// What it chose.
+        chosen: Option<String>,
+        /// What was asked for.
+        wanted: &'static str,
+    },
     /// The first message was no welcome.
     #[error("the first message is no welcome but {0}")]
     NoWelcome(String),
@@ -136,6 +147,10 @@ pub struct Client {
     silence_max: Duration,
     last_id: u64,
     bye: Option<Bye>,
+    /// None on a JSON connection.
+    binary: Option<BinaryReader>,
+    /// The rest of a binary message that holds several records.
+    read: VecDeque<Result<Message, MessageError>>,
 }
 
 /// A position to resume from.
@@ -158,6 +173,7 @@ impl Default for ConnectOptions {
             message_bytes_max: 16 << 20,
             silence_max: None,
             origin: None,
+            encoding: Encoding::Json,
         }
     }
 }
@@ -209,6 +225,7 @@ impl Client {
 
     async fn attempt(url: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
         let (request, address) = request(url, &options)?;
+        let wanted = options.encoding.subprotocol();
         let unreachable = |source| ConnectError::Reach {
             address: format!("{}:{}", address.0, address.1),
             source,
@@ -223,11 +240,11 @@ impl Client {
         let (socket, response) =
             tokio_tungstenite::client_async_with_config(request, stream, Some(config))
                 .await
-                .map_err(handshake_error)?;
+                .map_err(|error| handshake_error(error, wanted))?;
         let chosen = response.headers().get("sec-websocket-protocol");
         let chosen = chosen.and_then(|v| v.to_str().ok()).map(str::to_owned);
-        if chosen.as_deref() != Some(SUBPROTOCOL) {
-            return Err(ConnectError::Subprotocol(chosen));
+        if chosen.as_deref() != Some(wanted) {
+            return Err(ConnectError::Subprotocol { chosen, wanted });
         }
         let mut client = Self {
             socket,
@@ -242,6 +259,8 @@ impl Client {
             silence_max: options.connect_timeout,
             last_id: 0,
             bye: None,
+            binary: (options.encoding == Encoding::Bin).then(BinaryReader::new),
+            read: VecDeque::new(),
         };
         let first = client.next().await.map_err(ConnectError::Ended)?;
         let MessageKind::Welcome(welcome) = first.kind() else {
@@ -324,6 +343,9 @@ impl Client {
     /// Safe: a message is either returned or still to come.
     pub async fn next(&mut self) -> Result<Message, ClientError> {
         loop {
+            if let Some(message) = self.read.pop_front() {
+                return Ok(message?);
+            }
             let limit = self.silence_max;
             let frame = match tokio::time::timeout(limit, self.socket.next()).await {
                 Ok(Some(Ok(frame))) => frame,
@@ -337,15 +359,23 @@ impl Client {
                     if let MessageKind::Bye(bye) = message.kind() {
                         self.bye = Some(bye.clone());
                     }
+                    if let Some(binary) = &mut self.binary {
+                        binary.learn(&message);
+                    }
                     return Ok(message);
+                }
+                Frame::Binary(bytes) => {
+                    // On a JSON connection they belong to an encoding that was not asked for.
+                    if let Some(binary) = &mut self.binary {
+                        binary.read(&bytes, &mut self.read);
+                    }
                 }
                 Frame::Close(close) => {
                     // The library has queued our answer; reading on would only find the end.
                     let _ = self.socket.flush().await;
                     return Err(self.closed(close));
                 }
-                // Binary frames belong to an encoding that was not asked for.
-                Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
             }
         }
     }
@@ -447,7 +477,7 @@ fn request(url: &str, options: &ConnectOptions) -> Result<(Request, (String, u16
     let headers = request.headers_mut();
     headers.insert(
         "Sec-WebSocket-Protocol",
-        HeaderValue::from_static(SUBPROTOCOL),
+        HeaderValue::from_static(options.encoding.subprotocol()),
     );
     if let Some(origin) = &options.origin {
         let value = HeaderValue::from_str(origin);
@@ -459,7 +489,7 @@ fn request(url: &str, options: &ConnectOptions) -> Result<(Request, (String, u16
     Ok((request, (host, port)))
 }
 
-fn handshake_error(error: tungstenite::Error) -> ConnectError {
+fn handshake_error(error: tungstenite::Error, wanted: &'static str) -> ConnectError {
     use tungstenite::error::ProtocolError::SecWebSocketSubProtocolError;
     match error {
         tungstenite::Error::Http(response) => {
@@ -475,7 +505,10 @@ fn handshake_error(error: tungstenite::Error) -> ConnectError {
             }
         }
         tungstenite::Error::Protocol(SecWebSocketSubProtocolError(_)) => {
-            ConnectError::Subprotocol(None)
+            ConnectError::Subprotocol {
+                chosen: None,
+                wanted,
+            }
         }
         other => ConnectError::Handshake(Box::new(other)),
     }

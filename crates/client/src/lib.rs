@@ -1,6 +1,7 @@
 //! The Rust SDK for `tapecast.v1`: connect, subscribe, follow sequences, keep books.
 //!
 //! * [`connect`]: one connection, from the handshake to its close: [`Client`].
+//! * [`binary`]: binary frames to the same messages that JSON frames are.
 //! * [`message`]: what the server says, typed; decimals stay text, unknown fields are ignored.
 //! * [`stream`]: the protocol's rule for clients, complete: [`Tracker`] says of each frame whether
 //!   it applies, is old, or shows that something was lost.
@@ -27,16 +28,19 @@
 //! # }
 //! ```
 //!
-//! Only `ws://` for now. Text encoding only.
+//! Only `ws://` for now. Data come as JSON, or in binary with [`ConnectOptions::encoding`].
 
+pub mod binary;
 pub mod book;
 pub mod connect;
 pub mod message;
 pub mod reconnect;
 pub mod stream;
 
+pub use binary::BinaryReader;
 pub use book::{BookError, ClientBook};
 pub use connect::{Client, ClientError, Close, ConnectError, ConnectOptions};
 pub use message::{Body, DataFrame, FrameType, Message, MessageError, MessageKind};
 pub use reconnect::{Backoff, Event, FinalClose, Reconnecting};
 pub use stream::{Outcome, TopicState, Tracker};
+pub use tapecast_wire::Encoding;

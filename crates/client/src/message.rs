@@ -1,12 +1,15 @@
 //! What the server says, typed.
 //!
-//! A [`Message`] keeps the text as it came and what it means. Decimals stay text, exactly as sent;
+//! A [`Message`] keeps what came and what it means. Decimals stay text, exactly as sent;
 //! fields this SDK does not know are ignored, and so are whole messages of an unknown `op`
 //! ([`MessageKind::Unknown`]): a newer server is no error. A message that is no JSON object, or lacks
 //! what every message of its kind has, is a [`MessageError`]; the connection stays usable.
 
+use crate::binary::Origin;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
+use std::sync::OnceLock;
+use tapecast_wire::binary::BinaryError;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 mod control;
@@ -19,10 +22,18 @@ pub use control::{
 pub use frame::{Bar, Body, BookLevels, DataFrame, FrameType, Level, Quote, Status, Ticker, Trade};
 
 /// A message as it came and what it says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Message {
-    text: Utf8Bytes,
+    source: Source,
     kind: MessageKind,
+}
+
+/// How a message came.
+#[derive(Clone, Debug)]
+enum Source {
+    Text(Utf8Bytes),
+    /// The text is made when it is first asked for.
+    Binary(Box<(Origin, OnceLock<String>)>),
 }
 
 /// What a message says.
@@ -54,7 +65,7 @@ pub enum MessageKind {
     Unknown(String),
 }
 
-/// Why a text is no message.
+/// Why a text, or a binary frame, is no message.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// It is no JSON, or a field is missing or of the wrong type.
@@ -63,6 +74,12 @@ pub enum MessageError {
     /// It is no object, or has neither `op` nor `topic`.
     #[error("message is no object with \"op\" or \"topic\"")]
     Shapeless,
+    /// A record of a binary frame that cannot be read.
+    #[error("unreadable record: {0}")]
+    Binary(#[from] BinaryError),
+    /// A record of a binary frame that names no topic that was acknowledged.
+    #[error("a record of topic number {0}, which was never acknowledged")]
+    UnknownTopic(u32),
 }
 
 /// What every message begins with: enough to know what it is.
@@ -87,12 +104,26 @@ impl Message {
 
     pub(crate) fn from_frame(text: Utf8Bytes) -> Result<Self, MessageError> {
         let kind = MessageKind::parse(text.as_str())?;
-        Ok(Self { text, kind })
+        let source = Source::Text(text);
+        Ok(Self { source, kind })
     }
 
-    /// The text as it came.
+    pub(crate) fn from_binary(origin: Origin, frame: DataFrame) -> Self {
+        Self {
+            source: Source::Binary(Box::new((origin, OnceLock::new()))),
+            kind: MessageKind::Data(Box::new(frame)),
+        }
+    }
+
+    /// The text as it came; of a binary frame, what it would be as JSON.
     pub fn text(&self) -> &str {
-        self.text.as_str()
+        match &self.source {
+            Source::Text(text) => text.as_str(),
+            Source::Binary(binary) => {
+                let (origin, text) = &**binary;
+                text.get_or_init(|| origin.text())
+            }
+        }
     }
 
     /// What it says.
@@ -112,6 +143,13 @@ impl Message {
     /// What it says, without the text.
     pub fn into_kind(self) -> MessageKind {
         self.kind
+    }
+}
+
+impl PartialEq for Message {
+    /// In whichever encoding they came.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.text() == other.text()
     }
 }
 

@@ -253,7 +253,10 @@ async fn another_subprotocol_or_status_is_refused_by_name() {
     let error = Client::connect(&url(address), ConnectOptions::default())
         .await
         .unwrap_err();
-    assert!(matches!(error, ConnectError::Subprotocol(None)), "{error}");
+    assert!(
+        matches!(error, ConnectError::Subprotocol { chosen: None, .. }),
+        "{error}"
+    );
 
     let address = answering(|_| {
         let mut refusal = ErrorResponse::new(Some("go away".into()));

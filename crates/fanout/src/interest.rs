@@ -14,6 +14,12 @@
 //! mask. So an asker that finds `queued` still set knows that its bit will be taken (tested under
 //! loom: no request is lost).
 //!
+//! # Coming back
+//! Who leaves and joins again may find a snapshot on its way that it asked for before it left, and
+//! that nothing follows: what was published meanwhile nobody wanted. So each time that a shard's
+//! interest begins the topic's count of beginnings goes up, a snapshot carries the count at which it
+//! was made, and one that was made before the interest began is not the shard's.
+//!
 //! # Limits
 //! At most `topics_max` topics in the life of the process; more are refused by name.
 
@@ -44,6 +50,8 @@ pub struct TopicEntry {
     wanted: [AtomicU64; Encoding::ALL.len()],
     asked: [AtomicU64; Encoding::ALL.len()],
     queued: AtomicBool,
+    /// How often the interest of a shard has begun.
+    begun: AtomicU64,
 }
 
 /// All topics of the process: where shards look them up and ask for them.
@@ -76,6 +84,7 @@ impl TopicEntry {
             wanted: std::array::from_fn(|_| AtomicU64::new(0)),
             asked: std::array::from_fn(|_| AtomicU64::new(0)),
             queued: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
         }
     }
 
@@ -118,6 +127,13 @@ impl TopicEntry {
     /// Puts back a request that was taken and could not be answered.
     pub fn ask_again(&self, shards: ShardMask, encoding: Encoding) {
         self.asked[encoding.index()].fetch_or(shards, Ordering::Release);
+    }
+
+    /// How often the interest of a shard has begun. To be read before a snapshot is made.
+    pub fn begun(&self) -> u64 {
+        // Acquire: pairs with the count in `Interests::join`, so that whoever reads a count sees the
+        // interest that it counts.
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Takes the shards that asked for a snapshot in this encoding.
@@ -165,14 +181,19 @@ impl Interests {
         Ok(entry)
     }
 
-    /// A shard has a subscriber that needs a snapshot: sets its interest and asks for one.
-    pub fn join(&self, entry: &Arc<TopicEntry>, shard: usize, encoding: Encoding) {
+    /// A shard has a subscriber that needs a snapshot: sets its interest and asks for one. If its
+    /// interest begins with this, returns its number: snapshots that were made at a lower
+    /// [`TopicEntry::begun`] are older than it.
+    pub fn join(&self, entry: &Arc<TopicEntry>, shard: usize, encoding: Encoding) -> Option<u64> {
         let bit = 1 << shard;
-        entry.wanted[encoding.index()].fetch_or(bit, Ordering::Relaxed);
+        let before = entry.wanted[encoding.index()].fetch_or(bit, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `begun`.
+        let began = (before & bit == 0).then(|| entry.begun.fetch_add(1, Ordering::Release) + 1);
         // Release: pairs with the Acquire in `take_asked`, so that whoever takes this bit sees the
         // interest above.
         entry.asked[encoding.index()].fetch_or(bit, Ordering::Release);
         self.enqueue(entry);
+        began
     }
 
     fn enqueue(&self, entry: &Arc<TopicEntry>) {

@@ -24,6 +24,8 @@ pub struct Item {
     pub range: Range<u32>,
     /// When it was published.
     pub published: Mono,
+    /// The topic's [`TopicEntry::begun`](crate::TopicEntry::begun) when a snapshot was made.
+    pub begun: u64,
 }
 
 /// For whom an item is.

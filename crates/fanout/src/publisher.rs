@@ -71,6 +71,8 @@ struct Pending {
     pos: StreamPos,
     frame: Frame,
     shards: ShardMask,
+    /// Of a snapshot for joiners: see [`TopicEntry::begun`].
+    begun: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -160,10 +162,12 @@ impl Publisher {
         let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
             return;
         };
-        let (known, frame) = match topic.sealed_snapshot() {
+        let begun = topic.entry.begun();
+        let (known, frame) = match topic.sealed_snapshot(encoding) {
             Some(bytes) => (true, Frame::Sealed(bytes)),
             None => {
-                let (known, range) = topic.write_snapshot(&mut self.turn, self.now, history);
+                let (known, range) =
+                    topic.write_snapshot(encoding, &mut self.turn, self.now, history);
                 if !range.is_empty() {
                     let kind = topic.entry.stream().kind.index();
                     self.metrics.snapshots_encoded[kind][encoding.index()].inc();
@@ -180,6 +184,7 @@ impl Publisher {
             pos,
             frame,
             shards,
+            begun,
         });
     }
 
@@ -227,13 +232,15 @@ impl Publisher {
             pos,
             frame,
             mut shards,
+            begun,
         } = pending;
         let (block, range) = match frame {
             Frame::Turn(range) => {
                 if let ItemKind::Snapshot { known: true } = kind
                     && let Some(Some(topic)) = self.topics.get_mut(tid as usize)
                 {
-                    topic.keep_snapshot(pos, &block[range.start as usize..range.end as usize]);
+                    let frame = &block[range.start as usize..range.end as usize];
+                    topic.keep_snapshot(encoding, pos, frame);
                 }
                 (block.clone(), range)
             }
@@ -252,6 +259,7 @@ impl Publisher {
             block,
             range,
             published,
+            begun,
         };
         if let ItemKind::Update { .. } | ItemKind::Gap { .. } = kind
             && let Some(Some(topic)) = self.topics.get(tid as usize)
@@ -371,9 +379,13 @@ impl UpdateSink for Publisher {
     }
 }
 
-/// Appends a data frame to a turn's frames and returns where it stands.
-fn write_frame(frames: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
-    let range = frame::append(frames, Opcode::Text, write);
+/// Appends a frame to a turn's frames and returns where it stands.
+fn write_frame(
+    frames: &mut Vec<u8>,
+    opcode: Opcode,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Range<u32> {
+    let range = frame::append(frames, opcode, write);
     range.start as u32..range.end as u32
 }
 

@@ -80,6 +80,42 @@ fn no_request_is_lost() {
     });
 }
 
+/// A snapshot that counts as made for a shard's interest was made when that interest was seen, and
+/// whoever has asked is never left with a snapshot that does not count.
+#[test]
+fn a_snapshot_belongs_to_an_interest_that_it_has_seen() {
+    loom::model(|| {
+        let (interests, requests) = Interests::new(1);
+        let interests = Arc::new(interests);
+        let topic = "quote:x:A".parse().unwrap();
+        let entry = interests.entry(&topic, &instrument()).unwrap();
+        interests.join(&entry, 0, Encoding::Json);
+        let shard = {
+            let (interests, entry) = (Arc::clone(&interests), Arc::clone(&entry));
+            thread::spawn(move || {
+                entry.leave(0, Encoding::Json);
+                interests.join(&entry, 0, Encoding::Json).unwrap()
+            })
+        };
+        // Of each snapshot: the count at which it is made, and whether the interest is seen then.
+        let mut made = Vec::new();
+        let mut answer = || {
+            while let Some(entry) = requests.take() {
+                if entry.take_asked(Encoding::Json) != 0 {
+                    let begun = entry.begun();
+                    made.push((begun, entry.wanted(Encoding::Json) != 0));
+                }
+            }
+        };
+        answer();
+        let began = shard.join().unwrap();
+        answer();
+        let counting = made.iter().filter(|(begun, _)| *begun >= began);
+        assert!(counting.clone().all(|(_, seen)| *seen));
+        assert!(counting.count() > 0, "the request is answered");
+    });
+}
+
 /// A shard that leaves and comes back while the publisher looks is not taken for gone.
 #[test]
 fn coming_back_is_seen() {

@@ -8,8 +8,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use table::Table;
 use tapecast_client::{
-    Body, Client, ClientError, ConnectOptions, DataFrame, FrameType, Message, MessageKind, Outcome,
-    Tracker,
+    Body, Client, ClientError, ConnectOptions, DataFrame, Encoding, FrameType, Message,
+    MessageKind, Outcome, Tracker,
 };
 
 /// Options of `tapecast watch`.
@@ -23,12 +23,15 @@ pub struct Watch {
     /// End after this many updates, snapshots not counted.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Print frames as they came.
+    /// Print frames as they came, binary ones as the JSON they stand for.
     #[arg(long, conflicts_with = "table")]
     json: bool,
     /// Show one line per topic, kept up to date.
     #[arg(long)]
     table: bool,
+    /// Ask for binary frames; what is printed is the same.
+    #[arg(long)]
+    binary: bool,
 }
 
 /// Watches until told to end.
@@ -51,7 +54,16 @@ pub fn run(options: &Watch) -> ExitCode {
 
 async fn watch(options: &Watch) -> Result<(), String> {
     let url = &options.url;
-    let mut client = Client::connect(url, ConnectOptions::default())
+    let encoding = if options.binary {
+        Encoding::Bin
+    } else {
+        Encoding::Json
+    };
+    let connect = ConnectOptions {
+        encoding,
+        ..ConnectOptions::default()
+    };
+    let mut client = Client::connect(url, connect)
         .await
         .map_err(|error| format!("{url}: {error}"))?;
     client

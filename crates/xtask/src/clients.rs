@@ -1,5 +1,5 @@
-//! Other people's clients against a running gateway: Python's `websockets`, Node's `ws`, `websocat`,
-//! our own `tapecast watch`, a real browser on the live page, and Prometheus' view of it all.
+//! Other people's clients against a running gateway: Python's `websockets`, Node's `ws` in both
+//! encodings, `websocat`, our own `tapecast watch`, a real browser on the live page, and Prometheus' view of it all.
 //!
 //! Every client follows the protocol as its documentation says, not as our code does it: the scripts
 //! under `tests/clients` share nothing with the crates.
@@ -35,6 +35,15 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
     note(
         "node ws",
         must(program("node").arg(folder.join("ws_client.mjs")).arg(&url)),
+    );
+    note(
+        "node in binary",
+        must(
+            program("node")
+                .arg(folder.join("binary_client.mjs"))
+                .arg(&url)
+                .arg(gateway.push.to_string()),
+        ),
     );
     note("a feed of one's own", own_feed(&gateway, &url));
     note("tapecast watch", watch(&url));

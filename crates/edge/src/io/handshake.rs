@@ -8,7 +8,7 @@ use hyper::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, StatusCode, Version};
-use tapecast_wire::{Encoding, SUBPROTOCOL_JSON};
+use tapecast_wire::Encoding;
 
 /// Which pages may open connections. Requests without an `Origin`, which browsers always send, and
 /// pages that come from this server are always allowed.
@@ -93,6 +93,7 @@ pub fn judge<B>(request: &Request<B>, origins: &Origins) -> Result<Agreement, Re
     negotiate(headers)
 }
 
+/// Agrees on the first subprotocol in the client's list that is spoken here.
 fn negotiate(headers: &HeaderMap) -> Result<Agreement, Refusal> {
     let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
     let mut offered = false;
@@ -102,17 +103,17 @@ fn negotiate(headers: &HeaderMap) -> Result<Agreement, Refusal> {
         .flat_map(|o| o.split(','))
     {
         offered = true;
-        if offer.trim() == SUBPROTOCOL_JSON {
-            let subprotocol = Some(SUBPROTOCOL_JSON);
+        let spoken = |encoding: &Encoding| encoding.subprotocol() == offer.trim();
+        if let Some(encoding) = Encoding::ALL.into_iter().find(spoken) {
             return Ok(Agreement {
-                encoding: Encoding::Json,
-                subprotocol,
+                encoding,
+                subprotocol: Some(encoding.subprotocol()),
             });
         }
     }
     if offered {
-        let message =
-            format!("none of the subprotocols offered is spoken here: {SUBPROTOCOL_JSON}");
+        let spoken = Encoding::ALL.map(Encoding::subprotocol).join(", ");
+        let message = format!("none of the subprotocols offered is spoken here: {spoken}");
         return Err(Refusal {
             label: "subprotocol",
             message,
@@ -120,7 +121,7 @@ fn negotiate(headers: &HeaderMap) -> Result<Agreement, Refusal> {
         });
     }
     Ok(Agreement {
-        encoding: Encoding::Json,
+        encoding: Encoding::default(),
         subprotocol: None,
     })
 }
@@ -241,15 +242,34 @@ mod tests {
                 &request(set(SEC_WEBSOCKET_PROTOCOL, offer)),
                 &Origins::default(),
             )
-            .map(|agreement| agreement.subprotocol)
-            .map_err(|refusal| refusal.label)
+            .map(|agreement| (agreement.encoding, agreement.subprotocol))
+            .map_err(|refusal| refusal.message)
         };
-        assert_eq!(
-            agreed("other, tapecast.v1.json"),
-            Ok(Some(SUBPROTOCOL_JSON))
+        let json = Ok((Encoding::Json, Some("tapecast.v1.json")));
+        let bin = Ok((Encoding::Bin, Some("tapecast.v1.bin")));
+        assert_eq!(agreed("other, tapecast.v1.json"), json);
+        assert_eq!(agreed("tapecast.v1.bin"), bin);
+        // The client's order decides.
+        assert_eq!(agreed("tapecast.v1.bin,tapecast.v1.json"), bin);
+        assert_eq!(agreed("other, tapecast.v1.json, tapecast.v1.bin"), json);
+        let refusal = agreed("graphql-ws, tapecast.v1.BIN").unwrap_err();
+        assert!(
+            refusal.contains("tapecast.v1.json, tapecast.v1.bin"),
+            "{refusal}"
         );
-        assert_eq!(agreed("graphql-ws"), Err("subprotocol"));
         let none = judge(&request(|_| ()), &Origins::default()).unwrap();
-        assert_eq!(none.subprotocol, None);
+        assert_eq!((none.encoding, none.subprotocol), (Encoding::Json, None));
+    }
+
+    #[test]
+    fn a_list_of_subprotocols_may_stand_in_several_headers() {
+        let two = request(|request| {
+            for offer in ["other", "tapecast.v1.bin", "tapecast.v1.json"] {
+                let offer = HeaderValue::from_static(offer);
+                request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, offer);
+            }
+        });
+        let agreement = judge(&two, &Origins::default()).unwrap();
+        assert_eq!(agreement.encoding, Encoding::Bin);
     }
 }

@@ -96,6 +96,8 @@ impl<S: Socket> Shard<S> {
         };
         let before = slot.pos;
         match item.kind {
+            // Made for who was here before: what has followed it since did not come here.
+            ItemKind::Snapshot { .. } if item.begun < slot.began => return,
             // Whoever does not get it stands nowhere, and must be given another.
             ItemKind::Snapshot { known } => {
                 if slot.pos.epoch < item.epoch || slot.live.is_empty() {

@@ -40,6 +40,8 @@ pub(crate) struct Slot {
     pub(crate) behind: u32,
     /// Where the topic stands for those who are live.
     pub(crate) pos: StreamPos,
+    /// The number that its interest has in the topic: an older snapshot is not for its subscribers.
+    pub(crate) began: u64,
     /// When the last frame of the topic came by.
     pub(crate) last_frame: Mono,
     /// This turn's run of the topic, if the turn has the number beside it.
@@ -104,6 +106,7 @@ impl Index {
             joining: Vec::new(),
             behind: 0,
             pos: StreamPos::default(),
+            began: 0,
             last_frame: Mono::default(),
             run: (u32::MAX, 0),
         };

@@ -311,10 +311,10 @@ impl<S: Socket> Shard<S> {
         let Some(Some(conn)) = self.conns.get(id as usize) else {
             return;
         };
-        if let Some(slot) = self.index.slot(conn.session.subs[sub].slot) {
-            self.shared
-                .interests
-                .join(&slot.entry, self.number, slot.encoding);
+        if let Some(slot) = self.index.slot_mut(conn.session.subs[sub].slot) {
+            let interests = &self.shared.interests;
+            let began = interests.join(&slot.entry, self.number, slot.encoding);
+            slot.began = began.unwrap_or(slot.began);
         }
     }
 }

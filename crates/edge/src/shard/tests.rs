@@ -479,6 +479,26 @@ fn a_flood_of_requests_is_refused_and_then_ended() {
     assert_eq!(rig.clients[client].closed, Some(4029));
 }
 
+#[test]
+fn a_snapshot_that_was_made_for_who_has_left_is_not_given_to_who_comes() {
+    let mut rig = Rig::new(Limits::default(), false, 4_096);
+    let gone = rig.connect();
+    rig.quote(1);
+    rig.subscribe(gone, &[TOPICS[2]]);
+    rig.settle();
+    rig.clients[gone].ask(&format!(r#"{{"op":"resync","topics":["{}"]}}"#, TOPICS[2]));
+    rig.round();
+    rig.shard.end(rig.clients[gone].id, CloseReason::Gone);
+    rig.shard.reap();
+    // The snapshot is on its way when nobody wants the topic any more, and so the next quote is not.
+    rig.pipeline();
+    rig.quote(2);
+    let coming = rig.connect();
+    rig.subscribe(coming, &[TOPICS[2]]);
+    rig.settle();
+    assert_eq!(rig.clients[coming].bid.as_deref(), Some("2"));
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Level(bool, i64, i64),
@@ -522,7 +542,9 @@ proptest! {
         ops in prop::collection::vec(op(), 0..200),
         outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
         parked in prop_oneof![Just(600_usize), Just(256_000_000_usize)],
-        ring_items in prop_oneof![Just(4_usize), Just(4_096_usize)],
+        // Room for a snapshot of each topic in each encoding, and little more; or for everything.
+        ring_items in prop_oneof![Just(8_usize), Just(4_096_usize)],
+        encodings in prop::array::uniform3(prop::sample::select(Encoding::ALL.to_vec())),
         topics in prop_oneof![Just(TOPICS), Just(INTERVAL_TOPICS)],
     ) {
         let limits = Limits {
@@ -532,8 +554,8 @@ proptest! {
             ..Limits::default()
         };
         let mut rig = Rig::new(limits, false, ring_items);
-        for _ in 0..3 {
-            let client = rig.connect();
+        for encoding in encodings {
+            let client = rig.connect_in(encoding);
             rig.subscribe(client, &topics);
         }
         let mut subscribed = [[true; 3]; 3];

@@ -14,7 +14,7 @@ use tapecast_model::{
     UnixNanos, Update,
 };
 use tapecast_wire::json::{self, BookLevels, CHECKSUM_LEVELS, Head};
-use tapecast_wire::{Encoding, reply};
+use tapecast_wire::{Encoding, Opcode, encode, reply};
 
 /// A topic that has subscribers.
 #[derive(Debug)]
@@ -32,9 +32,12 @@ pub(super) struct LiveTopic {
     /// The checksum of a book view.
     checksum: u32,
     times: Times,
-    /// The last snapshot that was sent, good for as long as the view does not change.
-    snapshot: Option<(StreamPos, Bytes)>,
+    /// The last snapshots that were sent, one per encoding, good for as long as the view does not
+    /// change.
+    snapshots: Snapshots,
 }
+
+type Snapshots = [Option<(StreamPos, Bytes)>; Encoding::ALL.len()];
 
 /// What every subscriber of the topic knows.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl LiveTopic {
             view: View::Unknown,
             checksum: 0,
             times: Times::default(),
-            snapshot: None,
+            snapshots: Snapshots::default(),
         };
         if entry.topic.channel.kind() == ChannelKind::Trade {
             topic.view = View::Trades;
@@ -150,7 +153,7 @@ impl LiveTopic {
         let known = match (&mut self.view, update.body) {
             (_, Body::BookDropped) => {
                 self.view = View::Unknown;
-                self.snapshot = None;
+                self.snapshots = Snapshots::default();
                 return false;
             }
             (View::Book(view), Body::Book { book, touched, .. }) => {
@@ -175,7 +178,7 @@ impl LiveTopic {
             (view, Body::Ticker(ticker)) => replace(view, View::Ticker(*ticker)),
             (view, Body::Status(status)) => replace(view, View::Status(status.clone())),
         };
-        self.snapshot = None;
+        self.snapshots = Snapshots::default();
         self.times = Times::of(update);
         let prev = std::mem::replace(&mut self.last, update.seq);
         if let View::Book(view) = &self.view
@@ -192,10 +195,10 @@ impl LiveTopic {
             let (kind, range) = if known {
                 (
                     ItemKind::Update { prev },
-                    self.write_update(turn, now, prev, &update.body),
+                    self.write_update(encoding, turn, now, prev, &update.body),
                 )
             } else {
-                (ItemKind::Reset, self.write_state(turn, now, &[]))
+                (ItemKind::Reset, self.write_state(encoding, turn, now, &[]))
             };
             let channel = update.body.kind().index();
             metrics.frames_encoded[channel][encoding.index()].inc();
@@ -209,7 +212,7 @@ impl LiveTopic {
     /// starts over with an empty snapshot, so that its first print is an update.
     fn start_over(&mut self, update: &Update<'_>, turn: &mut Turn, now: UnixNanos) {
         self.epoch = update.epoch;
-        self.snapshot = None;
+        self.snapshots = Snapshots::default();
         let Body::Trades(prints) = update.body else {
             self.view = View::Unknown;
             return;
@@ -219,23 +222,23 @@ impl LiveTopic {
         for encoding in Encoding::ALL {
             let shards = self.entry.wanted(encoding) & !self.missed.frames(encoding);
             if shards != 0 {
-                let range = self.write_state(turn, now, &[]);
+                let range = self.write_state(encoding, turn, now, &[]);
                 self.push(turn, encoding, ItemKind::Reset, range, shards);
             }
         }
     }
 
     /// The last snapshot that was sent, if it still says where the topic stands.
-    pub(super) fn sealed_snapshot(&self) -> Option<Bytes> {
-        let (pos, bytes) = self.snapshot.as_ref()?;
+    pub(super) fn sealed_snapshot(&self, encoding: Encoding) -> Option<Bytes> {
+        let (pos, bytes) = self.snapshots[encoding.index()].as_ref()?;
         (*pos == self.pos()).then(|| bytes.clone())
     }
 
     /// Keeps a snapshot that was just sent, as a copy of its own: a few hundred bytes must not pin a
     /// whole chunk. Histories of prints are not kept, since a venue may still add to them.
-    pub(super) fn keep_snapshot(&mut self, pos: StreamPos, frame: &[u8]) {
+    pub(super) fn keep_snapshot(&mut self, encoding: Encoding, pos: StreamPos, frame: &[u8]) {
         if pos == self.pos() && !matches!(self.view, View::Trades) {
-            self.snapshot = Some((pos, Bytes::copy_from_slice(frame)));
+            self.snapshots[encoding.index()] = Some((pos, Bytes::copy_from_slice(frame)));
         }
     }
 
@@ -243,6 +246,7 @@ impl LiveTopic {
     /// empty if there is nothing to send.
     pub(super) fn write_snapshot(
         &self,
+        encoding: Encoding,
         turn: &mut Turn,
         now: UnixNanos,
         history: Option<&Update<'_>>,
@@ -250,10 +254,11 @@ impl LiveTopic {
         match (&self.view, history.map(|update| update.body)) {
             (View::Unknown, _) => (false, 0..0),
             (View::Trades, Some(Body::Trades(prints))) => {
-                (!prints.is_empty(), self.write_state(turn, now, prints))
+                let range = self.write_state(encoding, turn, now, prints);
+                (!prints.is_empty(), range)
             }
-            (View::Trades, _) => (false, self.write_state(turn, now, &[])),
-            _ => (true, self.write_state(turn, now, &[])),
+            (View::Trades, _) => (false, self.write_state(encoding, turn, now, &[])),
+            _ => (true, self.write_state(encoding, turn, now, &[])),
         }
     }
 
@@ -272,11 +277,14 @@ impl LiveTopic {
             ts_recv,
             ts_out: now,
             venue_seq,
+            tid: self.entry.tid,
+            conflated: self.entry.topic.interval.is_some(),
         }
     }
 
     fn write_update(
         &self,
+        encoding: Encoding,
         turn: &mut Turn,
         now: UnixNanos,
         prev: Seq,
@@ -286,49 +294,51 @@ impl LiveTopic {
         let Turn {
             frames, changes, ..
         } = turn;
-        super::write_frame(frames, |out| match body {
-            Body::Trades(prints) => json::trades(out, &head, instrument, prints),
-            Body::Quote(quote) => json::quote(out, &head, instrument, quote),
-            Body::Ticker(ticker) => json::ticker(out, &head, ticker),
-            Body::Status(status) => json::status(out, &head, status),
+        super::write_frame(frames, encoding.opcode(), |out| match body {
+            Body::Trades(prints) => encode::trades(encoding, out, &head, instrument, prints),
+            Body::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
+            Body::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
+            Body::Status(status) => encode::status(encoding, out, &head, status),
             Body::Book { .. } | Body::BookDropped => {
                 let levels = BookLevels {
                     bids: &changes.bids,
                     asks: &changes.asks,
                     checksum: self.checksum,
                 };
-                json::book(out, &head, instrument, levels);
+                encode::book(encoding, out, &head, instrument, levels);
             }
         })
     }
 
     /// Writes the view as a snapshot. An unknown view writes nothing.
-    fn write_state(&self, turn: &mut Turn, now: UnixNanos, history: &[Trade]) -> Range<u32> {
-        let (head, instrument) = (self.head(now, None), &self.entry.instrument);
-        let frames = &mut turn.frames;
-        match &self.view {
-            View::Unknown => 0..0,
-            View::Trades => super::write_frame(frames, |out| {
-                json::trades(out, &head, instrument, history);
-            }),
-            View::Quote(quote) => {
-                super::write_frame(frames, |out| json::quote(out, &head, instrument, quote))
-            }
-            View::Ticker(ticker) => {
-                super::write_frame(frames, |out| json::ticker(out, &head, ticker))
-            }
-            View::Status(status) => {
-                super::write_frame(frames, |out| json::status(out, &head, status))
-            }
-            View::Book(view) => super::write_frame(frames, |out| {
-                let levels = BookLevels {
-                    bids: view.bids(),
-                    asks: view.asks(),
-                    checksum: self.checksum,
-                };
-                json::book(out, &head, instrument, levels);
-            }),
+    fn write_state(
+        &self,
+        encoding: Encoding,
+        turn: &mut Turn,
+        now: UnixNanos,
+        history: &[Trade],
+    ) -> Range<u32> {
+        if let View::Unknown = self.view {
+            return 0..0;
         }
+        let (head, instrument) = (self.head(now, None), &self.entry.instrument);
+        super::write_frame(&mut turn.frames, encoding.opcode(), |out| {
+            match &self.view {
+                View::Unknown => {}
+                View::Trades => encode::trades(encoding, out, &head, instrument, history),
+                View::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
+                View::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
+                View::Status(status) => encode::status(encoding, out, &head, status),
+                View::Book(view) => {
+                    let levels = BookLevels {
+                        bids: view.bids(),
+                        asks: view.asks(),
+                        checksum: self.checksum,
+                    };
+                    encode::book(encoding, out, &head, instrument, levels);
+                }
+            }
+        })
     }
 
     fn push(
@@ -346,6 +356,7 @@ impl LiveTopic {
             pos: self.pos(),
             frame: Frame::Turn(range),
             shards,
+            begun: 0,
         });
     }
 
@@ -366,8 +377,10 @@ impl LiveTopic {
                     let (from, to) = (since.seq.next(), self.last);
                     let text =
                         reply::gap(&self.entry.text, self.epoch, from, to, "server_overload");
-                    let range =
-                        super::write_frame(&mut turn.frames, |out| out.extend_from_slice(&text));
+                    // A control message: text in every encoding.
+                    let range = super::write_frame(&mut turn.frames, Opcode::Text, |out| {
+                        out.extend_from_slice(&text);
+                    });
                     let kind = ItemKind::Gap { prev: since.seq };
                     self.push(turn, encoding, kind, range, 1 << shard);
                 } else {
@@ -376,7 +389,7 @@ impl LiveTopic {
             }
             // A view that is unknown right now is published to all as a reset when it is known again.
             if reset != 0 && !matches!(self.view, View::Unknown) {
-                let range = self.write_state(turn, now, &[]);
+                let range = self.write_state(encoding, turn, now, &[]);
                 self.push(turn, encoding, ItemKind::Reset, range, reset);
             }
         }

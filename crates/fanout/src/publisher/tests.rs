@@ -1,5 +1,7 @@
 //! The publisher against clients that do nothing but follow the protocol's rule.
 
+mod encodings;
+
 use super::*;
 use crate::interest::{Interests, Requests};
 use crate::ring::{RingRx, ring};

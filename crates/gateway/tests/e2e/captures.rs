@@ -2,10 +2,11 @@
 //! over real sockets.
 //!
 //! Method: every recording in the directory that `TAPECAST_CAPTURES` names is replayed at full speed
-//! by a gateway of its own to two clients that subscribe to all its books, trades, quotes and states
-//! before it starts. A naive reader, which shares no code with the gateway, goes through the same
+//! by a gateway of its own to three clients that subscribe to all its books, trades, quotes and states
+//! before it starts, the third of them in binary. A naive reader, which shares no code with the gateway, goes through the same
 //! file. Compared are the distinct states of the best 10, 50 and 500 levels in order, every print,
-//! the books with the quotes of the same number, and the frames of one client with the other's.
+//! the books with the quotes of the same number, and the frames of one client with the others', those
+//! that came in binary by the JSON that they stand for.
 //! Without the variable the test says so and passes.
 
 use crate::support::*;
@@ -15,7 +16,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use tapecast::gateway::Gateway;
 use tapecast_client::message::{BookLevels, Level as Text, Quote};
 use tapecast_client::{
-    Body, Client, ClientBook, DataFrame, Message, MessageKind, Outcome, Tracker,
+    Body, Client, ClientBook, DataFrame, Encoding, Message, MessageKind, Outcome, Tracker,
 };
 use tapecast_testkit::decimal::fixed;
 use tapecast_testkit::{DEPTHS, Level, Print, Reader, Recording, Top, Views, recordings};
@@ -82,7 +83,7 @@ struct Follower {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_clients_hear_every_recording_as_a_naive_reader_reads_it() {
+async fn three_clients_hear_every_recording_as_a_naive_reader_reads_it() {
     for recording in recordings() {
         let started = std::time::Instant::now();
         let read = {
@@ -91,16 +92,24 @@ async fn two_clients_hear_every_recording_as_a_naive_reader_reads_it() {
         };
         let gateway = gateway(&replay(recording.format, &recording.path)).await;
         let instruments = instruments(&gateway).await;
-        let one = Follower::subscribe(&gateway, &instruments).await;
-        let other = Follower::subscribe(&gateway, &instruments).await;
+        let mut following = Vec::new();
+        for encoding in [Encoding::Json, Encoding::Json, Encoding::Bin] {
+            following.push(Follower::subscribe(&gateway, &instruments, encoding).await);
+        }
         start_replays(&gateway).await;
-        let following = [one, other].map(|follower| tokio::spawn(follower.follow()));
-        let [one, other] = following.map(async |heard| heard.await.unwrap());
-        let heard = [one.await, other.await];
+        let following: Vec<_> = following
+            .into_iter()
+            .map(|follower| tokio::spawn(follower.follow()))
+            .collect();
+        let mut heard = Vec::new();
+        for followed in following {
+            heard.push(followed.await.unwrap());
+        }
         let reader = read.await.unwrap();
 
         let frames = same_frames(&recording, &heard);
-        for heard in &heard {
+        // What the third heard is the same, word for word.
+        for heard in &heard[..2] {
             check_instruments(&recording, &instruments, heard, &reader);
         }
         check_metrics(&recording, &gateway, &reader).await;
@@ -206,13 +215,15 @@ fn verdict_of(
     (compared, agreed)
 }
 
-/// Both clients heard the same bytes of every topic. Returns how many frames.
-fn same_frames(recording: &Recording, heard: &[BTreeMap<String, Heard>; 2]) -> usize {
-    let [one, other] = heard;
-    assert_eq!(one.len(), other.len());
-    for (topic, heard) in one {
-        let (name, theirs) = (&recording.name, &other[topic].frames);
-        assert!(heard.frames == *theirs, "{name} {topic}: frames differ");
+/// All clients heard the same of every topic. Returns how many frames.
+fn same_frames(recording: &Recording, heard: &[BTreeMap<String, Heard>]) -> usize {
+    let (one, others) = heard.split_first().unwrap();
+    for other in others {
+        assert_eq!(one.len(), other.len());
+        for (topic, heard) in one {
+            let (name, theirs) = (&recording.name, &other[topic].frames);
+            assert!(heard.frames == *theirs, "{name} {topic}: frames differ");
+        }
     }
     one.values().map(|heard| heard.frames.len()).sum()
 }
@@ -303,10 +314,10 @@ impl Instrument {
 impl Follower {
     /// Subscribes to everything and waits for the snapshots that come before there are events: of
     /// trades, which are empty, and of states.
-    async fn subscribe(gateway: &Gateway, instruments: &[Instrument]) -> Self {
+    async fn subscribe(gateway: &Gateway, instruments: &[Instrument], encoding: Encoding) -> Self {
         let topics: Vec<String> = instruments.iter().flat_map(Instrument::topics).collect();
         let mut follower = Self {
-            client: connect(gateway).await,
+            client: connect_in(gateway, encoding).await,
             tracker: Tracker::new(),
             heard: topics.iter().map(|t| (t.clone(), Heard::of(t))).collect(),
         };

@@ -8,6 +8,7 @@
 )]
 
 mod captures;
+mod encodings;
 mod gateway;
 mod intervals;
 mod process;

@@ -153,13 +153,17 @@ fn a_signal_ends_the_process_with_a_goodbye_to_everybody() {
 fn a_client_in_the_terminal_prints_and_ends() {
     let (mut child, address) = demo();
     let url = format!("ws://{address}/v1/ws");
-    let output = run(&["watch", &url, "trade:sim:BTC-USD", "--count", "3", "--json"]);
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let updates = text
-        .lines()
-        .filter(|line| line.starts_with(r#"{"topic":"trade:sim:BTC-USD","type":"update""#));
-    assert_eq!(updates.count(), 3, "{text}");
+    for encoding in [None, Some("--binary")] {
+        let topic = "trade:sim:BTC-USD";
+        let arguments = ["watch", &url, topic, "--count", "3", "--json"];
+        let output = run(&[&arguments[..], encoding.as_slice()].concat());
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let updates = text
+            .lines()
+            .filter(|line| line.starts_with(r#"{"topic":"trade:sim:BTC-USD","type":"update""#));
+        assert_eq!(updates.count(), 3, "{text}");
+    }
     let output = run(&["watch", &url, "book.10:sim:BTC-USD@10ms", "--count", "3"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("book.10:sim:BTC-USD@10ms #"), "{text}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapecast::config::Config;
 use tapecast::gateway::Gateway;
-use tapecast_client::{Client, ConnectOptions, Message, MessageKind};
+use tapecast_client::{Client, ConnectOptions, Encoding, Message, MessageKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -23,10 +23,17 @@ pub(crate) async fn gateway(text: &str) -> Gateway {
 
 /// Connects a client.
 pub(crate) async fn connect(gateway: &Gateway) -> Client {
+    connect_in(gateway, Encoding::Json).await
+}
+
+/// Connects a client that takes data in this encoding.
+pub(crate) async fn connect_in(gateway: &Gateway, encoding: Encoding) -> Client {
     let url = format!("ws://{}/v1/ws", gateway.public_address());
-    Client::connect(&url, ConnectOptions::default())
-        .await
-        .unwrap()
+    let options = ConnectOptions {
+        encoding,
+        ..ConnectOptions::default()
+    };
+    Client::connect(&url, options).await.unwrap()
 }
 
 /// The next message that is not a heartbeat.

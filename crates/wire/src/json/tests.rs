@@ -36,6 +36,8 @@ fn check(
         ts_recv: Some(UnixNanos::new(1_723_161_255_512_345_678)),
         ts_out: UnixNanos::new(1_723_161_255_512_361_002),
         venue_seq: Some(50_093_239_207),
+        tid: 0,
+        conflated: false,
     };
     let mut out = Vec::new();
     write(&mut out, &head);

@@ -1,11 +1,13 @@
 //! A simulated socket, and a client behind it that does nothing but follow the protocol's rule.
 
 use crate::io::socket::Socket;
+use bytes::Bytes;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use tapecast_client::{BinaryReader, Message};
 
 /// What the two ends of a simulated socket share.
 #[derive(Default)]
@@ -78,6 +80,9 @@ pub(super) struct Client {
     pub(super) bid: Option<String>,
     pub(super) prints: u64,
     pub(super) closed: Option<u16>,
+    /// Binary frames are heard as the JSON that they stand for.
+    pub(super) reader: BinaryReader,
+    pub(super) records: u64,
 }
 
 impl Client {
@@ -112,7 +117,20 @@ impl Client {
             let opcode = self.buffer[0] & 15;
             let payload: Vec<u8> = self.buffer.drain(..header + length).skip(header).collect();
             match opcode {
-                1 => self.hear(serde_json::from_slice(&payload).unwrap()),
+                1 => {
+                    let text = String::from_utf8(payload).unwrap();
+                    self.reader.learn(&Message::parse(&text).unwrap());
+                    self.hear(serde_json::from_str(&text).unwrap());
+                }
+                2 => {
+                    let mut messages = VecDeque::new();
+                    self.reader.read(&Bytes::from(payload), &mut messages);
+                    for message in messages {
+                        self.records += 1;
+                        let message = message.unwrap();
+                        self.hear(serde_json::from_str(message.text()).unwrap());
+                    }
+                }
                 8 => self.closed = Some(u16::from_be_bytes([payload[0], payload[1]])),
                 9 | 10 => {}
                 other => panic!("opcode {other}"),
@@ -130,6 +148,13 @@ impl Client {
             assert!(number("from").unwrap() <= last + 1, "{message}");
             self.prints += number("to").unwrap().saturating_sub(last);
             self.last.insert(topic, number("to").unwrap().max(last));
+        } else if message["op"] == "heartbeat" {
+            for silent in message["topics"].as_array().unwrap() {
+                // Who has less than a heartbeat names has lost something, by the protocol.
+                let last = self.last[silent[0].as_str().unwrap()];
+                assert!(silent[2].as_u64().unwrap() <= last, "{message} at {last}");
+            }
+            self.said.push(message);
         } else if message["op"].is_string() {
             for entry in message["topics"].as_array().into_iter().flatten() {
                 if let Some(topic) = entry["topic"]

@@ -89,6 +89,10 @@ impl Rig {
     }
 
     pub(super) fn connect(&mut self) -> usize {
+        self.connect_in(Encoding::Json)
+    }
+
+    pub(super) fn connect_in(&mut self, encoding: Encoding) -> usize {
         let socket = FakeSocket::default();
         socket.0.borrow_mut().room = usize::MAX / 2;
         let permit = self.admission.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
@@ -96,7 +100,7 @@ impl Rig {
         let arrival = Arrival {
             socket: socket.clone(),
             early: vec![],
-            encoding: Encoding::Json,
+            encoding,
             permit,
         };
         let id = self.shard.accept(arrival, now, wall);

@@ -1,0 +1,305 @@
+//! Binary frames to the same messages that JSON frames are.
+//!
+//! A record names its topic by a number and leaves out what stands in the topic's acknowledgement, so
+//! a [`BinaryReader`] remembers acknowledgements: [`BinaryReader::learn`] wants every control message
+//! of the connection, [`BinaryReader::read`] every binary one. [`Client`](crate::Client) does both.
+//!
+//! The text of a message that came in binary is made when it is asked for, and is what the server
+//! would have sent as JSON (but for zeros in front of a publisher's own time, which binary frames do
+//! not carry).
+//!
+//! # What can go wrong
+//! A record that cannot be read, or whose topic was never acknowledged, is a [`MessageError`]; the
+//! others of its message are read all the same. Records of a kind that this SDK does not know are
+//! passed over.
+
+use crate::message::{
+    Body, BookLevels, DataFrame, FrameType, Level, Message, MessageError, MessageKind, Quote,
+    Status, SubscribedTopic, Ticker, Trade,
+};
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tapecast_model::{
+    Decimal, Epoch, EventTime, Instrument, InstrumentId, Price, Qty, Scale, Topic, UnixNanos,
+};
+use tapecast_wire::Head;
+use tapecast_wire::binary::{BinaryError, CONFLATED, Record, RecordBody, Records};
+use tapecast_wire::json::{self, PriceLevel};
+
+/// What the acknowledgements of a connection say of its topics, by number.
+#[derive(Debug, Default)]
+pub struct BinaryReader {
+    topics: HashMap<u32, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    topic: Arc<Acknowledged>,
+    /// The epoch of its updates.
+    epoch: Epoch,
+}
+
+/// What stays the same of a topic.
+#[derive(Debug)]
+struct Acknowledged {
+    name: String,
+    /// The beginning of its frames as text.
+    prefix: Vec<u8>,
+    instrument: Instrument,
+}
+
+/// Where a message came from that has no text yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    record: Bytes,
+    topic: Arc<Acknowledged>,
+    epoch: Epoch,
+}
+
+// === impl BinaryReader ===
+
+impl BinaryReader {
+    /// Nothing acknowledged yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes what a control message says of topics.
+    pub fn learn(&mut self, message: &Message) {
+        match message.kind() {
+            MessageKind::Subscribed(ack) => {
+                for topic in &ack.topics {
+                    self.acknowledge(topic);
+                }
+            }
+            MessageKind::Unsubscribed(ack) => {
+                let gone = |known: &Known| ack.topics.contains(&known.topic.name);
+                self.topics.retain(|_, known| !gone(known));
+            }
+            _ => {}
+        }
+    }
+
+    fn acknowledge(&mut self, ack: &SubscribedTopic) {
+        // Without a number no frame can name it, and a topic that is none has no frames.
+        let (Some(tid), Ok(topic)) = (ack.tid, ack.topic.parse::<Topic>()) else {
+            return;
+        };
+        let scale = |digits: Option<u8>| Scale::saturating(digits.unwrap_or(0));
+        let topic = Acknowledged {
+            prefix: json::prefix(&topic),
+            name: ack.topic.clone(),
+            instrument: Instrument {
+                id: InstrumentId::new(tid),
+                venue: topic.venue,
+                native: topic.symbol.as_str().into(),
+                symbol: topic.symbol,
+                price_scale: scale(ack.price_scale),
+                qty_scale: scale(ack.qty_scale),
+                lossless: false,
+            },
+        };
+        let known = Known {
+            topic: Arc::new(topic),
+            epoch: Epoch::new(ack.epoch.unwrap_or(0)),
+        };
+        self.topics.insert(tid, known);
+    }
+
+    /// Reads a binary message and appends what it says, in order.
+    pub fn read(&mut self, message: &Bytes, out: &mut VecDeque<Result<Message, MessageError>>) {
+        for record in Records::new(message) {
+            let read = match record {
+                Ok(record) => self.read_record(message, &record),
+                Err(error) => Err(error.into()),
+            };
+            out.extend(read.transpose());
+        }
+    }
+
+    /// None for a record of a kind that is not known.
+    fn read_record(
+        &mut self,
+        message: &Bytes,
+        record: &Record<'_>,
+    ) -> Result<Option<Message>, MessageError> {
+        let unknown = MessageError::UnknownTopic(record.tid);
+        let known = self.topics.get_mut(&record.tid).ok_or(unknown)?;
+        if let Some(mark) = record.epoch {
+            known.epoch = mark.resolve(known.epoch);
+        }
+        let Some(body) = body(&record.body, record.venue_seq, &known.topic.instrument)? else {
+            return Ok(None);
+        };
+        let frame = DataFrame {
+            topic: known.topic.name.clone(),
+            frame_type: match record.prev {
+                Some(_) => FrameType::Update,
+                None => FrameType::Snapshot,
+            },
+            epoch: known.epoch.get(),
+            seq: record.seq.get(),
+            prev: record.prev.map(|prev| prev.get()),
+            ts_event: record.ts_event.map(UnixNanos::get),
+            ts_recv: record.ts_recv.map(UnixNanos::get),
+            ts_out: Some(record.ts_out.get()),
+            part: None,
+            body,
+        };
+        let origin = Origin {
+            record: message.slice_ref(record.bytes),
+            topic: Arc::clone(&known.topic),
+            epoch: known.epoch,
+        };
+        Ok(Some(Message::from_binary(origin, frame)))
+    }
+}
+
+fn body(
+    body: &RecordBody<'_>,
+    venue_seq: Option<u64>,
+    instrument: &Instrument,
+) -> Result<Option<Body>, BinaryError> {
+    let venue_seq = venue_seq.map(|number| number.to_string());
+    let price = |price: Price| spelled(|out| price.write(out, instrument.price_scale));
+    let qty = |qty: Qty| spelled(|out| qty.write(out, instrument.qty_scale));
+    let level = |(p, q): PriceLevel| Level {
+        price: price(p),
+        qty: qty(q),
+    };
+    Ok(Some(match body {
+        RecordBody::Trades(prints) => {
+            let trade = |print: tapecast_model::Trade| Trade {
+                id: String::from_utf8_lossy(print.id.as_bytes()).into_owned(),
+                price: price(print.price),
+                qty: qty(print.qty),
+                side: print.aggressor.map(|side| side.label().to_owned()),
+                ts_event: print.ts_event.map(|time| time.nanos().get()),
+            };
+            let trades: Result<Vec<Trade>, _> =
+                prints.clone().map(|print| print.map(trade)).collect();
+            Body::Trades(trades?)
+        }
+        RecordBody::Quote(quote) => {
+            let split =
+                |side: Option<PriceLevel>| side.map(level).map(|l| (l.price, l.qty)).unzip();
+            let ((bid, bid_qty), (ask, ask_qty)) = (split(quote.bid), split(quote.ask));
+            Body::Quote(Quote {
+                bid,
+                bid_qty,
+                ask,
+                ask_qty,
+                venue_seq,
+            })
+        }
+        RecordBody::Book {
+            bids,
+            asks,
+            checksum,
+        } => Body::Book(BookLevels {
+            bids: bids.iter().map(level).collect(),
+            asks: asks.iter().map(level).collect(),
+            checksum: Some(*checksum),
+            venue_seq,
+        }),
+        RecordBody::Ticker(figures) => {
+            let (ticker, text) = (figures.ticker(), |d: Option<Decimal>| {
+                d.map(|d| d.to_string())
+            });
+            Body::Ticker(Ticker {
+                last: text(ticker.last),
+                open: text(ticker.open),
+                high: text(ticker.high),
+                low: text(ticker.low),
+                change: text(ticker.change),
+                change_pct: text(ticker.change_pct),
+                volume: text(ticker.volume),
+                quote_volume: text(ticker.quote_volume),
+            })
+        }
+        RecordBody::Status {
+            feed,
+            trading,
+            reason,
+        } => Body::Status(Status {
+            feed: feed.label().to_owned(),
+            trading: trading.label().to_owned(),
+            reason: (*reason).to_owned(),
+        }),
+        RecordBody::Other(_) => return Ok(None),
+    }))
+}
+
+fn spelled(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut text = Vec::with_capacity(24);
+    write(&mut text);
+    // Digits, a point and a sign.
+    String::from_utf8(text).unwrap_or_default()
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// The frame as text.
+    pub(crate) fn text(&self) -> String {
+        // It was read before, so it can be read again.
+        let record = Records::new(&self.record).next();
+        let text = record.and_then(|record| self.write(&record.ok()?).ok());
+        String::from_utf8(text.unwrap_or_default()).unwrap_or_default()
+    }
+
+    fn write(&self, record: &Record<'_>) -> Result<Vec<u8>, BinaryError> {
+        let head = Head {
+            prefix: &self.topic.prefix,
+            epoch: self.epoch,
+            seq: record.seq,
+            prev: record.prev,
+            ts_event: record.ts_event.map(EventTime::new),
+            ts_recv: record.ts_recv,
+            ts_out: record.ts_out,
+            venue_seq: record.venue_seq,
+            tid: record.tid,
+            conflated: record.flags & CONFLATED != 0,
+        };
+        let instrument = &self.topic.instrument;
+        let mut out = Vec::with_capacity(256);
+        match &record.body {
+            RecordBody::Trades(prints) => {
+                let prints: Result<Vec<_>, _> = prints.clone().collect();
+                json::trades(&mut out, &head, instrument, &prints?);
+            }
+            RecordBody::Quote(quote) => json::quote(&mut out, &head, instrument, quote),
+            RecordBody::Book {
+                bids,
+                asks,
+                checksum,
+            } => {
+                let (bids, asks): (Vec<_>, Vec<_>) = (bids.iter().collect(), asks.iter().collect());
+                let levels = json::BookLevels {
+                    bids: &bids,
+                    asks: &asks,
+                    checksum: *checksum,
+                };
+                json::book(&mut out, &head, instrument, levels);
+            }
+            RecordBody::Ticker(figures) => {
+                json::ticker(&mut out, &head, &figures.ticker());
+            }
+            RecordBody::Status {
+                feed,
+                trading,
+                reason,
+            } => {
+                let status = tapecast_model::Status {
+                    feed: *feed,
+                    trading: *trading,
+                    reason: (*reason).to_owned().into(),
+                };
+                json::status(&mut out, &head, &status);
+            }
+            RecordBody::Other(_) => {}
+        }
+        Ok(out)
+    }
+}

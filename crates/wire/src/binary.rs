@@ -1,0 +1,120 @@
+//! Data frames in the binary encoding, `tapecast.v1.bin`: records of fixed layout, little-endian,
+//! each a multiple of eight bytes, laid out offset by offset in `docs/PROTOCOL.md`.
+//!
+//! * [`writer`]: model to bytes, with the same inputs as [`crate::json`].
+//! * [`record`]: bytes to model, bounds-checked and without copies.
+//! * [`print`](mod@print): one print and its id, which takes the most care.
+//!
+//! A record says what a JSON frame says, but for three things that a client has from the topic's
+//! acknowledgement: the topic's name, the scales of its numbers, and the epoch of an update. And of a
+//! time that a publisher padded with zeros it carries the number only.
+//!
+//! Nothing is too long for a record: see [`WORDS_MAX`].
+
+pub mod print;
+pub mod record;
+pub mod writer;
+
+use tapecast_model::{ChannelKind, FeedState, TradingState};
+
+pub use print::Prints;
+pub use record::{BinaryError, EpochMark, Figures, Levels, Record, RecordBody, Records};
+pub use writer::{book, quote, status, ticker, trades};
+
+/// Bytes of the header that every record begins with.
+pub const HEADER_BYTES: usize = 32;
+/// Bytes of a record's length unit.
+pub const WORD_BYTES: usize = 8;
+/// The most words that a header can say. A longer record says 0 instead: it is the last of its
+/// message and ends with it.
+pub const WORDS_MAX: usize = u16::MAX as usize;
+/// Bytes of one print.
+pub const PRINT_BYTES: usize = 48;
+/// Bytes of one price level.
+pub const LEVEL_BYTES: usize = 16;
+
+/// Bytes of a ticker's body.
+const TICKER_BYTES: usize = 160;
+
+/// The record is the topic's state and not a change to it.
+pub const SNAPSHOT: u8 = 1;
+/// Reserved: the record belongs to a replay that was asked for.
+pub const REPLAY: u8 = 1 << 1;
+/// The topic has an interval: the record may stand for several events of its stream.
+pub const CONFLATED: u8 = 1 << 2;
+/// Reserved: the data are older than their symbol's limit.
+pub const STALE: u8 = 1 << 3;
+/// Reserved: a part of a snapshot.
+pub const PART: u8 = 1 << 4;
+/// What the header's last eight bytes say in 32 bits each stands in the record's last sixteen, in 64.
+pub const WIDE: u8 = 1 << 5;
+/// The venue's time is given.
+pub const TS_EVENT: u8 = 1 << 6;
+/// The venue's number is given.
+pub const VENUE_SEQ: u8 = 1 << 7;
+
+/// The price of a side without orders: none that a decimal can have.
+const NO_PRICE: i64 = i64::MIN;
+
+/// The number of a kind of channel in records.
+pub const fn kind_code(kind: ChannelKind) -> u8 {
+    kind as u8 + 1
+}
+
+const fn feed_code(feed: FeedState) -> u8 {
+    match feed {
+        FeedState::Live => 0,
+        FeedState::Stale => 1,
+        FeedState::Gap => 2,
+        FeedState::Down => 3,
+    }
+}
+
+const fn feed_of(code: u8) -> Option<FeedState> {
+    match code {
+        0 => Some(FeedState::Live),
+        1 => Some(FeedState::Stale),
+        2 => Some(FeedState::Gap),
+        3 => Some(FeedState::Down),
+        _ => None,
+    }
+}
+
+const fn trading_code(trading: TradingState) -> u8 {
+    match trading {
+        TradingState::Unknown => 0,
+        TradingState::Open => 1,
+        TradingState::Halted => 2,
+        TradingState::CancelOnly => 3,
+        TradingState::PostOnly => 4,
+    }
+}
+
+const fn trading_of(code: u8) -> Option<TradingState> {
+    match code {
+        0 => Some(TradingState::Unknown),
+        1 => Some(TradingState::Open),
+        2 => Some(TradingState::Halted),
+        3 => Some(TradingState::CancelOnly),
+        4 => Some(TradingState::PostOnly),
+        _ => None,
+    }
+}
+
+/// Writes `bytes` into `record` at `at`.
+fn put<const N: usize>(record: &mut [u8], at: usize, bytes: [u8; N]) {
+    record[at..at + N].copy_from_slice(&bytes);
+}
+
+/// The `N` bytes at `at`, if there are so many.
+fn get<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+/// The zeros that fill up `length` bytes to whole words.
+const fn padding(length: usize) -> usize {
+    length.wrapping_neg() % WORD_BYTES
+}
+
+#[cfg(test)]
+mod tests;

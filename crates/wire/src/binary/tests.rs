@@ -1,0 +1,239 @@
+//! Whatever bytes come, reading them ends, and says what is wrong.
+
+use super::*;
+use crate::json::{BookLevels, Head};
+use proptest::prelude::*;
+use tapecast_model::{
+    Epoch, EventTime, Price, Qty, Quote, Seq, Status, Ticker, Trade, TradeId, UnixNanos,
+};
+
+fn head(prev: Option<u64>) -> Head<'static> {
+    Head {
+        prefix: b"",
+        epoch: Epoch::new(412),
+        seq: Seq::new(9),
+        prev: prev.map(Seq::new),
+        ts_event: None,
+        ts_recv: Some(UnixNanos::new(5)),
+        ts_out: UnixNanos::new(7),
+        venue_seq: None,
+        tid: 1,
+        conflated: false,
+    }
+}
+
+/// One record of each kind, back to back.
+fn message() -> Vec<u8> {
+    let level = (Price::from_mantissa(3), Qty::from_mantissa(4));
+    let trade = |id: &[u8]| Trade {
+        id: TradeId::new(id).unwrap(),
+        price: level.0,
+        qty: level.1,
+        aggressor: None,
+        ts_event: None,
+    };
+    let timed = Head {
+        ts_event: Some(EventTime::from_millis(1)),
+        venue_seq: Some(2),
+        ..head(None)
+    };
+    let mut out = Vec::new();
+    let prints = [trade(b"1"), trade(b"an id of many characters")];
+    trades(&mut out, &head(Some(7)), &prints);
+    trades(&mut out, &timed, &prints);
+    let both = Quote {
+        bid: Some(level),
+        ask: None,
+    };
+    quote(&mut out, &head(Some(8)), &both);
+    let levels = BookLevels {
+        bids: &[level],
+        asks: &[level, level],
+        checksum: 1,
+    };
+    book(&mut out, &timed, levels);
+    ticker(&mut out, &head(Some(8)), &Ticker::default());
+    let state = Status {
+        feed: FeedState::Live,
+        trading: TradingState::Open,
+        reason: "because".into(),
+    };
+    status(&mut out, &head(Some(8)), &state);
+    out
+}
+
+/// Reads everything there is; returns how many records were read and how many were not.
+fn read_all(message: &[u8]) -> (usize, usize) {
+    let (mut good, mut bad) = (0, 0);
+    for record in Records::new(message) {
+        let Ok(record) = record else {
+            bad += 1;
+            continue;
+        };
+        let whole = match record.body {
+            RecordBody::Trades(prints) => {
+                prints.map(|print| print.is_ok()).fold(true, |a, b| a & b)
+            }
+            RecordBody::Book { bids, asks, .. } => bids.iter().chain(asks.iter()).count() < 1 << 20,
+            RecordBody::Quote(_)
+            | RecordBody::Ticker(_)
+            | RecordBody::Status { .. }
+            | RecordBody::Other(_) => true,
+        };
+        *(if whole { &mut good } else { &mut bad }) += 1;
+    }
+    (good, bad)
+}
+
+fn first(message: &[u8]) -> Result<Record<'_>, BinaryError> {
+    Records::new(message).next().unwrap()
+}
+
+#[test]
+fn records_stand_back_to_back() {
+    let message = message();
+    assert_eq!(read_all(&message), (6, 0));
+    assert_eq!(message.len() % WORD_BYTES, 0);
+    assert!(Records::new(&[]).next().is_none());
+}
+
+#[test]
+fn a_record_of_an_unknown_kind_is_passed_over() {
+    let mut message = message();
+    message[2] = 200;
+    assert!(matches!(
+        first(&message).unwrap().body,
+        RecordBody::Other(200)
+    ));
+    assert_eq!(read_all(&message), (6, 0));
+}
+
+#[test]
+fn what_cannot_be_right_is_named() {
+    let message = message();
+    let changed = |at: usize, value: u8| {
+        let mut message = message.clone();
+        message[at] = value;
+        message
+    };
+    assert_eq!(first(&message[..31]).unwrap_err(), BinaryError::Header(31));
+    let length = |length| BinaryError::Length {
+        length,
+        left: message.len(),
+    };
+    assert_eq!(first(&changed(0, 3)).unwrap_err(), length(24));
+    assert_eq!(first(&changed(1, 255)).unwrap_err().to_string(), {
+        let words = usize::from(u16::from_le_bytes([message[0], 255]));
+        length(words * 8).to_string()
+    });
+    assert_eq!(first(&changed(28, 10)).unwrap_err(), BinaryError::Prev);
+    let prints = BinaryError::Truncated("a print");
+    assert_eq!(first(&changed(32, 4)).unwrap_err(), prints);
+    assert_eq!(first(&changed(39, 255)).unwrap_err(), prints);
+    // A record that is wrong does not hide the next one.
+    assert_eq!(read_all(&changed(32, 4)), (5, 1));
+    // Nor do its prints hide each other.
+    let odd_side = changed(40 + 24, 3);
+    let RecordBody::Trades(read) = first(&odd_side).unwrap().body else {
+        panic!("prints")
+    };
+    let read: Vec<bool> = read.map(|print| print.is_ok()).collect();
+    assert_eq!(read, [false, true]);
+}
+
+#[test]
+fn what_is_too_long_for_its_length_ends_with_its_message() {
+    let mut out = Vec::new();
+    let level = (Price::from_mantissa(1), Qty::from_mantissa(1));
+    let levels = vec![level; WORDS_MAX];
+    let long = BookLevels {
+        bids: &levels,
+        asks: &[],
+        checksum: 0,
+    };
+    quote(&mut out, &head(None), &Quote::default());
+    book(&mut out, &head(Some(8)), long);
+    assert_eq!(out[80..82], [0, 0]);
+    let record = Records::new(&out).nth(1).unwrap().unwrap();
+    let RecordBody::Book { bids, .. } = record.body else {
+        panic!("{record:?}")
+    };
+    assert_eq!(bids.iter().len(), WORDS_MAX);
+}
+
+#[test]
+fn what_does_not_fit_a_header_stands_behind_the_body() {
+    let late = Head {
+        ts_out: UnixNanos::new(5 + (1 << 32)),
+        ..head(Some(8))
+    };
+    let early = Head {
+        ts_out: UnixNanos::new(4),
+        ..head(None)
+    };
+    let far = Head {
+        seq: Seq::new(1 << 40),
+        ..head(Some(1))
+    };
+    for head in [late, early, far] {
+        let mut out = Vec::new();
+        quote(&mut out, &head, &Quote::default());
+        assert_eq!((out.len(), out[3] & WIDE), (96, WIDE));
+        let record = first(&out).unwrap();
+        assert_eq!((record.ts_out, record.prev), (head.ts_out, head.prev));
+        let epoch = head.prev.is_none().then_some(EpochMark::Whole(head.epoch));
+        assert_eq!(record.epoch, epoch);
+    }
+}
+
+#[test]
+fn an_epoch_is_the_next_one_with_its_low_bits() {
+    let known = Epoch::new(0x1_ffff_fff0);
+    for (low, expected) in [
+        (0xffff_fff0, 0x1_ffff_fff0),
+        (0xffff_fff1, 0x1_ffff_fff1),
+        (3, 0x2_0000_0003),
+    ] {
+        assert_eq!(EpochMark::Low(low).resolve(known), Epoch::new(expected));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn no_mutation_panics(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut message = message();
+        for (at, value) in changes {
+            let at = at.index(message.len());
+            message[at] = value;
+        }
+        read_all(&message);
+        message.truncate(cut.index(message.len()));
+        read_all(&message);
+    }
+
+    #[test]
+    fn every_id_comes_back(id in "[ -!#-\\[\\]-~]{1,39}|[0-9]{1,20}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}") {
+        let print = Trade {
+            id: TradeId::new(id.as_bytes()).unwrap(),
+            price: Price::ZERO,
+            qty: Qty::ZERO,
+            aggressor: None,
+            ts_event: None,
+        };
+        let mut out = Vec::new();
+        trades(&mut out, &head(Some(7)), &[print, print]);
+        let RecordBody::Trades(read) = first(&out).unwrap().body else {
+            panic!("prints")
+        };
+        let read: Result<Vec<Trade>, _> = read.collect();
+        prop_assert_eq!(read.unwrap(), [print, print]);
+    }
+}
