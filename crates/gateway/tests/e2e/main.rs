@@ -13,3 +13,4 @@ mod gateway;
 mod intervals;
 mod process;
 mod support;
+mod volley;
