@@ -1,5 +1,6 @@
 //! Topics with an interval through a shard: nothing of its own, and that is to be shown.
 
+use super::rig::INTERVAL_TOPICS;
 use super::*;
 
 #[test]

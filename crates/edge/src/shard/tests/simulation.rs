@@ -1,0 +1,128 @@
+//! Random lives of three clients: whatever fills up, overruns or changes its mind, each ends with the
+//! truth and the books balance.
+
+use super::super::*;
+use super::rig::{INTERVAL_TOPICS, Rig, TOPICS};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use tapecast_model::Side;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Level(bool, i64, i64),
+    Trade,
+    Quote(i64),
+    Pipeline,
+    Round,
+    Room(usize, usize),
+    Unsubscribe(usize, usize),
+    Subscribe(usize, usize),
+    Resync(usize, usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let room = prop_oneof![
+        Just(0_usize),
+        1_usize..4,
+        20_usize..500,
+        Just(1_000_000_usize)
+    ];
+    prop_oneof![
+        4 => (any::<bool>(), 0_i64..20, 0_i64..3).prop_map(|(b, p, q)| Op::Level(b, p, q)),
+        4 => Just(Op::Trade),
+        4 => (0_i64..100).prop_map(Op::Quote),
+        4 => Just(Op::Pipeline),
+        6 => Just(Op::Round),
+        6 => (0_usize..3, room).prop_map(|(c, r)| Op::Room(c, r)),
+        1 => (0_usize..3, 0_usize..3).prop_map(|(c, t)| Op::Unsubscribe(c, t)),
+        1 => (0_usize..3, 0_usize..3).prop_map(|(c, t)| Op::Subscribe(c, t)),
+        1 => (0_usize..3, 0_usize..3).prop_map(|(c, t)| Op::Resync(c, t)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever fills up, overruns or changes its mind: every client that follows the rule ends with
+    /// the truth, meets no hole that was not announced, and the books balance at every step.
+    #[test]
+    fn clients_end_with_the_truth(
+        ops in prop::collection::vec(op(), 0..200),
+        outbox in prop_oneof![Just(1_500_usize), Just(4_000_000_usize)],
+        parked in prop_oneof![Just(600_usize), Just(256_000_000_usize)],
+        // Room for a snapshot of each topic in each encoding, and little more; or for everything.
+        ring_items in prop_oneof![Just(8_usize), Just(4_096_usize)],
+        encodings in prop::array::uniform3(prop::sample::select(Encoding::ALL.to_vec())),
+        topics in prop_oneof![Just(TOPICS), Just(INTERVAL_TOPICS)],
+    ) {
+        let limits = Limits {
+            outbox_bytes_max: outbox,
+            parked_bytes_max: parked,
+            requests_per_s: 10_000,
+            ..Limits::default()
+        };
+        let mut rig = Rig::new(limits, false, ring_items);
+        for encoding in encodings {
+            let client = rig.connect_in(encoding);
+            rig.subscribe(client, &topics);
+        }
+        let mut subscribed = [[true; 3]; 3];
+        for op in ops {
+            match op {
+                Op::Level(bid, price, qty) => {
+                    rig.level(if bid { Side::Bid } else { Side::Ask }, price, qty);
+                }
+                Op::Trade => rig.trade(),
+                Op::Quote(price) => rig.quote(price),
+                Op::Pipeline => rig.pipeline(),
+                Op::Round => rig.round(),
+                Op::Room(client, bytes) => {
+                    rig.make_room(client, bytes);
+                    rig.clients[client].read();
+                }
+                Op::Unsubscribe(client, topic) => {
+                    subscribed[client][topic] = false;
+                    let topic = topics[topic];
+                    rig.clients[client].ask(&format!(r#"{{"op":"unsubscribe","topics":["{topic}"]}}"#));
+                }
+                Op::Subscribe(client, topic) => {
+                    subscribed[client][topic] = true;
+                    rig.subscribe(client, &[topics[topic]]);
+                }
+                Op::Resync(client, topic) => {
+                    let topic = topics[topic];
+                    rig.clients[client].ask(&format!(r#"{{"op":"resync","topics":["{topic}"]}}"#));
+                }
+            }
+            rig.balance();
+        }
+        // Every interval is over.
+        rig.now += 50_000_000;
+        rig.settle();
+        rig.balance();
+        prop_assert_eq!(rig.shard.pool.bytes(), 0, "nothing is kept for sockets that have room");
+        let mut truth = BTreeMap::new();
+        for (is_bid, side) in [(true, Side::Bid), (false, Side::Ask)] {
+            for level in rig.book.levels(side).take(10) {
+                truth.insert((is_bid, level.price.mantissa()), level.qty.mantissa());
+            }
+        }
+        for (client, subscribed) in rig.clients.iter().zip(subscribed) {
+            if client.closed.is_some() {
+                prop_assert!(outbox == 1_500, "closed for no reason");
+                continue;
+            }
+            if subscribed[0] && rig.seq[0] > 0 {
+                prop_assert_eq!(client.last[topics[0]], rig.seq[0]);
+                prop_assert_eq!(client.prints, rig.seq[0]);
+            }
+            if subscribed[1] {
+                prop_assert_eq!(&client.levels, &truth);
+            }
+            if subscribed[2] && rig.seq[1] > 0 {
+                let bid = rig.quote.bid.map(|(price, _)| price.mantissa().to_string());
+                prop_assert_eq!(&client.bid, &bid);
+            }
+        }
+    }
+}
