@@ -178,6 +178,8 @@ impl Gateway {
     pub async fn stop(self) {
         self.state.set_ready(false);
         self.listener.drain();
+        // Pages that are kept open look like handshakes: not for long.
+        let _ = tokio::time::timeout(HANDSHAKES_END, self.listener.settled()).await;
         for (handle, _) in &self.shards {
             handle.drain(self.patience);
         }
@@ -277,3 +279,6 @@ fn spawn<T: Send + 'static>(
             body()
         })
 }
+
+/// How long handshakes that are under way may take when the process ends.
+const HANDSHAKES_END: Duration = Duration::from_millis(500);

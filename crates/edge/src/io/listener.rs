@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
 /// An answer to a plain request.
@@ -78,6 +78,17 @@ impl Listener {
     /// From now on every handshake is refused.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until no handshake is under way: until those who were told that they are connected have
+    /// a shard that can tell them goodbye.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub async fn settled(&self) {
+        let all = u32::try_from(self.limits.handshakes_max).unwrap_or(u32::MAX);
+        // Fails only if the semaphore is closed, which it never is.
+        let _ = self.handshakes.acquire_many(all).await;
     }
 
     /// Accepts connections for ever; to be dropped when that is over.
@@ -175,7 +186,7 @@ impl Listener {
     fn answer(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
-        permit: &Mutex<Option<(Permit, tokio::sync::OwnedSemaphorePermit)>>,
+        permit: &Mutex<Option<(Permit, OwnedSemaphorePermit)>>,
     ) -> Answer {
         if request.uri().path() != WEBSOCKET_PATH {
             return (self.pages)(&request).unwrap_or_else(|| {
@@ -210,7 +221,7 @@ impl Listener {
             );
         };
         let listener = Arc::clone(self);
-        tokio::spawn(async move { listener.hand_over(upgraded, agreement, permits.0).await });
+        tokio::spawn(async move { listener.hand_over(upgraded, agreement, permits).await });
         let (mut head, _) = response.into_parts();
         if let Some(subprotocol) = agreement.subprotocol {
             head.headers.insert(
@@ -235,7 +246,7 @@ impl Listener {
         self: Arc<Self>,
         upgraded: UpgradeFut,
         agreement: Agreement,
-        permit: Permit,
+        (permit, _handshake): (Permit, OwnedSemaphorePermit),
     ) {
         // The answer must be written within the time of a handshake too.
         let upgraded = tokio::time::timeout(self.limits.handshake_timeout, upgraded).await;

@@ -32,6 +32,11 @@ const WALLS: &[(&str, &[&str], &str)] = &[
         "the seam is UpdateSink",
     ),
     (
+        "crates/uring/",
+        &["tokio", "mio", "hyper", "tapecast-*"],
+        "unsafe code stays small and knows nobody",
+    ),
+    (
         "crates/edge/",
         &["tapecast-ingest"],
         "shards know updates, not venues",
