@@ -2,9 +2,12 @@
 //!
 //! There is no timer per connection. The shard goes round its connections a slice at a time, so that
 //! each is visited a few times per heartbeat, and the work is spread evenly.
+//!
+//! A write costs the same whatever it carries. So the heartbeat of a connection that has just had data
+//! is left in its outbox, for the next data to take along; if none come, it goes at the next visit.
 
 use super::Shard;
-use super::index::{ConnId, SubState};
+use super::index::{ConnId, Slot, SubState};
 use crate::io::socket::Socket;
 use std::time::Duration;
 use tapecast_model::{Mono, UnixNanos};
@@ -40,9 +43,10 @@ impl<S: Socket> Shard<S> {
 
     fn tend(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
         // The kernel says "writable" only when much of a large send buffer is free. A slow reader
-        // makes progress long before that: look for it.
+        // makes progress long before that: look for it. And what was left for data to take along has
+        // waited long enough.
         if let Some(conn) = self.conn_mut(id)
-            && conn.blocked
+            && conn.outbox.is_some()
         {
             conn.blocked = false;
             self.flush(id, now);
@@ -138,10 +142,20 @@ impl<S: Socket> Shard<S> {
             });
         let silent = silent.take(SILENT_PER_HEARTBEAT);
         let text = reply::heartbeat(wall, silent, queued_bytes, lag.as_millis() as u64);
+        let just_now = |slot: &Slot| {
+            now - slot.last_frame < self.shared.limits.heartbeat / VISITS_PER_HEARTBEAT
+        };
+        let mut live = session.subs.iter().take(SUBS_PER_HEARTBEAT);
+        let busy = live.any(|sub| index.slot(sub.slot).is_some_and(just_now));
         let subs = session.subs.len().max(1);
         session.heartbeat_from = ((from + looked_at) % subs) as u32;
         session.last_heartbeat = now;
-        self.say(id, &text, now);
+        if busy && session.closing.is_none() {
+            let frame = frame::whole(Opcode::Text, &text).into();
+            conn.outbox(now).push_control(frame);
+        } else {
+            self.say(id, &text, now);
+        }
     }
 
     /// Adds what was counted to the shared counters. To be called a few times a second.

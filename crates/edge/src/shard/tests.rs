@@ -440,6 +440,35 @@ fn a_heartbeat_that_overtakes_queued_frames_does_not_name_their_topic() {
 }
 
 #[test]
+fn heartbeats_travel_with_data_where_there_are_any() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &TOPICS);
+    rig.settle();
+    rig.shard.publish_metrics();
+    let before = rig.shard.metrics.writes.get();
+    for round in 0..10_000 {
+        if round % 50 == 0 {
+            rig.trade();
+            rig.pipeline();
+        }
+        rig.round();
+    }
+    rig.clients[client].read();
+    rig.shard.publish_metrics();
+    let said = &rig.clients[client].said;
+    let heartbeats = said.iter().filter(|m| m["op"] == "heartbeat");
+    assert!(
+        heartbeats.count() >= 8,
+        "one a second, a fourth late at most"
+    );
+    assert_eq!(rig.clients[client].prints, 200);
+    // A ping now and then is a write of its own.
+    assert!(rig.shard.metrics.writes.get() - before <= 203);
+    rig.balance();
+}
+
+#[test]
 fn draining_says_goodbye_to_everybody() {
     let mut rig = Rig::new(Limits::default(), false, 64);
     let client = rig.connect();
