@@ -5,6 +5,7 @@
 //! never a rounding. Canonical spelling (what clients see) has no exponent, no plus sign and no
 //! trailing zeros after the point.
 
+use crate::digits;
 use std::fmt;
 
 /// Digits after the decimal point, 0 to [`Scale::MAX`]. Chosen per instrument, never per message.
@@ -90,7 +91,7 @@ impl fmt::Display for Scale {
 
 // === parsing ===
 
-const POW10: [i64; 19] = {
+pub(crate) const POW10: [i64; 19] = {
     let mut table = [1_i64; 19];
     let mut i = 1;
     while i < 19 {
@@ -105,6 +106,14 @@ const POW10: [i64; 19] = {
 /// # Errors
 /// On anything else, on non-zero digits beyond the scale, and if the integer does not fit an `i64`.
 pub fn parse_scaled(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
+    match digits::parse_plain(text, scale) {
+        Some(mantissa) => Ok(mantissa),
+        None => parse_any(text, scale),
+    }
+}
+
+/// Any text.
+pub(crate) fn parse_any(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
     let (negative, mut at) = match text.first() {
         Some(b'-') => (true, 1),
         Some(_) => (false, 0),
@@ -219,33 +228,42 @@ pub fn spelled_digits(text: &[u8]) -> u8 {
 
 /// Appends `mantissa` × 10^-`scale` in canonical spelling.
 pub fn write_scaled(out: &mut Vec<u8>, mantissa: i64, scale: Scale) {
-    let mut buffer = [0_u8; 24];
-    let mut at = buffer.len();
+    let mut text = digits::Backwards::default();
     let mut rest = mantissa.unsigned_abs();
     let mut fraction = scale.0;
+    // Zeros at the end are not said. Four at a time first: venues have eight digits and use two.
+    while fraction >= 4 && rest.is_multiple_of(10_000) {
+        rest /= 10_000;
+        fraction -= 4;
+    }
     while fraction > 0 && rest.is_multiple_of(10) {
         rest /= 10;
         fraction -= 1;
     }
-    let mut written = 0;
-    loop {
-        if written == fraction && written > 0 {
-            at -= 1;
-            buffer[at] = b'.';
+    if fraction > 0 {
+        while fraction >= 2 {
+            text.pair((rest % 100) as u32);
+            rest /= 100;
+            fraction -= 2;
         }
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        written += 1;
-        if rest == 0 && written > fraction {
-            break;
+        if fraction == 1 {
+            text.byte(b'0' + (rest % 10) as u8);
+            rest /= 10;
         }
+        text.byte(b'.');
     }
+    text.number(rest);
     if mantissa < 0 {
-        at -= 1;
-        buffer[at] = b'-';
+        text.byte(b'-');
     }
-    out.extend_from_slice(&buffer[at..]);
+    text.append_to(out);
+}
+
+/// Appends an integer.
+pub fn write_integer(out: &mut Vec<u8>, number: u64) {
+    let mut text = digits::Backwards::default();
+    text.number(number);
+    text.append_to(out);
 }
 
 /// Appends `mantissa` × 10^-`scale` with exactly `digits` digits after the point: how a venue

@@ -2,6 +2,7 @@
 
 use crate::book::{Book, Touched};
 use crate::decimal::Decimal;
+use crate::digits;
 use crate::price::{Price, Qty};
 use crate::seq::{Epoch, Seq};
 use crate::symbol::{Instrument, InstrumentId};
@@ -202,24 +203,11 @@ impl TradeId {
     }
 
     /// A numeric id.
-    pub fn from_number(mut number: u64) -> Self {
-        let mut digits = [0_u8; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
+    pub fn from_number(number: u64) -> Self {
+        let (digits, length) = digits::left_aligned(number);
         let mut bytes = [0; Self::MAX];
-        let length = digits.len() - at;
-        bytes[..length].copy_from_slice(&digits[at..]);
-        Self {
-            bytes,
-            length: length as u8,
-        }
+        bytes[..digits.len()].copy_from_slice(&digits);
+        Self { bytes, length }
     }
 
     /// The id as spelled; printable ASCII without quotes.
