@@ -8,6 +8,7 @@
 
 mod mutation;
 mod reading;
+mod scanned;
 
 use reading::{check, rejects};
 use tapecast_ingest::venue::Format;
