@@ -228,42 +228,34 @@ pub fn spelled_digits(text: &[u8]) -> u8 {
 
 /// Appends `mantissa` × 10^-`scale` in canonical spelling.
 pub fn write_scaled(out: &mut Vec<u8>, mantissa: i64, scale: Scale) {
-    let mut text = digits::Backwards::default();
+    if mantissa < 0 {
+        out.push(b'-');
+    }
     let mut rest = mantissa.unsigned_abs();
-    let mut fraction = scale.0;
-    // Zeros at the end are not said. Four at a time first: venues have eight digits and use two.
-    while fraction >= 4 && rest.is_multiple_of(10_000) {
-        rest /= 10_000;
-        fraction -= 4;
+    let mut fraction = usize::from(scale.0);
+    if digits::write_plain(out, rest, fraction) {
+        return;
     }
     while fraction > 0 && rest.is_multiple_of(10) {
         rest /= 10;
         fraction -= 1;
     }
-    if fraction > 0 {
-        while fraction >= 2 {
-            text.pair((rest % 100) as u32);
-            rest /= 100;
-            fraction -= 2;
-        }
-        if fraction == 1 {
-            text.byte(b'0' + (rest % 10) as u8);
-            rest /= 10;
-        }
-        text.byte(b'.');
+    let Some(unit) = POW10.get(fraction).filter(|_| fraction > 0) else {
+        return write_integer(out, rest);
+    };
+    let unit = unit.unsigned_abs();
+    write_integer(out, rest / unit);
+    // A one in front keeps the zeros behind the point; the point takes its place.
+    let point = out.len();
+    write_integer(out, unit + rest % unit);
+    if let Some(one) = out.get_mut(point) {
+        *one = b'.';
     }
-    text.number(rest);
-    if mantissa < 0 {
-        text.byte(b'-');
-    }
-    text.append_to(out);
 }
 
 /// Appends an integer.
 pub fn write_integer(out: &mut Vec<u8>, number: u64) {
-    let mut text = digits::Backwards::default();
-    text.number(number);
-    text.append_to(out);
+    digits::write_number(out, number);
 }
 
 /// Appends `mantissa` × 10^-`scale` with exactly `digits` digits after the point: how a venue

@@ -1,6 +1,6 @@
 //! Decimal digits several at a time: the fast roads of [`crate::decimal`], which is where to call them.
 //!
-//! Reading declines what it is not made for and decides nothing about it; then the long road is taken.
+//! They decline what they are not made for and decide nothing about it; then the long road is taken.
 
 use crate::decimal::{POW10, Scale};
 
@@ -43,8 +43,8 @@ fn parse_ends(first: u64, last: u64, length: usize, scale: Scale) -> Option<i64>
             behind << (8 * beyond)
         };
     }
-    let whole = eight(whole).checked_mul(POW10[digits])?;
-    let behind = eight(behind).checked_mul(POW10[digits - (fraction - beyond)])?;
+    let whole = value_of(whole).checked_mul(POW10[digits])?;
+    let behind = value_of(behind).checked_mul(POW10[digits - (fraction - beyond)])?;
     whole.checked_add(behind)
 }
 
@@ -113,114 +113,142 @@ const fn are_digits(values: u64) -> bool {
 
 /// The number that eight digits spell, the first in the lowest byte: pairs, then fours, then all.
 #[inline]
-const fn eight(digits: u64) -> i64 {
+const fn value_of(digits: u64) -> i64 {
     let pairs = digits * 10 + (digits >> 8);
     let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
     let odd = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
     (even.wrapping_add(odd) >> 32) as i64
 }
 
-/// The digits of a number with zero bytes behind them, and how many they are.
-pub(crate) fn left_aligned(number: u64) -> ([u8; Backwards::MAX], u8) {
-    let mut text = Backwards::default();
-    text.number(number);
-    let mut digits = [0; Backwards::MAX];
-    digits.copy_from_slice(&text.bytes[text.at..text.at + Backwards::MAX]);
-    (digits, (Backwards::MAX - text.at) as u8)
-}
-
-/// A short text that is written from its end.
-pub(crate) struct Backwards {
-    /// Twice as long as a text, so that the copy to its place has a fixed length.
-    bytes: [u8; 2 * Self::MAX],
-    at: usize,
-}
-
-/// `00` to `99`.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
-    let mut i = 0;
-    while i < 100 {
-        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
-        i += 1;
+/// Appends all digits of a number, and at least one.
+#[inline]
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
+    if number < SIXTEEN {
+        write_plain(out, number, 0);
+    } else {
+        write_plain(out, number / SIXTEEN, 0);
+        out.extend_from_slice(&(sixteen(number % SIXTEEN) | CHARACTERS).to_le_bytes());
     }
-    pairs
-};
+}
 
-// === impl Backwards ===
+/// Appends `number` × 10^-`fraction` without zeros at its end. Declines numbers of more than sixteen
+/// digits, and writes nothing then.
+#[inline]
+pub(crate) fn write_plain(out: &mut Vec<u8>, number: u64, fraction: usize) -> bool {
+    let (mut number, mut fraction) = (number, fraction);
+    // Of eight digits behind the point, most venues use few.
+    while fraction >= 4 && number.is_multiple_of(10_000) {
+        number /= 10_000;
+        fraction -= 4;
+    }
+    while number >= EIGHT && fraction >= 2 && number.is_multiple_of(100) {
+        number /= 100;
+        fraction -= 2;
+    }
+    if number < EIGHT && fraction < 8 {
+        let digits = eight(number);
+        let parts = Parts::new(digits.trailing_zeros(), digits.leading_zeros(), 8, fraction);
+        let part = |shift: usize| ((digits >> (8 * shift)) | ZEROS).to_le_bytes();
+        parts.append(out, part(parts.leading), part((8 - fraction) & 7));
+        true
+    } else if number < SIXTEEN && fraction < 16 {
+        let digits = sixteen(number);
+        let parts = Parts::new(
+            digits.trailing_zeros(),
+            digits.leading_zeros(),
+            16,
+            fraction,
+        );
+        let part = |shift: usize| ((digits >> (8 * shift)) | CHARACTERS).to_le_bytes();
+        parts.append(out, part(parts.leading), part((16 - fraction) & 15));
+        true
+    } else {
+        false
+    }
+}
 
-impl Default for Backwards {
+/// What of eight or sixteen digits is said: all but zeros in front and at the end.
+#[derive(Clone, Copy)]
+struct Parts {
+    /// Zeros in front.
+    leading: usize,
+    /// Digits before the point, at least one.
+    whole: usize,
+    /// Digits behind the point.
+    behind: usize,
+}
+
+impl Parts {
+    /// Of so many digits, so many of them behind the point; `low` and `high` are their zero bits at
+    /// both ends.
     #[inline]
-    fn default() -> Self {
-        let bytes = [0; 2 * Self::MAX];
+    fn new(low: u32, high: u32, digits: usize, fraction: usize) -> Self {
+        let leading = (low as usize / 8).min(digits - fraction - 1);
+        let whole = digits - fraction - leading;
+        let behind = fraction - (high as usize / 8).min(fraction);
         Self {
-            bytes,
-            at: Self::MAX,
+            leading,
+            whole,
+            behind,
         }
+    }
+
+    /// Appends both parts in pieces of fixed length and cuts what is too much: nothing is called to
+    /// copy a few bytes, and the next number waits for one length only.
+    #[inline]
+    fn append<const N: usize>(self, out: &mut Vec<u8>, whole: [u8; N], behind: [u8; N]) {
+        let start = out.len();
+        out.extend_from_slice(&[b'.'; 2 * 16 + 1]);
+        let Some(text) = out.last_chunk_mut::<33>() else {
+            return;
+        };
+        text[..N].copy_from_slice(&whole);
+        let mut length = self.whole;
+        if self.behind > 0 {
+            text[length] = b'.';
+            text[length + 1..length + 1 + N].copy_from_slice(&behind);
+            length += 1 + self.behind;
+        }
+        out.truncate(start + length);
     }
 }
 
-impl Backwards {
-    /// A sign, 20 digits and a point, and a bit.
-    const MAX: usize = 24;
+/// Ten to the eighth.
+const EIGHT: u64 = 100_000_000;
+/// Ten to the sixteenth: the digits that are made at once.
+pub(crate) const SIXTEEN: u64 = 10_000_000_000_000_000;
 
-    /// Any byte.
-    #[inline]
-    pub(crate) fn byte(&mut self, byte: u8) {
-        self.at -= 1;
-        self.bytes[self.at] = byte;
-    }
-
-    /// Two digits of a number below 100.
-    #[inline]
-    pub(crate) fn pair(&mut self, number: u32) {
-        self.at -= 2;
-        let pair = PAIRS[number as usize];
-        self.bytes[self.at] = pair[0];
-        self.bytes[self.at + 1] = pair[1];
-    }
-
-    /// All digits of a number, and at least one.
-    #[inline]
-    pub(crate) fn number(&mut self, number: u64) {
-        const EIGHT: u64 = 100_000_000;
-        let mut rest = number;
-        while rest >= EIGHT {
-            // Divisions of 32 bits, two at a time that do not wait for each other.
-            let low = (rest % EIGHT) as u32;
-            rest /= EIGHT;
-            let (high, low) = (low / 10_000, low % 10_000);
-            self.pair(low % 100);
-            self.pair(low / 100);
-            self.pair(high % 100);
-            self.pair(high / 100);
-        }
-        let mut rest = rest as u32;
-        while rest >= 100 {
-            self.pair(rest % 100);
-            rest /= 100;
-        }
-        if rest >= 10 {
-            self.pair(rest);
-        } else {
-            self.byte(b'0' + rest as u8);
-        }
-    }
-
-    /// Appends the text.
-    #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        let length = out.len() + Self::MAX - self.at;
-        // More than the text, in one piece of fixed length, and then cut: no call to copy a few bytes.
-        out.extend_from_slice(&self.bytes[self.at..self.at + Self::MAX]);
-        out.truncate(length);
-    }
+/// Sixteen digits of a number, the first in the lowest byte.
+#[inline]
+pub(crate) const fn sixteen(number: u64) -> u128 {
+    let (high, low) = (number / EIGHT, number % EIGHT);
+    (eight(low) as u128) << 64 | eight(high) as u128
 }
+
+/// Eight digits, the first in the lowest byte: fours, then pairs, then each.
+#[inline]
+const fn eight(number: u64) -> u64 {
+    let fours = number / 10_000 | (number % 10_000) << 32;
+    // A quotient by multiplication, in both lanes at once: exact for what four digits can be.
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
+}
+
+/// Of sixteen digits, how many zeros are in front; sixteen if there is nothing else.
+#[inline]
+pub(crate) const fn leading_zeros(digits: u128) -> usize {
+    digits.trailing_zeros() as usize / 8
+}
+
+/// What makes digits characters.
+pub(crate) const CHARACTERS: u128 = u128::from_ne_bytes([b'0'; 16]);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decimal::{parse_any, write_integer};
+    use crate::decimal::{Decimal, parse_any, write_integer, write_scaled};
     use proptest::prelude::*;
 
     #[test]
@@ -252,6 +280,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn all_four_digits_come_out() {
+        for number in 0..10_000 {
+            let bytes = (eight(number * 10_000 + 9_999 - number) | ZEROS).to_le_bytes();
+            let expected = format!("{number:04}{:04}", 9_999 - number);
+            assert_eq!(std::str::from_utf8(&bytes), Ok(expected.as_str()));
+        }
+    }
+
     proptest! {
         #[test]
         fn the_fast_road_leads_where_the_long_one_does(
@@ -261,6 +298,17 @@ mod tests {
             if let Some(mantissa) = parse_plain(text.as_bytes(), scale) {
                 prop_assert_eq!(parse_any(text.as_bytes(), scale), Ok(mantissa));
             }
+        }
+
+        #[test]
+        fn decimals_are_written_as_decimals_with_a_scale_of_their_own_are(
+            number in any::<i64>(), shift in 0_u32..64, digits in 0_u8..=18, zeros in 0_u32..18,
+        ) {
+            let number = (number >> shift) / 10_i64.pow(zeros) * 10_i64.pow(zeros);
+            let mut out = b"x".to_vec();
+            write_scaled(&mut out, number, Scale::saturating(digits));
+            let expected = format!("x{}", Decimal::new(i128::from(number), digits));
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
 
         #[test]

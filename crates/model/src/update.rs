@@ -204,9 +204,20 @@ impl TradeId {
 
     /// A numeric id.
     pub fn from_number(number: u64) -> Self {
-        let (digits, length) = digits::left_aligned(number);
         let mut bytes = [0; Self::MAX];
-        bytes[..digits.len()].copy_from_slice(&digits);
+        if number >= digits::SIXTEEN {
+            let mut text = Vec::with_capacity(20);
+            digits::write_number(&mut text, number);
+            bytes[..text.len()].copy_from_slice(&text);
+            let length = text.len() as u8;
+            return Self { bytes, length };
+        }
+        let spelled = digits::sixteen(number);
+        let leading = digits::leading_zeros(spelled).min(15);
+        // Characters only where digits are: what is behind an id is zero.
+        let characters = (spelled | digits::CHARACTERS) >> (8 * leading);
+        bytes[..16].copy_from_slice(&characters.to_le_bytes());
+        let length = (16 - leading) as u8;
         Self { bytes, length }
     }
 

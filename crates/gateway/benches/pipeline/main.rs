@@ -1,8 +1,9 @@
 //! How long an update takes from a line in memory to a frame in a shard's ring, on one thread, hop
 //! by hop and whole: parse, pipeline (verify, number), publish (encode), hand over (seal, push).
 //!
-//! One iteration is a batch of 1,000 lines, so µs per iteration read as ns per update, and the
-//! throughput is updates per second. Interest is on for every line: trades and quotes make one frame
+//! One iteration is a batch of 1,000 lines, so µs per iteration read as ns per update; of `publish` and
+//! `hand_over` it is one turn of the pipeline (200 updates, of books 24), so that they have no more
+//! bytes at hand than in production. The throughput is updates per second in any case. Interest is on for every line: trades and quotes make one frame
 //! each, a change to a book makes three (`book.10`, `book.25`, `book.50`), each with 20 levels.
 //! Every benchmark asserts what came out: a fast way to the wrong frames is no way.
 //!
@@ -84,6 +85,11 @@ impl Workload {
         }
     }
 
+    /// Updates that the pipeline's thread hands out at once when it is busy: what is about 128 KiB.
+    fn turn(self) -> usize {
+        if self.is_book() { 24 } else { 200 }
+    }
+
     /// Frames of one update.
     fn frames(self) -> usize {
         if self.is_book() {
@@ -159,9 +165,9 @@ fn pipeline(bencher: Bencher<'_, '_>, workload: Workload) {
 fn publish(bencher: Bencher<'_, '_>, workload: Workload) {
     let bench = Bench::new(workload);
     let stages = stages(&mut bench.borrow_mut());
-    let seq = RefCell::new(1_000_000);
+    let (seq, turn) = (RefCell::new(1_000_000), workload.turn());
     bencher
-        .counter(ItemsCount::new(BATCH))
+        .counter(ItemsCount::new(turn))
         .with_inputs(|| {
             let rig = &mut bench.borrow_mut().rig;
             rig.hand_over();
@@ -169,10 +175,10 @@ fn publish(bencher: Bencher<'_, '_>, workload: Workload) {
         })
         .bench_local_values(|drained| {
             let seq = &mut *seq.borrow_mut();
-            assert!(*seq == 1_000_000 || drained.updates == BATCH * workload.frames());
+            assert!(*seq == 1_000_000 || drained.updates == turn * workload.frames());
             let rig = &mut bench.borrow_mut().rig;
             rig.publisher.set_time(unix_now());
-            publish_batch(rig, &stages, seq);
+            publish_turn(rig, &stages, seq, turn);
         });
 }
 
@@ -180,19 +186,19 @@ fn publish(bencher: Bencher<'_, '_>, workload: Workload) {
 fn hand_over(bencher: Bencher<'_, '_>, workload: Workload) {
     let bench = Bench::new(workload);
     let stages = stages(&mut bench.borrow_mut());
-    let seq = RefCell::new(1_000_000);
+    let (seq, turn) = (RefCell::new(1_000_000), workload.turn());
     let drained = RefCell::new(Drained::default());
     bencher
-        .counter(ItemsCount::new(BATCH))
+        .counter(ItemsCount::new(turn))
         .with_inputs(|| {
             let rig = &mut bench.borrow_mut().rig;
             *drained.borrow_mut() = rig.drain();
-            publish_batch(rig, &stages, &mut seq.borrow_mut());
+            publish_turn(rig, &stages, &mut seq.borrow_mut(), turn);
         })
         .bench_local_values(|()| bench.borrow_mut().rig.hand_over());
     assert_eq!(
         bench.borrow_mut().rig.drain().updates,
-        BATCH * workload.frames()
+        turn * workload.frames()
     );
 }
 
@@ -262,9 +268,9 @@ fn stages(bench: &mut Bench) -> Vec<(usize, State)> {
     states
 }
 
-/// Publishes a batch of updates made of these states, numbered on.
-fn publish_batch(rig: &mut Rig, stages: &[(usize, State)], seq: &mut u64) {
-    for (index, state) in stages.iter().cycle().take(BATCH) {
+/// Publishes a turn of updates made of these states, numbered on.
+fn publish_turn(rig: &mut Rig, stages: &[(usize, State)], seq: &mut u64, updates: usize) {
+    for (index, state) in stages.iter().cycle().take(updates) {
         *seq += 1;
         let body = match state {
             State::Trades(prints) => Body::Trades(prints),

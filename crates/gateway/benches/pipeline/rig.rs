@@ -18,12 +18,13 @@ use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, Epoch, Instrument, Scale, Symbol, Topic, UnixNanos, Venue,
+    Catalog, ChannelKind, ChannelSet, Epoch, Instrument, Scale, Seq, Symbol, Topic, UnixNanos,
+    Venue,
 };
 use tapecast_wire::Encoding;
 
-/// Updates that are handed out at once, about as the pipeline's thread does.
-pub(crate) const TURN: usize = 250;
+/// Lines that are read at once.
+const READ: usize = 250;
 /// Items of the ring: more than a batch of changes to three depths of a book.
 const RING_ITEMS: usize = 4_096;
 
@@ -36,6 +37,8 @@ pub(crate) struct Rig {
     ring: RingRx,
     pub(crate) instruments: Vec<Arc<Instrument>>,
     events: Vec<Event>,
+    /// The number of the last frame of each topic.
+    last: Vec<Seq>,
 }
 
 /// What came out of the ring.
@@ -43,8 +46,6 @@ pub(crate) struct Rig {
 pub(crate) struct Drained {
     /// Frames that follow the one before them.
     pub(crate) updates: usize,
-    /// The sum of their numbers.
-    pub(crate) seqs: u64,
     /// Their bytes.
     pub(crate) bytes: usize,
 }
@@ -88,6 +89,7 @@ impl Rig {
             ring,
             instruments: Vec::new(),
             events: Vec::new(),
+            last: Vec::new(),
         };
         // Whoever publishes names the symbols, and status is said before anyone listens.
         let mut warm = first;
@@ -141,9 +143,9 @@ impl Rig {
     pub(crate) fn run(&mut self, lines: &mut [Vec<u8>]) -> Drained {
         let mut drained = Drained::default();
         let mut events = std::mem::take(&mut self.events);
-        for turn in lines.chunks_mut(TURN) {
+        for read in lines.chunks_mut(READ) {
             let (unix, mono) = (unix_now(), mono_now());
-            self.parse(turn, unix, &mut events);
+            self.parse(read, unix, &mut events);
             self.publisher.set_time(unix);
             for event in events.drain(..) {
                 self.pipeline.handle_event(event, mono, &mut self.publisher);
@@ -160,15 +162,20 @@ impl Rig {
         self.publisher.flush(mono_now());
     }
 
-    /// What the shard does first: takes the frames.
+    /// What the shard does first: takes the frames, each of which must follow the one before it.
     pub(crate) fn drain(&mut self) -> Drained {
         let mut drained = Drained::default();
         while let Some(item) = self.ring.try_pop() {
-            if let ItemKind::Update { .. } = item.kind {
+            let tid = item.tid as usize;
+            if self.last.len() <= tid {
+                self.last.resize(tid + 1, Seq::ZERO);
+            }
+            if let ItemKind::Update { prev } = item.kind {
+                assert!(prev == self.last[tid] && item.seq > prev);
                 drained.updates += 1;
-                drained.seqs += item.seq.get();
                 drained.bytes += item.len();
             }
+            self.last[tid] = item.seq;
         }
         drained
     }
@@ -214,7 +221,6 @@ fn parser(venue: &Venue, catalog: &Catalog, first: &[Vec<u8>]) -> Parser {
 impl Drained {
     fn add(&mut self, more: Self) {
         self.updates += more.updates;
-        self.seqs += more.seqs;
         self.bytes += more.bytes;
     }
 }
