@@ -22,7 +22,7 @@ pub mod coinbase;
 pub mod cursor;
 pub mod kraken;
 pub mod okx;
-mod plain;
+pub(crate) mod plain;
 pub mod symbols;
 pub mod tape;
 

@@ -20,7 +20,7 @@ use lines::{BATCH, Lines};
 use rig::{Drained, Rig};
 use std::cell::RefCell;
 use std::hint::black_box;
-use tapecast_ingest::event::Event;
+use tapecast_ingest::event::{Event, Lot};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{
     Body, Book, Epoch, Quote, Seq, StreamPos, Touched, Trade, UnixNanos, Update, UpdateSink as _,
@@ -215,21 +215,28 @@ fn whole(bencher: Bencher<'_, '_>, workload: Workload) {
         });
 }
 
-/// An event through the channel between a feed and the pipeline, one at a time.
+/// Lots of 250 events through the channel between a feed and the pipeline.
 #[divan::bench(sample_size = 1)]
 fn channel(bencher: Bencher<'_, '_>) {
     let bench = Bench::new(Workload::Trades);
-    let (tx, rx) = crossbeam_channel::bounded(BATCH);
+    let (tx, rx) = crossbeam_channel::bounded::<Lot>(4);
     bencher
         .counter(ItemsCount::new(BATCH))
-        .with_inputs(|| bench.borrow_mut().events())
-        .bench_local_values(|events| {
-            events
-                .into_iter()
-                .for_each(|event| tx.try_send(event).unwrap());
-            let received: Vec<_> = rx.try_iter().collect();
-            assert_eq!(received.len(), BATCH);
-            received
+        .with_inputs(|| {
+            let events = bench.borrow_mut().events();
+            let lots: Vec<_> = events
+                .chunks(BATCH / 4)
+                .map(|lot| Lot::from_vec(lot.to_vec()))
+                .collect();
+            lots
+        })
+        .bench_local_values(|lots| {
+            lots.into_iter().for_each(|lot| tx.try_send(lot).unwrap());
+            let received: usize = rx
+                .try_iter()
+                .map(|lot| lot.into_iter().map(black_box).count())
+                .sum();
+            assert_eq!(received, BATCH);
         });
 }
 

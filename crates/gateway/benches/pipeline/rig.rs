@@ -3,12 +3,13 @@
 
 use crate::Workload;
 use crate::lines::Lines;
+use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use tapecast_fanout::ring::{RingRx, ring};
 use tapecast_fanout::wake::Doorbell;
 use tapecast_fanout::{FanoutMetrics, Interests, ItemKind, Publisher, Requests};
-use tapecast_ingest::event::Event;
+use tapecast_ingest::event::{Event, Lot};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::normaliser::Parser;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
@@ -36,7 +37,7 @@ pub(crate) struct Rig {
     requests: Requests,
     ring: RingRx,
     pub(crate) instruments: Vec<Arc<Instrument>>,
-    events: Vec<Event>,
+    lots: (Sender<Lot>, Receiver<Lot>),
     /// The number of the last frame of each topic.
     last: Vec<Seq>,
 }
@@ -88,7 +89,7 @@ impl Rig {
             requests,
             ring,
             instruments: Vec::new(),
-            events: Vec::new(),
+            lots: crossbeam_channel::bounded(1),
             last: Vec::new(),
         };
         // Whoever publishes names the symbols, and status is said before anyone listens.
@@ -142,24 +143,25 @@ impl Rig {
     /// Hops 2 to 6: lines to frames in the ring, and out of it.
     pub(crate) fn run(&mut self, lines: &mut [Vec<u8>]) -> Drained {
         let mut drained = Drained::default();
-        let mut events = std::mem::take(&mut self.events);
         for read in lines.chunks_mut(READ) {
             let (unix, mono) = (unix_now(), mono_now());
+            let mut events = Vec::with_capacity(READ);
             self.parse(read, unix, &mut events);
+            // As one lot through the channel to the pipeline.
+            self.lots.0.try_send(Lot::from_vec(events)).unwrap();
             self.publisher.set_time(unix);
-            for event in events.drain(..) {
+            for event in self.lots.1.try_recv().unwrap() {
                 self.pipeline.handle_event(event, mono, &mut self.publisher);
             }
             self.hand_over();
             drained.add(self.drain());
         }
-        self.events = events;
         drained
     }
 
     /// Hop 6: frames sealed and pushed.
     pub(crate) fn hand_over(&mut self) {
-        self.publisher.flush(mono_now());
+        self.publisher.flush(mono_now(), false);
     }
 
     /// What the shard does first: takes the frames, each of which must follow the one before it.

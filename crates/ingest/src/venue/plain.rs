@@ -9,14 +9,14 @@
 
 /// A place in a text that may be plain.
 #[derive(Clone, Debug)]
-pub(super) struct Plain<'a> {
+pub(crate) struct Plain<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// A value that is no container.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A string without escapes.
     Text(&'a str),
     /// A whole number below 10^18.
@@ -28,7 +28,7 @@ pub(super) enum Value<'a> {
 /// Where a string stands in its text, for lists that are read before it is known that the rest of
 /// the message is plain as well.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(crate) struct Span {
     start: u32,
     end: u32,
 }
@@ -43,20 +43,20 @@ const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 impl<'a> Plain<'a> {
     /// At the start of a message; none if it is no text.
-    pub(super) fn new(raw: &'a [u8]) -> Option<Self> {
+    pub(crate) fn new(raw: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(raw).ok()?;
         Some(Self { text, at: 0 })
     }
 
     /// Passes one byte.
-    #[inline]
-    pub(super) fn take(&mut self, byte: u8) -> Option<()> {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
     /// Passes these bytes, if they are next.
-    #[inline]
-    pub(super) fn skip(&mut self, word: &str) -> bool {
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, word: &str) -> bool {
         let next = self.text.as_bytes().get(self.at..self.at + word.len());
         let found = next == Some(word.as_bytes());
         if found {
@@ -66,8 +66,8 @@ impl<'a> Plain<'a> {
     }
 
     /// Whether another member or item follows the one just read; else passes the container's end.
-    #[inline]
-    pub(super) fn more(&mut self, end: u8) -> Option<bool> {
+    #[inline(always)]
+    pub(crate) fn more(&mut self, end: u8) -> Option<bool> {
         let byte = self.peek()?;
         self.at += 1;
         match byte {
@@ -78,8 +78,8 @@ impl<'a> Plain<'a> {
     }
 
     /// Passes a key and its colon.
-    #[inline]
-    pub(super) fn key(&mut self) -> Option<&'a str> {
+    #[inline(always)]
+    pub(crate) fn key(&mut self) -> Option<&'a str> {
         // Of one letter, as Binance's are?
         if let [b'"', letter, b'"', b':', ..] = self.rest()
             && (0x23..0x5c).contains(letter) | (0x5d..0x7f).contains(letter)
@@ -94,8 +94,8 @@ impl<'a> Plain<'a> {
     }
 
     /// Passes a value that is no container.
-    #[inline]
-    pub(super) fn value(&mut self) -> Option<Value<'a>> {
+    #[inline(always)]
+    pub(crate) fn value(&mut self) -> Option<Value<'a>> {
         match self.peek()? {
             b'"' => self.text().map(Value::Text),
             b'0'..=b'9' => self.uint().map(Value::Uint),
@@ -106,15 +106,15 @@ impl<'a> Plain<'a> {
     }
 
     /// Passes a string.
-    #[inline]
-    pub(super) fn text(&mut self) -> Option<&'a str> {
+    #[inline(always)]
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         let Span { start, end } = self.span()?;
         self.text.get(start as usize..end as usize)
     }
 
     /// Passes a string and says where its content stands.
-    #[inline]
-    pub(super) fn span(&mut self) -> Option<Span> {
+    #[inline(always)]
+    pub(crate) fn span(&mut self) -> Option<Span> {
         self.take(b'"')?;
         let start = self.at;
         loop {
@@ -145,14 +145,25 @@ impl<'a> Plain<'a> {
     }
 
     /// The content of a string that was passed.
-    #[inline]
-    pub(super) fn at(&self, span: Span) -> Option<&'a str> {
+    #[inline(always)]
+    pub(crate) fn at(&self, span: Span) -> Option<&'a str> {
         self.text.get(span.start as usize..span.end as usize)
     }
 
+    /// Passes a string, or the digits of a whole number, and returns what stands there.
+    #[inline(always)]
+    pub(crate) fn token(&mut self) -> Option<&'a str> {
+        if self.peek()? == b'"' {
+            return self.text();
+        }
+        let start = self.at;
+        self.uint()?;
+        self.text.get(start..self.at)
+    }
+
     /// Passes a whole number.
-    #[inline]
-    pub(super) fn uint(&mut self) -> Option<u64> {
+    #[inline(always)]
+    pub(crate) fn uint(&mut self) -> Option<u64> {
         let rest = self.rest();
         let mut number = 0_u64;
         let mut digits = 0;
@@ -170,17 +181,17 @@ impl<'a> Plain<'a> {
     }
 
     /// Whether nothing is left.
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at == self.text.len()
     }
 
     /// The next byte.
-    #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
+    #[inline(always)]
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -188,8 +199,8 @@ impl<'a> Plain<'a> {
 
 /// Of eight bytes, marks quotes, backslashes and control characters. The lowest mark is right; above
 /// it there may be marks too many.
-#[inline]
-pub(super) const fn ends_of_strings(bytes: u64) -> u64 {
+#[inline(always)]
+pub(crate) const fn ends_of_strings(bytes: u64) -> u64 {
     let quotes = bytes ^ (ONES * b'"' as u64);
     let backslashes = bytes ^ (ONES * b'\\' as u64);
     let quotes = quotes.wrapping_sub(ONES) & !quotes;

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 mod mutation;
+mod published;
 mod reading;
 mod scanned;
 

@@ -72,7 +72,7 @@ fn surveyed(format: Format) -> Vec<String> {
 }
 
 /// One of these texts, most often one of the first.
-fn one_of(usual: &[&'static str], odd: &[&'static str]) -> BoxedStrategy<String> {
+pub(crate) fn one_of(usual: &[&'static str], odd: &[&'static str]) -> BoxedStrategy<String> {
     let (usual, odd) = (usual.to_vec(), odd.to_vec());
     prop_oneof![9 => prop::sample::select(usual), 1 => prop::sample::select(odd)]
         .prop_map(str::to_owned)
