@@ -222,18 +222,18 @@ pub(crate) const SIXTEEN: u64 = 10_000_000_000_000_000;
 #[inline]
 pub(crate) const fn sixteen(number: u64) -> u128 {
     let (high, low) = (number / EIGHT, number % EIGHT);
-    (eight(low) as u128) << 64 | eight(high) as u128
+    ((eight(low) as u128) << 64) | eight(high) as u128
 }
 
 /// Eight digits, the first in the lowest byte: fours, then pairs, then each.
 #[inline]
 const fn eight(number: u64) -> u64 {
-    let fours = number / 10_000 | (number % 10_000) << 32;
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
     // A quotient by multiplication, in both lanes at once: exact for what four digits can be.
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds | (fours - 100 * hundreds) << 16;
+    let pairs = hundreds | ((fours - 100 * hundreds) << 16);
     let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    tens | (pairs - 10 * tens) << 8
+    tens | ((pairs - 10 * tens) << 8)
 }
 
 /// Of sixteen digits, how many zeros are in front; sixteen if there is nothing else.

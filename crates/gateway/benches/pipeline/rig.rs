@@ -52,7 +52,7 @@ pub(crate) struct Drained {
 }
 
 enum Feed {
-    Venue(Parser),
+    Venue(Box<Parser>),
     Push(Desk),
 }
 
@@ -75,7 +75,7 @@ impl Rig {
         let feed = if workload.is_push() {
             Feed::Push(Desk::new(&venue, &catalog))
         } else {
-            Feed::Venue(parser(&venue, &catalog, &first))
+            Feed::Venue(Box::new(parser(&venue, &catalog, &first)))
         };
         let registry = prometheus::Registry::new();
         let metrics = PipelineMetrics::register(&registry).unwrap();

@@ -130,17 +130,19 @@ fn value(key: &'static str) -> BoxedStrategy<String> {
 
 /// An object of these members, in any order; at times one is missing or there twice.
 fn object(keys: &'static [&'static str]) -> BoxedStrategy<String> {
-    let members: Vec<_> = keys
-        .iter()
-        .map(|key| value(key).prop_map(move |v| format!("\"{key}\":{v}")))
-        .collect();
+    let members = || -> Vec<_> {
+        let member = |key| value(key).prop_map(move |v| format!("\"{key}\":{v}"));
+        keys.iter().map(|key| member(*key)).collect()
+    };
     let odd = prop::option::weighted(0.1, (any::<prop::sample::Index>(), any::<bool>()));
-    (members, odd)
-        .prop_flat_map(|(mut members, odd)| {
+    (members(), members(), odd)
+        .prop_flat_map(|(mut members, others, odd)| {
             if let Some((at, twice)) = odd {
-                let member = members.remove(at.index(members.len()));
+                let at = at.index(members.len());
                 if twice {
-                    members.extend([member.clone(), member]);
+                    members.push(others[at].clone());
+                } else {
+                    members.remove(at);
                 }
             }
             prop_oneof![
