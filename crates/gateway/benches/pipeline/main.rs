@@ -177,7 +177,7 @@ fn publish(bencher: Bencher<'_, '_>, workload: Workload) {
             let seq = &mut *seq.borrow_mut();
             assert!(*seq == 1_000_000 || drained.updates == turn * workload.frames());
             let rig = &mut bench.borrow_mut().rig;
-            rig.publisher.set_time(unix_now());
+            rig.publisher.set_time(unix_now(), mono_now());
             publish_turn(rig, &stages, seq, turn);
         });
 }

@@ -149,7 +149,7 @@ impl Rig {
             self.parse(read, unix, &mut events);
             // As one lot through the channel to the pipeline.
             self.lots.0.try_send(Lot::from_vec(events)).unwrap();
-            self.publisher.set_time(unix);
+            self.publisher.set_time(unix, mono);
             for event in self.lots.1.try_recv().unwrap() {
                 self.pipeline.handle_event(event, mono, &mut self.publisher);
             }
