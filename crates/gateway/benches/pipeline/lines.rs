@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use tapecast_testkit::{Recording, recordings};
 
 /// Lines of a batch, so that µs per batch read as ns per line.
-pub(crate) const BATCH: usize = 1_000;
+const BATCH: usize = 1_000;
+/// Of books: as long in time, so that whoever else wants the processor disturbs as few.
+const BOOK_BATCH: usize = 100;
 
 /// Levels that a change to a book names: half of them bids.
 const CHANGED_LEVELS: usize = 20;
@@ -34,6 +36,15 @@ pub(crate) struct Lines {
 /// Whether there are recordings.
 pub(crate) fn is_recorded() -> bool {
     std::env::var_os("TAPECAST_CAPTURES").is_some()
+}
+
+// === impl Workload ===
+
+impl Workload {
+    /// Lines of a batch.
+    pub(crate) fn batch(self) -> usize {
+        if self.is_book() { BOOK_BATCH } else { BATCH }
+    }
 }
 
 // === impl Lines ===
@@ -85,8 +96,9 @@ impl Lines {
     pub(crate) fn batch(&mut self) -> Vec<Vec<u8>> {
         if let Workload::Books | Workload::PushBooks = self.workload {
             let push = self.workload == Workload::PushBooks;
-            let changes = self.changes + 1..=self.changes + BATCH as u64;
-            self.changes += BATCH as u64;
+            let batch = self.workload.batch() as u64;
+            let changes = self.changes + 1..=self.changes + batch;
+            self.changes += batch;
             return changes.map(|n| change(n, push).into_bytes()).collect();
         }
         let batch = self.batches[self.next].clone();

@@ -1,7 +1,8 @@
 //! How long an update takes from a line in memory to a frame in a shard's ring, on one thread, hop
 //! by hop and whole: parse, pipeline (verify, number), publish (encode), hand over (seal, push).
 //!
-//! One iteration is a batch of 1,000 lines, so µs per iteration read as ns per update; of `publish` and
+//! One iteration is a batch of 1,000 lines, so µs per iteration read as ns per update (of books 100
+//! lines, so that it takes as long); of `publish` and
 //! `hand_over` it is one turn of the pipeline (200 updates, of books 24), so that they have no more
 //! bytes at hand than in production. The throughput is updates per second in any case. Interest is on for every line: trades and quotes make one frame
 //! each, a change to a book makes three (`book.10`, `book.25`, `book.50`), each with 20 levels.
@@ -16,7 +17,7 @@ mod rig;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use lines::{BATCH, Lines};
+use lines::Lines;
 use rig::{Drained, Rig};
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -32,6 +33,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     divan::main();
 }
+
+/// Operations of an iteration, where no workload says.
+const BATCH: usize = 1_000;
 
 /// What kind of lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -132,11 +136,16 @@ enum State {
 fn parse(bencher: Bencher<'_, '_>, workload: Workload) {
     let bench = Bench::new(workload);
     bencher
-        .counter(ItemsCount::new(BATCH))
-        .with_inputs(|| (bench.borrow_mut().lines.batch(), Vec::with_capacity(BATCH)))
+        .counter(ItemsCount::new(workload.batch()))
+        .with_inputs(|| {
+            (
+                bench.borrow_mut().lines.batch(),
+                Vec::with_capacity(workload.batch()),
+            )
+        })
         .bench_local_refs(|(lines, events)| {
             bench.borrow_mut().rig.parse(lines, unix_now(), events);
-            assert_eq!(events.len(), BATCH);
+            assert_eq!(events.len(), workload.batch());
         });
 }
 
@@ -144,7 +153,7 @@ fn parse(bencher: Bencher<'_, '_>, workload: Workload) {
 fn pipeline(bencher: Bencher<'_, '_>, workload: Workload) {
     let bench = Bench::new(workload);
     bencher
-        .counter(ItemsCount::new(BATCH))
+        .counter(ItemsCount::new(workload.batch()))
         .with_inputs(|| bench.borrow_mut().events())
         .bench_local_values(|events| {
             let mut updates = 0;
@@ -157,7 +166,7 @@ fn pipeline(bencher: Bencher<'_, '_>, workload: Workload) {
             for event in events {
                 pipeline.handle_event(event, now, &mut sink);
             }
-            assert_eq!(updates, BATCH);
+            assert_eq!(updates, workload.batch());
         });
 }
 
@@ -206,11 +215,11 @@ fn hand_over(bencher: Bencher<'_, '_>, workload: Workload) {
 fn whole(bencher: Bencher<'_, '_>, workload: Workload) {
     let bench = Bench::new(workload);
     bencher
-        .counter(ItemsCount::new(BATCH))
+        .counter(ItemsCount::new(workload.batch()))
         .with_inputs(|| bench.borrow_mut().lines.batch())
         .bench_local_refs(|lines| {
             let drained = bench.borrow_mut().rig.run(lines);
-            assert_eq!(drained.updates, BATCH * workload.frames());
+            assert_eq!(drained.updates, workload.batch() * workload.frames());
             assert!(drained.bytes > drained.updates * 100);
         });
 }
