@@ -43,6 +43,7 @@ fn ring_push_and_pop(bencher: Bencher<'_, '_>) {
                     block: block.clone(),
                     range: n * 300..(n + 1) * 300,
                     published: Mono::default(),
+                    begun: 0,
                 };
                 tx.try_push(item).unwrap();
             }

@@ -12,7 +12,7 @@ use tapecast_model::{
     Trade, TradeId, UnixNanos, Venue,
 };
 use tapecast_wire::json::{self, BookLevels, Head, PriceLevel};
-use tapecast_wire::{Opcode, frame};
+use tapecast_wire::{Opcode, binary, frame};
 
 fn main() {
     divan::main();
@@ -42,38 +42,61 @@ fn head(prefix: &[u8], seq: usize) -> Head<'_> {
         ts_recv: Some(UnixNanos::new(1_723_161_255_343_123_456)),
         ts_out: UnixNanos::new(1_723_161_255_343_234_567),
         venue_seq: Some(50_093_239_212),
+        tid: 7,
+        conflated: false,
     }
 }
 
-/// Writes frames of a topic again and again; each must be as long as the first.
+/// Writes text frames of a topic again and again.
 fn frames(bencher: Bencher<'_, '_>, topic: &str, write: impl Fn(&mut Vec<u8>, &Head<'_>)) {
     let prefix = json::prefix(&topic.parse().unwrap());
+    let mut text = Vec::new();
+    write(&mut text, &head(&prefix, 0));
+    assert!(serde_json::from_slice::<serde_json::Value>(&text).is_ok());
+    encoded(bencher, &prefix, Opcode::Text, write);
+}
+
+/// Writes frames again and again; each must be as long as the first.
+fn encoded(
+    bencher: Bencher<'_, '_>,
+    prefix: &[u8],
+    opcode: Opcode,
+    write: impl Fn(&mut Vec<u8>, &Head<'_>),
+) {
     let mut out = Vec::new();
-    let length = frame::append(&mut out, Opcode::Text, |out| write(out, &head(&prefix, 0))).len();
-    assert!(serde_json::from_slice::<serde_json::Value>(&out[4..]).is_ok());
+    let length = frame::append(&mut out, opcode, |out| write(out, &head(prefix, 0))).len();
     bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
         out.clear();
         for seq in 0..FRAMES {
-            frame::append(&mut out, Opcode::Text, |out| {
-                write(out, black_box(&head(&prefix, seq)))
+            frame::append(&mut out, opcode, |out| {
+                write(out, black_box(&head(prefix, seq)))
             });
         }
         assert_eq!(out.len(), length * FRAMES);
     });
 }
 
+fn a_trade() -> Trade {
+    Trade {
+        id: TradeId::from_number(3_735_683_259),
+        price: Price::from_mantissa(6_183_764),
+        qty: Qty::from_mantissa(16_050),
+        aggressor: Some(Aggressor::Buy),
+        ts_event: Some(EventTime::from_millis(1_723_161_255_342)),
+    }
+}
+
+fn a_quote() -> Quote {
+    let side = Some((Price::from_mantissa(6_183_764), Qty::from_mantissa(378_826)));
+    Quote {
+        bid: side,
+        ask: side,
+    }
+}
+
 #[divan::bench]
 fn trade(bencher: Bencher<'_, '_>) {
-    let (instrument, trade) = (
-        instrument(),
-        Trade {
-            id: TradeId::from_number(3_735_683_259),
-            price: Price::from_mantissa(6_183_764),
-            qty: Qty::from_mantissa(16_050),
-            aggressor: Some(Aggressor::Buy),
-            ts_event: Some(EventTime::from_millis(1_723_161_255_342)),
-        },
-    );
+    let (instrument, trade) = (instrument(), a_trade());
     frames(bencher, "trade:binance:BTC-USDT", |out, head| {
         json::trades(out, head, &instrument, &[trade]);
     });
@@ -81,16 +104,38 @@ fn trade(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn quote(bencher: Bencher<'_, '_>) {
-    let (price, qty) = (Price::from_mantissa(6_183_764), Qty::from_mantissa(378_826));
-    let (instrument, quote) = (
-        instrument(),
-        Quote {
-            bid: Some((price, qty)),
-            ask: Some((price, qty)),
-        },
-    );
+    let (instrument, quote) = (instrument(), a_quote());
     frames(bencher, "quote:binance:BTC-USDT", |out, head| {
         json::quote(out, head, &instrument, &quote);
+    });
+}
+
+#[divan::bench]
+fn binary_trade(bencher: Bencher<'_, '_>) {
+    let trade = a_trade();
+    encoded(bencher, &[], Opcode::Binary, |out, head| {
+        binary::trades(out, head, &[trade])
+    });
+}
+
+#[divan::bench]
+fn binary_quote(bencher: Bencher<'_, '_>) {
+    let quote = a_quote();
+    encoded(bencher, &[], Opcode::Binary, |out, head| {
+        binary::quote(out, head, &quote)
+    });
+}
+
+#[divan::bench(args = [2, 20, 100])]
+fn binary_book(bencher: Bencher<'_, '_>, changed: usize) {
+    let side = levels(changed / 2);
+    encoded(bencher, &[], Opcode::Binary, |out, head| {
+        let levels = BookLevels {
+            bids: &side,
+            asks: &side,
+            checksum: 3_726_153_463,
+        };
+        binary::book(out, head, levels);
     });
 }
 

@@ -6,6 +6,7 @@
 
 use crate::Workload;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use tapecast_testkit::{Recording, recordings};
 
 /// Lines of a batch, so that µs per batch read as ns per line.
@@ -58,7 +59,7 @@ impl Lines {
         let batches = match workload {
             Workload::Trades => written(trade),
             Workload::Quotes => written(quote),
-            Workload::Recorded => recorded(),
+            Workload::Recorded => RECORDED_LINES.clone(),
             Workload::PushTrades => written(push_trade),
             Workload::PushQuotes => written(push_quote),
             Workload::Books | Workload::PushBooks => vec![Vec::new()],
@@ -201,6 +202,9 @@ fn change(n: u64, push: bool) -> String {
     out.push_str(if push { "}" } else { "}}" });
     out
 }
+
+/// Read once: many benchmarks want them.
+static RECORDED_LINES: LazyLock<Vec<Vec<Vec<u8>>>> = LazyLock::new(recorded);
 
 /// Trades and quotes of a recording, in order.
 fn recorded() -> Vec<Vec<Vec<u8>>> {
