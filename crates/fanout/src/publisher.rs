@@ -21,14 +21,14 @@ use crate::interest::{ShardMask, TopicEntry};
 use crate::item::{Item, ItemKind};
 use crate::metrics::FanoutMetrics;
 use crate::ring::RingTx;
-use crate::view::Changes;
+use crate::view::{BookView, Changes};
 use bytes::Bytes;
 use due::Due;
 use live::LiveTopic;
 use std::ops::Range;
 use std::sync::Arc;
 use tapecast_model::{ChannelKind, InstrumentId, Mono, StreamPos, UnixNanos, Update, UpdateSink};
-use tapecast_wire::{Encoding, Opcode, frame};
+use tapecast_wire::{Encoding, Opcode, frame, json};
 
 /// Serialises updates once and hands them to the shards.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub(crate) struct Turn {
     items: Vec<Pending>,
     scratch: Vec<u8>,
     changes: Changes,
+    /// The last checksum, and the state it is of: all depths that cover it have the same best levels.
+    checksum: Option<((InstrumentId, StreamPos), u32)>,
 }
 
 /// An item for some shards, whose frame is not sealed yet.
@@ -81,6 +83,30 @@ enum Frame {
     Turn(Range<u32>),
     /// Was sealed in an earlier turn.
     Sealed(Bytes),
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// The checksum of a view of so many levels of a book's state.
+    fn checksum(&mut self, update: &Update<'_>, levels: usize, view: &BookView) -> u32 {
+        let instrument = update.instrument;
+        let (epoch, seq) = (update.epoch, update.seq);
+        let state = (instrument.id, StreamPos { epoch, seq });
+        let shared = levels >= json::CHECKSUM_LEVELS;
+        if let Some((of, checksum)) = self.checksum
+            && shared
+            && of == state
+        {
+            return checksum;
+        }
+        let (bids, asks) = (view.bids(), view.asks());
+        let checksum = json::checksum(&mut self.scratch, instrument, bids, asks);
+        if shared {
+            self.checksum = Some((state, checksum));
+        }
+        checksum
+    }
 }
 
 // === impl Publisher ===

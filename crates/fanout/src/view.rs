@@ -93,7 +93,7 @@ fn refresh_side(
     side: Side,
     from: usize,
     levels: usize,
-    better: fn(Price, Price) -> bool,
+    better: impl Fn(Price, Price) -> bool,
     changes: &mut Vec<PriceLevel>,
 ) -> usize {
     if from >= levels {

@@ -30,7 +30,8 @@ pub struct Normaliser {
     by_native: HashMap<Box<str>, usize>,
     current: Option<Current>,
     prints: SmallVec<[Trade; 1]>,
-    book: Box<BookEvent>,
+    bids: Vec<Level>,
+    asks: Vec<Level>,
     quote: Quote,
     ts_recv: UnixNanos,
     events: Vec<Event>,
@@ -81,7 +82,9 @@ impl Parser {
     ) -> Result<(), Reject> {
         self.normaliser.ts_recv = ts_recv;
         self.normaliser.current = None;
-        self.normaliser.events.clear();
+        let before = out.len();
+        // The events are made where they are wanted, and cut off again if the message is refused.
+        std::mem::swap(&mut self.normaliser.events, out);
         let Message { raw, http, symbol } = message;
         let result = if raw.len() > MESSAGE_BYTES_MAX {
             Err(Reject::Oversized)
@@ -89,10 +92,12 @@ impl Parser {
             self.dialect
                 .read(Message { raw, http, symbol }, &mut self.normaliser)
         };
-        match result {
-            Ok(()) => out.append(&mut self.normaliser.events),
-            Err(reject) if reject.is_fault() => self.lost(raw, ts_recv, out),
-            Err(_) => {}
+        std::mem::swap(&mut self.normaliser.events, out);
+        if let Err(reject) = result {
+            out.truncate(before);
+            if reject.is_fault() {
+                self.lost(raw, ts_recv, out);
+            }
         }
         result
     }
@@ -156,7 +161,8 @@ impl Normaliser {
             by_native,
             current: None,
             prints: SmallVec::new(),
-            book: Box::default(),
+            bids: Vec::new(),
+            asks: Vec::new(),
             quote: Quote::default(),
             ts_recv: UnixNanos::default(),
             events: Vec::new(),
@@ -201,7 +207,8 @@ impl Listener for Normaliser {
             What::Quote => heading.book.snapshot = true,
         }
         self.prints.clear();
-        *self.book = BookEvent::default();
+        self.bids.clear();
+        self.asks.clear();
         self.quote = if heading.book.snapshot {
             Quote::default()
         } else {
@@ -259,8 +266,8 @@ impl Listener for Normaliser {
             level.spelled = [digits(price), digits(qty)];
         }
         match side {
-            Side::Bid => self.book.bids.push(level),
-            Side::Ask => self.book.asks.push(level),
+            Side::Bid => self.bids.push(level),
+            Side::Ask => self.asks.push(level),
         }
         Ok(())
     }
@@ -288,11 +295,10 @@ impl Listener for Normaliser {
                     checksum,
                     depth,
                 } = head.book;
-                let BookEvent { bids, asks, .. } = std::mem::take(&mut *self.book);
                 let book = BookEvent {
                     snapshot,
-                    bids,
-                    asks,
+                    bids: self.bids.as_slice().into(),
+                    asks: self.asks.as_slice().into(),
                     link,
                     checksum,
                     depth,

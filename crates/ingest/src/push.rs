@@ -10,6 +10,7 @@
 //! Answers never delay reading: what a publisher does not read, up to [`ANSWERS_BYTES_MAX`], waits,
 //! and more is dropped and counted. A line longer than [`LINE_BYTES_MAX`] is skipped unheld.
 
+mod hot;
 pub mod line;
 
 use crate::event::{Event, LOT_EVENTS_MAX, Lot};
@@ -27,7 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
 use tapecast_model::clock::unix_now;
-use tapecast_model::{Catalog, ChannelKind, ChannelSet, Instrument, Scale, Symbol, Venue};
+use tapecast_model::{
+    Catalog, ChannelKind, ChannelSet, Instrument, Scale, Symbol, UnixNanos, Venue,
+};
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -326,7 +329,7 @@ impl Publisher {
             }
         }
         if filled > 0 && !self.skipping {
-            self.take_line(&buffer[..filled]).await?;
+            self.take_line(&buffer[..filled], unix_now()).await?;
             self.send().await?;
         }
         let farewell = tokio::time::timeout(FAREWELL, self.answer_all());
@@ -337,6 +340,8 @@ impl Publisher {
     /// returns how many bytes they are.
     async fn take_lines(&mut self, bytes: &[u8], searched: usize) -> Result<usize, Closed> {
         let (mut used, mut searched) = (0, searched);
+        // What is read together has arrived together.
+        let now = unix_now();
         while let Some(length) = newline(&bytes[searched..]) {
             let end = searched + length;
             let line = &bytes[used..end];
@@ -345,7 +350,7 @@ impl Publisher {
             if std::mem::take(&mut self.skipping) {
                 continue;
             }
-            self.take_line(line).await?;
+            self.take_line(line, now).await?;
         }
         self.send().await?;
         if self.skipping {
@@ -354,7 +359,7 @@ impl Publisher {
         Ok(used)
     }
 
-    async fn take_line(&mut self, line: &[u8]) -> Result<(), Closed> {
+    async fn take_line(&mut self, line: &[u8], now: UnixNanos) -> Result<(), Closed> {
         self.lines += 1;
         if line.trim_ascii().is_empty() {
             return Ok(());
@@ -365,7 +370,7 @@ impl Publisher {
             self.refuse(&too_large());
             return Ok(());
         }
-        match line::read(line, unix_now(), &mut self.known) {
+        match line::read(line, now, &mut self.known) {
             Ok(event) => self.gather(event).await,
             Err(error) => {
                 self.refuse(&error);
@@ -487,7 +492,7 @@ fn too_large() -> LineError {
 }
 
 fn newline(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|b| *b == b'\n')
+    memchr::memchr(b'\n', bytes)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod coinbase;
 pub mod cursor;
 pub mod kraken;
 pub mod okx;
+pub(crate) mod plain;
 pub mod symbols;
 pub mod tape;
 

@@ -5,6 +5,7 @@
 //! never a rounding. Canonical spelling (what clients see) has no exponent, no plus sign and no
 //! trailing zeros after the point.
 
+use crate::digits;
 use std::fmt;
 
 /// Digits after the decimal point, 0 to [`Scale::MAX`]. Chosen per instrument, never per message.
@@ -90,7 +91,7 @@ impl fmt::Display for Scale {
 
 // === parsing ===
 
-const POW10: [i64; 19] = {
+pub(crate) const POW10: [i64; 19] = {
     let mut table = [1_i64; 19];
     let mut i = 1;
     while i < 19 {
@@ -105,6 +106,14 @@ const POW10: [i64; 19] = {
 /// # Errors
 /// On anything else, on non-zero digits beyond the scale, and if the integer does not fit an `i64`.
 pub fn parse_scaled(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
+    match digits::parse_plain(text, scale) {
+        Some(mantissa) => Ok(mantissa),
+        None => parse_any(text, scale),
+    }
+}
+
+/// Any text.
+pub(crate) fn parse_any(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
     let (negative, mut at) = match text.first() {
         Some(b'-') => (true, 1),
         Some(_) => (false, 0),
@@ -219,33 +228,34 @@ pub fn spelled_digits(text: &[u8]) -> u8 {
 
 /// Appends `mantissa` × 10^-`scale` in canonical spelling.
 pub fn write_scaled(out: &mut Vec<u8>, mantissa: i64, scale: Scale) {
-    let mut buffer = [0_u8; 24];
-    let mut at = buffer.len();
+    if mantissa < 0 {
+        out.push(b'-');
+    }
     let mut rest = mantissa.unsigned_abs();
-    let mut fraction = scale.0;
+    let mut fraction = usize::from(scale.0);
+    if digits::write_plain(out, rest, fraction) {
+        return;
+    }
     while fraction > 0 && rest.is_multiple_of(10) {
         rest /= 10;
         fraction -= 1;
     }
-    let mut written = 0;
-    loop {
-        if written == fraction && written > 0 {
-            at -= 1;
-            buffer[at] = b'.';
-        }
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        written += 1;
-        if rest == 0 && written > fraction {
-            break;
-        }
+    let Some(unit) = POW10.get(fraction).filter(|_| fraction > 0) else {
+        return write_integer(out, rest);
+    };
+    let unit = unit.unsigned_abs();
+    write_integer(out, rest / unit);
+    // A one in front keeps the zeros behind the point; the point takes its place.
+    let point = out.len();
+    write_integer(out, unit + rest % unit);
+    if let Some(one) = out.get_mut(point) {
+        *one = b'.';
     }
-    if mantissa < 0 {
-        at -= 1;
-        buffer[at] = b'-';
-    }
-    out.extend_from_slice(&buffer[at..]);
+}
+
+/// Appends an integer.
+pub fn write_integer(out: &mut Vec<u8>, number: u64) {
+    digits::write_number(out, number);
 }
 
 /// Appends `mantissa` × 10^-`scale` with exactly `digits` digits after the point: how a venue

@@ -15,6 +15,7 @@ pub mod book;
 pub mod catalog;
 pub mod clock;
 pub mod decimal;
+mod digits;
 pub mod price;
 pub mod seq;
 pub mod sink;

@@ -2,6 +2,7 @@
 
 use crate::book::{Book, Touched};
 use crate::decimal::Decimal;
+use crate::digits;
 use crate::price::{Price, Qty};
 use crate::seq::{Epoch, Seq};
 use crate::symbol::{Instrument, InstrumentId};
@@ -202,24 +203,22 @@ impl TradeId {
     }
 
     /// A numeric id.
-    pub fn from_number(mut number: u64) -> Self {
-        let mut digits = [0_u8; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
+    pub fn from_number(number: u64) -> Self {
         let mut bytes = [0; Self::MAX];
-        let length = digits.len() - at;
-        bytes[..length].copy_from_slice(&digits[at..]);
-        Self {
-            bytes,
-            length: length as u8,
+        if number >= digits::SIXTEEN {
+            let mut text = Vec::with_capacity(20);
+            digits::write_number(&mut text, number);
+            bytes[..text.len()].copy_from_slice(&text);
+            let length = text.len() as u8;
+            return Self { bytes, length };
         }
+        let spelled = digits::sixteen(number);
+        let leading = digits::leading_zeros(spelled).min(15);
+        // Characters only where digits are: what is behind an id is zero.
+        let characters = (spelled | digits::CHARACTERS) >> (8 * leading);
+        bytes[..16].copy_from_slice(&characters.to_le_bytes());
+        let length = (16 - leading) as u8;
+        Self { bytes, length }
     }
 
     /// The id as spelled; printable ASCII without quotes.

@@ -184,8 +184,7 @@ impl LiveTopic {
         if let View::Book(view) = &self.view
             && turn.changes.best_rank < CHECKSUM_LEVELS
         {
-            let instrument = &self.entry.instrument;
-            self.checksum = json::checksum(&mut turn.scratch, instrument, view.bids(), view.asks());
+            self.checksum = turn.checksum(update, self.levels(), view);
         }
         for encoding in Encoding::ALL {
             let shards = self.entry.wanted(encoding) & !self.missed.frames(encoding);

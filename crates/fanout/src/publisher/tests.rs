@@ -286,6 +286,41 @@ fn a_topic_begins_with_nothing_or_with_the_state_of_its_stream() {
 }
 
 #[test]
+fn what_a_topic_says_of_a_book_does_not_depend_on_who_subscribes_other_depths() {
+    let topics = [
+        "book.1:okx:BTC-USDT",
+        "book.10:okx:BTC-USDT",
+        "book.25:okx:BTC-USDT",
+    ];
+    let frames = |joined: &[&str]| {
+        let mut rig = Rig::new(1, 1_000);
+        let tids: Vec<_> = joined.iter().map(|topic| rig.join(topic, 0).tid).collect();
+        for n in 0..60 {
+            let side = if n % 2 == 0 { Side::Bid } else { Side::Ask };
+            let away = n * 7 % 31;
+            let price = if side == Side::Bid {
+                500 - away
+            } else {
+                501 + away
+            };
+            rig.level(side, price, n % 5);
+            rig.turn();
+        }
+        let items = rig.items(0);
+        let of = |tid: &u32| -> Vec<_> {
+            let of = items.iter().filter(|item| item.tid == *tid);
+            of.map(|item| json(item).to_string()).collect()
+        };
+        tids.iter().map(of).collect::<Vec<_>>()
+    };
+    let together = frames(&topics);
+    for (topic, frames_of_topic) in topics.iter().zip(together) {
+        assert!(frames_of_topic.len() > 5, "{topic}");
+        assert_eq!(frames(&[topic]), [frames_of_topic], "{topic}");
+    }
+}
+
+#[test]
 fn many_joiners_of_a_quiet_topic_cost_one_encoding() {
     let mut rig = Rig::new(2, 64);
     rig.level(Side::Ask, 9, 1);

@@ -2,7 +2,8 @@
 //!
 //! Read in one pass where `channel` and `symbol` stand before what depends on them, which is how
 //! lines are written; otherwise what came too early is read again. Numbers are strings or bare, as
-//! their digits stand. Nothing is allocated for a trade or a quote beyond the event.
+//! their digits stand. Nothing is allocated for a trade or a quote beyond the event. Lines written as
+//! most are have a faster reader, [`super::hot`]; what is wrong with a line is said here only.
 
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link};
 use crate::venue::Reject;
@@ -61,6 +62,9 @@ pub fn read(
     ts_recv: UnixNanos,
     instruments: &mut dyn Instruments,
 ) -> Result<Event, LineError> {
+    if let Some(event) = super::hot::read(line, ts_recv, instruments) {
+        return Ok(event);
+    }
     let text = std::str::from_utf8(line)
         .map_err(|e| LineError::new(Mistake::BadJson, format_args!("{e}")))?;
     let mut fields = Fields::default();

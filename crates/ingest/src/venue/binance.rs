@@ -5,12 +5,17 @@
 //!   whole each time: only the stream's name tells.
 //! * Spot's `bookTicker` has neither a kind nor a time.
 //! * `m` says that the buyer was the maker, so the aggressor sold.
+//!
+//! What comes often has a fast road, [`hot`]; what that declines is read here, from a tape.
+
+mod hot;
 
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
 };
 use crate::event::Link;
+use hot::Hot;
 use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
 
 /// Which of Binance's markets.
@@ -25,6 +30,7 @@ pub enum Market {
 /// Reads Binance's messages.
 pub struct Binance {
     market: Market,
+    hot: Hot,
     json: Json,
 }
 
@@ -59,6 +65,7 @@ impl Binance {
     pub fn new(market: Market) -> Self {
         Self {
             market,
+            hot: Hot::default(),
             json: Json::default(),
         }
     }
@@ -68,6 +75,9 @@ impl Dialect for Binance {
     fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
         let market = self.market;
         let Message { raw, http, symbol } = message;
+        if let Some(result) = self.hot.read(raw, market, listener) {
+            return result;
+        }
         let named = symbol
             .or_else(|| http.and_then(symbol_of_url))
             .map(str::to_ascii_uppercase);
@@ -130,30 +140,8 @@ impl Source<'_> {
     fn depth(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
         let (first, last) = (data.uint("U")?, data.uint("u")?);
         let previous = data.uint_of("pu")?;
-        let (stream, snapshot) = match partial_depth(self.stream) {
-            Some(levels) => (Stream::new(Carries::WholeBook, levels), true),
-            None => (Stream::new(Carries::Book, diff_rank(self.stream)), false),
-        };
-        let link = match previous {
-            _ if snapshot => Link::None,
-            None => Link::Range { first, last },
-            Some(previous) => Link::Previous {
-                first: Some(signed(first)?),
-                previous: signed(previous)?,
-                last: signed(last)?,
-            },
-        };
-        let head = Head {
-            native: data.text("s")?,
-            stream,
-            ts_event: time(data)?,
-            venue_seq: Some(last),
-            what: What::Book(BookHead {
-                snapshot,
-                link,
-                ..BookHead::default()
-            }),
-        };
+        let native = data.text("s");
+        let head = depth_head(self, native?, (first, last), previous, time(data)?)?;
         levels(data, "b", "a", &head, listener)
     }
 
@@ -199,6 +187,40 @@ impl Source<'_> {
     }
 }
 
+/// What a change to a book says before its levels.
+fn depth_head<'a>(
+    source: Source<'_>,
+    native: &'a str,
+    (first, last): (u64, u64),
+    previous: Option<u64>,
+    ts_event: Option<EventTime>,
+) -> Result<Head<'a>, Reject> {
+    let (stream, snapshot) = match partial_depth(source.stream) {
+        Some(levels) => (Stream::new(Carries::WholeBook, levels), true),
+        None => (Stream::new(Carries::Book, diff_rank(source.stream)), false),
+    };
+    let link = match previous {
+        _ if snapshot => Link::None,
+        None => Link::Range { first, last },
+        Some(previous) => Link::Previous {
+            first: Some(signed(first)?),
+            previous: signed(previous)?,
+            last: signed(last)?,
+        },
+    };
+    Ok(Head {
+        native,
+        stream,
+        ts_event,
+        venue_seq: Some(last),
+        what: What::Book(BookHead {
+            snapshot,
+            link,
+            ..BookHead::default()
+        }),
+    })
+}
+
 fn trade(
     data: Node<'_, '_>,
     id: &'static str,
@@ -215,10 +237,7 @@ fn trade(
     if !listener.begin(&head)? {
         return Ok(());
     }
-    let aggressor = data.flag("m").map(|buyer_made| match buyer_made {
-        true => Aggressor::Sell,
-        false => Aggressor::Buy,
-    });
+    let aggressor = data.flag("m").map(aggressor);
     listener.print(&Print {
         id: TradeId::from_number(data.uint(id)?),
         price: data.text("p")?,
@@ -299,6 +318,15 @@ fn levels(
         }
     }
     listener.finish()
+}
+
+/// Who took liquidity, if the buyer did or did not make it.
+const fn aggressor(buyer_made: bool) -> Aggressor {
+    if buyer_made {
+        Aggressor::Sell
+    } else {
+        Aggressor::Buy
+    }
 }
 
 /// When it happened (`T`), or else when it was sent (`E`).

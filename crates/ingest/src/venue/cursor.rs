@@ -5,6 +5,7 @@
 //! pass without a tape is fastest. It checks the grammar of everything it passes over, allocates
 //! nothing, and nests at most [`DEPTH_MAX`] deep.
 
+use super::plain::ends_of_strings;
 use std::borrow::Cow;
 
 /// How deep arrays and objects may nest.
@@ -137,6 +138,16 @@ impl<'a> Cursor<'a> {
         let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
+            // Eight bytes at a time where there is nothing to look at.
+            if let Some(next) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+                match ends_of_strings(u64::from_le_bytes(*next)) {
+                    0 => {
+                        self.at += 8;
+                        continue;
+                    }
+                    found => self.at += found.trailing_zeros() as usize / 8,
+                }
+            }
             match bytes.get(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => {

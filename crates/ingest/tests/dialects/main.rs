@@ -7,7 +7,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 mod mutation;
+mod published;
 mod reading;
+mod scanned;
 
 use reading::{check, rejects};
 use tapecast_ingest::venue::Format;

@@ -24,14 +24,14 @@ const SEEDS: [&str; 12] = [
 ];
 
 #[derive(Clone, Debug)]
-enum Mutation {
+pub(crate) enum Mutation {
     Cut(usize),
     Overwrite(usize, u8),
     Insert(usize, &'static str),
     Paste(usize, usize),
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let piece = prop::sample::select(vec![
         "null",
         "{}",
@@ -58,7 +58,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn apply(raw: &mut Vec<u8>, mutation: &Mutation) {
+pub(crate) fn apply(raw: &mut Vec<u8>, mutation: &Mutation) {
     let length = raw.len();
     let place = |at: usize| at % (length + 1);
     match mutation {
