@@ -1,14 +1,21 @@
-//! Two results side by side, with ratios.
+//! Results side by side, with ratios and verdicts that know how noisy the figures are.
 //!
-//! Compares what both have; a figure that one lacks is left out. Says first what makes the two hard to
-//! compare: another machine, kernel, scenario or frame size.
+//! Every result is held against the first. Several runs of one thing (`--repeat`) are compared by their
+//! medians, and a difference counts if it is larger than both together scatter; single runs are given a
+//! tenth. Other scenarios or parameters are refused unless asked for; another machine or kernel is said,
+//! and so is a harness that was its own bottleneck.
 
-use crate::result::AnyResult;
+use crate::result::{AnyResult, Figure, spread};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Why two results cannot be compared.
+mod figures;
+
+use figures::{Better, FigureOf, LIMIT, RUN};
+
+/// Why results cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// A file cannot be read.
@@ -30,146 +37,344 @@ pub enum CompareError {
         source: serde_json::Error,
     },
     /// One is of a run, the other of the ceiling.
-    #[error("one result is of `run`, the other of `limit`")]
-    Kinds,
+    #[error("{0} is of `run` and {1} of `limit`, or the other way round")]
+    Kinds(PathBuf, PathBuf),
+    /// They measured different things.
+    #[error(
+        "{a} and {b} did not measure the same: {difference}; --allow-different compares them all the same"
+    )]
+    Different {
+        /// The first.
+        a: PathBuf,
+        /// The other.
+        b: PathBuf,
+        /// In what they differ.
+        difference: String,
+    },
 }
 
-/// Name, place in the JSON, whether more is better.
-type Figure = (&'static str, &'static str, Better);
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Better {
-    More,
-    Less,
-    Neither,
+/// What came out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The tables.
+    pub text: String,
+    /// Figures that are worse than in the first result.
+    pub worse: usize,
 }
 
-const RUN: [Figure; 22] = [
-    ("published/s", "/traffic/published_per_s", Better::Neither),
-    ("deliveries/s", "/traffic/deliveries_per_s", Better::More),
-    ("MB/s", "/traffic/bytes_per_s", Better::Neither),
-    ("bytes per event", "/traffic/bytes_per_event", Better::Less),
-    ("delivered share", "/traffic/delivered_share", Better::More),
-    ("p50 us", "/latency_us/p50", Better::Less),
-    ("p90 us", "/latency_us/p90", Better::Less),
-    ("p99 us", "/latency_us/p99", Better::Less),
-    ("p99.9 us", "/latency_us/p99_9", Better::Less),
-    ("max us", "/latency_us/max", Better::Less),
-    ("server cpu share", "/server/cpu_share", Better::Less),
-    (
-        "deliveries/cpu-s",
-        "/server/deliveries_per_cpu_s",
-        Better::More,
-    ),
-    ("us per delivery", "/server/us_per_delivery", Better::Less),
-    ("of the ceiling", "/ceiling_ratio", Better::More),
-    (
-        "rss per connection B",
-        "/server/rss_per_connection",
-        Better::Less,
-    ),
-    (
-        "rss at the end KiB",
-        "/server/memory_end/rss_kib",
-        Better::Less,
-    ),
-    (
-        "pss at the end KiB",
-        "/server/memory_end/pss_kib",
-        Better::Less,
-    ),
-    ("gaps", "/integrity/gaps", Better::Less),
-    ("missing", "/integrity/missing", Better::Less),
-    ("announced lost", "/integrity/announced_lost", Better::Less),
-    ("harness cpu share", "/harness/cpu_share", Better::Neither),
-    (
-        "harness turn max us",
-        "/harness/turn_max_us",
-        Better::Neither,
-    ),
-];
+/// Measurements of the same, from one file.
+#[derive(Clone, Debug)]
+struct Sample {
+    path: PathBuf,
+    /// `run` or `limit`.
+    figures: &'static [FigureOf],
+    /// By what was measured: one of a scenario, several of the ceiling's batches.
+    groups: BTreeMap<String, Vec<Value>>,
+    /// What must be the same for a comparison to make sense.
+    parameters: Value,
+}
 
-const LIMIT: [Figure; 7] = [
-    ("deliveries/s", "/deliveries_per_s", Better::More),
-    ("deliveries/cpu-s", "/deliveries_per_cpu_s", Better::More),
-    ("ns per delivery", "/ns_per_delivery", Better::Less),
-    ("ns per send", "/ns_per_send", Better::Less),
-    ("full", "/full", Better::Neither),
-    ("partial", "/partial", Better::Neither),
-    ("failed", "/failed", Better::Less),
-];
-
-const CONDITIONS: [(&str, &str); 8] = [
-    ("machine", "/machine/cpu_model"),
-    ("processors", "/machine/cpus"),
-    ("kernel", "/machine/kernel"),
-    ("placement", "/placement"),
-    ("scenario", "/scenario"),
-    ("connections", "/connections"),
-    ("size", "/size"),
-    ("batch", "/batch"),
-];
-
-/// Reads two results and puts them side by side.
+/// Compares results with the first of them.
 ///
 /// # Errors
-/// If one is no result, or they are of different kinds.
-pub fn compare(left: &Path, right: &Path) -> Result<String, CompareError> {
-    let (left, right) = (read(left)?, read(right)?);
-    let figures: &[Figure] = match (kind(&left), kind(&right)) {
-        (Some("run"), Some("run")) => &RUN,
-        (Some("limit"), Some("limit")) => &LIMIT,
-        _ => return Err(CompareError::Kinds),
+/// If one is no result, or they measured different things and that was not allowed.
+pub fn compare(paths: &[PathBuf], allow_different: bool) -> Result<Comparison, CompareError> {
+    let samples: Result<Vec<Sample>, CompareError> =
+        paths.iter().map(|p| Sample::read(p)).collect();
+    let samples = samples?;
+    let mut comparison = Comparison {
+        text: String::new(),
+        worse: 0,
     };
-    Ok(table(figures, &left, &right))
+    for (index, sample) in samples.iter().enumerate() {
+        let name = letter(index);
+        let _ = writeln!(comparison.text, "{name}: {}", sample.path.display());
+        comparison.text += &sample.warnings(&name);
+    }
+    let Some((first, others)) = samples.split_first() else {
+        return Ok(comparison);
+    };
+    for (index, other) in others.iter().enumerate() {
+        first.allows(other, allow_different)?;
+        comparison.add(first, other, &letter(index + 1));
+    }
+    Ok(comparison)
 }
 
-fn kind(result: &Value) -> Option<&str> {
-    result["kind"].as_str()
-}
-
-fn read(path: &Path) -> Result<Value, CompareError> {
+/// Reads a result.
+///
+/// # Errors
+/// If there is none.
+pub fn read(path: &Path) -> Result<AnyResult, CompareError> {
     let text = std::fs::read_to_string(path).map_err(|source| CompareError::Read {
         path: path.to_owned(),
         source,
     })?;
-    let wrong = |source| CompareError::NoResult {
+    serde_json::from_str(&text).map_err(|source| CompareError::NoResult {
         path: path.to_owned(),
         source,
-    };
-    // Read as a result first, so that what is none is refused here and not shown half empty.
-    serde_json::from_str::<AnyResult>(&text).map_err(wrong)?;
-    serde_json::from_str(&text).map_err(wrong)
+    })
 }
 
-fn table(figures: &[Figure], left: &Value, right: &Value) -> String {
-    let mut out = String::new();
-    for (name, place) in CONDITIONS {
-        let (a, b) = (left.pointer(place), right.pointer(place));
-        if a != b {
-            let show = |v: Option<&Value>| v.map(Value::to_string).unwrap_or_default();
-            let _ = writeln!(out, "not the same {name}: {} and {}", show(a), show(b));
+fn json(result: &impl serde::Serialize) -> Value {
+    serde_json::to_value(result).unwrap_or_default()
+}
+
+fn letter(index: usize) -> String {
+    let letter = u8::try_from(index).ok().filter(|n| *n < 26);
+    letter.map_or_else(
+        || format!("#{}", index + 1),
+        |n| char::from(b'A' + n).to_string(),
+    )
+}
+
+// === impl Sample ===
+
+impl Sample {
+    fn read(path: &Path) -> Result<Self, CompareError> {
+        Ok(Self::of(path, &read(path)?))
+    }
+
+    fn of(path: &Path, result: &AnyResult) -> Self {
+        let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut parameters = Value::Null;
+        for run in result.runs() {
+            parameters = serde_json::to_value(&run.scenario).unwrap_or_default();
+            groups.entry(String::new()).or_default().push(json(run));
+        }
+        for limit in result.limits() {
+            let group = format!(
+                "{}, {} sockets, {} x {} B",
+                limit.method, limit.connections, limit.batch, limit.size
+            );
+            groups.entry(group).or_default().push(json(limit));
+        }
+        if let Some(scenario) = parameters.as_object_mut() {
+            // What it is called does not matter.
+            scenario.remove("name");
+            scenario.remove("description");
+        }
+        Self {
+            path: path.to_owned(),
+            figures: if result.runs().is_empty() {
+                &LIMIT
+            } else {
+                &RUN
+            },
+            groups,
+            parameters,
         }
     }
-    let _ = writeln!(out, "{:<22}{:>16}{:>16}{:>10}", "", "A", "B", "B/A");
-    for (name, place, better) in figures {
-        let number = |v: &Value| v.pointer(place).and_then(Value::as_f64);
-        let (Some(a), Some(b)) = (number(left), number(right)) else {
-            continue;
-        };
-        let _ = writeln!(
-            out,
-            "{name:<22}{:>16}{:>16}{:>10} {}",
-            spell(a),
-            spell(b),
-            ratio(a, b),
-            verdict(a, b, *better)
-        );
+
+    fn all(&self) -> impl Iterator<Item = &Value> {
+        self.groups.values().flatten()
     }
-    out
+
+    /// What a reader must know before any figure.
+    fn warnings(&self, name: &str) -> String {
+        let mut text = String::new();
+        let total = self.all().count();
+        let mut warn = |place: &str, holds: fn(&Value) -> bool, reasons: &str, what: &str| {
+            let such: Vec<&Value> = self
+                .all()
+                .filter(|v| v.pointer(place).is_some_and(holds))
+                .collect();
+            if let Some(first) = such.first() {
+                let list = first.pointer(reasons).and_then(Value::as_array);
+                let reasons: Vec<&str> = list
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                let _ = writeln!(
+                    text,
+                    "!!! {name} {what} ({} of {total}): {}",
+                    such.len(),
+                    reasons.join("; ")
+                );
+            }
+        };
+        let is = |v: &Value| v.as_bool() == Some(true);
+        let is_not = |v: &Value| v.as_bool() == Some(false);
+        warn("/clean", is_not, "/failures", "WAS NOT CLEAN");
+        warn(
+            "/harness_limited",
+            is,
+            "/harness_limited_reasons",
+            "WAS LIMITED BY THE HARNESS, beware of throughput and latency",
+        );
+        text
+    }
+
+    fn allows(&self, other: &Self, allow_different: bool) -> Result<(), CompareError> {
+        if self.figures.len() != other.figures.len() {
+            return Err(CompareError::Kinds(self.path.clone(), other.path.clone()));
+        }
+        let mut differences = differences(&self.parameters, &other.parameters);
+        if self.groups.keys().ne(other.groups.keys()) {
+            let list = |sample: &Self| {
+                let keys: Vec<&str> = sample.groups.keys().map(String::as_str).collect();
+                keys.join(" / ")
+            };
+            differences.push(format!("{} and {}", list(self), list(other)));
+        }
+        if differences.is_empty() || allow_different {
+            return Ok(());
+        }
+        Err(CompareError::Different {
+            a: self.path.clone(),
+            b: other.path.clone(),
+            difference: differences.join(", "),
+        })
+    }
+
+    /// Which groups are held against which: those of the same name, or the only ones.
+    fn pairs<'a>(&'a self, other: &'a Self) -> Vec<(String, &'a [Value], &'a [Value])> {
+        if let (Some((a, left)), Some((b, right)), 1, 1) = (
+            self.groups.first_key_value(),
+            other.groups.first_key_value(),
+            self.groups.len(),
+            other.groups.len(),
+        ) {
+            let title = if a == b {
+                a.clone()
+            } else {
+                format!("{a} and {b}")
+            };
+            return vec![(title, left, right)];
+        }
+        let shared = self.groups.iter().filter_map(|(name, left)| {
+            let right = other.groups.get(name)?;
+            Some((name.clone(), left.as_slice(), right.as_slice()))
+        });
+        shared.collect()
+    }
 }
 
-fn spell(value: f64) -> String {
+/// Keys of two tables whose values differ.
+fn differences(a: &Value, b: &Value) -> Vec<String> {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else {
+        return Vec::new();
+    };
+    let null = Value::Null;
+    let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let values = |key: &String| {
+        (
+            a.get(key).unwrap_or(&null).clone(),
+            b.get(key).unwrap_or(&null).clone(),
+        )
+    };
+    let differ = keys.into_iter().map(|key| (key, values(key)));
+    let differ = differ.filter(|(_, (a, b))| a != b);
+    differ
+        .map(|(key, (a, b))| format!("{key} is {a} and {b}"))
+        .collect()
+}
+
+// === impl Comparison ===
+
+const CONDITIONS: [(&str, &str); 6] = [
+    ("machine", "/machine/cpu_model"),
+    ("processors", "/machine/cpus"),
+    ("kernel", "/machine/kernel"),
+    ("governor", "/machine/governor"),
+    ("placement", "/placement"),
+    ("scenario", "/scenario"),
+];
+
+impl Comparison {
+    fn add(&mut self, first: &Sample, other: &Sample, name: &str) {
+        let text = &mut self.text;
+        for (what, place) in CONDITIONS {
+            let of = |sample: &Sample| sample.all().next().and_then(|v| v.pointer(place).cloned());
+            let (a, b) = (of(first), of(other));
+            if a == b {
+                continue;
+            }
+            let detail = match what {
+                "scenario" => differences(&first.parameters, &other.parameters).join(", "),
+                _ => {
+                    let show = |v: Option<Value>| v.unwrap_or_default().to_string();
+                    format!("{} and {}", show(a), show(b))
+                }
+            };
+            if !detail.is_empty() {
+                let _ = writeln!(text, "not the same {what}: {detail}");
+            }
+        }
+        for (title, left, right) in first.pairs(other) {
+            let _ = writeln!(
+                self.text,
+                "{title}\n{:<24}{:>16}{:>16}{:>10}{:>9}",
+                "",
+                "A",
+                name,
+                format!("{name}/A"),
+                "noise"
+            );
+            for figure in first.figures {
+                self.add_figure(figure, left, right);
+            }
+        }
+    }
+
+    fn add_figure(&mut self, figure: &FigureOf, left: &[Value], right: &[Value]) {
+        let values = |side: &[Value]| {
+            let numbers = side
+                .iter()
+                .filter_map(|v| v.pointer(figure.place).and_then(Value::as_f64));
+            spread(&numbers.collect::<Vec<_>>())
+        };
+        let (Some(a), Some(b)) = (values(left), values(right)) else {
+            return;
+        };
+        if a.max.abs() + b.max.abs() + a.min.abs() + b.min.abs() <= 0.0 && !figure.always {
+            return;
+        }
+        let noise = noise(&a, left.len(), &b, right.len());
+        let verdict = verdict(a.median, b.median, noise, figure.better);
+        self.worse += usize::from(verdict == "WORSE");
+        let line = format!(
+            "{:<24}{:>16}{:>16}{:>10}{:>8.0}% {verdict}",
+            figure.name,
+            spell(a.median),
+            spell(b.median),
+            ratio(a.median, b.median),
+            noise * 100.0,
+        );
+        let _ = writeln!(self.text, "{}", line.trim_end());
+    }
+}
+
+/// How far medians may be apart and mean nothing: half of what each side scatters, together; never
+/// below a few per cent; a tenth where one side is too few to say.
+fn noise(a: &Figure, a_count: usize, b: &Figure, b_count: usize) -> f64 {
+    const LEAST: f64 = 0.03;
+    const UNKNOWN: f64 = 0.10;
+    const ENOUGH: usize = 3;
+    let scatter = (a.spread + b.spread) / 2.0;
+    if a_count < ENOUGH || b_count < ENOUGH {
+        scatter.max(UNKNOWN)
+    } else {
+        scatter.max(LEAST)
+    }
+}
+
+fn verdict(a: f64, b: f64, noise: f64, better: Better) -> &'static str {
+    let (low, high) = (a * (1.0 - noise), a * (1.0 + noise));
+    match better {
+        Better::More if b > high => "better",
+        Better::More if b < low => "WORSE",
+        Better::Less if b < low => "better",
+        Better::Less if b > high => "WORSE",
+        Better::More | Better::Less | Better::Neither => "",
+    }
+}
+
+/// A figure in as many digits as say something.
+pub fn spell(value: f64) -> String {
     match value.abs() {
         size if size >= 1_000.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -185,56 +390,6 @@ fn ratio(a: f64, b: f64) -> String {
     }
 }
 
-/// A difference under a tenth is within what repeats differ by.
-fn verdict(a: f64, b: f64, better: Better) -> &'static str {
-    let (low, high) = (a * 0.9, a * 1.1);
-    match better {
-        Better::More if b > high => "better",
-        Better::More if b < low => "WORSE",
-        Better::Less if b < low => "better",
-        Better::Less if b > high => "WORSE",
-        Better::More | Better::Less | Better::Neither => "",
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn ratios_and_verdicts_stand_beside_the_figures() {
-        let result = |p99: f64, kernel: &str| {
-            json!({"kind": "run", "latency_us": {"p99": p99}, "machine": {"kernel": kernel},
-                   "integrity": {"gaps": 0}})
-        };
-        let text = table(&RUN, &result(1_000.0, "a"), &result(1_500.0, "b"));
-        assert!(
-            text.contains("not the same kernel: \"a\" and \"b\""),
-            "{text}"
-        );
-        let line = text.lines().find(|l| l.starts_with("p99 us")).unwrap();
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words, ["p99", "us", "1000", "1500", "1.500", "WORSE"]);
-        assert!(text.contains("gaps"));
-        assert!(!text.contains("p50"));
-    }
-
-    #[test]
-    fn less_than_a_tenth_is_no_difference() {
-        assert_eq!(verdict(100.0, 109.0, Better::Less), "");
-        assert_eq!(verdict(100.0, 111.0, Better::More), "better");
-        assert_eq!(verdict(0.0, 1.0, Better::Less), "WORSE");
-    }
-
-    #[test]
-    fn what_is_no_result_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.json");
-        let error = compare(&file, &file).unwrap_err();
-        assert!(error.to_string().starts_with("cannot read "));
-        std::fs::write(&file, "{}").unwrap();
-        let error = compare(&file, &file).unwrap_err();
-        assert!(error.to_string().contains("x.json is no result"), "{error}");
-    }
-}
+#[path = "compare/tests.rs"]
+mod tests;

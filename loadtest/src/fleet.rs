@@ -3,17 +3,17 @@
 //! Level-triggered `epoll`, one read per ready socket and turn, so that no client starves another. The
 //! publisher's schedule is a timer in the same set: its times are kept to microseconds while
 //! nothing spins. Phases are set from outside through [`Control`]; a thread takes up a phase within
-//! a turn, and what it counts of the measured window lies between two such moments.
+//! a turn, and what it counts of a measured window lies between two such moments.
 //!
 //! # What can go wrong
 //! A client that cannot subscribe, a server that breaks the protocol, or a push source that is gone
 //! stops the whole run: the first error is kept in [`Control`] and every thread ends. A connection
 //! that the server closes later is counted by close code.
 
-use crate::publisher::{PublishError, Published, Publisher};
+use crate::machine;
+use crate::publisher::{PublishError, Published, Publisher, SplitMix};
 use crate::subscriber::{Desk, Role, Stage, Subscriber, SubscriberError};
-use crate::tally::{Tally, Traffic};
-use crate::{machine, socket};
+use crate::tally::{Cost, Tally, Traffic};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::time::{
@@ -23,63 +23,22 @@ use rustix::time::{
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tapecast_model::{Mono, clock};
+
+mod coming;
+mod control;
+mod reluctant;
+
+pub use control::{Control, Meter, Phase};
 
 const PUBLISHER: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 /// Ready sockets taken in one turn.
 const EVENTS_PER_TURN: usize = 1024;
-/// Connections under way at once.
-const CONNECTING_MAX: usize = 256;
 /// Every client says that it is alive once in this time; servers allow three times as much.
 const ALIVE_EVERY: Duration = Duration::from_secs(8);
-
-/// What a run is doing.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-#[repr(u8)]
-pub enum Phase {
-    /// Clients connect and subscribe.
-    Connecting,
-    /// The load runs and is not measured.
-    WarmUp,
-    /// The load runs and is measured.
-    Measuring,
-    /// Nothing more is published; what is on its way arrives.
-    Draining,
-    /// Over.
-    Done,
-}
-
-/// What threads and whoever leads them share. All of it is advisory: counts may be read a moment late,
-/// and nothing else is guarded by them, so every access is relaxed.
-#[derive(Debug)]
-pub struct Control {
-    phase: AtomicU8,
-    live: AtomicUsize,
-    failure: Mutex<Option<String>>,
-    /// One meter per thread.
-    pub meters: Vec<Meter>,
-}
-
-/// What a thread shows while it runs.
-#[derive(Debug, Default)]
-pub struct Meter {
-    /// Bytes received.
-    pub bytes: AtomicU64,
-    /// Bytes received by parsed clients.
-    pub parsed_bytes: AtomicU64,
-    /// Events in them.
-    pub parsed_events: AtomicU64,
-    /// Losses of every kind.
-    pub losses: AtomicU64,
-    /// Events published.
-    pub published: AtomicU64,
-    /// Events that every parsed client has (one topic), or the newest that any has (several).
-    seen: AtomicU64,
-}
 
 /// One client to be.
 #[derive(Clone, Debug)]
@@ -93,7 +52,7 @@ pub struct ClientPlan {
 }
 
 /// The clients of one thread and how they get there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FleetPlan {
     /// Which meter is this thread's.
     pub thread: usize,
@@ -103,8 +62,24 @@ pub struct FleetPlan {
     pub clients: Vec<ClientPlan>,
     /// Connections begun a second; zero for as many as are taken.
     pub connect_rate: f64,
+    /// Connections under way at once.
+    pub connecting: usize,
+    /// Clients that were welcomed make room for new ones, without end.
+    pub connect_storm: bool,
+    /// Something may have been published before they subscribe.
+    pub late: bool,
+    /// Clients a second that come and go.
+    pub churn_per_s: f64,
+    /// Bytes a second that slow clients read.
+    pub slow_bytes_per_s: u64,
+    /// Receive buffers of stalled and slow clients; zero for the kernel's choice.
+    pub slow_receive_bytes: usize,
+    /// There are slow clients.
+    pub has_slow: bool,
     /// There is one topic, so that all clients see the same events.
     pub one_topic: bool,
+    /// Seed of who comes and goes.
+    pub seed: u64,
 }
 
 /// Why a loop ended before its time.
@@ -136,85 +111,76 @@ pub struct Fleet<'a> {
     publisher: Option<Publisher>,
     epoll: OwnedFd,
     timer: OwnedFd,
-    clients: Vec<Subscriber>,
+    slots: Vec<Slot>,
     parsed: Vec<usize>,
     phase: Phase,
+    second: u64,
     begun: Mono,
+    begun_count: usize,
     connecting: usize,
+    asked: usize,
+    churned: u64,
+    random: SplitMix,
     alive_next: usize,
     turn_began: Mono,
-    window_began: Traffic,
-    cpu_began: Duration,
+    phase_began: Mono,
+    recovering_since: Mono,
+    looked_at: Mono,
+    at_window: AtWindow,
+    cost: Cost,
     armed: Option<Mono>,
 }
 
-// === impl Phase, Control ===
-
-impl Phase {
-    const ALL: [Self; 5] = [
-        Self::Connecting,
-        Self::WarmUp,
-        Self::Measuring,
-        Self::Draining,
-        Self::Done,
-    ];
+/// Where a client sits. Sockets come and go; what the kernel still has to say of an earlier one is
+/// known by its generation.
+#[derive(Debug)]
+struct Slot {
+    client: Subscriber,
+    generation: u32,
+    /// When it reads next, or read last.
+    reads_at: Mono,
+    /// It was slow, reads on, and is not known to be up to date.
+    catching_up: bool,
+    /// It has read anything since.
+    has_read: bool,
 }
 
-impl Control {
-    /// For so many threads.
-    pub fn new(threads: usize) -> Self {
+/// The state of the counters when a window began.
+#[derive(Clone, Copy, Debug, Default)]
+struct AtWindow {
+    traffic: Traffic,
+    cpu: Duration,
+    waited: Duration,
+}
+
+// === impl Slot ===
+
+impl Slot {
+    fn token(&self, at: usize) -> u64 {
+        u64::from(self.generation) << 32 | at as u64
+    }
+}
+
+// === impl FleetPlan ===
+
+impl FleetPlan {
+    /// Clients that come as fast as they are taken, and stay.
+    pub fn new(target: SocketAddr, clients: Vec<ClientPlan>) -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Connecting as u8),
-            live: AtomicUsize::new(0),
-            failure: Mutex::new(None),
-            meters: (0..threads).map(|_| Meter::default()).collect(),
+            thread: 0,
+            target,
+            clients,
+            connect_rate: 0.0,
+            connecting: 256,
+            connect_storm: false,
+            late: false,
+            churn_per_s: 0.0,
+            slow_bytes_per_s: 0,
+            slow_receive_bytes: 0,
+            has_slow: false,
+            one_topic: true,
+            seed: 1,
         }
-    }
-
-    /// What the run is doing.
-    pub fn phase(&self) -> Phase {
-        let phase = self.phase.load(Ordering::Relaxed);
-        Phase::ALL
-            .get(usize::from(phase))
-            .copied()
-            .unwrap_or(Phase::Done)
-    }
-
-    /// Moves the run on. There is no way back.
-    pub fn enter(&self, phase: Phase) {
-        self.phase.fetch_max(phase as u8, Ordering::Relaxed);
-    }
-
-    /// Clients that are subscribed.
-    pub fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    /// Ends the run with an error; the first one is kept.
-    pub fn fail(&self, error: &FleetError) {
-        if let Ok(mut failure) = self.failure.lock() {
-            failure.get_or_insert_with(|| error.to_string());
-        }
-        self.enter(Phase::Done);
-    }
-
-    /// What ended the run before its time.
-    pub fn failure(&self) -> Option<String> {
-        self.failure.lock().ok().and_then(|f| f.clone())
-    }
-
-    /// The sum of one figure over all threads.
-    pub fn sum(&self, figure: fn(&Meter) -> &AtomicU64) -> u64 {
-        self.meters
-            .iter()
-            .map(|m| figure(m).load(Ordering::Relaxed))
-            .sum()
-    }
-
-    fn seen(&self, one_topic: bool) -> u64 {
-        let seen = self.meters.iter().map(|m| m.seen.load(Ordering::Relaxed));
-        let all = if one_topic { seen.min() } else { seen.max() };
-        all.unwrap_or(0)
     }
 }
 
@@ -242,22 +208,31 @@ impl<'a> Fleet<'a> {
             epoll::add(&epoll, publisher.stream(), data, EventFlags::IN)?;
         }
         let now = clock::mono_now();
+        let is_parsed = |at: &usize| plan.clients[*at].role == Role::Parsed;
         Ok(Self {
-            clients: Vec::with_capacity(plan.clients.len()),
+            slots: Vec::with_capacity(plan.clients.len()),
+            parsed: (0..plan.clients.len()).filter(is_parsed).collect(),
+            random: SplitMix::new(plan.seed ^ plan.thread as u64),
             plan,
             control,
             desk,
             publisher,
             epoll,
             timer,
-            parsed: Vec::new(),
             phase: Phase::Connecting,
+            second: 0,
             begun: now,
+            begun_count: 0,
             connecting: 0,
+            asked: 0,
+            churned: 0,
             alive_next: 0,
             turn_began: now,
-            window_began: Traffic::default(),
-            cpu_began: Duration::ZERO,
+            phase_began: now,
+            recovering_since: now,
+            looked_at: now,
+            at_window: AtWindow::default(),
+            cost: Cost::default(),
             armed: None,
         })
     }
@@ -287,94 +262,115 @@ impl<'a> Fleet<'a> {
         };
         while self.phase != Phase::Done {
             let now = clock::mono_now();
-            self.begin_turn(now);
+            self.begin_turn(now)?;
             self.connect_due(now)?;
+            self.subscribe_all()?;
+            self.churn(now)?;
+            self.ration(now)?;
             self.keep_alive(now);
             self.publish(now)?;
             events.clear();
+            let slept = clock::mono_now();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&pause)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(io::Error::from(error).into()),
             }
+            let woke = clock::mono_now();
+            self.cost.busy += slept - now;
             for event in &events {
                 // Copied out: the kernel's record is packed.
                 let (data, flags) = (event.data, event.flags);
                 match data.u64() {
                     TIMER => {}
                     PUBLISHER => self.publisher_ready()?,
-                    client => self.client_ready(client, flags)?,
+                    client => self.client_ready(client, flags, woke)?,
                 }
             }
+            self.end_catching_up(woke);
             self.show();
+            self.cost.busy += clock::mono_now() - woke;
         }
         Ok(())
     }
 
-    /// Notes how long the last turn took and takes up a new phase.
-    fn begin_turn(&mut self, now: Mono) {
+    /// Notes how long the last turn took and takes up a new second or phase.
+    fn begin_turn(&mut self, now: Mono) -> Result<(), FleetError> {
         let turn = now - std::mem::replace(&mut self.turn_began, now);
-        let tally = &mut self.desk.tally;
-        if self.phase == Phase::Measuring {
-            tally.turn_max = tally.turn_max.max(turn);
+        self.cost.turn_max = self.cost.turn_max.max(turn);
+        let (phase, second) = (self.control.phase(), self.control.second());
+        if (phase, second) == (self.phase, self.second) {
+            return Ok(());
         }
-        let phase = self.control.phase();
+        if let Some(latency) = self.desk.tally.cut(self.phase.window()) {
+            self.control.post(self.second, latency);
+        }
+        self.second = second;
         if phase == self.phase {
-            return;
+            return Ok(());
         }
+        self.end_window(now);
         if let (Some(publisher), Phase::Connecting) = (&mut self.publisher, self.phase) {
             publisher.begin(now);
         }
         if phase == Phase::Measuring {
-            self.window_began = tally.total;
-            self.cpu_began = machine::thread_cpu();
             if let Some(publisher) = &mut self.publisher {
                 publisher.begin_measuring();
             }
+            if self.desk.hold && !self.plan.connect_storm {
+                self.desk.storm = Some(now);
+            }
         }
-        if self.phase == Phase::Measuring {
-            tally.window = tally.total.since(&self.window_began);
-            tally.cpu = machine::thread_cpu().saturating_sub(self.cpu_began);
+        if phase == Phase::Recovering {
+            self.recovering_since = now;
+            let slow = self.slots.iter().filter(|s| s.client.role().is_slow());
+            let meter = &self.control.meters[self.plan.thread];
+            // Until it has been looked at, nobody is up to date.
+            meter
+                .catching_up
+                .store(slow.count() as u64, Ordering::Relaxed);
         }
-        self.desk.measuring = phase == Phase::Measuring;
-        self.phase = phase;
+        self.at_window = AtWindow {
+            traffic: self.desk.tally.total,
+            cpu: machine::thread_cpu(),
+            waited: machine::thread_waited(),
+        };
+        self.cost = Cost::default();
+        self.desk.measuring = phase.has_load();
+        (self.phase, self.phase_began) = (phase, now);
+        self.enter_phase(phase, now)
     }
 
-    /// Begins the connections that are due.
-    fn connect_due(&mut self, now: Mono) -> Result<(), FleetError> {
-        while self.clients.len() < self.plan.clients.len() && self.connecting < CONNECTING_MAX {
-            let rate = self.plan.connect_rate;
-            let elapsed = (now - self.begun).as_secs_f64();
-            if rate > 0.0 && self.clients.len() as f64 > elapsed * rate {
-                break;
-            }
-            let at = self.clients.len();
-            let plan = &self.plan.clients[at];
-            let index = plan.index;
-            let failed = |source: io::Error| FleetError::Client {
-                index,
-                source: source.into(),
-            };
-            let socket = socket::connect(self.plan.target, index).map_err(failed)?;
-            let data = EventData::new_u64(at as u64);
-            epoll::add(&self.epoll, &socket, data, EventFlags::OUT)
-                .map_err(|e| failed(e.into()))?;
-            if plan.role == Role::Parsed {
-                self.parsed.push(at);
-            }
-            self.clients
-                .push(Subscriber::new(socket, plan.role, &plan.topics));
-            self.connecting += 1;
-        }
-        Ok(())
+    fn end_window(&mut self, now: Mono) {
+        let Some(window) = self.phase.window() else {
+            return;
+        };
+        let AtWindow {
+            traffic,
+            cpu,
+            waited,
+        } = self.at_window;
+        let window = &mut self.desk.tally.windows[window];
+        window.traffic = self.desk.tally.total.since(&traffic);
+        window.costs.push(Cost {
+            length: now - self.phase_began,
+            cpu: machine::thread_cpu().saturating_sub(cpu),
+            waited: machine::thread_waited().saturating_sub(waited),
+            ..self.cost
+        });
     }
 
-    /// Spread over the interval, so that no turn writes to all.
+    /// Spread over the interval, so that no turn writes to all. Who is stalled says nothing.
     fn keep_alive(&mut self, now: Mono) {
-        let count = self.clients.len();
+        let count = self.slots.len();
         let round = (now - self.begun).as_secs_f64() / ALIVE_EVERY.as_secs_f64();
         while count > 0 && (self.alive_next as f64) < round * count as f64 {
-            let client = &self.clients[self.alive_next % count];
-            if client.stage() == Stage::Live {
+            let client = &self.slots[self.alive_next % count].client;
+            let hangs = client.role() == Role::Stalled && self.phase == Phase::Stalling;
+            let speaks = matches!(
+                client.stage(),
+                Stage::Live | Stage::Welcomed | Stage::Subscribing
+            );
+            if speaks && !hangs {
                 client.keep_alive();
             }
             self.alive_next += 1;
@@ -385,7 +381,7 @@ impl<'a> Fleet<'a> {
         let Some(publisher) = &mut self.publisher else {
             return Ok(());
         };
-        if !matches!(self.phase, Phase::WarmUp | Phase::Measuring) {
+        if !self.phase.has_load() {
             return Ok(());
         }
         let blocked = publisher.is_blocked();
@@ -413,76 +409,60 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    fn client_ready(&mut self, at: u64, flags: EventFlags) -> Result<(), FleetError> {
-        let Some(at) = usize::try_from(at)
-            .ok()
-            .filter(|at| *at < self.clients.len())
-        else {
+    fn client_ready(&mut self, token: u64, flags: EventFlags, now: Mono) -> Result<(), FleetError> {
+        let at = (token & u64::from(u32::MAX)) as usize;
+        let Some(slot) = self.slots.get_mut(at).filter(|s| s.token(at) == token) else {
             return Ok(());
         };
-        let before = self.clients[at].stage();
-        let outcome = self.step(at, before, flags);
-        let index = self.plan.clients[at].index;
-        if let Err(source) = outcome {
-            return Err(FleetError::Client { index, source });
-        }
-        let after = self.clients[at].stage();
-        if before != after {
-            self.moved(at, before, after)?;
-        }
-        Ok(())
-    }
-
-    fn step(&mut self, at: usize, stage: Stage, flags: EventFlags) -> Result<(), SubscriberError> {
-        let client = &mut self.clients[at];
-        match stage {
-            Stage::Connecting => client.handle_writable(&self.desk),
-            // Only its end is waited for: what comes stays in the kernel.
-            Stage::Live if client.role() == Role::Stalled => client.end(1006),
-            Stage::Closed(_) => Ok(()),
-            Stage::Upgrading | Stage::Subscribing | Stage::Live => {
-                match client.handle_readable(&mut self.desk) {
-                    // A failed socket is the server's way of saying goodbye, once subscribed.
-                    Err(SubscriberError::Socket(_)) if stage == Stage::Live => client.end(1006),
-                    Ok(()) if flags.contains(EventFlags::ERR) => client.end(1006),
-                    outcome => outcome,
-                }
-            }
-        }
-    }
-
-    /// Waits for what matters in the client's new stage.
-    fn moved(&mut self, at: usize, before: Stage, after: Stage) -> Result<(), FleetError> {
-        let client = &self.clients[at];
-        let data = EventData::new_u64(at as u64);
-        let modify = |flags| epoll::modify(&self.epoll, client, data, flags);
-        if after == Stage::Live {
-            self.connecting -= 1;
-            self.control.live.fetch_add(1, Ordering::Relaxed);
-        }
-        let waited = match after {
-            Stage::Live if client.role() == Role::Stalled => modify(EventFlags::RDHUP),
-            Stage::Closed(code) => {
-                *self.desk.tally.closed.entry(code).or_default() += 1;
-                if before == Stage::Live {
-                    self.control.live.fetch_sub(1, Ordering::Relaxed);
-                }
-                epoll::delete(&self.epoll, client)
-            }
-            _ if before == Stage::Connecting => modify(EventFlags::IN),
-            _ => Ok(()),
+        let before = slot.client.stage();
+        let hangs = match slot.client.role() {
+            Role::Stalled => self.phase == Phase::Stalling,
+            Role::Slow => self.phase < Phase::Recovering,
+            _ => false,
         };
-        waited.map_err(|e| FleetError::Loop(e.into()))
+        let outcome = match before {
+            Stage::Connecting => slot.client.handle_writable(&self.desk),
+            // Only its end is waited for: what comes stays in the kernel.
+            Stage::Live if hangs => slot.client.end(1006),
+            Stage::Closed(_) => Ok(()),
+            Stage::Upgrading | Stage::Welcomed | Stage::Subscribing | Stage::Live => {
+                match slot.client.handle_readable(&mut self.desk) {
+                    // A failed socket is the server's way of saying goodbye, once subscribed.
+                    Err(SubscriberError::Socket(_)) if before == Stage::Live => {
+                        slot.client.end(1006)
+                    }
+                    Ok(_) if flags.contains(EventFlags::ERR) => slot.client.end(1006),
+                    Ok(read) => {
+                        self.note_catching_up(at, read, now);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        self.finish_step(at, before, outcome)
+    }
+
+    fn finish_step(
+        &mut self,
+        at: usize,
+        before: Stage,
+        outcome: Result<(), SubscriberError>,
+    ) -> Result<(), FleetError> {
+        match outcome {
+            Err(source) => self.note_failure(at, before, source),
+            Ok(()) => match self.slots[at].client.stage() {
+                after if after == before => Ok(()),
+                after => self.moved(at, before, after),
+            },
+        }
     }
 
     /// Shows the thread's counts to the others.
     fn show(&self) {
-        let live = |at: &&usize| self.clients[**at].stage() == Stage::Live;
-        let seen = self
-            .parsed
-            .iter()
-            .filter(live)
-            .map(|at| self.clients[*at].seen());
+        let clients = self.parsed.iter().filter_map(|at| self.slots.get(*at));
+        let live = clients.filter(|s| s.client.stage() == Stage::Live);
+        let seen = live.map(|s| s.client.seen());
         let seen = if self.plan.one_topic {
             seen.min().unwrap_or(u64::MAX)
         } else {
@@ -494,12 +474,12 @@ impl<'a> Fleet<'a> {
         let store = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
         store(&meter.seen, seen);
         store(&meter.bytes, tally.total.bytes);
-        store(&meter.parsed_bytes, tally.total.parsed_bytes);
-        store(&meter.parsed_events, tally.total.parsed_events);
-        store(
-            &meter.losses,
-            lost.gaps + lost.duplicates + lost.disordered + lost.announced_lost,
-        );
+        store(&meter.verified_bytes, tally.total.verified_bytes);
+        store(&meter.slow_bytes, tally.total.slow_bytes);
+        store(&meter.events, tally.total.events);
+        store(&meter.slow_events, tally.slow_events);
+        store(&meter.welcomed, tally.joins.welcomed);
+        store(&meter.losses, lost.unexplained() + lost.announced_lost);
         if let Some(publisher) = &self.publisher {
             store(&meter.published, publisher.published());
         }
@@ -507,13 +487,10 @@ impl<'a> Fleet<'a> {
 
     /// The run is over: what each client that is still there received.
     fn settle(&mut self) {
-        for client in self.clients.iter().filter(|c| c.stage() == Stage::Live) {
-            match client.role() {
-                Role::Parsed => client.settle(&mut self.desk.tally),
-                Role::Counted => {}
-                Role::Stalled => continue,
+        for slot in &mut self.slots {
+            if slot.client.stage() == Stage::Live {
+                slot.client.settle(&mut self.desk.tally);
             }
-            self.desk.tally.bytes_by_client.push(client.bytes());
         }
     }
 }

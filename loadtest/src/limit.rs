@@ -81,6 +81,9 @@ pub enum LimitError {
     /// The sockets cannot be prepared.
     #[error("cannot prepare the sockets: {0}")]
     Prepare(#[from] io::Error),
+    /// A scenario that cannot be held against it.
+    #[error("only streams of trades that the harness publishes can be held against the ceiling")]
+    NoCeiling,
     /// The readers did not come, or went.
     #[error("the readers: {0}")]
     Reader(String),
@@ -115,7 +118,11 @@ impl Default for LimitOptions {
 }
 
 impl LimitOptions {
-    fn check(&self) -> Result<(), LimitError> {
+    /// Whether all of it makes sense.
+    ///
+    /// # Errors
+    /// [`LimitError::Option`] says what does not.
+    pub fn check(&self) -> Result<(), LimitError> {
         let refuse = |option, value: String, rule| {
             Err(LimitError::Option {
                 option,

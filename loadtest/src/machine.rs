@@ -13,6 +13,9 @@ pub struct Machine {
     pub cpus: usize,
     /// What they are.
     pub cpu_model: String,
+    /// How their frequency is chosen; empty if the system does not say.
+    #[serde(default)]
+    pub governor: String,
     /// The kernel's name and release.
     pub kernel: String,
     /// Memory in KiB.
@@ -47,6 +50,9 @@ impl Machine {
         Self {
             cpus: allowed_cpus().len(),
             cpu_model: field(&read("/proc/cpuinfo"), "model name"),
+            governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+                .trim()
+                .to_owned(),
             kernel: format!(
                 "{} {}",
                 uname.sysname().to_string_lossy(),
@@ -130,6 +136,13 @@ pub fn pin(cpus: &[usize]) -> Result<(), String> {
 /// Processor time of the calling thread.
 pub fn thread_cpu() -> Duration {
     duration(ClockId::ThreadCPUTime)
+}
+
+/// Time for which the calling thread was ready to run and did not: others were on its processor.
+pub fn thread_waited() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().nth(1).and_then(|n| n.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 /// Processor time of this process.

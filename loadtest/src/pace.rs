@@ -72,6 +72,11 @@ impl Pace {
         }
     }
 
+    /// Whether events have intended times.
+    pub fn is_open(&self) -> bool {
+        matches!(self.kind, Kind::Open { .. })
+    }
+
     /// Events due so far.
     pub fn published(&self) -> u64 {
         self.published

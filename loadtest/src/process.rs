@@ -1,10 +1,11 @@
 //! What a process costs: processor time and memory, from `/proc`.
 //!
-//! Processor time is the scheduler's, in nanoseconds, over all threads of the process; a thread that ends
-//! between two readings is not in the second, so read a process whose threads stay. Memory is what the
-//! process has resident, and its proportional share of what it shares.
+//! Processor time is the scheduler's, in nanoseconds, thread by thread; a thread that ends between two
+//! readings is not in the second, so read a process whose threads stay. Memory is what the process
+//! has resident, and its proportional share of what it shares.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,15 @@ pub struct Memory {
     pub rss_peak_kib: u64,
 }
 
+/// What the threads of one name have had of processors.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ThreadTime {
+    /// Time on a processor.
+    pub cpu: Duration,
+    /// Time ready to run, with another on the processor.
+    pub waited: Duration,
+}
+
 // === impl Watched ===
 
 impl Watched {
@@ -36,15 +46,31 @@ impl Watched {
 
     /// Processor time of all threads so far.
     pub fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(self.folder.join("task"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let nanos = tasks.filter_map(|task| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(nanos.sum())
+        self.threads().values().map(|t| t.cpu).sum()
+    }
+
+    /// Processor time so far by name of thread.
+    pub fn threads(&self) -> BTreeMap<String, ThreadTime> {
+        let tasks = std::fs::read_dir(self.folder.join("task"));
+        let mut threads: BTreeMap<String, ThreadTime> = BTreeMap::new();
+        for task in tasks.into_iter().flatten().flatten() {
+            let read = |file| std::fs::read_to_string(task.path().join(file)).ok();
+            let Some(times) = read("schedstat") else {
+                continue;
+            };
+            let mut nanos = times.split(' ').filter_map(|n| n.parse::<u64>().ok());
+            let name = read("comm").unwrap_or_default().trim().to_owned();
+            let thread = threads.entry(name).or_default();
+            thread.cpu += Duration::from_nanos(nanos.next().unwrap_or(0));
+            thread.waited += Duration::from_nanos(nanos.next().unwrap_or(0));
+        }
+        threads
+    }
+
+    /// Open file descriptors; none if they may not be counted.
+    pub fn open_files(&self) -> Option<u64> {
+        let files = std::fs::read_dir(self.folder.join("fd")).ok()?;
+        Some(files.count() as u64)
     }
 
     /// Memory now.
@@ -77,6 +103,23 @@ mod tests {
         assert!(memory.rss_kib > 0 && memory.pss_kib > 0, "{memory:?}");
         assert!(memory.rss_peak_kib >= memory.pss_kib, "{memory:?}");
         assert!(own.cpu() > Duration::ZERO);
+        assert!(own.open_files().unwrap() >= 3);
+    }
+
+    #[test]
+    fn threads_are_told_apart_by_name() {
+        let (begun, ready) = std::sync::mpsc::channel();
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::Builder::new().name("a-busy-one".into());
+        let busy = thread.spawn(move || {
+            begun.send(()).unwrap();
+            wait.recv().unwrap_err();
+        });
+        ready.recv().unwrap();
+        let threads = Watched::new(std::process::id()).unwrap().threads();
+        assert!(threads.contains_key("a-busy-one"), "{threads:?}");
+        drop(stop);
+        busy.unwrap().join().unwrap();
     }
 
     #[test]

@@ -2,31 +2,35 @@
 //!
 //! This thread only leads (`run/leader.rs`); reading and publishing happen in [`crate::fleet`].
 //!
-//! Nothing is published before every client is subscribed, and after the window the run waits for what
-//! is on its way; so what was published can be held against what each parsed client received.
+//! Unless the scenario has it otherwise nothing is published before every client is subscribed, and after
+//! the windows the run waits for what is on its way; so what was published can be held against what
+//! each client ended with.
 
 use crate::fleet::{ClientPlan, Control, Fleet, FleetError, FleetPlan, Phase};
-use crate::limit::{self, LimitError, LimitOptions, Method};
 use crate::machine::{self, Machine, Placement};
 use crate::pace::Pace;
 use crate::process::Watched;
-use crate::publisher::{PublishError, Published, Publisher, StampClock};
+use crate::publisher::{Feed, PublishError, Published, Publisher, StampClock};
 use crate::result::{Heading, RunResult};
-use crate::scenario::Scenario;
-use crate::server::{Server, ServerError};
-use crate::subscriber::{Desk, Speech};
+use crate::scenario::{Mode, PublisherKind, Scenario};
+use crate::server::{Launch, Server, ServerError};
+use crate::subscriber::{Desk, Role, Speech};
 use crate::tally::Tally;
+use crate::topics::TopicNames;
+use crate::view;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use tapecast_model::clock;
 
+pub mod ceiling;
 mod conclude;
 mod leader;
 mod plan;
+mod sample;
 
 use conclude::conclude;
-use leader::{Course, Leader};
+use leader::{Course, Leader, Scene};
 use plan::plan_clients;
 
 /// Which server.
@@ -41,8 +45,10 @@ pub enum Target {
     Running {
         /// Where clients connect: `ws://host:port/path`.
         url: String,
-        /// Where events are pushed.
-        push: SocketAddr,
+        /// Where events are pushed, if the harness publishes.
+        push: Option<SocketAddr>,
+        /// Its admin listener, for what it counts.
+        admin: Option<SocketAddr>,
         /// Its process, to measure what it costs.
         pid: Option<u32>,
     },
@@ -57,8 +63,8 @@ pub struct RunOptions {
     pub target: Target,
     /// Where.
     pub placement: Placement,
-    /// Measure the ceiling afterwards, for so many seconds.
-    pub ceiling_s: Option<f64>,
+    /// What a reader of the result should know.
+    pub note: String,
 }
 
 /// Why a run gives no result.
@@ -95,9 +101,11 @@ pub enum RunError {
     /// The harness's own loop could not be made.
     #[error("cannot prepare the harness: {0}")]
     Prepare(#[from] io::Error),
-    /// The ceiling.
-    #[error("cannot measure the ceiling: {0}")]
-    Ceiling(#[from] LimitError),
+    /// There is nowhere to publish.
+    #[error(
+        "the scenario publishes: name the push source with --push-addr, or use --publisher none"
+    )]
+    NoPush,
 }
 
 /// Where clients connect.
@@ -106,7 +114,7 @@ struct Place {
     address: SocketAddr,
     host: String,
     path: String,
-    push: SocketAddr,
+    push: Option<SocketAddr>,
 }
 
 /// The server of a run.
@@ -115,6 +123,7 @@ struct Served {
     /// Its process, if it was started for the run.
     server: Option<Server>,
     place: Place,
+    admin: Option<SocketAddr>,
     /// What it costs, if its process is known.
     watched: Option<(u32, Watched)>,
 }
@@ -128,35 +137,42 @@ pub fn run(options: &RunOptions, progress: &mut dyn Write) -> Result<RunResult, 
         scenario,
         target,
         placement,
-        ceiling_s,
+        note,
     } = options;
-    machine::raise_open_files(scenario.clients + scenario.threads * 4).map_err(RunError::System)?;
+    machine::raise_open_files(scenario.clients + scenario.connecting + scenario.threads * 4)
+        .map_err(RunError::System)?;
     let machine = Machine::read();
     let allowed = machine::allowed_cpus();
     let Served {
         mut server,
         place,
+        admin,
         watched,
     } = find_server(target, scenario, placement)?;
     let version = server
         .as_ref()
         .map(|s| s.version.clone())
         .unwrap_or_default();
-    let heading = Heading::new(&version, machine, placement.clone());
+    let mut heading = Heading::new(&version, machine, placement.clone());
+    heading.note.clone_from(note);
     machine::pin(&placement.own_cpus).map_err(RunError::System)?;
 
     let control = Control::new(scenario.threads);
-    let stamp_clock = StampClock::new();
-    let fleets = make_fleets(scenario, &place, &control, stamp_clock)?;
+    let fleets = make_fleets(scenario, &place, &control, StampClock::new())?;
     let mut course = Course::default();
     let outcome = std::thread::scope(|scope| {
         let threads: Vec<_> = fleets
             .into_iter()
             .map(|f| scope.spawn(move || f.run()))
             .collect();
-        let watch = watched.as_ref().map(|(_, watched)| watched);
-        let led =
-            Leader::new(scenario, &control, server.as_mut(), watch).lead(&mut course, progress);
+        let scene = Scene {
+            scenario,
+            control: &control,
+            server: server.as_mut(),
+            watched: watched.as_ref().map(|(_, watched)| watched),
+            admin,
+        };
+        let led = Leader::new(scene).lead(&mut course, progress);
         control.enter(Phase::Done);
         let ended: Vec<_> = threads.into_iter().map(|t| t.join()).collect();
         led.map(|()| ended)
@@ -168,47 +184,38 @@ pub fn run(options: &RunOptions, progress: &mut dyn Write) -> Result<RunResult, 
         }
         return Err(RunError::Fleet(failure));
     }
-    let mut tally = Tally::new(scenario.topics);
-    let mut published = Published::default();
+    let mut tally = Tally::new();
+    let mut published = None;
     for ended in outcome? {
         let (one, by) = ended
             .map_err(|_panic| RunError::Fleet("a thread of the harness panicked".into()))?
             .map_err(|e: FleetError| RunError::Fleet(e.to_string()))?;
         tally.merge(&one);
-        published = by.unwrap_or(published);
+        published = published.or(by);
     }
-    tally.settle(&published.by_topic);
+    if let Some(published) = &published {
+        settle(scenario, &mut tally, published);
+    }
     drop(server);
     machine::pin(&allowed).map_err(RunError::System)?;
-    let pid = watched.map(|(pid, _)| pid);
-    let mut result = conclude(heading, scenario, course, &tally, &published, pid);
-    if let Some(seconds) = ceiling_s {
-        add_ceiling(&mut result, *seconds)?;
-    }
-    Ok(result)
+    course.pid = watched.map(|(pid, _)| pid);
+    Ok(conclude(
+        heading,
+        scenario,
+        course,
+        &tally,
+        &published.unwrap_or_default(),
+    ))
 }
 
-/// Measures the ceiling with as many connections, frames as large and batches as long.
-fn add_ceiling(result: &mut RunResult, seconds: f64) -> Result<(), RunError> {
-    let scenario = &result.scenario;
-    let batch = if scenario.is_closed_loop() {
-        scenario.window.min(limit::BATCH_MAX)
-    } else {
-        1
-    };
-    let options = LimitOptions {
-        connections: scenario.clients - scenario.stalled_clients(),
-        size: result.payload_bytes(),
-        batch: usize::try_from(batch).unwrap_or(1),
-        seconds,
-        method: Method::Send,
-        placement: result.heading.placement.clone(),
-    };
-    let ceiling = limit::run(&options)?;
-    let reached = result.server.as_ref().map(|s| s.deliveries_per_cpu_s);
-    result.ceiling_ratio = reached.map(|r| r / ceiling.deliveries_per_cpu_s);
-    result.ceiling = Some(Box::new(ceiling));
-    Ok(())
+fn settle(scenario: &Scenario, tally: &mut Tally, published: &Published) {
+    let Tally {
+        endings,
+        integrity,
+        slow,
+        ..
+    } = tally;
+    view::settle(endings, published, scenario.kind, integrity, slow);
 }
 
 fn find_server(
@@ -223,39 +230,50 @@ fn find_server(
                 0 => placement.server_cpus.len(),
                 shards => shards,
             };
-            let server = Server::start(program, shards, &placement.server_cpus)?;
+            let server = Server::start(&Launch {
+                program,
+                shards,
+                cpus: &placement.server_cpus,
+                extra: &scenario.server,
+            })?;
             let place = Place {
                 address: server.public,
                 host: server.public.to_string(),
                 path: "/v1/ws".into(),
-                push: server.push,
+                push: Some(server.push),
             };
             let pid = server.pid();
             let watched = Watched::new(pid).ok_or(RunError::Pid(pid))?;
             Ok(Served {
+                admin: Some(server.admin),
                 server: Some(server),
                 place,
                 watched: Some((pid, watched)),
             })
         }
-        Target::Running { url, push, pid } => {
+        Target::Running {
+            url,
+            push,
+            admin,
+            pid,
+        } => {
             let place = parse_url(url, *push)?;
             let watch = |pid| {
                 Watched::new(pid)
                     .map(|w| (pid, w))
                     .ok_or(RunError::Pid(pid))
             };
-            let watched = pid.map(watch).transpose()?;
             Ok(Served {
                 server: None,
                 place,
-                watched,
+                admin: *admin,
+                watched: pid.map(watch).transpose()?,
             })
         }
     }
 }
 
-fn parse_url(url: &str, push: SocketAddr) -> Result<Place, RunError> {
+fn parse_url(url: &str, push: Option<SocketAddr>) -> Result<Place, RunError> {
     let bad = || RunError::Url(url.to_owned());
     let rest = url.strip_prefix("ws://").ok_or_else(bad)?;
     let (host, path) = match rest.split_once('/') {
@@ -288,37 +306,59 @@ fn make_fleets<'a>(
     control: &'a Control,
     clock: StampClock,
 ) -> Result<Vec<Fleet<'a>>, RunError> {
-    let one_topic = scenario.topics == 1;
-    let now = clock::mono_now();
-    let pace = if scenario.is_closed_loop() {
-        Pace::closed(scenario.window, one_topic, now)
-    } else {
-        Pace::open(scenario.rate, now)
-    };
-    let seed = scenario.seed;
-    let mut publisher = Some(Publisher::connect(
-        place.push,
-        pace,
-        scenario.topics,
-        seed,
-        clock,
-    )?);
+    let mut publisher = make_publisher(scenario, place, clock)?;
     let clients = plan_clients(scenario);
+    let threads = scenario.threads;
     let mut fleets = Vec::new();
-    for thread in 0..scenario.threads {
-        let own = |c: &&ClientPlan| c.index % scenario.threads == thread;
+    for thread in 0..threads {
+        let own = |c: &&ClientPlan| c.index % threads == thread;
+        let clients: Vec<ClientPlan> = clients.iter().filter(own).cloned().collect();
         let plan = FleetPlan {
             thread,
-            target: place.address,
-            clients: clients.iter().filter(own).cloned().collect(),
-            connect_rate: scenario.connect_rate / scenario.threads as f64,
-            one_topic,
+            connect_rate: scenario.connect_rate / threads as f64,
+            connecting: scenario.connecting.div_ceil(threads),
+            connect_storm: scenario.mode == Mode::ConnectStorm,
+            late: scenario.mode == Mode::SubscribeStorm
+                || scenario.publisher == PublisherKind::None,
+            churn_per_s: scenario.churn_per_s / threads as f64,
+            slow_bytes_per_s: scenario.slow_bytes_per_s,
+            slow_receive_bytes: scenario.slow_receive_bytes,
+            has_slow: clients.iter().any(|c| c.role == Role::Slow),
+            one_topic: scenario.topics == 1,
+            seed: scenario.seed,
+            ..FleetPlan::new(place.address, clients)
         };
-        let (host, path) = (place.host.clone(), place.path.clone());
-        let desk = Desk::new(Speech::Tapecast, host, path, clock, scenario.topics);
+        let mut desk = Desk::new(Speech::Tapecast, &place.host, &place.path, clock);
+        desk.names = TopicNames::new(scenario.topic_pattern());
+        desk.kind = scenario.kind;
+        desk.foreign = scenario.publisher == PublisherKind::None;
+        desk.hold = matches!(scenario.mode, Mode::ConnectStorm | Mode::SubscribeStorm);
         fleets.push(Fleet::new(plan, control, desk, publisher.take())?);
     }
     Ok(fleets)
+}
+
+fn make_publisher(
+    scenario: &Scenario,
+    place: &Place,
+    clock: StampClock,
+) -> Result<Option<Publisher>, RunError> {
+    if !scenario.publishes() {
+        return Ok(None);
+    }
+    let now = clock::mono_now();
+    let pace = if scenario.is_closed_loop() {
+        Pace::closed(scenario.window, scenario.topics == 1, now)
+    } else {
+        Pace::open(scenario.rate, now)
+    };
+    let feed = Feed {
+        address: place.push.ok_or(RunError::NoPush)?,
+        kind: scenario.kind,
+        topics: scenario.topics,
+        seed: scenario.seed,
+    };
+    Ok(Some(Publisher::connect(feed, pace, clock)?))
 }
 
 #[cfg(test)]
@@ -327,7 +367,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_with_and_without_a_path() {
-        let push = "127.0.0.1:7".parse().unwrap();
+        let push = None;
         let place = parse_url("ws://127.0.0.1:8080/a/b?c", push).unwrap();
         assert_eq!(
             (place.address.port(), place.path.as_str()),

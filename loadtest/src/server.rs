@@ -1,12 +1,12 @@
 //! The gateway a run starts for itself: its configuration, its process, its end.
 //!
-//! The configuration holds one `push` source and nothing else; addresses and shards are flags. The
-//! process is told to stop with SIGTERM when the run is over, however it ends, and killed if it does not
+//! The configuration holds one `push` source and what the scenario asks for; addresses and shards are
+//! flags. The process is told to stop with SIGTERM when the run is over, however it ends, and killed if it does not
 //! listen. What it says goes to a file, whose end is shown when it fails.
 
-use crate::machine;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use crate::{http, machine};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub struct Server {
     pub public: SocketAddr,
     /// Where events are pushed.
     pub push: SocketAddr,
+    /// Where its metrics are.
+    pub admin: SocketAddr,
     /// What it calls itself.
     pub version: String,
 }
@@ -69,10 +71,24 @@ pub enum ServerError {
     },
 }
 
+/// How a gateway is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// Its shards.
+    pub shards: usize,
+    /// Its processors; empty for all.
+    pub cpus: &'a [usize],
+    /// Configuration besides the source.
+    pub extra: &'a toml::Table,
+}
+
 /// The configuration of the gateway under load.
-fn config(push: SocketAddr) -> String {
+fn config(push: SocketAddr, extra: &toml::Table) -> String {
     format!(
         "# Written by loadtest.\n\
+         {extra}\n\
          [[source]]\n\
          kind = \"push\"\n\
          venue = \"bench\"\n\
@@ -88,11 +104,17 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError`] says why there is none, with its last words.
-    pub fn start(program: &Path, shards: usize, cpus: &[usize]) -> Result<Self, ServerError> {
+    pub fn start(launch: &Launch<'_>) -> Result<Self, ServerError> {
+        let Launch {
+            program,
+            shards,
+            cpus,
+            extra,
+        } = *launch;
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
         let [public, admin, push] = free_addresses()?;
         let config_path = folder.path().join("tapecast.toml");
-        std::fs::write(&config_path, config(push))?;
+        std::fs::write(&config_path, config(push, extra))?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let missing = |source| ServerError::Start {
             program: program.to_owned(),
@@ -120,6 +142,7 @@ impl Server {
             folder,
             public,
             push,
+            admin,
             version,
         };
         server.wait_ready(admin)?;
@@ -130,7 +153,7 @@ impl Server {
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             self.check()?;
-            if http_status(admin, "/readyz").is_ok_and(|status| status == 200) {
+            if http::get(admin, "/readyz").is_ok_and(|(status, _)| status == 200) {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
@@ -213,42 +236,35 @@ fn free_addresses() -> io::Result<[SocketAddr; 3]> {
     Ok([one?.local_addr()?, two?.local_addr()?, three?.local_addr()?])
 }
 
-/// The status of a GET.
-fn http_status(address: SocketAddr, path: &str) -> io::Result<u16> {
-    let limit = Duration::from_secs(1);
-    let mut stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
-    let status = std::str::from_utf8(&head)
-        .ok()
-        .and_then(|h| h.split(' ').nth(1)?.parse().ok());
-    status.ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn start(program: &str) -> String {
+        let launch = Launch {
+            program: Path::new(program),
+            shards: 1,
+            cpus: &[],
+            extra: &toml::Table::new(),
+        };
+        Server::start(&launch).unwrap_err().to_string()
+    }
+
     #[test]
-    fn the_configuration_is_one_push_source() {
-        let table: toml::Table = config("127.0.0.1:7".parse().unwrap()).parse().unwrap();
+    fn the_configuration_is_one_push_source_and_what_was_asked_for() {
+        let extra = "[limits]\nstall_timeout = \"2m\"".parse().unwrap();
+        let text = config("127.0.0.1:7".parse().unwrap(), &extra);
+        let table: toml::Table = text.parse().unwrap();
         let source = &table["source"][0];
         assert_eq!(source["kind"].as_str(), Some("push"));
         assert_eq!(source["listen"].as_str(), Some("127.0.0.1:7"));
         assert_eq!(source["symbols"].as_str(), Some("*"));
+        assert_eq!(table["limits"]["stall_timeout"].as_str(), Some("2m"));
     }
 
     #[test]
     fn a_program_that_is_not_there_is_named_with_the_remedy() {
-        let error = Server::start(Path::new("/nowhere/tapecast"), 1, &[])
-            .unwrap_err()
-            .to_string();
+        let error = start("/nowhere/tapecast");
         assert!(
             error.contains("/nowhere/tapecast") && error.contains("--server-bin"),
             "{error}"
@@ -257,9 +273,7 @@ mod tests {
 
     #[test]
     fn a_server_that_ends_at_once_is_quoted() {
-        let error = Server::start(Path::new("/bin/echo"), 1, &[])
-            .unwrap_err()
-            .to_string();
+        let error = start("/bin/echo");
         assert!(
             error.contains("ended by itself") && error.contains("serve --config"),
             "{error}"

@@ -29,11 +29,12 @@ pub enum Received {
     End,
 }
 
-/// Begins a connection; the socket becomes writable when it stands or has failed.
+/// Begins a connection; the socket becomes writable when it stands or has failed. The kernel sizes
+/// the receive buffer unless `buffer` says how large it is.
 ///
 /// # Errors
 /// If no socket can be had or the address is refused at once.
-pub fn connect(target: SocketAddr, index: usize) -> io::Result<OwnedFd> {
+pub fn connect(target: SocketAddr, index: usize, buffer: Option<usize>) -> io::Result<OwnedFd> {
     let family = if target.is_ipv4() {
         AddressFamily::INET
     } else {
@@ -45,6 +46,10 @@ pub fn connect(target: SocketAddr, index: usize) -> io::Result<OwnedFd> {
         let last = u8::try_from(1 + index % SOURCES).unwrap_or(1);
         let source = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, last)), 0);
         rustix::net::bind(&socket, &source)?;
+    }
+    if let Some(bytes) = buffer {
+        // Before connecting, for it decides how far the window may open.
+        sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
     }
     sockopt::set_tcp_nodelay(&socket, true)?;
     // Closing resets, so that thousands of ports do not linger until the next run.
@@ -120,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_thrown_away_is_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = connect(listener.local_addr().unwrap(), 61).unwrap();
+        let socket = connect(listener.local_addr().unwrap(), 61, None).unwrap();
         let (mut peer, source) = listener.accept().unwrap();
         assert_eq!(source.ip().to_string(), "127.0.1.2");
         connected(&socket).unwrap();

@@ -1,29 +1,35 @@
 //! One WebSocket client: from the connection through its acknowledgement to reading.
 //!
-//! Until it is subscribed every client reads. Then a *parsed* one goes on reading and verifies every
-//! frame: the chain of sequence numbers, the number of trades in it, the publisher's numbers, the
-//! latency. A *counted* one only has the kernel count its bytes, and a *stalled* one does nothing at
-//! all. Owns its socket and whatever part of a frame has come; the buffer it reads into is the loop's.
+//! Until it is subscribed every client reads. Then a *parsed* one reads every event and measures its
+//! latency, a *checked* one verifies the chain of every frame by its beginning, and a *counted* one only
+//! has the kernel count its bytes. A *stalled* one stops reading for a while, a *slow* one reads on a
+//! ration; both are parsed, and what they lose is counted apart. Owns its socket and whatever part of a
+//! frame has come; the buffer it reads into is the loop's. Nothing is allocated per frame.
 
-use crate::frame::{FrameScanner, topic_name, topic_number};
+use crate::frame::FrameScanner;
 use crate::publisher::StampClock;
+use crate::scenario::MessageKind;
 use crate::socket::{self, Received};
-use crate::tally::{Integrity, Tally};
+use crate::tally::Tally;
+use crate::topics::TopicNames;
+use crate::view::{Ending, TopicView};
 use crate::ws::{self, Frame, Opcode, WsError};
-use serde_json::Value;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use tapecast_model::clock;
+use tapecast_model::{Mono, clock};
+
+mod frames;
+mod talk;
 
 /// The subprotocol of a gateway.
 pub const SUBPROTOCOL: &str = "tapecast.v1.json";
-/// Bytes of one request that every server takes.
-const REQUEST_BYTES: usize = 12 << 10;
+/// Room for one read.
+const READ_BYTES: usize = 1 << 20;
 
 /// What is spoken on the connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Speech {
-    /// `tapecast.v1`: welcome, subscribe, trades.
+    /// `tapecast.v1`: welcome, subscribe, data.
     Tapecast,
     /// Frames of the ceiling, from the start.
     Ceiling,
@@ -32,12 +38,16 @@ pub enum Speech {
 /// What a client does once it is subscribed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
-    /// Reads and verifies every frame.
+    /// Reads every event.
     Parsed,
+    /// Verifies the chain of every frame.
+    Checked,
     /// Counts bytes.
     Counted,
-    /// Does not read.
+    /// Reads every event, except in the window of stalls.
     Stalled,
+    /// Reads every event, a little at a time.
+    Slow,
 }
 
 /// How far a client is.
@@ -45,9 +55,11 @@ pub enum Role {
 pub enum Stage {
     /// The connection is not there yet.
     Connecting,
-    /// The handshake is under way.
+    /// The handshake is under way, or the welcome missing.
     Upgrading,
-    /// The welcome or acknowledgements are missing.
+    /// It is welcomed and waits to be told to subscribe.
+    Welcomed,
+    /// Acknowledgements are missing.
     Subscribing,
     /// It has what it asked for.
     Live,
@@ -80,22 +92,30 @@ pub enum SubscriberError {
 pub struct Desk {
     /// What is spoken.
     pub speech: Speech,
-    /// The address as it stands in the `Host` header.
-    pub host: String,
-    /// The path of the WebSocket.
-    pub path: String,
+    /// The request that asks for a WebSocket.
+    pub handshake: Vec<u8>,
     /// The clock of the stamps in events.
     pub clock: StampClock,
     /// Finds what matters in frames.
     pub scanner: FrameScanner,
+    /// The names of topics.
+    pub names: TopicNames,
+    /// What is published.
+    pub kind: MessageKind,
+    /// Events are somebody else's: their numbers mean nothing.
+    pub foreign: bool,
+    /// A client that is welcomed waits to be told to subscribe.
+    pub hold: bool,
+    /// When everybody was told to subscribe.
+    pub storm: Option<Mono>,
     /// Where everything is counted.
     pub tally: Tally,
-    /// Latency counts only in the measured window.
+    /// Latencies count.
     pub measuring: bool,
     /// What is read into.
-    pub scratch: Vec<u8>,
+    scratch: Vec<u8>,
     /// What is thrown away into.
-    pub pit: Vec<u8>,
+    pit: Vec<u8>,
 }
 
 /// One client.
@@ -107,6 +127,10 @@ pub struct Subscriber {
     bytes: u64,
     /// Events it has seen: the highest publisher's number, plus one.
     seen: u64,
+    /// When its connection was begun, or was due.
+    begun: Mono,
+    /// When it asked for its topics.
+    asked: Mono,
     reading: Option<Box<Reading>>,
 }
 
@@ -114,34 +138,44 @@ pub struct Subscriber {
 struct Reading {
     left: Vec<u8>,
     topics: Vec<TopicView>,
+    upgraded: bool,
     welcomed: bool,
     unanswered: usize,
 }
 
-/// What a client knows of one topic.
-#[derive(Clone, Copy, Debug)]
-struct TopicView {
-    number: u32,
-    epoch: u64,
-    last: Option<u64>,
-    id: Option<u64>,
-    received: u64,
+// === impl Role ===
+
+impl Role {
+    /// Whether what it loses is counted apart.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Self::Stalled | Self::Slow)
+    }
+
+    /// Whether every event is read.
+    fn is_parsed(self) -> bool {
+        !matches!(self, Self::Checked | Self::Counted)
+    }
 }
 
 // === impl Desk ===
 
 impl Desk {
-    /// The desk of one loop.
-    pub fn new(speech: Speech, host: String, path: String, clock: StampClock, topics: u32) -> Self {
+    /// The desk of one loop. Trades of the harness's own; nobody waits.
+    pub fn new(speech: Speech, host: &str, path: &str, clock: StampClock) -> Self {
+        let subprotocol = (speech == Speech::Tapecast).then_some(SUBPROTOCOL);
         Self {
             speech,
-            host,
-            path,
+            handshake: ws::handshake(host, path, subprotocol),
             clock,
             scanner: FrameScanner::new(),
-            tally: Tally::new(topics),
+            names: TopicNames::new(MessageKind::Trade.topic_pattern()),
+            kind: MessageKind::Trade,
+            foreign: false,
+            hold: false,
+            storm: None,
+            tally: Tally::new(),
             measuring: false,
-            scratch: vec![0; 1 << 20],
+            scratch: vec![0; READ_BYTES],
             // Never written to, so it takes no memory.
             pit: vec![0; socket::DISCARD_BYTES],
         }
@@ -155,16 +189,14 @@ impl Desk {
 // === impl Subscriber ===
 
 impl Subscriber {
-    /// A client whose connection was begun.
-    pub fn new(socket: OwnedFd, role: Role, topics: &[u32]) -> Self {
-        let mut topics: Vec<TopicView> = topics
-            .iter()
-            .map(|&number| TopicView::new(number))
-            .collect();
+    /// A client whose connection was begun, or was due, at a moment.
+    pub fn new(socket: OwnedFd, role: Role, topics: &[u32], begun: Mono) -> Self {
+        let mut topics: Vec<TopicView> = topics.iter().map(|&n| TopicView::new(n)).collect();
         topics.sort_unstable_by_key(|t| t.number);
         let reading = Reading {
             left: Vec::new(),
             topics,
+            upgraded: false,
             welcomed: false,
             unanswered: 0,
         };
@@ -174,6 +206,8 @@ impl Subscriber {
             role,
             bytes: 0,
             seen: 0,
+            begun,
+            asked: begun,
             reading: Some(Box::new(reading)),
         }
     }
@@ -198,12 +232,31 @@ impl Subscriber {
         self.bytes
     }
 
-    /// Adds what a client that was there to the end received of each topic.
-    pub fn settle(&self, tally: &mut Tally) {
-        for topic in self.reading.iter().flat_map(|r| &r.topics) {
-            tally.received_by_topic[topic.number as usize] += topic.received;
-            tally.readers_by_topic[topic.number as usize] += 1;
+    /// The position in each topic that it verifies.
+    pub fn positions(&self) -> impl Iterator<Item = (usize, Option<u64>)> {
+        let views = self.reading.iter().flat_map(|r| &r.topics);
+        views.map(|view| (view.number as usize, view.last))
+    }
+
+    /// It came, or subscribed, when events had been published: what is owed to it is not known.
+    pub fn joins_late(&mut self) {
+        for view in self.reading.iter_mut().flat_map(|r| &mut r.topics) {
+            view.whole = false;
         }
+    }
+
+    /// Adds what a client that was there to the end had of each topic.
+    pub fn settle(&mut self, tally: &mut Tally) {
+        tally.bytes_by_client.push(self.bytes);
+        let (slow, parsed) = (self.role.is_slow(), self.role.is_parsed());
+        let views = self.reading.take().into_iter().flat_map(|r| r.topics);
+        tally
+            .endings
+            .extend(
+                views
+                    .filter(|v| v.subscribed)
+                    .map(|view| Ending { view, slow, parsed }),
+            );
     }
 
     /// The connection stands or has failed: asks for a WebSocket.
@@ -213,62 +266,88 @@ impl Subscriber {
     pub fn handle_writable(&mut self, desk: &Desk) -> Result<(), SubscriberError> {
         if self.stage == Stage::Connecting {
             socket::connected(&self.socket)?;
-            self.write(&ws::handshake(&desk.host, &desk.path, desk.subprotocol()))?;
+            self.write(&desk.handshake)?;
             self.stage = Stage::Upgrading;
         }
         Ok(())
     }
 
-    /// There is something to read.
+    /// There is something to read; how much was read.
     ///
     /// # Errors
     /// If this client cannot take part, or the server breaks the WebSocket protocol.
-    pub fn handle_readable(&mut self, desk: &mut Desk) -> Result<(), SubscriberError> {
+    pub fn handle_readable(&mut self, desk: &mut Desk) -> Result<usize, SubscriberError> {
+        self.read_at_most(READ_BYTES, desk)
+    }
+
+    /// Reads so many bytes at most; how many it were.
+    ///
+    /// # Errors
+    /// As [`Subscriber::handle_readable`].
+    pub fn read_at_most(
+        &mut self,
+        limit: usize,
+        desk: &mut Desk,
+    ) -> Result<usize, SubscriberError> {
         desk.tally.total.receives += 1;
         let Some(mut reading) = self.reading.take() else {
-            match socket::discard(&self.socket, &mut desk.pit)? {
+            return match socket::discard(&self.socket, &mut desk.pit)? {
                 Received::Bytes(length) => {
                     self.bytes += length as u64;
                     desk.tally.total.bytes += length as u64;
+                    Ok(length)
                 }
-                Received::Nothing => {}
-                Received::End => self.end(1006)?,
-            }
-            return Ok(());
+                Received::Nothing => Ok(0),
+                Received::End => self.end(1006).map(|()| 0),
+            };
         };
-        let outcome = self.read(&mut reading, desk);
-        if self.stage != Stage::Live || self.role == Role::Parsed {
+        let outcome = self.read(limit, &mut reading, desk);
+        if self.stage != Stage::Live || self.role != Role::Counted {
             self.reading = Some(reading);
         }
         outcome
     }
 
-    fn read(&mut self, reading: &mut Reading, desk: &mut Desk) -> Result<(), SubscriberError> {
+    fn read(
+        &mut self,
+        limit: usize,
+        reading: &mut Reading,
+        desk: &mut Desk,
+    ) -> Result<usize, SubscriberError> {
         let mut scratch = std::mem::take(&mut desk.scratch);
         let kept = reading.left.len();
         if scratch.len() < kept + (64 << 10) {
-            scratch.resize(kept + (1 << 20), 0);
+            scratch.resize(kept + READ_BYTES, 0);
         }
         scratch[..kept].copy_from_slice(&reading.left);
-        let outcome = match socket::receive(&self.socket, &mut scratch[kept..]) {
+        let end = scratch.len().min(kept + limit);
+        let outcome = match socket::receive(&self.socket, &mut scratch[kept..end]) {
             Ok(Received::Bytes(length)) => {
-                self.bytes += length as u64;
-                desk.tally.total.bytes += length as u64;
-                if self.role == Role::Parsed {
-                    desk.tally.total.parsed_bytes += length as u64;
-                }
+                self.note_bytes(length as u64, desk);
                 let whole = &scratch[..kept + length];
                 self.take_frames(whole, reading, desk).map(|taken| {
                     reading.left.clear();
                     reading.left.extend_from_slice(&whole[taken..]);
+                    length
                 })
             }
-            Ok(Received::Nothing) => Ok(()),
-            Ok(Received::End) => self.end(1006),
+            Ok(Received::Nothing) => Ok(0),
+            Ok(Received::End) => self.end(1006).map(|()| 0),
             Err(error) => Err(error.into()),
         };
         desk.scratch = scratch;
         outcome
+    }
+
+    fn note_bytes(&mut self, length: u64, desk: &mut Desk) {
+        self.bytes += length;
+        let total = &mut desk.tally.total;
+        total.bytes += length;
+        match self.role {
+            Role::Parsed | Role::Checked => total.verified_bytes += length,
+            Role::Stalled | Role::Slow => total.slow_bytes += length,
+            Role::Counted => {}
+        }
     }
 
     /// Takes whole frames from the front of `bytes`; how much was taken.
@@ -279,18 +358,15 @@ impl Subscriber {
         desk: &mut Desk,
     ) -> Result<usize, SubscriberError> {
         let mut taken = 0;
-        if self.stage == Stage::Upgrading {
-            let Some(end) = ws::handshake_end(bytes, desk.subprotocol())? else {
-                return Ok(0);
-            };
-            taken = end;
-            self.stage = match desk.speech {
-                Speech::Tapecast => Stage::Subscribing,
-                Speech::Ceiling => Stage::Live,
-            };
-        }
         // One reading of the clock for everything that came together.
         let now = clock::mono_now();
+        if self.stage == Stage::Upgrading && !reading.welcomed {
+            if let Some(end) = self.take_upgrade(bytes, reading, desk)? {
+                taken = end;
+            } else {
+                return Ok(0);
+            }
+        }
         while let Some((frame, length)) = ws::next_frame(&bytes[taken..])? {
             taken += length;
             self.handle_frame(frame, now, reading, desk)?;
@@ -304,16 +380,18 @@ impl Subscriber {
     fn handle_frame(
         &mut self,
         frame: Frame<'_>,
-        now: tapecast_model::Mono,
+        now: Mono,
         reading: &mut Reading,
         desk: &mut Desk,
     ) -> Result<(), SubscriberError> {
         match (frame.opcode, desk.speech) {
             (Opcode::Text, Speech::Tapecast) if frame.payload.starts_with(b"{\"topic\"") => {
-                self.handle_trades(frame.payload, now, reading, desk);
+                self.handle_data(frame.payload, now, reading, desk);
                 Ok(())
             }
-            (Opcode::Text, Speech::Tapecast) => self.handle_control(frame.payload, reading, desk),
+            (Opcode::Text, Speech::Tapecast) => {
+                self.handle_control(frame.payload, now, reading, desk)
+            }
             (Opcode::Text, Speech::Ceiling) => {
                 self.handle_ceiling(frame.payload, now, desk);
                 Ok(())
@@ -332,148 +410,6 @@ impl Subscriber {
         }
     }
 
-    fn handle_control(
-        &mut self,
-        payload: &[u8],
-        reading: &mut Reading,
-        desk: &mut Desk,
-    ) -> Result<(), SubscriberError> {
-        let text = || {
-            String::from_utf8_lossy(payload)
-                .chars()
-                .take(300)
-                .collect::<String>()
-        };
-        let message = match serde_json::from_slice::<Value>(payload) {
-            Ok(message) => message,
-            Err(_) if self.stage == Stage::Live => {
-                desk.tally.integrity.unreadable += 1;
-                return Ok(());
-            }
-            Err(_) => return Err(SubscriberError::Unexpected(text(), "JSON")),
-        };
-        match message["op"].as_str().unwrap_or_default() {
-            "welcome" if !reading.welcomed => {
-                reading.welcomed = true;
-                let numbers: Vec<u32> = reading.topics.iter().map(|t| t.number).collect();
-                for request in subscribe_requests(&numbers) {
-                    let mut bytes = Vec::with_capacity(request.len() + 16);
-                    ws::write_masked(&mut bytes, Opcode::Text, request.as_bytes());
-                    self.write(&bytes)?;
-                    reading.unanswered += 1;
-                }
-            }
-            _ if !reading.welcomed => {
-                return Err(SubscriberError::Unexpected(text(), "a welcome"));
-            }
-            "subscribed" => {
-                if message["rejected"]
-                    .as_array()
-                    .is_some_and(|r| !r.is_empty())
-                {
-                    return Err(SubscriberError::Refused(message["rejected"][0].to_string()));
-                }
-                reading.unanswered = reading.unanswered.saturating_sub(1);
-                if reading.unanswered == 0 && self.stage == Stage::Subscribing {
-                    self.stage = Stage::Live;
-                }
-            }
-            "error" => return Err(SubscriberError::Refused(text())),
-            "gap" => {
-                let number = message["topic"]
-                    .as_str()
-                    .and_then(|t| topic_number(t.as_bytes()));
-                let (from, to) = (message["from"].as_u64(), message["to"].as_u64());
-                if let (Some(view), Some(from), Some(to)) =
-                    (number.and_then(|n| reading.topic(n)), from, to)
-                {
-                    desk.tally.integrity.announced_lost += (to + 1).saturating_sub(from);
-                    view.last = Some(to);
-                }
-            }
-            // Heartbeats, byes and what a later server may say.
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn handle_trades(
-        &mut self,
-        payload: &[u8],
-        now: tapecast_model::Mono,
-        reading: &mut Reading,
-        desk: &mut Desk,
-    ) {
-        let Desk {
-            scanner,
-            tally,
-            clock,
-            measuring,
-            ..
-        } = desk;
-        let head = scanner.head(payload);
-        let view = head
-            .and_then(|h| topic_number(h.topic))
-            .and_then(|n| reading.topic(n));
-        let (Some(head), Some(view)) = (head, view) else {
-            tally.integrity.unreadable += 1;
-            return;
-        };
-        if head.snapshot {
-            (view.epoch, view.last) = (head.epoch, Some(head.seq));
-            return;
-        }
-        view.note_frame(head.epoch, head.seq, head.prev, &mut tally.integrity);
-        let mut events = 0;
-        for print in scanner.prints(head.rest) {
-            events += 1;
-            if view.id.is_some_and(|id| print.id <= id) {
-                tally.integrity.disordered += 1;
-            }
-            view.id = Some(print.id);
-            self.seen = self.seen.max(print.id + 1);
-            if *measuring {
-                tally.note_latency(clock.since(print.stamp, now));
-            }
-        }
-        view.received += events;
-        if head.seq.wrapping_sub(head.prev) != events {
-            tally.integrity.miscounted += 1;
-        }
-        if self.role == Role::Parsed {
-            tally.total.parsed_frames += 1;
-            tally.total.parsed_events += events;
-        }
-    }
-
-    fn handle_ceiling(&mut self, payload: &[u8], now: tapecast_model::Mono, desk: &mut Desk) {
-        let Desk {
-            scanner,
-            tally,
-            clock,
-            ..
-        } = desk;
-        let Some(print) = scanner.ceiling(payload) else {
-            tally.integrity.unreadable += 1;
-            return;
-        };
-        if self.seen > 0 && print.id != self.seen {
-            tally.integrity.gaps += print.id.saturating_sub(self.seen).max(1);
-        }
-        self.seen = print.id + 1;
-        tally.note_latency(clock.since(print.stamp, now));
-        tally.total.parsed_frames += 1;
-        tally.total.parsed_events += 1;
-    }
-
-    /// Tells the server that this client is alive, which it could not know of one that only counts.
-    pub fn keep_alive(&self) {
-        let mut pong = Vec::with_capacity(8);
-        ws::write_masked(&mut pong, Opcode::Pong, b"");
-        // A socket that is full or gone is found out by reading.
-        let _ = socket::send(&self.socket, &pong);
-    }
-
     /// The connection is over. Before it was subscribed that is an error, later it is counted.
     ///
     /// # Errors
@@ -487,19 +423,6 @@ impl Subscriber {
             Ok(())
         }
     }
-
-    fn write(&self, bytes: &[u8]) -> Result<(), SubscriberError> {
-        let sent = socket::send(&self.socket, bytes)?;
-        if sent == bytes.len() {
-            return Ok(());
-        }
-        // What a client sends fits into any socket whose peer reads at all.
-        Err(io::Error::new(
-            io::ErrorKind::WouldBlock,
-            "the server does not read requests",
-        )
-        .into())
-    }
 }
 
 impl AsFd for Subscriber {
@@ -508,7 +431,7 @@ impl AsFd for Subscriber {
     }
 }
 
-// === impl Reading, TopicView ===
+// === impl Reading ===
 
 impl Reading {
     #[inline]
@@ -519,54 +442,6 @@ impl Reading {
             .ok()?;
         self.topics.get_mut(at)
     }
-}
-
-impl TopicView {
-    fn new(number: u32) -> Self {
-        Self {
-            number,
-            epoch: 0,
-            last: None,
-            id: None,
-            received: 0,
-        }
-    }
-
-    /// The rule for clients, counting instead of resyncing.
-    fn note_frame(&mut self, epoch: u64, seq: u64, prev: u64, integrity: &mut Integrity) {
-        if let Some(last) = self.last.filter(|_| epoch == self.epoch) {
-            if seq <= last {
-                integrity.duplicates += 1;
-            } else if prev != last {
-                integrity.gaps += prev.abs_diff(last);
-            }
-        }
-        (self.epoch, self.last) = (epoch, Some(seq));
-    }
-}
-
-/// Subscribe requests for all topics, none larger than every server takes.
-fn subscribe_requests(topics: &[u32]) -> Vec<String> {
-    let mut requests: Vec<String> = Vec::new();
-    let mut open = String::new();
-    for (index, &topic) in topics.iter().enumerate() {
-        let separator = if open.is_empty() {
-            open = format!(
-                "{{\"op\":\"subscribe\",\"id\":{},\"topics\":[",
-                requests.len() + 1
-            );
-            ""
-        } else {
-            ","
-        };
-        open.push_str(separator);
-        open.push_str(&format!("\"{}\"", topic_name(topic)));
-        if open.len() > REQUEST_BYTES || index + 1 == topics.len() {
-            open.push_str("]}");
-            requests.push(std::mem::take(&mut open));
-        }
-    }
-    requests
 }
 
 #[cfg(test)]

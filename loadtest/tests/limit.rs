@@ -60,10 +60,50 @@ fn the_ceiling_is_measured_and_compared() {
         let per_send = number("ns_per_delivery") * batch.parse::<f64>().unwrap();
         assert!((number("ns_per_send") / per_send - 1.0).abs() < 1e-6);
     }
-    let output = loadtest(&["compare", a.to_str().unwrap(), b.to_str().unwrap()]);
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    let refused = loadtest(&["compare", a, b]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("writev, 10 sockets, 16 x 150 B"), "{said}");
+    let output = loadtest(&["compare", a, b, "--allow-different"]);
     let table = String::from_utf8(output.stdout).unwrap();
-    assert!(table.contains("not the same batch: 1 and 16"), "{table}");
     assert!(table.contains("deliveries/cpu-s"), "{table}");
+}
+
+#[test]
+fn several_batches_are_measured_in_one_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.json");
+    let file = file.to_str().unwrap();
+    let mut arguments = vec![
+        "limit",
+        "--no-pin",
+        "--connections",
+        "5",
+        "--seconds",
+        "0.1",
+    ];
+    arguments.extend(["--batch", "1,16", "--repeat", "2", "--out", file]);
+    let output = loadtest(&arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && said.contains("batch_16"),
+        "{said}"
+    );
+    let result: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(result["kind"], "limit_series");
+    let batches: Vec<u64> = result["limits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l["batch"].as_u64().unwrap())
+        .collect();
+    assert_eq!(batches, [1, 16, 1, 16]);
+    assert!(result["summary"]["batch_1"]["median"].as_f64().unwrap() > 0.0);
+    let compared = loadtest(&["compare", file, file]);
+    let table = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert_eq!(compared.status.code(), Some(0), "{table}");
+    assert!(table.contains("send, 5 sockets, 16 x 200 B"), "{table}");
 }
 
 #[test]
@@ -72,4 +112,7 @@ fn a_ceiling_that_cannot_be_measured_says_why() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(said.trim(), "loadtest: size = 10: 80 to 65000 bytes");
+    let output = loadtest(&["limit", "--no-pin", "--batch", "1,5000"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.trim(), "loadtest: batch = 5000: 1 to 1024 frames");
 }

@@ -138,9 +138,10 @@ fn serve_client(mut stream: TcpStream, state: &Mutex<State>) {
         );
         return;
     }
+    let accepted: Vec<Value> = topics.iter().map(|t| json!({"topic": t})).collect();
     say(
         &mut stream,
-        &json!({"op": "subscribed", "id": request["id"], "topics": []}),
+        &json!({"op": "subscribed", "id": request["id"], "topics": accepted}),
     );
     for topic in topics {
         let topic = topic.as_str().unwrap();
@@ -229,7 +230,7 @@ fn a_clean_run_is_reported_clean() {
     let result = result(&output);
     assert_eq!(
         (&result["kind"], &result["schema"]),
-        (&json!("run"), &json!(1))
+        (&json!("run"), &json!(2))
     );
     assert_eq!(result["scenario"]["clients"], 20);
     assert!(
@@ -250,7 +251,7 @@ fn a_clean_run_is_reported_clean() {
     assert!(result["server"]["cpu_s"].as_f64().unwrap() > 0.0);
     assert!(result["server"]["memory_end"]["rss_kib"].as_u64().unwrap() > 0);
     assert!(
-        said.contains("measured:") && said.contains("every event arrived once"),
+        said.contains(" s measured ") && said.contains("every event arrived once"),
         "{said}"
     );
 }
@@ -266,48 +267,108 @@ fn a_closed_loop_publishes_when_all_have_the_last() {
     );
     let result = result(&output);
     assert!(result["harness"]["window_timeouts"].is_u64());
-    assert_eq!(result["harness"]["threads"], 2);
+    assert_eq!(result["harness"]["threads"].as_array().unwrap().len(), 2);
     assert!(result["traffic"]["published"].as_u64().unwrap() >= 8);
+    // All twenty are parsed: each frame has a latency.
     assert_eq!(
-        result["traffic"]["parsed_frames"],
+        result["traffic"]["verified_frames"],
         result["latency_us"]["count"]
     );
 }
 
 #[test]
-fn what_a_gateway_loses_repeats_or_closes_is_counted() {
+fn what_a_gateway_loses_repeats_or_closes_is_counted_and_fails_the_run() {
     // All 20 clients are parsed; the fault falls into the first events, before the window.
-    let lost = Gateway::start(Fault::Lose(5)).run(&[], &["--strict"]);
-    assert_eq!(lost.status.code(), Some(1));
-    let integrity = &result(&lost)["integrity"];
-    assert_eq!(
-        (&integrity["gaps"], &integrity["missing"]),
-        (&json!(20), &json!(20))
-    );
-
-    let integrity = &result(&Gateway::start(Fault::Repeat(5)).run(&[], &[]))["integrity"];
-    assert_eq!(
-        (&integrity["duplicates"], &integrity["gaps"]),
-        (&json!(20), &json!(0))
-    );
-
-    let closed = result(&Gateway::start(Fault::Close(5)).run(&[], &[]));
+    let run = |fault, settings: &[&str]| {
+        let output = Gateway::start(fault).run(settings, &[]);
+        assert_eq!(output.status.code(), Some(1), "{fault:?}");
+        let result = result(&output);
+        assert_eq!(result["clean"], false);
+        assert!(!result["failures"].as_array().unwrap().is_empty());
+        result
+    };
+    let counts = |result: &Value, keys: [&str; 2]| {
+        keys.map(|key| result["integrity"][key].as_u64().unwrap())
+    };
+    let lost = run(Fault::Lose(5), &[]);
+    assert_eq!(counts(&lost, ["gaps", "missing"]), [20, 20]);
+    let repeated = run(Fault::Repeat(5), &[]);
+    assert_eq!(counts(&repeated, ["duplicates", "gaps"]), [20, 0]);
+    let closed = run(Fault::Close(5), &[]);
     assert_eq!(closed["closed"], json!({"4013": 1}));
     assert_eq!(closed["integrity"]["missing"], 0);
+    // Clients whose events are not read see a loss by the beginnings of frames.
+    let checked = run(Fault::Lose(5), &["parsed_clients=1"]);
+    assert_eq!(counts(&checked, ["gaps", "missing"]), [20, 20]);
+    // And who only counts bytes sees none.
+    let sampled = run(Fault::Lose(5), &["parsed_clients=1", "verify=sample"]);
+    assert_eq!(counts(&sampled, ["gaps", "missing"]), [1, 1]);
 }
 
 #[test]
 fn stalled_clients_stay_connected_and_are_left_out() {
-    let output = Gateway::start(Fault::None).run(&["stalled_share=0.25"], &["--strict"]);
+    let settings = ["stalled_share=0.25", "stall_s=0.5", "recover_s=0.3"];
+    let output = Gateway::start(Fault::None).run(&settings, &["--strict"]);
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let share = result(&output)["traffic"]["delivered_share"]
-        .as_f64()
-        .unwrap();
-    assert!((0.8..1.2).contains(&share), "{share}");
+    let result = result(&output);
+    let share = result["traffic"]["delivered_share"].as_f64().unwrap();
+    assert!((0.7..1.3).contains(&share), "{share}");
+    let slow = &result["slow"];
+    assert_eq!(
+        (&slow["connected"], &slow["topics_right"]),
+        (&json!(5), &json!(5))
+    );
+    assert!(result["stall"]["latency_us"]["count"].as_u64().unwrap() > 0);
+    assert!(result["stall"]["p99_ratio"].as_f64().unwrap() > 0.0);
+    let phases: Vec<&str> = result["seconds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["phase"].as_str().unwrap())
+        .collect();
+    assert_eq!(phases, ["warm-up", "measured", "stalled", "recovering"]);
+}
+
+#[test]
+fn somebody_elses_events_are_received_and_verified() {
+    let gateway = Gateway::start(Fault::None);
+    let feed = TcpStream::connect(gateway.push).unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let publisher = std::thread::spawn(move || {
+        // A line every millisecond until somebody says stop, or is gone.
+        let pace = std::time::Duration::from_millis(1);
+        let mut number = 0;
+        while stopped.recv_timeout(pace) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            number += 1;
+            let trade = json!({"id": "x", "ts_event": number.to_string()});
+            let line = json!({"channel": "trade", "symbol": "ABC-USD", "trades": [trade]});
+            writeln!(&feed, "{line}").unwrap();
+        }
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(["run", "fanout", "--no-pin", "--publisher", "none"]);
+    command.args(["--connections", "5", "--seconds", "0.3"]);
+    command.args([
+        "--set",
+        "warm_up_s=0.1",
+        "--set",
+        "topic=trade:bench:ABC-USD",
+    ]);
+    command.args(["--url", &format!("ws://{}/v1/ws", gateway.public)]);
+    let output = command.output().unwrap();
+    drop(stop);
+    publisher.join().unwrap();
+    let result = result(&output);
+    assert_eq!(
+        (&result["clean"], &result["traffic"]["published"]),
+        (&json!(true), &json!(0))
+    );
+    assert!(result["traffic"]["verified_frames"].as_u64().unwrap() > 0);
+    assert!(result["latency_us"]["count"].as_u64().unwrap() > 0);
 }
 
 #[test]

@@ -46,21 +46,10 @@ pub fn read(options: &ReaderOptions) -> Result<LimitReader, LimitError> {
         role: role(index),
         topics: Vec::new(),
     });
-    let plan = FleetPlan {
-        thread: 0,
-        target: connect,
-        clients: clients.collect(),
-        connect_rate: 0.0,
-        one_topic: true,
-    };
+    let plan = FleetPlan::new(connect, clients.collect());
     let control = Control::new(1);
-    let desk = Desk::new(
-        Speech::Ceiling,
-        connect.to_string(),
-        "/".into(),
-        StampClock::new(),
-        1,
-    );
+    let host = connect.to_string();
+    let desk = Desk::new(Speech::Ceiling, &host, "/", StampClock::new());
     let fleet = Fleet::new(plan, &control, desk, None)?;
     let tally = std::thread::scope(|scope| {
         let reading = scope.spawn(|| fleet.run());
@@ -86,7 +75,7 @@ pub fn read(options: &ReaderOptions) -> Result<LimitReader, LimitError> {
         }
     })?;
     Ok(LimitReader {
-        parsed_frames: tally.total.parsed_frames,
+        parsed_frames: tally.total.frames,
         unreadable: tally.integrity.unreadable,
         skipped: tally.integrity.gaps,
         cpu_s: machine::process_cpu().as_secs_f64(),

@@ -2,35 +2,39 @@
 
 use crate::fleet::ClientPlan;
 use crate::publisher::SplitMix;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Verify};
 use crate::subscriber::Role;
 
-/// Who does what: stalled clients and parsed ones are spread evenly over all.
+/// Who does what: stalled clients, slow ones and parsed ones are spread evenly over all.
 pub(super) fn plan_clients(scenario: &Scenario) -> Vec<ClientPlan> {
     let Scenario {
         clients,
         topics,
         topics_per_client,
+        slow_clients,
         parsed_clients,
         seed,
         ..
     } = scenario;
-    let stalled = scenario.stalled_clients();
-    let reading = clients - stalled;
-    let parsed = (*parsed_clients).min(reading);
     let mut random = SplitMix::new(seed ^ 0x7469_636b);
-    let (mut stalled_so_far, mut reading_so_far) = (0, 0);
+    let mut stalled = Share::new(scenario.stalled_clients(), *clients);
+    let mut slow = Share::new(*slow_clients, clients - scenario.stalled_clients());
+    let readers = scenario.readers();
+    let mut parsed = Share::new((*parsed_clients).min(readers), readers);
+    let others = match scenario.verify {
+        Verify::All => Role::Checked,
+        Verify::Sample => Role::Counted,
+    };
     (0..*clients)
         .map(|index| {
-            // Bresenham: after index + 1 clients, as many are stalled as their share demands.
-            let role = if (index + 1) * stalled / clients > stalled_so_far {
-                stalled_so_far += 1;
+            let role = if stalled.takes() {
                 Role::Stalled
+            } else if slow.takes() {
+                Role::Slow
+            } else if parsed.takes() {
+                Role::Parsed
             } else {
-                reading_so_far += 1;
-                let due =
-                    reading_so_far * parsed / reading > (reading_so_far - 1) * parsed / reading;
-                if due { Role::Parsed } else { Role::Counted }
+                others
             };
             ClientPlan {
                 index,
@@ -39,6 +43,29 @@ pub(super) fn plan_clients(scenario: &Scenario) -> Vec<ClientPlan> {
             }
         })
         .collect()
+}
+
+/// So many out of so many, evenly: after each one, as many are taken as the share demands.
+struct Share {
+    wanted: usize,
+    of: usize,
+    asked: usize,
+}
+
+impl Share {
+    fn new(wanted: usize, of: usize) -> Self {
+        Self {
+            wanted,
+            of: of.max(1),
+            asked: 0,
+        }
+    }
+
+    fn takes(&mut self) -> bool {
+        let before = self.asked * self.wanted / self.of;
+        self.asked += 1;
+        self.asked * self.wanted / self.of > before
+    }
 }
 
 /// `count` different topics out of `topics`.
@@ -58,24 +85,38 @@ fn choose(topics: u32, count: u32, random: &mut SplitMix) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    fn roles(clients: usize, parsed_clients: usize, stalled_share: f64) -> [usize; 3] {
-        let scenario = Scenario {
+    fn roles(scenario: &Scenario) -> [usize; 5] {
+        let plans = plan_clients(scenario);
+        let all = [
+            Role::Parsed,
+            Role::Checked,
+            Role::Counted,
+            Role::Stalled,
+            Role::Slow,
+        ];
+        all.map(|role| plans.iter().filter(|p| p.role == role).count())
+    }
+
+    fn scenario(clients: usize, stalled_share: f64, slow_clients: usize) -> Scenario {
+        Scenario {
             clients,
-            parsed_clients,
             stalled_share,
+            slow_clients,
             ..Scenario::default()
-        };
-        let plans = plan_clients(&scenario);
-        [Role::Parsed, Role::Counted, Role::Stalled]
-            .map(|role| plans.iter().filter(|p| p.role == role).count())
+        }
     }
 
     #[test]
     fn roles_are_given_out_exactly() {
-        assert_eq!(roles(1_000, 100, 0.0), [100, 900, 0]);
-        assert_eq!(roles(1_000, 100, 0.1), [100, 800, 100]);
-        assert_eq!(roles(7, 100, 0.3), [5, 0, 2]);
-        assert_eq!(roles(1, 1, 0.0), [1, 0, 0]);
+        assert_eq!(roles(&scenario(1_000, 0.0, 0)), [100, 900, 0, 0, 0]);
+        assert_eq!(roles(&scenario(1_000, 0.1, 3)), [100, 797, 0, 100, 3]);
+        assert_eq!(roles(&scenario(7, 0.3, 1)), [4, 0, 0, 2, 1]);
+        assert_eq!(roles(&scenario(1, 0.0, 0)), [1, 0, 0, 0, 0]);
+        let sample = Scenario {
+            verify: Verify::Sample,
+            ..scenario(1_000, 0.0, 0)
+        };
+        assert_eq!(roles(&sample), [100, 0, 900, 0, 0]);
     }
 
     #[test]

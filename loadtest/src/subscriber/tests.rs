@@ -1,8 +1,15 @@
 //! A client against a small server of its own: handshakes, frames in pieces, pings, ends.
 
+use super::talk::requests;
 use super::*;
+use crate::tally::Integrity;
+use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+
+fn topic_name(topic: u32) -> String {
+    TopicNames::new(MessageKind::Trade.topic_pattern()).name(topic)
+}
 
 /// A client of topics 0 and 1 whose server is the test.
 struct Scene {
@@ -19,11 +26,10 @@ fn wait(socket: &impl AsFd) {
 impl Scene {
     fn begin(role: Role) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = socket::connect(listener.local_addr().unwrap(), 0).unwrap();
+        let socket = socket::connect(listener.local_addr().unwrap(), 0, None).unwrap();
         let (peer, _) = listener.accept().unwrap();
-        let client = Subscriber::new(socket, role, &[1, 0]);
-        let clock = StampClock::new();
-        let desk = Desk::new(Speech::Tapecast, "h".into(), "/v1/ws".into(), clock, 2);
+        let client = Subscriber::new(socket, role, &[1, 0], clock::mono_now());
+        let desk = Desk::new(Speech::Tapecast, "h", "/v1/ws", StampClock::new());
         Self { client, desk, peer }
     }
 
@@ -39,7 +45,7 @@ impl Scene {
         scene.expect(r#""topics":["trade:bench:T0-USD","trade:bench:T1-USD"]}"#);
         assert_eq!(scene.client.stage(), Stage::Subscribing);
         scene
-            .say(r#"{"op":"subscribed","id":1,"topics":[]}"#)
+            .say(r#"{"op":"subscribed","id":1,"topics":[{"topic":"trade:bench:T0-USD"},{"topic":"trade:bench:T1-USD"}]}"#)
             .unwrap();
         assert_eq!(scene.client.stage(), Stage::Live);
         scene
@@ -109,10 +115,12 @@ fn a_clean_stream_is_clean() {
     );
     assert_eq!(scene.client.seen(), 4);
     let total = scene.desk.tally.total;
-    assert_eq!((total.parsed_frames, total.parsed_events), (3, 4));
+    assert_eq!((total.frames, total.events), (3, 4));
     scene.client.settle(&mut scene.desk.tally);
-    assert_eq!(scene.desk.tally.received_by_topic, [2, 2]);
-    assert_eq!(scene.desk.tally.readers_by_topic, [1, 1]);
+    let endings = &scene.desk.tally.endings;
+    let received: Vec<u64> = endings.iter().map(|e| e.view.received).collect();
+    assert_eq!(received, [2, 2]);
+    assert!(endings.iter().all(|e| e.parsed && !e.slow && e.view.whole));
 }
 
 #[test]
@@ -138,7 +146,7 @@ fn every_kind_of_damage_has_its_counter() {
         miscounted: 1,
         unreadable: 2,
         announced_lost: 5,
-        missing: 0,
+        ..Integrity::default()
     };
     assert_eq!(scene.desk.tally.integrity, expected);
 }
@@ -163,7 +171,7 @@ fn a_counted_client_counts_and_reads_nothing() {
     let before = scene.client.bytes();
     scene.send(b"anything at all").unwrap();
     assert_eq!(scene.client.bytes() - before, 15);
-    assert_eq!(scene.desk.tally.total.parsed_bytes, 0);
+    assert_eq!(scene.desk.tally.total.verified_bytes, 0);
     assert!(scene.desk.tally.integrity.is_clean());
 }
 
@@ -198,16 +206,65 @@ fn a_server_that_closes_before_the_acknowledgement_is_an_error() {
 #[test]
 fn many_topics_are_asked_for_in_requests_that_every_server_takes() {
     let topics: Vec<u32> = (0..2_000).collect();
-    let requests = subscribe_requests(&topics);
+    let names = TopicNames::new(MessageKind::Trade.topic_pattern());
+    let requests = requests("subscribe", &topics, &names);
     assert!(requests.len() > 1 && requests.iter().all(|r| r.len() <= 16 << 10));
-    let named: usize = requests
-        .iter()
-        .map(|r| {
-            serde_json::from_str::<Value>(r).unwrap()["topics"]
-                .as_array()
-                .unwrap()
-                .len()
-        })
-        .sum();
-    assert_eq!(named, 2_000);
+    let named = |request: &Vec<u8>| {
+        // Masked with zeros, behind a header of eight bytes.
+        let request: Value = serde_json::from_slice(&request[8..]).unwrap();
+        request["topics"].as_array().unwrap().len()
+    };
+    assert_eq!(requests.iter().map(named).sum::<usize>(), 2_000);
+}
+
+#[test]
+fn a_topic_given_up_is_subscribed_again_and_its_frames_in_between_are_too_many() {
+    let mut scene = Scene::live(Role::Parsed);
+    scene.snapshot(0, 5);
+    assert!(scene.client.unsubscribe(0, &scene.desk).unwrap());
+    scene.expect(r#""op":"unsubscribe""#);
+    // Until that is acknowledged its frames are welcome.
+    scene.trades(0, 5, &[6]);
+    assert!(scene.desk.tally.integrity.is_clean());
+    scene
+        .say(r#"{"op":"unsubscribed","id":1,"topics":["trade:bench:T0-USD"]}"#)
+        .unwrap();
+    scene.expect(r#"{"op":"subscribe","id":1,"topics":["trade:bench:T0-USD"]}"#);
+    scene.trades(0, 6, &[7]);
+    assert_eq!(scene.desk.tally.integrity.uninvited, 1);
+    scene
+        .say(r#"{"op":"subscribed","id":1,"topics":[{"topic":"trade:bench:T0-USD"}]}"#)
+        .unwrap();
+    scene.snapshot(0, 9);
+    scene.trades(0, 9, &[9]);
+    assert_eq!(scene.desk.tally.integrity.unexplained(), 1);
+    assert_eq!(scene.desk.tally.joins.resubscribes, 1);
+}
+
+#[test]
+fn a_checked_client_verifies_the_chain_and_reads_no_events() {
+    let mut scene = Scene::live(Role::Checked);
+    scene.snapshot(0, 0);
+    scene.trades(0, 0, &[0, 1]);
+    scene.trades(0, 3, &[3]);
+    let tally = &scene.desk.tally;
+    assert_eq!((tally.integrity.gaps, tally.total.events), (1, 3));
+    assert_eq!(scene.client.seen(), 0);
+}
+
+#[test]
+fn what_a_slow_client_loses_is_counted_apart_and_reading_is_rationed() {
+    let mut scene = Scene::live(Role::Slow);
+    scene.snapshot(0, 0);
+    scene
+        .say(r#"{"op":"gap","topic":"trade:bench:T0-USD","epoch":1,"from":1,"to":9}"#)
+        .unwrap();
+    let Tally {
+        integrity, slow, ..
+    } = &scene.desk.tally;
+    assert_eq!((integrity.announced_lost, slow.announced_lost), (0, 9));
+    scene.peer.write_all(&[0x89, 0, 0x89, 0]).unwrap();
+    wait(&scene.client);
+    assert_eq!(scene.client.read_at_most(1, &mut scene.desk).unwrap(), 1);
+    assert_eq!(scene.client.read_at_most(3, &mut scene.desk).unwrap(), 3);
 }
