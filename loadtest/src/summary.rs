@@ -68,11 +68,16 @@ fn add_server(text: &mut String, result: &RunResult) {
         let _ = write!(text, ", {per_write:.2} frames per write");
     }
     if let Some(drift) = &result.drift {
+        let rss = drift.rss_kib;
         let _ = write!(
             text,
-            "\ndrift: resident {:.0} to {:.0} KiB, p99 {:.0} to {:.0} us",
-            drift.rss_kib.first, drift.rss_kib.last, drift.p99_us.first, drift.p99_us.last
+            "\ndrift: resident {:.0} to {:.0} KiB",
+            rss.first, rss.last
         );
+        if drift.p99_us.last > 0.0 {
+            let p99 = drift.p99_us;
+            let _ = write!(text, ", p99 {:.0} to {:.0} us", p99.first, p99.last);
+        }
         if drift.server_files.last > 0.0 {
             let files = drift.server_files;
             let _ = write!(text, ", open files {:.0} to {:.0}", files.first, files.last);
