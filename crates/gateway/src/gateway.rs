@@ -31,7 +31,7 @@ use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::clock::unix_now;
 use tapecast_model::{Catalog, Epoch, Venue};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle as Task;
 
 /// A running gateway.
@@ -94,8 +94,8 @@ impl Gateway {
         let metrics = Metrics::register(count)?;
         let catalog = Arc::new(Catalog::new(config.limits.instruments_max));
         let prepared = sources::prepare(&config.sources, &catalog).await?;
-        let public = bind(config.listen.public, "listen.public or --listen").await?;
-        let admin = bind(config.listen.admin, "listen.admin or --admin-listen").await?;
+        let public = bind(config.listen.public, "listen.public or --listen")?;
+        let admin = bind(config.listen.admin, "listen.admin or --admin-listen")?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
 
         let (interests, requests) = Interests::new(config.limits.topics_max);
@@ -256,13 +256,23 @@ fn pipeline_config(config: &Config) -> PipelineConfig {
     pipeline
 }
 
-async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
-    let listening = TcpListener::bind(address).await;
-    listening.map_err(|source| StartError::Listen {
+fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+    listen(address).map_err(|source| StartError::Listen {
         address,
         key,
         source,
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // As std does: a restart must not wait for the connections of the last life.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn spawn<T: Send + 'static>(
@@ -282,3 +292,7 @@ fn spawn<T: Send + 'static>(
 
 /// How long handshakes that are under way may take when the process ends.
 const HANDSHAKES_END: Duration = Duration::from_millis(500);
+/// Connections that the kernel completes before they are accepted. With the usual 128, a storm of clients
+/// overflows it, and those who are dropped try again after a second. The system may allow less
+/// (`net.core.somaxconn`).
+const BACKLOG: u32 = 4_096;
