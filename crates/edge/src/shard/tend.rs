@@ -189,7 +189,7 @@ impl<S: Socket> Shard<S> {
 /// How often [`Shard::handle_time`] wants to be called.
 pub const TICK: Duration = Duration::from_millis(10);
 
-/// Visits of a connection per heartbeat: heartbeats are late by a fourth at most.
+/// Visits of a connection per heartbeat: heartbeats are late by two visits at most, half of it.
 const VISITS_PER_HEARTBEAT: u32 = 4;
 /// Silent topics named in a heartbeat.
 const SILENT_PER_HEARTBEAT: usize = 64;

@@ -460,7 +460,7 @@ fn heartbeats_travel_with_data_where_there_are_any() {
     let heartbeats = said.iter().filter(|m| m["op"] == "heartbeat");
     assert!(
         heartbeats.count() >= 8,
-        "one a second, a fourth late at most"
+        "one a second, some of them late"
     );
     assert_eq!(rig.clients[client].prints, 200);
     // A ping now and then is a write of its own.
