@@ -8,6 +8,11 @@
 //! First the rest of a frame that is partly written, then control frames, then data in order. So a
 //! control frame never stands inside a data frame, and never waits behind queued data.
 //!
+//! # Standing in line
+//! A topic that has fallen behind stands in line too: by a **marker**, an entry without bytes behind
+//! what was queued before it. When the socket has taken what stands before a marker, it is the topic's
+//! turn to start over ([`Outbox::take_due`]); so a steady stream of other topics cannot keep it out.
+//!
 //! # Limits
 //! The outbox itself has none: what may be queued per topic and in all is the [shard](super)'s rule,
 //! which asks [`Outbox::bytes`] and the subscription's own count.
@@ -28,6 +33,8 @@ pub(crate) struct Outbox {
     control: VecDeque<Bytes>,
     data: VecDeque<Entry>,
     bytes: usize,
+    /// Topics whose markers have been reached.
+    due: Vec<SlotId>,
     /// When the socket last took bytes, or the outbox was last empty.
     pub(crate) progress: Mono,
     /// The socket has refused bytes since it last took any.
@@ -63,6 +70,7 @@ impl Outbox {
             control: VecDeque::new(),
             data: VecDeque::new(),
             bytes: 0,
+            due: Vec::new(),
             progress: now,
             was_full: false,
         }
@@ -108,6 +116,36 @@ impl Outbox {
         }
         self.bytes += entry.bytes.len();
         self.data.push_back(entry);
+    }
+
+    /// Lets a topic that has fallen behind stand in line. `before` is where it stood, `published` when
+    /// the first frame was published that it will not get.
+    pub(crate) fn push_marker(&mut self, slot: SlotId, before: StreamPos, published: Mono) {
+        self.data.push_back(Entry {
+            bytes: Bytes::new(),
+            slot: Some(slot),
+            frames: 0,
+            before,
+            published,
+        });
+    }
+
+    /// Takes out the topics whose turn it is to start over: all that stood before them is written.
+    pub(crate) fn take_due(&mut self) -> Vec<SlotId> {
+        while self.rest.is_none()
+            && self
+                .data
+                .front()
+                .is_some_and(|entry| entry.bytes.is_empty())
+        {
+            self.due.extend(self.data.pop_front().and_then(|e| e.slot));
+        }
+        std::mem::take(&mut self.due)
+    }
+
+    /// Whether there are bytes to write.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.bytes > 0
     }
 
     /// Queues data of which `written` bytes are on the socket already. The frame they end in becomes
@@ -165,7 +203,8 @@ impl Outbox {
         let data = if control_only {
             None
         } else {
-            Some(self.data.iter().map(|e| &e.bytes))
+            let queued = self.data.iter().map(|e| &e.bytes);
+            Some(queued.filter(|bytes| !bytes.is_empty()))
         };
         let rest = self.rest.iter().map(|e| &e.bytes);
         let all = rest.chain(&self.control).chain(data.into_iter().flatten());
@@ -202,6 +241,10 @@ impl Outbox {
                 };
                 self.rest = Some(entry);
             } else if let Some(entry) = self.data.pop_front() {
+                if entry.bytes.is_empty() {
+                    self.due.extend(entry.slot);
+                    continue;
+                }
                 if written >= entry.bytes.len() {
                     self.rest = Some(entry);
                     continue;

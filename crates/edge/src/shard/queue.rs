@@ -6,16 +6,16 @@ use super::turn::{PieceId, Turn};
 use super::{Conn, Shard};
 use crate::io::socket::Socket;
 use std::io::{ErrorKind, IoSlice};
+use std::time::Duration;
 use tapecast_fanout::Delivery;
 use tapecast_model::{ChannelKind, Mono, StreamPos};
 use tapecast_wire::{CloseReason, Opcode, frame, reply};
 
 /// What the rule for a topic says of one more piece.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rule {
     Queue,
-    /// Give up what is queued of the topic; a snapshot will follow.
-    StartOver,
-    /// Keep what is queued, and nothing more: a gap will follow.
+    /// Keep what is queued, and nothing more: a snapshot or a gap will follow.
     Stop,
 }
 
@@ -24,32 +24,28 @@ impl<S: Socket> Shard<S> {
     pub(super) fn queue(&mut self, turn: &Turn, id: ConnId, sub: usize, at: PieceId, now: Mono) {
         let piece = turn.piece(at);
         let (slot, before, frames) = (piece.slot, piece.before, u64::from(piece.frames));
-        let rule = self.rule(id, sub, slot);
+        let rule = self.rule(id, sub, slot, now);
         let Self { conns, pool, .. } = self;
         let Some(Some(conn)) = conns.get_mut(id as usize) else {
             return;
         };
-        match rule {
-            Rule::Queue => {
-                conn.session.subs[sub].queued += piece.frames;
-                conn.outbox(now).push_data(Entry::of(turn, at, pool));
-                self.note_congestion(id);
-                self.check_outbox(id, now);
-            }
-            Rule::StartOver => {
-                let gone = conn.outbox(now).give_up(slot);
-                conn.session.subs[sub].queued = 0;
-                self.count.conflated += frames + u64::from(gone.frames);
-                self.set_state(id, sub, SubState::Behind(before));
-            }
-            Rule::Stop => {
-                self.count.dropped += frames;
-                self.set_state(id, sub, SubState::Behind(before));
-            }
+        if rule == Rule::Queue {
+            conn.session.subs[sub].queued += piece.frames;
+            conn.outbox(now).push_data(Entry::of(turn, at, pool));
+            self.note_congestion(id);
+            self.check_outbox(id, now);
+        } else {
+            // What is queued already stays, or a topic that changes faster than the queue moves would
+            // never be sent at all.
+            conn.outbox(now).push_marker(slot, before, piece.published);
+            let delivery = self.index.slot(slot).map(|slot| slot.delivery);
+            self.count
+                .give_up(delivery.unwrap_or(Delivery::Keep), frames);
+            self.set_state(id, sub, SubState::Behind(before));
         }
     }
 
-    fn rule(&self, id: ConnId, sub: usize, slot: SlotId) -> Rule {
+    fn rule(&self, id: ConnId, sub: usize, slot: SlotId, now: Mono) -> Rule {
         let half = self.shared.limits.outbox_bytes_max / 2;
         let Some(slot) = self.index.slot(slot) else {
             return Rule::Queue;
@@ -59,15 +55,22 @@ impl<S: Socket> Shard<S> {
             return Rule::Queue;
         };
         let queued = conn.session.subs[sub].queued;
-        let bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        let outbox = conn.outbox.as_ref();
+        let bytes = outbox.map_or(0, |o| o.bytes());
+        let frames_max = match delivery {
+            Delivery::Keep => KEPT_FRAMES_MAX,
+            Delivery::Latest => LATEST_FRAMES_MAX,
+            Delivery::Resync => RESYNC_FRAMES_MAX,
+        };
         // Who only waits for an acknowledgement is not slow.
-        let full = |frames_max| bytes > half || conn.blocked && queued >= frames_max;
-        match delivery {
-            _ if lossless => Rule::Queue,
-            Delivery::Keep if full(KEPT_FRAMES_MAX) => Rule::Stop,
-            Delivery::Latest if full(LATEST_FRAMES_MAX) => Rule::StartOver,
-            Delivery::Resync if full(RESYNC_FRAMES_MAX) => Rule::StartOver,
-            Delivery::Keep | Delivery::Latest | Delivery::Resync => Rule::Queue,
+        let slow = conn.blocked
+            && (queued >= frames_max
+                || outbox
+                    .and_then(|o| o.oldest())
+                    .is_some_and(|o| now - o > KEPT_FOR));
+        match lossless {
+            false if slow || bytes > half => Rule::Stop,
+            _ => Rule::Queue,
         }
     }
 
@@ -121,13 +124,17 @@ impl<S: Socket> Shard<S> {
             ..
         } = conn;
         let control_only = pending.is_some();
+        let mut due = Vec::new();
         while !*blocked && let Some(queue) = outbox.as_mut() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = queue.slices(&mut slices, control_only);
+            if !queue.has_bytes() && !control_only {
+                due.extend(queue.take_due());
+            }
             if queue.is_empty() {
                 *outbox = None;
                 break;
             }
+            let filled = queue.slices(&mut slices, control_only);
             if filled == 0 {
                 break;
             }
@@ -151,6 +158,7 @@ impl<S: Socket> Shard<S> {
                             *queued = queued.saturating_sub(frames);
                         }
                     });
+                    due.extend(queue.take_due());
                     if queue.is_empty() {
                         *outbox = None;
                     }
@@ -166,7 +174,26 @@ impl<S: Socket> Shard<S> {
                 }
             }
         }
+        if !due.is_empty() {
+            self.start_over(id, &due, now);
+            // Where a gap ends there is a notice to write.
+            if self
+                .conn_mut(id)
+                .is_some_and(|c| c.outbox.is_some() && !c.blocked)
+            {
+                return self.flush(id, now);
+            }
+        }
         self.after_flush(id, now);
+    }
+
+    /// It is the turn of these topics to start over.
+    fn start_over(&mut self, id: ConnId, due: &[SlotId], now: Mono) {
+        for &slot in due {
+            if let Some(sub) = self.session_find(id, slot) {
+                self.catch_up_topic(id, sub, now);
+            }
+        }
     }
 
     fn after_flush(&mut self, id: ConnId, now: Mono) {
@@ -192,30 +219,37 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// The socket takes bytes again: topics that fell behind start over, or end their gap.
+    /// Everything is written: topics that are behind start over, or end their gap.
     fn catch_up(&mut self, id: ConnId, now: Mono) {
-        let mut sub = 0;
-        while let Some(conn) = self.conn_mut(id)
-            && let Some(&subscription) = conn.session.subs.get(sub)
-        {
-            if let SubState::Behind(since) = subscription.state
-                && let Some(slot) = self.index.slot(subscription.slot)
-            {
-                let prints = slot.entry.topic.channel.kind() == ChannelKind::Trade;
-                if prints && since.epoch == slot.pos.epoch {
-                    self.end_gap(id, sub, since, now);
-                } else {
-                    self.metrics.resyncs_slow.inc();
-                    self.join(id, sub);
-                }
-            }
-            sub += 1;
+        let subs = self.conn_mut(id).map_or(0, |conn| conn.session.subs.len());
+        for sub in 0..subs {
+            self.catch_up_topic(id, sub, now);
         }
         if self
             .conn_mut(id)
             .is_some_and(|c| c.outbox.is_some() && !c.blocked)
         {
             self.flush(id, now);
+        }
+    }
+
+    fn catch_up_topic(&mut self, id: ConnId, sub: usize, now: Mono) {
+        let Some(subscription) = self
+            .conn_mut(id)
+            .and_then(|conn| conn.session.subs.get(sub).copied())
+        else {
+            return;
+        };
+        if let SubState::Behind(since) = subscription.state
+            && let Some(slot) = self.index.slot(subscription.slot)
+        {
+            let prints = slot.entry.topic.channel.kind() == ChannelKind::Trade;
+            if prints && since.epoch == slot.pos.epoch {
+                self.end_gap(id, sub, since, now);
+            } else {
+                self.metrics.resyncs_slow.inc();
+                self.join(id, sub);
+            }
         }
     }
 
@@ -321,6 +355,8 @@ impl<S: Socket> Shard<S> {
 
 /// Slices of one vectored write: beyond, the call's fixed cost is spread thin enough.
 const SLICES: usize = 64;
+/// When what a full socket has not taken is older than this, nothing more is kept behind it.
+const KEPT_FOR: Duration = Duration::from_secs(5);
 /// Prints and states kept for a full socket, in frames of a topic: some seconds of a busy symbol.
 const KEPT_FRAMES_MAX: u32 = 1_024;
 /// Of what is replaced by something newer, one is on its way and that is enough.

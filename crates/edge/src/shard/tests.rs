@@ -241,6 +241,46 @@ fn those_furthest_behind_start_over_when_too_much_is_kept_for_full_sockets() {
 }
 
 #[test]
+fn a_reader_that_is_always_too_slow_hears_of_every_topic_in_turn() {
+    let mut rig = Rig::new(Limits::default(), false, 4_096);
+    let client = rig.connect();
+    rig.subscribe(client, &TOPICS);
+    rig.settle();
+    rig.clients[client].socket.0.borrow_mut().room = 0;
+    // Some 400 bytes a round are published, and 100 a round are read.
+    let mut lags = [0; TOPICS.len()];
+    for round in 0..12_000_u32 {
+        rig.trade();
+        rig.quote(i64::from(round));
+        rig.level(Side::Bid, 1 + i64::from(round % 7), i64::from(round) + 1);
+        rig.pipeline();
+        if round % 10 == 0 {
+            rig.make_room(client, 1_000);
+        }
+        rig.round();
+        rig.clients[client].read();
+        if round > 8_000 {
+            for (lag, topic) in lags.iter_mut().zip(TOPICS) {
+                *lag = u64::from(round + 1)
+                    .saturating_sub(rig.clients[client].last[topic])
+                    .max(*lag);
+            }
+        }
+    }
+    // A round is a millisecond: nothing is older than what is kept for slow readers, twice.
+    assert!(lags.iter().all(|lag| *lag < 11_000), "{lags:?}");
+    assert!(lags[1] < 6_000 && lags[2] < 6_000, "{lags:?}");
+    let heartbeats = rig.clients[client]
+        .said
+        .iter()
+        .filter(|m| m["op"] == "heartbeat");
+    assert!(heartbeats.skip(3).all(|m| m["lag_ms"].as_u64() > Some(0)));
+    rig.settle();
+    rig.balance();
+    assert_eq!(rig.clients[client].prints, 12_000);
+}
+
+#[test]
 fn a_reader_of_a_lossless_topic_gets_every_event() {
     let mut rig = Rig::new(Limits::default(), true, 8_192);
     let client = rig.connect();
@@ -458,10 +498,7 @@ fn heartbeats_travel_with_data_where_there_are_any() {
     rig.shard.publish_metrics();
     let said = &rig.clients[client].said;
     let heartbeats = said.iter().filter(|m| m["op"] == "heartbeat");
-    assert!(
-        heartbeats.count() >= 8,
-        "one a second, some of them late"
-    );
+    assert!(heartbeats.count() >= 8, "one a second, some of them late");
     assert_eq!(rig.clients[client].prints, 200);
     // A ping now and then is a write of its own.
     assert!(rig.shard.metrics.writes.get() - before <= 203);
