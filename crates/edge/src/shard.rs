@@ -9,10 +9,11 @@
 //! * [`tend`]: what time brings: heartbeats, pings, timeouts.
 //!
 //! # When a client is slow
-//! Its socket is full: its frames are queued, by reference. Topics that may be conflated give up what
-//! is queued and fall *behind*: they cost nothing until the socket takes bytes again, and then start
-//! over with a snapshot. Prints are kept up to a bound, then end in a gap. A socket that takes nothing
-//! for [`Limits::stall_timeout`] is closed. Nobody else notices.
+//! Its socket is full: its frames are queued, by reference, up to a bound for each topic. Beyond it a
+//! topic falls *behind*: it costs nothing, stands in line behind what is queued, and starts over with a
+//! snapshot when the socket has taken that; prints end in a gap. So a client that is always too slow
+//! hears of all its topics in turn. A socket that takes nothing for [`Limits::stall_timeout`] is closed.
+//! Nobody else notices.
 //!
 //! Knows nothing of tokio, mio or threads: [`crate::io::poller`] drives it.
 

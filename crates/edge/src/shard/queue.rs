@@ -57,17 +57,17 @@ impl<S: Socket> Shard<S> {
         let queued = conn.session.subs[sub].queued;
         let outbox = conn.outbox.as_ref();
         let bytes = outbox.map_or(0, |o| o.bytes());
-        let frames_max = match delivery {
-            Delivery::Keep => KEPT_FRAMES_MAX,
-            Delivery::Latest => LATEST_FRAMES_MAX,
-            Delivery::Resync => RESYNC_FRAMES_MAX,
+        let (frames_max, kept_for) = match delivery {
+            Delivery::Keep => (KEPT_FRAMES_MAX, PRINTS_KEPT_FOR),
+            Delivery::Latest => (LATEST_FRAMES_MAX, STATES_KEPT_FOR),
+            Delivery::Resync => (RESYNC_FRAMES_MAX, STATES_KEPT_FOR),
         };
         // Who only waits for an acknowledgement is not slow.
         let slow = conn.blocked
             && (queued >= frames_max
                 || outbox
                     .and_then(|o| o.oldest())
-                    .is_some_and(|o| now - o > KEPT_FOR));
+                    .is_some_and(|o| now - o > kept_for));
         match lossless {
             false if slow || bytes > half => Rule::Stop,
             _ => Rule::Queue,
@@ -355,8 +355,10 @@ impl<S: Socket> Shard<S> {
 
 /// Slices of one vectored write: beyond, the call's fixed cost is spread thin enough.
 const SLICES: usize = 64;
-/// When what a full socket has not taken is older than this, nothing more is kept behind it.
-const KEPT_FOR: Duration = Duration::from_secs(5);
+/// Behind a queue whose head is older than this, no prints are kept.
+const PRINTS_KEPT_FOR: Duration = Duration::from_secs(5);
+/// And no states and changes, which a snapshot of then will say better.
+const STATES_KEPT_FOR: Duration = Duration::from_secs(1);
 /// Prints and states kept for a full socket, in frames of a topic: some seconds of a busy symbol.
 const KEPT_FRAMES_MAX: u32 = 1_024;
 /// Of what is replaced by something newer, one is on its way and that is enough.
