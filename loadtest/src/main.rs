@@ -48,6 +48,13 @@ fn run_scenario(args: &RunArgs) -> Outcome {
         note: args.note.clone(),
     };
     // Refused before the first run, not after it.
+    for path in [&args.report, &args.out].into_iter().flatten() {
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|e| format!("cannot write the result to {}: {e}", path.display()))?;
+    }
     let limit = args
         .ceiling
         .map(|seconds| ceiling::options(&options.scenario, seconds, &options.placement))

@@ -102,7 +102,10 @@ impl Poller {
         if self.settings.io_uring {
             // Made here, for a ring belongs to one thread.
             match Volley::new() {
-                Ok(volley) => shard.use_volley(volley),
+                Ok(volley) => {
+                    info!("Short frames go out many sockets at a time (io_uring)");
+                    shard.use_volley(volley);
+                }
                 Err(error) => info!(%error, "No io_uring here: sockets are written one by one"),
             }
         }

@@ -349,6 +349,12 @@ impl<'a> Fields<'a> {
     /// The desk's word on trading, or on its own feed.
     fn status(&self) -> Result<EventBody, LineError> {
         if let Some(trading) = self.trading {
+            if self.feed.is_some() {
+                return Err(LineError::bad("feed", "in a line of its own"));
+            }
+            if self.reason.is_some() {
+                return Err(LineError::bad("reason", "given with feed only"));
+            }
             let state = match plain_text("trading", trading)? {
                 "open" => TradingState::Open,
                 "halted" => TradingState::Halted,

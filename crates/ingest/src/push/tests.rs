@@ -162,9 +162,19 @@ async fn every_kind_of_line_becomes_its_event() {
 }
 
 /// Lines that are wrong: what the answer calls it, and what it names.
-const BAD_LINES: [(&str, &str, &str); 22] = [
+const BAD_LINES: [(&str, &str, &str); 24] = [
     (r#"[]"#, "bad_json", "an object"),
     (r#"{"symbol":"X-USD"}"#, "missing_field", "channel"),
+    (
+        r#"{"channel":"status","symbol":"X-USD","trading":"halted","reason":"an auction"}"#,
+        "bad_field",
+        "reason",
+    ),
+    (
+        r#"{"channel":"status","symbol":"X-USD","trading":"open","feed":"gap"}"#,
+        "bad_field",
+        "feed",
+    ),
     (
         r#"{"channel":"quote","bid":"1"}"#,
         "missing_field",
