@@ -354,12 +354,12 @@ impl<S: Socket> Shard<S> {
         conn.pending = None;
         conn.session.waiting = None;
         let outbox = conn.outbox(now);
-        let gone = outbox.give_up_all();
+        let gone = outbox.take_data();
         if let Some(error) = reason.error() {
             outbox.push_control(frame::whole(Opcode::Text, &reply::bye(error, message)).into());
         }
         outbox.push_control(frame::close(code, message).into());
-        self.count.dropped += u64::from(gone.frames);
+        self.count.dropped += gone.iter().map(|e| u64::from(e.frames)).sum::<u64>();
         self.unsubscribe_all(id);
         self.flush(id, now);
     }

@@ -143,6 +143,13 @@ impl Outbox {
         std::mem::take(&mut self.due)
     }
 
+    /// Whether a topic stands in line.
+    #[cfg(test)]
+    pub(crate) fn has_marker(&self, slot: SlotId) -> bool {
+        let mut markers = self.data.iter().filter(|entry| entry.bytes.is_empty());
+        markers.any(|entry| entry.slot == Some(slot))
+    }
+
     /// Whether there are bytes to write.
     pub(crate) fn has_bytes(&self) -> bool {
         self.bytes > 0
@@ -187,15 +194,6 @@ impl Outbox {
         let data = std::mem::take(&mut self.data);
         self.bytes -= data.iter().map(|e| e.bytes.len()).sum::<usize>();
         data
-    }
-
-    /// Gives up all data, but for a frame that is partly written.
-    pub(crate) fn give_up_all(&mut self) -> Gone {
-        let frames = self.data.iter().map(|e| e.frames).sum();
-        let bytes = self.data.iter().map(|e| e.bytes.len()).sum();
-        self.data = VecDeque::new();
-        self.bytes -= bytes;
-        Gone { frames, bytes }
     }
 
     /// Fills `slices` with what goes next; with `control_only`, no data that has not begun.

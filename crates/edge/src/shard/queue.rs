@@ -5,6 +5,7 @@ use super::outbox::Entry;
 use super::turn::{PieceId, Turn};
 use super::{Conn, Shard};
 use crate::io::socket::Socket;
+use hashbrown::HashSet;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 use tapecast_fanout::Delivery;
@@ -286,7 +287,10 @@ impl<S: Socket> Shard<S> {
         if self.pool.bytes() <= max {
             return;
         }
-        let oldest = |conn: &Conn<S>| conn.outbox.as_ref().and_then(|outbox| outbox.oldest());
+        let oldest = |conn: &Conn<S>| {
+            let outbox = conn.outbox.as_ref().filter(|outbox| outbox.has_bytes())?;
+            outbox.oldest()
+        };
         let parked = self.conns.iter().enumerate().filter_map(|(id, conn)| {
             let conn = conn.as_ref().filter(|c| c.session.lossless == 0)?;
             Some((oldest(conn)?, id as ConnId))
@@ -298,39 +302,41 @@ impl<S: Socket> Shard<S> {
             if self.pool.bytes() <= max - max / 8 {
                 return;
             }
-            self.fall_behind(id);
+            self.fall_behind(id, now);
             self.metrics.evictions.inc();
             self.flush(id, now);
         }
     }
 
-    /// Gives up all that is queued for a connection: its topics start over when its socket takes
-    /// bytes again.
-    fn fall_behind(&mut self, id: ConnId) {
-        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+    /// Gives up all that is queued for a connection. Each topic keeps its place in line by a marker.
+    fn fall_behind(&mut self, id: ConnId, now: Mono) {
+        let Some(outbox) = self.conn_mut(id).and_then(|conn| conn.outbox.as_mut()) else {
             return;
         };
-        let Some(outbox) = conn.outbox.as_mut() else {
-            return;
-        };
+        let mut marked = HashSet::new();
         for entry in outbox.take_data() {
-            let sub = entry.slot.and_then(|slot| self.session_find(id, slot));
-            let Some(sub) = sub else { continue };
-            let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            let Some(slot) = entry.slot else { continue };
+            let Some(sub) = self.session_find(id, slot) else {
+                continue;
+            };
+            let delivery = self.index.slot(slot).map(|slot| slot.delivery);
+            self.count
+                .give_up(delivery.unwrap_or(Delivery::Keep), u64::from(entry.frames));
+            let Some(conn) = self.conn_mut(id) else {
                 return;
             };
             let subscription = &mut conn.session.subs[sub];
             subscription.queued = subscription.queued.saturating_sub(entry.frames);
-            let state = subscription.state;
-            let delivery = entry.slot.and_then(|slot| self.index.slot(slot));
-            let delivery = delivery.map_or(Delivery::Keep, |slot| slot.delivery);
-            self.count.give_up(delivery, u64::from(entry.frames));
-            let since = match state {
+            let since = match subscription.state {
                 SubState::Live => entry.before,
                 // It had stopped queueing already; what is given up now comes before that.
                 SubState::Behind(since) => since.min(entry.before),
                 SubState::Joining => continue,
             };
+            if marked.insert(slot) {
+                conn.outbox(now)
+                    .push_marker(slot, entry.before, entry.published);
+            }
             self.set_state(id, sub, SubState::Behind(since));
         }
     }

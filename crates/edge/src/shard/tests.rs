@@ -242,7 +242,20 @@ fn those_furthest_behind_start_over_when_too_much_is_kept_for_full_sockets() {
 
 #[test]
 fn a_reader_that_is_always_too_slow_hears_of_every_topic_in_turn() {
-    let mut rig = Rig::new(Limits::default(), false, 4_096);
+    hears_of_every_topic(Limits::default());
+}
+
+#[test]
+fn so_does_one_that_is_evicted_again_and_again() {
+    hears_of_every_topic(Limits {
+        parked_bytes_max: 4_000,
+        ..Limits::default()
+    });
+}
+
+fn hears_of_every_topic(limits: Limits) {
+    let evicts = limits.parked_bytes_max < Limits::default().parked_bytes_max;
+    let mut rig = Rig::new(limits, false, 4_096);
     let client = rig.connect();
     rig.subscribe(client, &TOPICS);
     rig.settle();
@@ -275,6 +288,7 @@ fn a_reader_that_is_always_too_slow_hears_of_every_topic_in_turn() {
         .iter()
         .filter(|m| m["op"] == "heartbeat");
     assert!(heartbeats.skip(3).all(|m| m["lag_ms"].as_u64() > Some(0)));
+    assert_eq!(rig.shard.metrics.evictions.get() > 0, evicts);
     rig.settle();
     rig.balance();
     assert_eq!(rig.clients[client].prints, 12_000);

@@ -336,7 +336,8 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The character of a `\uXXXX` at `at`, or of a pair of them, and how many bytes it is written in.
+/// The character that `\u` and four hexadecimal digits at `at` spell, or a pair of such, and how many
+/// bytes it is written in.
 fn unicode(text: &[u8], at: usize) -> Option<(char, usize)> {
     let high = hex4(text, at + 2)?;
     if let Some(plain) = char::from_u32(high) {

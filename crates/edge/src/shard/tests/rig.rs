@@ -239,13 +239,20 @@ impl Rig {
         }
     }
 
-    /// The accounting identity: what was indexed has been delivered, conflated, dropped or is queued.
+    /// Nobody is forgotten, and the accounting identity: what was indexed has been delivered, conflated, dropped or is queued.
     pub(super) fn balance(&mut self) {
         self.shard.publish_metrics();
         let m = &self.shard.metrics;
         let queued = u64::try_from(m.queued.get()).unwrap();
         let gone = m.delivered.get() + m.conflated.get() + m.dropped.get();
         assert_eq!(m.indexed.get(), gone + queued, "the books balance");
+        for conn in self.shard.conns.iter().flatten() {
+            for sub in &conn.session.subs {
+                let waits = matches!(sub.state, SubState::Behind(_));
+                let marked = conn.outbox.as_ref().is_some_and(|o| o.has_marker(sub.slot));
+                assert!(!waits || marked, "whoever is behind stands in line");
+            }
+        }
     }
 }
 
