@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState, UnixNanos,
+    ChannelSet, EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState, UnixNanos,
 };
 
 /// What a feed had at once, oldest first: at most [`LOT_EVENTS_MAX`] events.
@@ -42,6 +42,8 @@ pub enum EventBody {
         prints: SmallVec<[Trade; 1]>,
         /// What a venue sends on connecting: fills the history and is never an update.
         history: bool,
+        /// What their ids say of what lies between them.
+        ids: TradeIds,
     },
     /// Best bid and offer from a stream of its own.
     Quote(Quote),
@@ -54,6 +56,18 @@ pub enum EventBody {
     Trading(TradingState),
     /// The feed's word on itself.
     Feed(FeedEvent),
+}
+
+/// What the ids of an instrument's prints say of what lies between two of them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TradeIds {
+    /// Nothing: ids are absent, or in no order.
+    #[default]
+    Opaque,
+    /// Later prints have higher ids, with holes: an id tells whether a print was seen.
+    Rising,
+    /// Each print's id is the one before it, plus one: a hole is a loss.
+    Dense,
 }
 
 /// A snapshot of a book or a change to it.
@@ -119,6 +133,19 @@ pub enum Checksum {
 pub enum FeedEvent {
     /// A new round begins: every stream of the instrument starts over in a new epoch.
     Restarted,
+    /// These channels of the instrument are asked for: from now on they are watched, and `pending` until
+    /// their first event.
+    Subscribed(ChannelSet),
+    /// Messages of these channels were lost on the way to us, or could not be read: what they said is
+    /// unknown. A book cannot be trusted until its next snapshot.
+    Lost {
+        /// Which channels.
+        channels: ChannelSet,
+        /// How many events, where it is known; of prints whose ids chain the ids say it.
+        events: Option<u64>,
+        /// Why, in words.
+        reason: Cow<'static, str>,
+    },
     /// Messages of the connection were lost: the book cannot be trusted until its next snapshot.
     Gap(Cow<'static, str>),
     /// There is no connection, or the recording is at its end; the state stays.

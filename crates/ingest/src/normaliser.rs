@@ -5,7 +5,7 @@
 //! message that is refused leaves no event behind, except that a book whose change may have been in
 //! it gets a gap, where nothing later would show the loss.
 
-use crate::event::{BookEvent, Event, EventBody, FeedEvent};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::scan::{Plan, Planned, Use};
 use crate::venue::{
     BookHead, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, Print, Reject, What,
@@ -282,6 +282,7 @@ impl Listener for Normaliser {
             Use::Trades => EventBody::Trades {
                 prints: std::mem::take(&mut self.prints),
                 history: head.history,
+                ids: TradeIds::Opaque,
             },
             Use::Quote => {
                 known.last_quote = self.quote;

@@ -15,7 +15,7 @@ mod listing;
 mod market;
 mod random;
 
-use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot};
+use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot, TradeIds};
 use crate::feed::EventTx;
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crossbeam_channel::{Receiver, RecvTimeoutError, TrySendError, select};
@@ -239,6 +239,7 @@ impl Simulation {
             push(EventBody::Trades {
                 prints,
                 history: true,
+                ids: TradeIds::Dense,
             });
             push(EventBody::Ticker(Box::new(market.ticker(now))));
             let snapshot = market.snapshot(&mut self.random);
@@ -275,6 +276,7 @@ impl Simulation {
             let trades = EventBody::Trades {
                 prints,
                 history: false,
+                ids: TradeIds::Dense,
             };
             out.push(event(instrument, due, now, trades));
             out.push(book_event(instrument, due, now, change));

@@ -60,6 +60,14 @@ pub enum Body<'a> {
     },
     /// The book is no longer known: its chain broke. The next [`Body::Book`] starts it over.
     BookDropped,
+    /// Events of the stream were lost: at the venue, on the way to us, or because they could not be
+    /// read. They have numbers, the last of which is the update's, and nothing else of them is known.
+    Lost {
+        /// Of which kind of stream.
+        kind: ChannelKind,
+        /// How many: what ids prove, else one.
+        events: u64,
+    },
     /// 24 h statistics.
     Ticker(&'a Ticker),
     /// Feed and trading state.
@@ -178,6 +186,7 @@ impl Body<'_> {
             Self::Book { .. } | Self::BookDropped => ChannelKind::Book,
             Self::Ticker(_) => ChannelKind::Ticker,
             Self::Status(_) => ChannelKind::Status,
+            Self::Lost { kind, .. } => *kind,
         }
     }
 }

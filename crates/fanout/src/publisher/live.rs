@@ -107,7 +107,7 @@ impl LiveTopic {
                 Body::Quote(quote) => View::Quote(*quote),
                 Body::Ticker(ticker) => View::Ticker(*ticker),
                 Body::Status(status) => View::Status(status.clone()),
-                Body::BookDropped => View::Unknown,
+                Body::BookDropped | Body::Lost { .. } => View::Unknown,
                 Body::Book { book, .. } => {
                     let mut view = BookView::default();
                     view.replace(book, topic.levels());
@@ -151,7 +151,7 @@ impl LiveTopic {
             self.start_over(update, turn, now);
         }
         let known = match (&mut self.view, update.body) {
-            (_, Body::BookDropped) => {
+            (_, Body::BookDropped | Body::Lost { .. }) => {
                 self.view = View::Unknown;
                 self.snapshots = Snapshots::default();
                 return false;
@@ -298,7 +298,7 @@ impl LiveTopic {
             Body::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
             Body::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
             Body::Status(status) => encode::status(encoding, out, &head, status),
-            Body::Book { .. } | Body::BookDropped => {
+            Body::Book { .. } | Body::BookDropped | Body::Lost { .. } => {
                 let levels = BookLevels {
                     bids: &changes.bids,
                     asks: &changes.asks,

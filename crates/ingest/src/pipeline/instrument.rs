@@ -120,6 +120,7 @@ impl InstrumentState {
             EventBody::Trades {
                 prints,
                 history: true,
+                ids: _,
             } => {
                 self.history.extend(&prints);
                 self.history_stamp = Stamp {
@@ -130,6 +131,7 @@ impl InstrumentState {
             EventBody::Trades {
                 prints,
                 history: false,
+                ids: _,
             } => {
                 self.health.note_data(now);
                 self.handle_trades(&prints, stamp, out);
@@ -159,6 +161,16 @@ impl InstrumentState {
                 self.health.note_trading(trading);
             }
             EventBody::Feed(FeedEvent::Down(reason)) => self.health.note_down(reason),
+            EventBody::Feed(FeedEvent::Subscribed(_)) => {}
+            EventBody::Feed(FeedEvent::Lost {
+                channels,
+                events,
+                reason: _,
+            }) => {
+                for kind in channels.iter() {
+                    self.lose(kind, events.unwrap_or(1), stamp, out);
+                }
+            }
             EventBody::Feed(FeedEvent::Gap(reason)) => {
                 if self.book.wanted {
                     self.counters.count_gap(GapReason::Feed);
@@ -391,6 +403,19 @@ impl InstrumentState {
         self.book.wanted = false;
         self.health.note_healed();
         self.forget_book(stamp, out);
+    }
+
+    /// Numbers events of a stream that were lost, and says so to all who follow it.
+    fn lose<S: UpdateSink>(
+        &mut self,
+        kind: ChannelKind,
+        events: u64,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        let pos = self.number(kind, events, out.metrics);
+        let body = Body::Lost { kind, events };
+        publish(out.sink, &self.instrument, pos, stamp, body);
     }
 
     fn say_news<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {

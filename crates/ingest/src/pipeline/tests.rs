@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::book::Stamp;
-use crate::event::{BookEvent, Checksum, EventBody, FeedEvent, Link};
+use crate::event::{BookEvent, Checksum, EventBody, FeedEvent, Link, TradeIds};
 use prometheus::Registry;
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
@@ -157,6 +157,7 @@ fn line(update: &Update<'_>) -> String {
             )
         }
         Body::BookDropped => format!("{epoch}book {seq} dropped"),
+        Body::Lost { kind, events } => format!("{epoch}{} {seq}: {events} lost", kind.label()),
         Body::Ticker(ticker) => format!("{epoch}ticker {seq}: {}", ticker.last.unwrap_or_default()),
         Body::Status(status) => {
             let trading = match status.trading {
@@ -179,6 +180,7 @@ fn trades(ids: &[u64]) -> EventBody {
     EventBody::Trades {
         prints: ids.iter().map(|&id| print(id)).collect(),
         history: false,
+        ids: TradeIds::Opaque,
     }
 }
 
@@ -186,6 +188,7 @@ fn history(ids: impl IntoIterator<Item = u64>) -> EventBody {
     EventBody::Trades {
         prints: ids.into_iter().map(print).collect(),
         history: true,
+        ids: TradeIds::Opaque,
     }
 }
 

@@ -5,7 +5,7 @@
 //! what it is. Nothing is asked of the instruments before the whole line has been read.
 
 use super::line::Instruments;
-use crate::event::{BookEvent, Event, EventBody, Link};
+use crate::event::{BookEvent, Event, EventBody, Link, TradeIds};
 use crate::venue::plain::Plain;
 use smallvec::SmallVec;
 use tapecast_model::{
@@ -138,8 +138,11 @@ impl<'a> Line<'a> {
         for print in words {
             prints.push(read(print)?);
         }
-        let history = false;
-        Some(EventBody::Trades { prints, history })
+        Some(EventBody::Trades {
+            prints,
+            history: false,
+            ids: TradeIds::Opaque,
+        })
     }
 
     fn quote(&self, instrument: &Instrument) -> Option<EventBody> {

@@ -5,7 +5,7 @@
 //! their digits stand. Nothing is allocated for a trade or a quote beyond the event. Lines written as
 //! most are have a faster reader, [`super::hot`]; what is wrong with a line is said here only.
 
-use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
 use crate::venue::Reject;
 use crate::venue::cursor::{Cursor, Scalar, Syntax};
 use smallvec::SmallVec;
@@ -269,6 +269,7 @@ impl<'a> Fields<'a> {
         Ok(EventBody::Trades {
             prints,
             history: false,
+            ids: TradeIds::Opaque,
         })
     }
 

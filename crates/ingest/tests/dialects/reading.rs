@@ -89,7 +89,9 @@ fn spell(plan: &Plan, event: &Event) -> String {
         format!("[{}]", spelled.join(" "))
     };
     let mut line = match &event.body {
-        EventBody::Trades { prints, history } => {
+        EventBody::Trades {
+            prints, history, ..
+        } => {
             let mut line = String::from(if *history { "history" } else { "trade" });
             for print in prints {
                 let side = print.aggressor.map_or("-", |a| a.label());

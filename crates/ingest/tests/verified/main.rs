@@ -88,6 +88,7 @@ impl UpdateSink for Sink {
                 seen.drops += 1;
                 seen.since_drop = 0;
             }
+            Body::Lost { kind, .. } => panic!("the recording loses a {}", kind.label()),
             Body::Trades(prints) => {
                 seen.seqs.0 += prints.len() as u64;
                 assert_eq!(seq, seen.seqs.0);
@@ -156,6 +157,7 @@ fn play(path: &Path, format: Format) -> Played {
         if let EventBody::Trades {
             prints,
             history: false,
+            ..
         } = &event.body
         {
             let native = catalog.get(event.instrument).unwrap().native.to_string();
