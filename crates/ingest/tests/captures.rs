@@ -96,6 +96,7 @@ fn played_trades(played: &Played) -> Prints {
         let EventBody::Trades {
             prints,
             history: false,
+            ..
         } = &event.body
         else {
             continue;

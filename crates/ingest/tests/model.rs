@@ -436,7 +436,7 @@ impl Watcher {
                     ask: best(ask),
                 });
             }
-            Body::Trades(_) | Body::Ticker(_) | Body::Status(_) => {}
+            Body::Lost { .. } | Body::Trades(_) | Body::Ticker(_) | Body::Status(_) => {}
         }
     }
 }

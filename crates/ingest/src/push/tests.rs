@@ -100,6 +100,7 @@ async fn every_kind_of_line_becomes_its_event() {
     let EventBody::Trades {
         prints,
         history: false,
+        ..
     } = &events[0].body
     else {
         panic!()

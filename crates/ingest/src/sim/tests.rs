@@ -123,6 +123,7 @@ impl Seen {
         let EventBody::Trades {
             prints,
             history: false,
+            ..
         } = &event.body
         else {
             return;
@@ -179,7 +180,7 @@ impl Seen {
                 assert_ne!(status.feed, FeedState::Gap, "{}", status.reason);
                 self.lives += usize::from(status.feed == FeedState::Live);
             }
-            Body::BookDropped => panic!("a simulated book broke"),
+            Body::BookDropped | Body::Lost { .. } => panic!("a simulated market lost something"),
             Body::Trades(_) => {}
         }
     }
