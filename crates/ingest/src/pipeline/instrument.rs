@@ -160,31 +160,41 @@ impl InstrumentState {
                 said_at = stamp;
                 self.health.note_trading(trading);
             }
-            EventBody::Feed(FeedEvent::Down(reason)) => self.health.note_down(reason),
-            EventBody::Feed(FeedEvent::Subscribed(_)) => {}
-            EventBody::Feed(FeedEvent::Lost {
-                channels,
-                events,
-                reason: _,
-            }) => {
-                for kind in channels.iter() {
-                    self.lose(kind, events.unwrap_or(1), stamp, out);
-                }
-            }
-            EventBody::Feed(FeedEvent::Gap(reason)) => {
-                if self.book.wanted {
-                    self.counters.count_gap(GapReason::Feed);
-                    self.drop_book(reason, stamp, out);
-                }
-            }
             EventBody::Feed(FeedEvent::Restarted) => {
                 // The status is said anew with the first event that follows, not by itself.
                 self.restart(stamp, out);
                 return None;
             }
+            EventBody::Feed(event) => self.handle_feed(event, stamp, out),
         }
         self.say_news(said_at, out);
         self.health.deadline().filter(|_| !waited)
+    }
+
+    fn handle_feed<S: UpdateSink>(
+        &mut self,
+        event: FeedEvent,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        match event {
+            FeedEvent::Down(reason) => self.health.note_down(reason),
+            FeedEvent::Subscribed(_) => {}
+            FeedEvent::Lost {
+                channels,
+                events,
+                reason: _,
+            } => {
+                for kind in channels.iter() {
+                    self.lose(kind, events.unwrap_or(1), stamp, out);
+                }
+            }
+            FeedEvent::Gap(reason) if self.book.wanted => {
+                self.counters.count_gap(GapReason::Feed);
+                self.drop_book(reason, stamp, out);
+            }
+            FeedEvent::Gap(_) | FeedEvent::Restarted => {}
+        }
     }
 
     /// Notes the time. Returns the moment from which further silence is staleness.
