@@ -4,12 +4,14 @@
 //! same times give the same events. [`Simulation::run`] is the thread around it. Arrivals are
 //! independent and exponentially spaced; the most active symbols have most of them. Books carry a
 //! chain ([`Link::Step`](crate::event::Link::Step)) that the pipeline verifies like any venue's, and
-//! quotes are taken from them.
+//! quotes are taken from them. The venue's time survives steps of the machine's clock:
+//! [`VenueClock`].
 //!
 //! # When it is late
 //! A simulation that was not asked for more than a second (a suspended machine) skips what it
 //! missed: it makes no more than a second's worth of events at once.
 
+mod clock;
 mod day;
 mod listing;
 mod market;
@@ -18,16 +20,18 @@ mod random;
 use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot, TradeIds};
 use crate::feed::EventTx;
 use crate::metrics::{FeedCounters, FeedMetrics};
+use clock::VenueClock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TrySendError, select};
 use listing::Listing;
 use market::Market;
 use random::Random;
 use std::time::Duration;
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
+use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::symbol::NameError;
 use tapecast_model::{
     Catalog, ChannelKind, ChannelSet, EventTime, InstrumentId, Symbol, TradingState, UnixNanos,
-    Venue, clock,
+    Venue,
 };
 
 /// What can be chosen about the simulated market.
@@ -204,8 +208,13 @@ impl Simulation {
     /// nobody takes events any more. A full channel is waited for.
     pub fn run(mut self, events: &EventTx, stop: &Receiver<()>) {
         let mut due = Vec::new();
+        let mut venue_clock = VenueClock::new(unix_now(), mono_now());
         loop {
-            self.step(clock::unix_now(), &mut due);
+            let wall = unix_now();
+            self.step(venue_clock.read(wall, mono_now()), &mut due);
+            for event in &mut due {
+                event.ts_recv = wall;
+            }
             self.count(&due);
             while !due.is_empty() {
                 let lot = due.drain(..due.len().min(LOT_EVENTS_MAX)).collect();

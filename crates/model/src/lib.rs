@@ -5,10 +5,11 @@
 //!
 //! * **Numbers** are decimals with a scale, never floats: [`decimal`], [`price`].
 //! * **Time** is nanoseconds since the Unix epoch: [`time`].
-//! * **Position** in a stream is an epoch and a sequence number: [`seq`].
+//! * **Position** in a stream is an epoch and a sequence number: [`seq`]; epochs come from [`epochs`].
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
 //! * **What happens**: [`update`], and the price levels it happens to: [`book`].
 //! * **What exists**: the [`catalog`] of venues and instruments.
+//! * **How often**: a limit for log lines that peers can cause: [`rate`].
 //! * **The seam** between numbering and publishing: [`sink`].
 
 pub mod book;
@@ -16,7 +17,9 @@ pub mod catalog;
 pub mod clock;
 pub mod decimal;
 mod digits;
+pub mod epochs;
 pub mod price;
+pub mod rate;
 pub mod seq;
 pub mod sink;
 pub mod symbol;
@@ -27,7 +30,9 @@ pub mod update;
 pub use book::{Book, Level, Side, Touched};
 pub use catalog::Catalog;
 pub use decimal::{Decimal, DecimalError, Scale};
+pub use epochs::EpochSource;
 pub use price::{Price, Qty};
+pub use rate::RateLimit;
 pub use seq::{Epoch, Seq, StreamPos};
 pub use sink::UpdateSink;
 pub use symbol::{Instrument, InstrumentId, Symbol, Venue};

@@ -1,0 +1,91 @@
+//! Where epochs come from: one counter for the whole process, which only rises.
+//!
+//! An epoch is the time in milliseconds where that is higher than every epoch before, else one more
+//! than the last. It must also be higher than any epoch of an earlier life of this process, although
+//! the clock may have been set back in between: whoever keeps a record of earlier lives gives the
+//! highest of them as the floor. Shared by threads, without a lock.
+
+use crate::seq::Epoch;
+use crate::time::UnixNanos;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Gives each epoch once, in rising order.
+#[derive(Debug)]
+pub struct EpochSource {
+    last: AtomicU64,
+}
+
+impl EpochSource {
+    /// Begins above `floor`: the highest epoch that any earlier life may have given.
+    pub const fn above(floor: Epoch) -> Self {
+        Self {
+            last: AtomicU64::new(floor.get()),
+        }
+    }
+
+    /// A new epoch: higher than all before, and not below the time.
+    pub fn next(&self, now: UnixNanos) -> Epoch {
+        let millis = now.get() / 1_000_000;
+        let next = |last: u64| millis.max(last.saturating_add(1));
+        let before = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(next(last))
+            });
+        // It never fails: the function always gives a value.
+        Epoch::new(next(before.unwrap_or_default()))
+    }
+
+    /// The highest epoch given so far, or the floor.
+    pub fn last(&self) -> Epoch {
+        Epoch::new(self.last.load(Ordering::Relaxed))
+    }
+}
+
+impl Default for EpochSource {
+    /// Nothing is known of an earlier life.
+    fn default() -> Self {
+        Self::above(Epoch::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const fn at(millis: u64) -> UnixNanos {
+        UnixNanos::new(millis * 1_000_000)
+    }
+
+    #[test]
+    fn an_epoch_is_the_time_or_one_more_than_the_last() {
+        let epochs = EpochSource::default();
+        assert_eq!(epochs.next(at(5_000)), Epoch::new(5_000));
+        assert_eq!(epochs.next(at(5_000)), Epoch::new(5_001));
+        assert_eq!(epochs.next(at(1)), Epoch::new(5_002));
+        assert_eq!(epochs.next(at(9_000)), Epoch::new(9_000));
+        assert_eq!(epochs.last(), Epoch::new(9_000));
+    }
+
+    #[test]
+    fn a_floor_holds_although_the_clock_was_set_back() {
+        let epochs = EpochSource::above(Epoch::new(80_000));
+        assert_eq!(epochs.next(at(5_000)), Epoch::new(80_001));
+        assert_eq!(epochs.next(at(5_000)), Epoch::new(80_002));
+    }
+
+    #[test]
+    fn threads_never_get_the_same() {
+        let epochs = EpochSource::default();
+        let given: Vec<Vec<Epoch>> = std::thread::scope(|scope| {
+            let thread = || (0..1_000).map(|n| epochs.next(at(n / 7))).collect();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(thread)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        for one in &given {
+            assert!(one.is_sorted_by(|a, b| a < b));
+        }
+        assert_eq!(given.iter().flatten().collect::<BTreeSet<_>>().len(), 4_000);
+    }
+}
