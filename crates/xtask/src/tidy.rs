@@ -17,7 +17,7 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// Folders that are not ours to judge.
+/// What is not ours to judge: folders, and the file `.git` of a second work tree.
 const SKIPPED: [&str; 5] = ["target", ".git", "node_modules", ".venv", "corpus"];
 
 /// Runs every rule over every text file.
@@ -45,7 +45,7 @@ pub(crate) fn files_under(folder: &Path) -> Vec<PathBuf> {
             let skipped = SKIPPED.iter().any(|skipped| name == *skipped);
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !skipped => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => found.push(entry.path()),
+                Ok(kind) if kind.is_file() && !skipped => found.push(entry.path()),
                 _ => {}
             }
         }
