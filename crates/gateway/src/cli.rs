@@ -2,7 +2,7 @@
 //!
 //! What the user asked wrongly ends with exit code 2 and one line on standard error.
 
-use crate::config::{Config, DEFAULTS};
+use crate::config::{Config, DEFAULTS, address};
 use crate::gateway::Gateway;
 use crate::{metrics, watch};
 use clap::{Args, Parser, Subcommand};
@@ -37,7 +37,7 @@ enum Command {
     /// Ask a running gateway whether it is ready: exit code 0 if so. For container health checks.
     Health {
         /// The admin listener.
-        #[arg(long, default_value = "127.0.0.1:8081")]
+        #[arg(long, default_value = "127.0.0.1:8081", value_parser = address::parse)]
         admin: SocketAddr,
     },
 }
@@ -48,10 +48,10 @@ struct Serve {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where clients connect: overrides listen.public.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     listen: Option<SocketAddr>,
     /// Where metrics and probes are: overrides listen.admin.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     admin_listen: Option<SocketAddr>,
     /// Threads that own client connections: overrides shards.count.
     #[arg(long, value_name = "N")]
@@ -207,7 +207,8 @@ fn health(admin: SocketAddr) -> ExitCode {
     let patience = Duration::from_secs(2);
     let asked = TcpStream::connect_timeout(&admin, patience).and_then(|mut stream| {
         stream.set_read_timeout(Some(patience))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: tapecast\r\nConnection: close\r\n\r\n")?;
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

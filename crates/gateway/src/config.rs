@@ -5,6 +5,7 @@
 //! the nearest known one. [`Config::load`] gives limits that the rest of the program accepts without
 //! asking again.
 
+pub mod address;
 mod load;
 mod source;
 
@@ -46,8 +47,10 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct ListenConfig {
     /// Clients and the live page.
+    #[serde(deserialize_with = "address::deserialize")]
     pub public: SocketAddr,
     /// Metrics, probes and orders; never to be reachable from outside.
+    #[serde(deserialize_with = "address::deserialize")]
     pub admin: SocketAddr,
     /// Origins of pages that may connect, beside the pages of this server; `"*"` for all.
     pub allowed_origins: Vec<String>,

@@ -68,6 +68,7 @@ pub enum CatalogError {
 struct Inner {
     venues: HashMap<Venue, VenueEntry>,
     instruments: Vec<Arc<Instrument>>,
+    version: u64,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +95,7 @@ impl Catalog {
         entry.offer.channels = entry.offer.channels.union(offer.channels);
         entry.offer.any_symbol = entry.offer.any_symbol.or(offer.any_symbol);
         entry.offer.lossless |= offer.lossless;
+        inner.version += 1;
     }
 
     /// Adds an instrument of a venue that was added before.
@@ -185,6 +187,19 @@ impl Catalog {
         self.read().instruments.clone()
     }
 
+    /// Moves with each change, so that what was made of the catalogue is known to be current or not.
+    pub fn version(&self) -> u64 {
+        self.read().version
+    }
+
+    /// At most `max` instruments from this place in the order of ids on. Whoever reads the whole
+    /// catalogue reads it in such lots, so that the lock is never held for long; none is the end.
+    pub fn lot(&self, from: usize, max: usize) -> Vec<Arc<Instrument>> {
+        let inner = self.read();
+        let rest = inner.instruments.get(from..).unwrap_or_default();
+        rest[..rest.len().min(max)].to_vec()
+    }
+
     /// Every venue by name, with what it offers.
     pub fn venues(&self) -> Vec<(Venue, Offer)> {
         let mut venues: Vec<_> = self
@@ -229,6 +244,7 @@ impl Catalog {
             lossless,
         });
         inner.instruments.push(Arc::clone(&instrument));
+        inner.version += 1;
         Ok(instrument)
     }
 
@@ -325,6 +341,30 @@ mod tests {
         );
         assert_eq!(catalog.instruments().len(), 2);
     }
+
+    #[test]
+    fn the_version_moves_with_each_change_and_lots_cover_all() {
+        let catalog = Catalog::new(10);
+        let (desk, _) = names("desk", "x");
+        let scale = Scale::new(8).unwrap();
+        let mut versions = vec![catalog.version()];
+        let offer = Offer {
+            channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
+            any_symbol: Some((scale, scale)),
+            lossless: false,
+        };
+        catalog.add_venue(&desk, offer);
+        versions.push(catalog.version());
+        for symbol in ["A", "B", "C", "A"] {
+            catalog.ensure(&desk, &names("x", symbol).1).unwrap();
+            versions.push(catalog.version());
+        }
+        assert_eq!(versions, [0, 1, 2, 3, 4, 4]);
+        let lots: Vec<usize> = [0, 2, 3, 9].map(|from| catalog.lot(from, 2).len()).into();
+        assert_eq!(lots, [2, 1, 0, 0]);
+        assert_eq!(catalog.lot(1, 2), catalog.instruments()[1..]);
+    }
+
     #[test]
     fn an_interval_is_refused_where_nothing_is_conflated_and_names_no_symbol() {
         let catalog = Catalog::new(10);

@@ -108,6 +108,7 @@ struct ReplayTable {
 #[serde(deny_unknown_fields)]
 struct PushTable {
     venue: String,
+    #[serde(deserialize_with = "super::address::deserialize")]
     listen: SocketAddr,
     #[serde(default)]
     symbols: SymbolsKey,

@@ -98,6 +98,10 @@ fn errors_are_one_line_that_names_the_place_and_the_remedy() {
         "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"x\"\nspeed = -1",
         &["speed", "max"],
     );
+    check(
+        "[listen]\nadmin = \"localhost\"",
+        &["t.toml:2", "\"localhost\"", "localhost:8080"],
+    );
     check("[listen", &["t.toml:1"]);
     let push = "[[source]]\nkind = \"push\"\nvenue = \"sim\"\nlisten = \"127.0.0.1:1\"\n";
     check(
