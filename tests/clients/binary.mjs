@@ -9,10 +9,12 @@ const FLAG = { snapshot: 0x01, wide: 0x20, tsEvent: 0x40, venueSeq: 0x80 };
 const HEADER = 32;
 const PRINT = 48;
 const LEVEL = 16;
+const CHANNEL = 16;
 const NO_PRICE = -(2n ** 63n);
 const SIDES = [undefined, 'buy', 'sell'];
-const FEEDS = ['live', 'stale', 'gap', 'down'];
-const TRADINGS = ['unknown', 'open', 'halted', 'cancel_only', 'post_only'];
+const FEEDS = ['live', 'stale', 'gap', 'down', 'pending'];
+const TRADINGS = ['unknown', 'open', 'halted', 'cancel_only', 'post_only', 'pre_open', 'auction', 'limit_only',
+  'reduce_only', 'settlement', 'closed', 'delisted'];
 const FIGURES = ['last', 'open', 'high', 'low', 'change', 'change_pct', 'volume', 'quote_volume'];
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -175,10 +177,17 @@ const bodies = {
     return { fields, ts_event: u64(32), venue_seq: u64(40) };
   },
 
-  status({ view, u64 }) {
-    const fields = { feed: FEEDS[view.getUint8(48)], trading: TRADINGS[view.getUint8(49)] };
+  status({ view, end, u64 }) {
+    const fields = { feed: FEEDS[view.getUint8(48)], trading: TRADINGS[view.getUint8(49)] ?? 'unknown' };
     const length = view.getUint32(52, true);
     if (length > 0) fields.reason = utf8.decode(new Uint8Array(view.buffer, view.byteOffset + 56, length));
+    for (let at = 56 + filled(length); at < end; at += CHANNEL) {
+      const channel = KINDS[view.getUint8(at)];
+      const feed = FEEDS[view.getUint8(at + 1)];
+      if (!channel || !feed) continue;
+      fields.channels ??= {};
+      fields.channels[channel] = { feed, since: u64(at + 8).toString() };
+    }
     return { fields, ts_event: u64(32), venue_seq: u64(40) };
   },
 };

@@ -14,14 +14,15 @@
 //! passed over.
 
 use crate::message::{
-    Body, BookLevels, DataFrame, FrameType, Level, Message, MessageError, MessageKind, Quote,
-    Status, SubscribedTopic, Ticker, Trade,
+    Body, BookLevels, ChannelHealth, DataFrame, FrameType, Level, Message, MessageError,
+    MessageKind, Quote, Status, SubscribedTopic, Ticker, Trade,
 };
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tapecast_model::{
-    Decimal, Epoch, EventTime, Instrument, InstrumentId, Price, Qty, Scale, Topic, UnixNanos,
+    ChannelKind, ChannelState, Decimal, Epoch, EventTime, Instrument, InstrumentId, Price, Qty,
+    Scale, Topic, UnixNanos,
 };
 use tapecast_wire::Head;
 use tapecast_wire::binary::{BinaryError, CONFLATED, Record, RecordBody, Records};
@@ -222,13 +223,23 @@ fn body(
             feed,
             trading,
             reason,
+            channels,
         } => Body::Status(Status {
             feed: feed.label().to_owned(),
             trading: trading.label().to_owned(),
             reason: (*reason).to_owned(),
+            channels: channels.iter().map(health).collect(),
         }),
         RecordBody::Other(_) => return Ok(None),
     }))
+}
+
+fn health((kind, state): (ChannelKind, ChannelState)) -> (String, ChannelHealth) {
+    let health = ChannelHealth {
+        feed: state.feed.label().to_owned(),
+        since: Some(state.since.get()),
+    };
+    (kind.label().to_owned(), health)
 }
 
 fn spelled(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -290,11 +301,13 @@ impl Origin {
                 feed,
                 trading,
                 reason,
+                channels,
             } => {
                 let status = tapecast_model::Status {
                     feed: *feed,
                     trading: *trading,
                     reason: (*reason).to_owned().into(),
+                    channels: *channels,
                 };
                 json::status(&mut out, &head, &status);
             }

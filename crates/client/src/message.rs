@@ -19,7 +19,9 @@ pub use control::{
     Bye, Drain, Gap, Heartbeat, Limits, Pong, Refusal, Rejection, Subscribed, SubscribedTopic,
     Subscriptions, Unsubscribed, Welcome,
 };
-pub use frame::{Bar, Body, BookLevels, DataFrame, FrameType, Level, Quote, Status, Ticker, Trade};
+pub use frame::{
+    Bar, Body, BookLevels, ChannelHealth, DataFrame, FrameType, Level, Quote, Status, Ticker, Trade,
+};
 
 /// A message as it came and what it says.
 #[derive(Clone, Debug)]
@@ -259,8 +261,33 @@ mod tests {
         let ticker = head("ticker:k:A-B", r#""last":"63707.3""#);
         assert!(matches!(ticker, Body::Ticker(t) if t.last.as_deref() == Some("63707.3")));
         let status = head("status:k:A-B", r#""feed":"stale","trading":"open""#);
-        assert!(matches!(status, Body::Status(s) if s.feed == "stale"));
+        assert!(matches!(status, Body::Status(s) if s.feed == "stale" && s.channels.is_empty()));
         assert_eq!(head("instrument:k:A-B", r#""tick":"0.1""#), Body::Other);
+    }
+
+    #[test]
+    fn a_status_says_what_is_known_of_each_channel() {
+        let frame = data(
+            r#"{"topic":"status:k:A-B","type":"snapshot","epoch":1,"seq":2,"feed":"stale","trading":"frozen","channels":{"book":{"feed":"stale","since":"1795237252974344959"},"later":{"feed":"odd"}}}"#,
+        );
+        let Body::Status(status) = frame.body else {
+            panic!()
+        };
+        let health = |feed: &str, since| ChannelHealth {
+            feed: feed.into(),
+            since,
+        };
+        assert_eq!(status.trading, "unknown", "a word from the future");
+        assert_eq!(
+            status.channels.into_iter().collect::<Vec<_>>(),
+            [
+                (
+                    "book".into(),
+                    health("stale", Some(1_795_237_252_974_344_959))
+                ),
+                ("later".into(), health("odd", None)),
+            ]
+        );
     }
 
     #[test]

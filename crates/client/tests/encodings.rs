@@ -11,8 +11,9 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use tapecast_client::{BinaryReader, Encoding, Message, MessageError};
 use tapecast_model::{
-    Aggressor, Decimal, Epoch, EventTime, FeedState, Instrument, InstrumentId, Price, Qty, Quote,
-    Scale, Seq, Status, Symbol, Ticker, Trade, TradeId, TradingState, UnixNanos, Venue,
+    Aggressor, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, Instrument,
+    InstrumentId, Price, Qty, Quote, Scale, Seq, Status, Symbol, Ticker, Trade, TradeId,
+    TradingState, UnixNanos, Venue,
 };
 use tapecast_wire::json::{BookLevels, PriceLevel};
 use tapecast_wire::{Head, encode, json};
@@ -99,18 +100,19 @@ fn ticker() -> impl Strategy<Value = Ticker> {
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    let trading = prop::sample::select(vec![
-        TradingState::Unknown,
-        TradingState::Open,
-        TradingState::Halted,
-        TradingState::CancelOnly,
-        TradingState::PostOnly,
-    ]);
-    let feed = prop::sample::select(FeedState::ALL.to_vec());
-    (feed, trading, ".{0,20}").prop_map(|(feed, trading, reason)| Status {
+    let trading = prop::sample::select(TradingState::ALL.to_vec());
+    let feed = || prop::sample::select(FeedState::ALL.to_vec());
+    let state = (feed(), any::<u64>()).prop_map(|(feed, since)| ChannelState {
+        feed,
+        since: UnixNanos::new(since),
+    });
+    let kind = prop::sample::select(ChannelKind::ALL.to_vec());
+    let channels = prop::collection::vec((kind, state), 0..5);
+    (feed(), trading, ".{0,20}", channels).prop_map(|(feed, trading, reason, channels)| Status {
         feed,
         trading,
         reason: reason.into(),
+        channels: channels.into_iter().collect(),
     })
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use std::io::Write as _;
 use std::process::ExitCode;
 use table::Table;
+use tapecast_client::message::{ChannelHealth, Level};
 use tapecast_client::{
     Body, Client, ClientError, ConnectOptions, DataFrame, Encoding, FrameType, Message,
     MessageKind, Outcome, Tracker,
@@ -151,7 +152,7 @@ fn summary(frame: &DataFrame) -> String {
             text(&quote.ask_qty)
         ),
         Body::Book(book) => {
-            let best = |levels: &[tapecast_client::message::Level]| {
+            let best = |levels: &[Level]| {
                 levels.first().map_or_else(
                     || "-".to_owned(),
                     |level| format!("{} @ {}", level.qty, level.price),
@@ -171,7 +172,17 @@ fn summary(frame: &DataFrame) -> String {
             text(&ticker.volume)
         ),
         Body::Status(status) => {
-            format!("{} {} {}", status.feed, status.trading, status.reason)
+            let channel =
+                |(name, channel): (&String, &ChannelHealth)| format!("{name} {}", channel.feed);
+            let mut said = vec![status.feed.clone(), status.trading.clone()];
+            if !status.reason.is_empty() {
+                said.push(status.reason.clone());
+            }
+            if !status.channels.is_empty() {
+                let channels: Vec<_> = status.channels.iter().map(channel).collect();
+                said.push(format!("({})", channels.join(", ")));
+            }
+            said.join(" ")
         }
         Body::Bar(bar) => {
             let state = if bar.is_final { "final" } else { "running" };

@@ -7,7 +7,8 @@
 //! * **Time** is nanoseconds since the Unix epoch: [`time`].
 //! * **Position** in a stream is an epoch and a sequence number: [`seq`]; epochs come from [`epochs`].
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
-//! * **What happens**: [`update`], and the price levels it happens to: [`book`].
+//! * **What happens**: [`update`], and the price levels it happens to: [`book`]; whether what is held
+//!   of it can be trusted: [`status`].
 //! * **What exists**: the [`catalog`] of venues and instruments.
 //! * **How often**: a limit for log lines that peers can cause: [`rate`].
 //! * **The seam** between numbering and publishing: [`sink`].
@@ -22,6 +23,7 @@ pub mod price;
 pub mod rate;
 pub mod seq;
 pub mod sink;
+pub mod status;
 pub mod symbol;
 pub mod time;
 pub mod topic;
@@ -35,9 +37,8 @@ pub use price::{Price, Qty};
 pub use rate::RateLimit;
 pub use seq::{Epoch, Seq, StreamPos};
 pub use sink::UpdateSink;
+pub use status::{ChannelState, ChannelStates, FeedState, Status, TradingState};
 pub use symbol::{Instrument, InstrumentId, Symbol, Venue};
 pub use time::{EventTime, Mono, UnixNanos};
 pub use topic::{Channel, ChannelKind, ChannelSet, Depth, Interval, Timeframe, Topic, TopicError};
-pub use update::{
-    Aggressor, Body, FeedState, Quote, Status, Stream, Ticker, Trade, TradeId, TradingState, Update,
-};
+pub use update::{Aggressor, Body, Quote, Stream, Ticker, Trade, TradeId, Update};

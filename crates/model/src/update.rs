@@ -5,10 +5,10 @@ use crate::decimal::Decimal;
 use crate::digits;
 use crate::price::{Price, Qty};
 use crate::seq::{Epoch, Seq};
+use crate::status::Status;
 use crate::symbol::{Instrument, InstrumentId};
 use crate::time::{EventTime, UnixNanos};
 use crate::topic::{ChannelKind, Timeframe};
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -135,46 +135,6 @@ pub struct Ticker {
     pub quote_volume: Option<Decimal>,
 }
 
-/// Feed and trading state.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Status {
-    /// What we know of the feed.
-    pub feed: FeedState,
-    /// What the venue says of trading.
-    pub trading: TradingState,
-    /// Why, in words; empty if there is nothing to say.
-    pub reason: Cow<'static, str>,
-}
-
-/// Whether what we hold can be trusted.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum FeedState {
-    /// Data arrive and their chain holds.
-    Live,
-    /// Nothing has come for longer than the symbol's limit.
-    Stale,
-    /// The chain broke; waiting for a snapshot.
-    Gap,
-    /// There is no connection, or the recording is at its end.
-    Down,
-}
-
-/// What the venue says of trading.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TradingState {
-    /// The venue has not said.
-    #[default]
-    Unknown,
-    /// Normal trading.
-    Open,
-    /// No trading.
-    Halted,
-    /// Orders may be cancelled only.
-    CancelOnly,
-    /// Orders may be added that do not take liquidity.
-    PostOnly,
-}
-
 // === impl Body ===
 
 impl Body<'_> {
@@ -242,7 +202,7 @@ impl fmt::Debug for TradeId {
     }
 }
 
-// === impl Aggressor, FeedState, TradingState ===
+// === impl Aggressor ===
 
 impl Aggressor {
     /// The name in frames.
@@ -250,34 +210,6 @@ impl Aggressor {
         match self {
             Self::Buy => "buy",
             Self::Sell => "sell",
-        }
-    }
-}
-
-impl FeedState {
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Live, Self::Stale, Self::Gap, Self::Down];
-
-    /// The name in frames and metric labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Stale => "stale",
-            Self::Gap => "gap",
-            Self::Down => "down",
-        }
-    }
-}
-
-impl TradingState {
-    /// The name in frames.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Open => "open",
-            Self::Halted => "halted",
-            Self::CancelOnly => "cancel_only",
-            Self::PostOnly => "post_only",
         }
     }
 }

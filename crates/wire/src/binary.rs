@@ -32,6 +32,8 @@ pub const WORDS_MAX: usize = u16::MAX as usize;
 pub const PRINT_BYTES: usize = 48;
 /// Bytes of one price level.
 pub const LEVEL_BYTES: usize = 16;
+/// Bytes of the state of one channel.
+const CHANNEL_BYTES: usize = 16;
 
 /// Bytes of a ticker's body.
 const TICKER_BYTES: usize = 160;
@@ -61,12 +63,19 @@ pub const fn kind_code(kind: ChannelKind) -> u8 {
     kind as u8 + 1
 }
 
+fn kind_of(code: u8) -> Option<ChannelKind> {
+    ChannelKind::ALL
+        .into_iter()
+        .find(|kind| kind_code(*kind) == code)
+}
+
 const fn feed_code(feed: FeedState) -> u8 {
     match feed {
         FeedState::Live => 0,
         FeedState::Stale => 1,
         FeedState::Gap => 2,
         FeedState::Down => 3,
+        FeedState::Pending => 4,
     }
 }
 
@@ -76,6 +85,7 @@ const fn feed_of(code: u8) -> Option<FeedState> {
         1 => Some(FeedState::Stale),
         2 => Some(FeedState::Gap),
         3 => Some(FeedState::Down),
+        4 => Some(FeedState::Pending),
         _ => None,
     }
 }
@@ -87,17 +97,31 @@ const fn trading_code(trading: TradingState) -> u8 {
         TradingState::Halted => 2,
         TradingState::CancelOnly => 3,
         TradingState::PostOnly => 4,
+        TradingState::PreOpen => 5,
+        TradingState::Auction => 6,
+        TradingState::LimitOnly => 7,
+        TradingState::ReduceOnly => 8,
+        TradingState::Settlement => 9,
+        TradingState::Closed => 10,
+        TradingState::Delisted => 11,
     }
 }
 
-const fn trading_of(code: u8) -> Option<TradingState> {
+/// What is not known here is unknown: a newer server is no error.
+const fn trading_of(code: u8) -> TradingState {
     match code {
-        0 => Some(TradingState::Unknown),
-        1 => Some(TradingState::Open),
-        2 => Some(TradingState::Halted),
-        3 => Some(TradingState::CancelOnly),
-        4 => Some(TradingState::PostOnly),
-        _ => None,
+        1 => TradingState::Open,
+        2 => TradingState::Halted,
+        3 => TradingState::CancelOnly,
+        4 => TradingState::PostOnly,
+        5 => TradingState::PreOpen,
+        6 => TradingState::Auction,
+        7 => TradingState::LimitOnly,
+        8 => TradingState::ReduceOnly,
+        9 => TradingState::Settlement,
+        10 => TradingState::Closed,
+        11 => TradingState::Delisted,
+        _ => TradingState::Unknown,
     }
 }
 

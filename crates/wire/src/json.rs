@@ -6,8 +6,8 @@
 
 use tapecast_model::decimal::write_scaled;
 use tapecast_model::{
-    Decimal, Epoch, EventTime, Instrument, Price, Qty, Quote, Scale, Seq, Status, Ticker, Topic,
-    Trade, UnixNanos,
+    ChannelStates, Decimal, Epoch, EventTime, Instrument, Price, Qty, Quote, Scale, Seq, Status,
+    Ticker, Topic, Trade, UnixNanos,
 };
 
 /// What every data frame says first.
@@ -152,6 +152,7 @@ pub fn status(out: &mut Vec<u8>, head: &Head<'_>, status: &Status) {
         out.extend_from_slice(b",\"reason\":");
         write_text(out, &status.reason);
     }
+    write_channels(out, &status.channels);
     write_tail(out, head);
 }
 
@@ -221,6 +222,24 @@ fn write_tail(out: &mut Vec<u8>, head: &Head<'_>) {
         out.push(b'"');
     }
     out.push(b'}');
+}
+
+/// What is known of each channel; nothing if none is watched.
+fn write_channels(out: &mut Vec<u8>, channels: &ChannelStates) {
+    let mut open: &[u8] = b",\"channels\":{\"";
+    for (kind, state) in channels.iter() {
+        out.extend_from_slice(open);
+        out.extend_from_slice(kind.label().as_bytes());
+        out.extend_from_slice(b"\":{\"feed\":\"");
+        out.extend_from_slice(state.feed.label().as_bytes());
+        out.extend_from_slice(b"\",\"since\":\"");
+        write_number(out, state.since.get());
+        out.extend_from_slice(b"\"}");
+        open = b",\"";
+    }
+    if channels.iter().next().is_some() {
+        out.push(b'}');
+    }
 }
 
 fn write_levels(out: &mut Vec<u8>, instrument: &Instrument, levels: &[PriceLevel]) {

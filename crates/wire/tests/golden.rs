@@ -10,8 +10,8 @@
 
 use std::path::{Path, PathBuf};
 use tapecast_model::{
-    Aggressor, Decimal, Epoch, EventTime, FeedState, Price, Qty, Quote, Seq, Status, Ticker, Trade,
-    TradeId, TradingState, UnixNanos,
+    Aggressor, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, Price, Qty, Quote,
+    Seq, Status, Ticker, Trade, TradeId, TradingState, UnixNanos,
 };
 use tapecast_wire::Head;
 use tapecast_wire::binary::{self, EpochMark, Record, RecordBody, Records};
@@ -225,11 +225,20 @@ fn a_ticker_brings_its_own_scales() {
 }
 
 #[test]
-fn a_state_says_why() {
+fn a_state_says_why_and_of_which_channel() {
+    let state = |feed, since| ChannelState {
+        feed,
+        since: UnixNanos::new(since),
+    };
+    let states = [
+        (ChannelKind::Trade, state(FeedState::Live, EVENT)),
+        (ChannelKind::Book, state(FeedState::Stale, RECV)),
+    ];
     let status = Status {
         feed: FeedState::Stale,
         trading: TradingState::Open,
         reason: "no data for 5.0 s".into(),
+        channels: states.into_iter().collect(),
     };
     let head = Head {
         ts_event: None,
@@ -244,6 +253,7 @@ fn a_state_says_why() {
                 feed,
                 trading,
                 reason,
+                channels,
             } = record.body
             else {
                 panic!("{record:?}")
@@ -252,6 +262,7 @@ fn a_state_says_why() {
                 (feed, trading, reason),
                 (status.feed, status.trading, &*status.reason)
             );
+            assert_eq!(channels, status.channels);
         },
     );
 }

@@ -3,7 +3,10 @@
 //! Decimals stay the text that was sent. What a venue does not give is `None`, never an empty text.
 
 use super::{MessageError, nanos};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use tapecast_model::TradingState;
 
 /// A frame of a topic.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,12 +156,27 @@ pub struct Ticker {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default)]
 pub struct Status {
-    /// `live`, `stale`, `gap`, `down` or `crossed`.
+    /// `pending`, `live`, `stale`, `gap` or `down`: the worst of the book's and the quote's; without
+    /// both, the line's.
     pub feed: String,
-    /// What the venue says of trading.
+    /// What the venue says of trading; `unknown` also where it is in a word that this SDK does not know.
+    #[serde(deserialize_with = "trading")]
     pub trading: String,
     /// Why, in words.
     pub reason: String,
+    /// What is known of each channel that is watched, by its name: `book`, `quote`, `trade`, `ticker`.
+    pub channels: BTreeMap<String, ChannelHealth>,
+}
+
+/// What is known of one channel.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(default)]
+pub struct ChannelHealth {
+    /// `pending`, `live`, `stale`, `gap` or `down`.
+    pub feed: String,
+    /// When this state began.
+    #[serde(deserialize_with = "nanos")]
+    pub since: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -183,6 +201,13 @@ struct DataHead {
 #[derive(Deserialize)]
 struct Trades {
     trades: Vec<Trade>,
+}
+
+/// A word for a trading state; what is not known is `unknown`.
+fn trading<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let word = Cow::<'de, str>::deserialize(deserializer)?;
+    let known = TradingState::of_label(&word).unwrap_or_default();
+    Ok(known.label().to_owned())
 }
 
 // === impl DataFrame ===

@@ -174,13 +174,7 @@ impl VenueCounters {
     }
 
     fn gauge(&self, feed: FeedState) -> &IntGauge {
-        let at = match feed {
-            FeedState::Live => 0,
-            FeedState::Stale => 1,
-            FeedState::Gap => 2,
-            FeedState::Down => 3,
-        };
-        &self.instruments[at]
+        &self.instruments[feed as usize]
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::time::Duration;
-use tapecast_model::{FeedState, Mono, Status, TradingState};
+use tapecast_model::{ChannelStates, FeedState, Mono, Status, TradingState};
 
 type Reason = Cow<'static, str>;
 
@@ -43,6 +43,7 @@ impl Health {
                 feed: FeedState::Down,
                 trading: TradingState::Unknown,
                 reason,
+                channels: ChannelStates::NONE,
             },
         }
     }
@@ -142,6 +143,7 @@ impl Health {
             feed,
             trading: self.trading,
             reason,
+            channels: ChannelStates::NONE,
         }
     }
 }

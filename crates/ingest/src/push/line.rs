@@ -356,17 +356,11 @@ impl<'a> Fields<'a> {
             if self.reason.is_some() {
                 return Err(LineError::bad("reason", "given with feed only"));
             }
-            let state = match plain_text("trading", trading)? {
-                "open" => TradingState::Open,
-                "halted" => TradingState::Halted,
-                "cancel_only" => TradingState::CancelOnly,
-                "post_only" => TradingState::PostOnly,
-                "unknown" => TradingState::Unknown,
-                _ => {
-                    let should = "open, halted, cancel_only, post_only or unknown";
-                    return Err(LineError::bad("trading", should));
-                }
-            };
+            let state = TradingState::of_label(plain_text("trading", trading)?);
+            let state = state.ok_or_else(|| {
+                let known = TradingState::ALL.map(TradingState::label);
+                LineError::bad("trading", &format!("one of {}", known.join(", ")))
+            })?;
             return Ok(EventBody::Trading(state));
         }
         let feed = self

@@ -162,6 +162,24 @@ async fn every_kind_of_line_becomes_its_event() {
     );
 }
 
+#[tokio::test]
+async fn every_word_for_a_trading_state_is_taken_and_no_other() {
+    let bench = Bench::new(any(), 100).await;
+    for state in TradingState::ALL {
+        let word = state.label();
+        let line = format!(r#"{{"channel":"status","symbol":"X-USD","trading":"{word}"}}"#);
+        let (answers, events) = bench.publish(&format!("{line}\n")).await;
+        assert_eq!(answers, [""; 0], "{word}");
+        assert_eq!(events[0].body, EventBody::Trading(state), "{word}");
+    }
+    let wrong = r#"{"channel":"status","symbol":"X-USD","trading":"frozen"}"#;
+    let answer = bench.refusal(wrong).await;
+    assert!(
+        answer.contains("bad_field") && answer.contains("pre_open, auction"),
+        "{answer}"
+    );
+}
+
 /// Lines that are wrong: what the answer calls it, and what it names.
 const BAD_LINES: [(&str, &str, &str); 24] = [
     (r#"[]"#, "bad_json", "an object"),

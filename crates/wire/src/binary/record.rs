@@ -6,12 +6,13 @@
 //! server is no error.
 
 use super::{
-    HEADER_BYTES, LEVEL_BYTES, NO_PRICE, Prints, SNAPSHOT, TICKER_BYTES, TS_EVENT, VENUE_SEQ, WIDE,
-    WORD_BYTES, feed_of, get, kind_code, trading_of,
+    CHANNEL_BYTES, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, Prints, SNAPSHOT, TICKER_BYTES, TS_EVENT,
+    VENUE_SEQ, WIDE, WORD_BYTES, feed_of, get, kind_code, kind_of, padding, trading_of,
 };
 use crate::json::PriceLevel;
 use tapecast_model::{
-    ChannelKind, Decimal, Epoch, FeedState, Price, Qty, Quote, Seq, Ticker, TradingState, UnixNanos,
+    ChannelKind, ChannelState, ChannelStates, Decimal, Epoch, FeedState, Price, Qty, Quote, Seq,
+    Ticker, TradingState, UnixNanos,
 };
 
 /// The records of a message.
@@ -80,6 +81,8 @@ pub enum RecordBody<'a> {
         trading: TradingState,
         /// Why, in words.
         reason: &'a str,
+        /// What is known of each channel.
+        channels: ChannelStates,
     },
     /// A kind that is not known here, by its number.
     Other(u8),
@@ -308,17 +311,35 @@ fn read_status(body: &[u8]) -> Result<RecordBody<'_>, BinaryError> {
         .split_first_chunk()
         .ok_or(BinaryError::Truncated("a state"))?;
     let length = get(start, 20).map_or(0, u32::from_le_bytes);
-    let reason = usize::try_from(length)
-        .ok()
-        .and_then(|length| texts.get(..length))
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let (reason, rest) = texts
+        .split_at_checked(length)
+        .ok_or(BinaryError::Truncated("a reason"))?;
+    let states = rest
+        .get(padding(length)..)
         .ok_or(BinaryError::Truncated("a reason"))?;
     let reason = std::str::from_utf8(reason).or(Err(BinaryError::Text))?;
     let (feed, trading) = (start[16], start[17]);
     Ok(RecordBody::Status {
         feed: feed_of(feed).ok_or(BinaryError::unknown("feed state", feed))?,
-        trading: trading_of(trading).ok_or(BinaryError::unknown("trading state", trading))?,
+        trading: trading_of(trading),
         reason,
+        channels: read_channels(states)?,
     })
+}
+
+/// The states of channels; those of a kind, or in a state, that is not known here are passed over.
+fn read_channels(states: &[u8]) -> Result<ChannelStates, BinaryError> {
+    let (states, rest) = states.as_chunks::<CHANNEL_BYTES>();
+    if !rest.is_empty() {
+        return Err(BinaryError::Truncated("a channel's state"));
+    }
+    let read = |state: &[u8; CHANNEL_BYTES]| {
+        let since = UnixNanos::new(get(state, 8).map_or(0, u64::from_le_bytes));
+        let feed = feed_of(state[1])?;
+        Some((kind_of(state[0])?, ChannelState { feed, since }))
+    };
+    Ok(states.iter().filter_map(read).collect())
 }
 
 fn level_of(level: &[u8; LEVEL_BYTES]) -> PriceLevel {

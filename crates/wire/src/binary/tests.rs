@@ -4,7 +4,8 @@ use super::*;
 use crate::json::{BookLevels, Head};
 use proptest::prelude::*;
 use tapecast_model::{
-    Epoch, EventTime, Price, Qty, Quote, Seq, Status, Ticker, Trade, TradeId, UnixNanos,
+    ChannelState, ChannelStates, Epoch, EventTime, Price, Qty, Quote, Seq, Status, Ticker, Trade,
+    TradeId, UnixNanos,
 };
 
 fn head(prev: Option<u64>) -> Head<'static> {
@@ -53,10 +54,15 @@ fn message() -> Vec<u8> {
     };
     book(&mut out, &timed, levels);
     ticker(&mut out, &head(Some(8)), &Ticker::default());
+    let state = ChannelState {
+        feed: FeedState::Gap,
+        since: UnixNanos::new(3),
+    };
     let state = Status {
         feed: FeedState::Live,
         trading: TradingState::Open,
         reason: "because".into(),
+        channels: [(ChannelKind::Book, state)].into_iter().collect(),
     };
     status(&mut out, &head(Some(8)), &state);
     out
@@ -195,6 +201,58 @@ fn an_epoch_is_the_next_one_with_its_low_bits() {
         (3, 0x2_0000_0003),
     ] {
         assert_eq!(EpochMark::Low(low).resolve(known), Epoch::new(expected));
+    }
+}
+
+/// The record of a status whose one channel is a book in a gap, with a byte changed.
+fn status_with(at: usize, value: u8) -> Result<(TradingState, ChannelStates), BinaryError> {
+    let mut bytes = Vec::new();
+    let state = ChannelState {
+        feed: FeedState::Gap,
+        since: UnixNanos::new(3),
+    };
+    let gap = Status {
+        feed: FeedState::Gap,
+        trading: TradingState::Auction,
+        reason: "because".into(),
+        channels: [(ChannelKind::Book, state)].into_iter().collect(),
+    };
+    status(&mut bytes, &head(Some(8)), &gap);
+    assert_eq!(bytes.len(), 32 + 24 + 8 + 16);
+    bytes[at] = value;
+    match first(&bytes)?.body {
+        RecordBody::Status {
+            trading, channels, ..
+        } => Ok((trading, channels)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_newer_server_says_of_states_is_no_error() {
+    let (trading, channels) = status_with(0, 10).unwrap();
+    assert_eq!(trading, TradingState::Auction);
+    assert_eq!(channels.get(ChannelKind::Book).unwrap().since.get(), 3);
+    let (trading, _) = status_with(49, 99).unwrap();
+    assert_eq!(trading, TradingState::Unknown);
+    for (at, value) in [(64, 99), (65, 99)] {
+        let (_, channels) = status_with(at, value).unwrap();
+        assert_eq!(channels, ChannelStates::NONE, "byte {at}");
+    }
+    let cut = BinaryError::Truncated("a channel's state");
+    assert_eq!(status_with(52, 9).unwrap_err(), cut);
+}
+
+#[test]
+fn every_state_has_a_number_of_its_own() {
+    for feed in FeedState::ALL {
+        assert_eq!(feed_of(feed_code(feed)), Some(feed));
+    }
+    for trading in TradingState::ALL {
+        assert_eq!(trading_of(trading_code(trading)), trading);
+    }
+    for kind in ChannelKind::ALL {
+        assert_eq!(kind_of(kind_code(kind)), Some(kind));
     }
 }
 

@@ -2,8 +2,8 @@
 //! [`crate::json`], but for the instrument: scales are said once, in the acknowledgement.
 
 use super::{
-    CONFLATED, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES, TS_EVENT, VENUE_SEQ,
-    WIDE, WORD_BYTES, feed_code, kind_code, padding, print, put, trading_code,
+    CHANNEL_BYTES, CONFLATED, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES,
+    TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_code, kind_code, padding, print, put, trading_code,
 };
 use crate::json::{BookLevels, Head, PriceLevel};
 use tapecast_model::{ChannelKind, Decimal, Quote, Status, Ticker, Trade};
@@ -88,6 +88,13 @@ pub fn status(out: &mut Vec<u8>, head: &Head<'_>, status: &Status) {
     out.extend_from_slice(&start);
     out.extend_from_slice(reason);
     out.resize(out.len() + padding(reason.len()), 0);
+    for (kind, channel) in status.channels.iter() {
+        let mut state = [0; CHANNEL_BYTES];
+        state[0] = kind_code(kind);
+        state[1] = feed_code(channel.feed);
+        put(&mut state, 8, channel.since.get().to_le_bytes());
+        out.extend_from_slice(&state);
+    }
     record.end(out, head);
 }
 

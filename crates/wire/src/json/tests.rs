@@ -2,7 +2,10 @@
 
 use super::*;
 use std::borrow::Cow;
-use tapecast_model::{Aggressor, FeedState, InstrumentId, Symbol, TradeId, TradingState, Venue};
+use tapecast_model::{
+    Aggressor, ChannelKind, ChannelState, FeedState, InstrumentId, Symbol, TradeId, TradingState,
+    Venue,
+};
 
 fn instrument() -> Instrument {
     Instrument {
@@ -193,6 +196,7 @@ fn ticker_and_status_frames() {
         feed: FeedState::Stale,
         trading: TradingState::Open,
         reason: Cow::Borrowed("no \"data\" for 5.0 s"),
+        channels: ChannelStates::NONE,
     };
     check(
         "status:binance:BTC-USDT",
@@ -212,6 +216,48 @@ fn ticker_and_status_frames() {
             r#"{"topic":"status:binance:BTC-USDT","type":"update","epoch":412,"seq":88121,"prev":2,"#,
             r#""ts_recv":"1723161255512345678","ts_out":"1723161255512361002","#,
             r#""feed":"stale","trading":"open","reason":"no \"data\" for 5.0 s"}"#
+        ),
+    );
+}
+
+#[test]
+fn a_status_says_what_is_known_of_each_channel() {
+    let state = |feed, since| ChannelState {
+        feed,
+        since: UnixNanos::new(since),
+    };
+    let channels = [
+        (ChannelKind::Trade, state(FeedState::Live, 7)),
+        (
+            ChannelKind::Book,
+            state(FeedState::Pending, 1_723_161_255_401_000_000),
+        ),
+    ];
+    let half = Status {
+        feed: FeedState::Pending,
+        trading: TradingState::PreOpen,
+        reason: Cow::Borrowed(""),
+        channels: channels.into_iter().collect(),
+    };
+    check(
+        "status:binance:BTC-USDT",
+        None,
+        |out, head| {
+            status(
+                out,
+                &Head {
+                    ts_event: None,
+                    venue_seq: None,
+                    ..*head
+                },
+                &half,
+            )
+        },
+        concat!(
+            r#"{"topic":"status:binance:BTC-USDT","type":"snapshot","epoch":412,"seq":88121,"#,
+            r#""ts_recv":"1723161255512345678","ts_out":"1723161255512361002","#,
+            r#""feed":"pending","trading":"pre_open","channels":{"trade":{"feed":"live","since":"7"},"#,
+            r#""book":{"feed":"pending","since":"1723161255401000000"}}}"#
         ),
     );
 }
