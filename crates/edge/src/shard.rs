@@ -27,6 +27,7 @@ mod pool;
 mod queue;
 mod reader;
 mod session;
+mod steps;
 mod tend;
 mod turn;
 
@@ -39,7 +40,7 @@ use crate::limits::Limits;
 use crate::metrics::ShardMetrics;
 use bytes::Bytes;
 use deliver::Slow;
-use index::{ConnId, Index, Slot, SubState, Subscriber};
+use index::{ConnId, Index, Slot, SlotId, SubState, Subscriber};
 use outbox::Outbox;
 use pool::Pool;
 use session::{Closing, PendingAck, Session};
@@ -378,7 +379,8 @@ impl<S: Socket> Shard<S> {
             let Some(mut conn) = self.conns.get_mut(id as usize).and_then(Option::take) else {
                 continue;
             };
-            if let Some(outbox) = &conn.outbox {
+            // All at once, and not topic by topic: that would be the queue times the topics.
+            if let Some(outbox) = conn.outbox.take() {
                 self.count.dropped += u64::from(outbox.frames());
             }
             if conn.congested {
@@ -409,17 +411,17 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Removes one subscription of a connection, and what is queued of it.
-    fn unsubscribe(&mut self, id: ConnId, sub: usize) {
+    /// Removes one subscription of a connection, and tells its slot. What is queued of it is to be
+    /// given up by the caller, for all topics at once.
+    fn unsubscribe(&mut self, id: ConnId, sub: usize) -> Option<SlotId> {
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
-            return;
+            return None;
         };
+        steps::visit(1);
         let session = &mut conn.session;
         let subscription = session.subs[sub];
-        if let Some(outbox) = conn.outbox.as_mut() {
-            self.count.dropped += u64::from(outbox.give_up(subscription.slot).frames);
-        }
         session.count_change(subscription.state, SubState::Live);
+        session.forget_place(sub);
         if self
             .index
             .slot(subscription.slot)
@@ -436,6 +438,7 @@ impl<S: Socket> Shard<S> {
         if let Some(slot) = gone {
             slot.entry.leave(self.number, slot.encoding);
         }
+        Some(subscription.slot)
     }
 
     /// Moves a subscription to another state, keeping both sides of the links true.

@@ -4,11 +4,12 @@
 //! topics knows where it starts, which takes one round through the pipeline; requests that come
 //! meanwhile wait. Nothing here ends a connection but a broken protocol and a flood of requests.
 
-use super::index::ConnId;
+use super::index::{ConnId, NOT_AWAITED, SlotId};
 use super::reader::{Incoming, Violation};
 use super::session::{PendingAck, PendingTopic, Verdict};
 use super::{Shard, SubState};
 use crate::io::socket::Socket;
+use hashbrown::HashSet;
 use std::sync::Arc;
 use tapecast_fanout::TopicEntry;
 use tapecast_model::catalog::CatalogError;
@@ -187,12 +188,16 @@ impl<S: Socket> Shard<S> {
             return;
         };
         let mut topics: Vec<PendingTopic> = Vec::with_capacity(joins.len());
+        let mut subs = Vec::with_capacity(joins.len());
         for &(sub, after) in joins {
-            let slot = conn.session.subs[sub].slot;
+            let subscription = &mut conn.session.subs[sub];
             // A topic named twice is acknowledged once.
-            if !topics.iter().any(|topic| topic.slot == slot) {
+            if subscription.awaited == NOT_AWAITED {
+                subscription.awaited = topics.len() as u32;
+                subscription.queued = 0;
+                subs.push(sub);
                 topics.push(PendingTopic {
-                    slot,
+                    slot: subscription.slot,
                     after,
                     started: None,
                 });
@@ -209,24 +214,18 @@ impl<S: Socket> Shard<S> {
             return self.say(id, &text, now);
         }
         conn.pending = Some(Box::new(ack));
-        for &(sub, _) in joins {
-            self.forget_queued(id, sub);
+        // What is queued of a topic that starts over would come behind the acknowledgement, which says
+        // that the client is further already.
+        let (session, outbox) = (&conn.session, conn.outbox.as_mut());
+        let starts_over = |slot: SlotId| {
+            let sub = session.find(slot).map(|sub| session.subs[sub]);
+            sub.is_some_and(|sub| sub.awaited != NOT_AWAITED)
+        };
+        let gone = outbox.map_or(0, |outbox| outbox.give_up(starts_over).frames);
+        self.count.conflated += u64::from(gone);
+        for sub in subs {
             self.join(id, sub);
         }
-    }
-
-    /// Gives up what is queued of a topic that starts over: it would come behind the acknowledgement,
-    /// which says that the client is further already.
-    fn forget_queued(&mut self, id: ConnId, sub: usize) {
-        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
-            return;
-        };
-        let subscription = &mut conn.session.subs[sub];
-        let (slot, Some(outbox)) = (subscription.slot, conn.outbox.as_mut()) else {
-            return;
-        };
-        subscription.queued = 0;
-        self.count.conflated += u64::from(outbox.give_up(slot).frames);
     }
 
     /// Finds out whether a connection may subscribe a topic.
@@ -258,16 +257,14 @@ impl<S: Socket> Shard<S> {
             return sub;
         }
         session.lossless += u32::from(entry.instrument.lossless);
-        self.index.add(id, &mut session.subs, slot)
+        let sub = self.index.add(id, &mut session.subs, slot);
+        session.note_place(sub);
+        sub
     }
 
     fn find_subscription(&self, id: ConnId, text: &str) -> Option<usize> {
-        let conn = self.conns.get(id as usize)?.as_ref()?;
-        conn.session.subs.iter().position(|sub| {
-            self.index
-                .slot(sub.slot)
-                .is_some_and(|slot| &*slot.entry.text == text)
-        })
+        let session = &self.conns.get(id as usize)?.as_ref()?.session;
+        session.find(self.index.find_text(text, session.encoding)?)
     }
 
     fn unsubscribe_topics(
@@ -276,15 +273,19 @@ impl<S: Socket> Shard<S> {
         topics: Vec<String>,
     ) -> (Vec<String>, Vec<Rejected>) {
         let (mut done, mut rejected) = (Vec::new(), Vec::new());
+        let mut gone = HashSet::new();
         for topic in topics {
             match self.find_subscription(id, &topic) {
                 Some(sub) => {
-                    self.unsubscribe(id, sub);
+                    gone.insert(self.unsubscribe(id, sub));
                     done.push(topic);
                 }
                 None => rejected.push(self.not_subscribed(&topic)),
             }
         }
+        let outbox = self.conn_mut(id).and_then(|conn| conn.outbox.as_mut());
+        let given_up = outbox.map_or(0, |o| o.give_up(|slot| gone.contains(&Some(slot))).frames);
+        self.count.dropped += u64::from(given_up);
         (done, rejected)
     }
 

@@ -3,7 +3,7 @@
 //! Nothing here allocates, copies a payload, locks, looks up a label or wakes a task while sockets
 //! have room.
 
-use super::index::{ConnId, SlotId, SubState, Subscriber};
+use super::index::{ConnId, NOT_AWAITED, SlotId, SubState, Subscriber};
 use super::outbox::Entry;
 use super::session::PendingAck;
 use super::turn::{PieceId, Run, Turn};
@@ -161,7 +161,9 @@ impl<S: Socket> Shard<S> {
             } else {
                 Start::Nothing
             };
-            if let Some(ack) = PendingAck::resolve(&mut c.pending, id, pos, start) {
+            let subscription = &mut c.session.subs[sub as usize];
+            let awaited = std::mem::replace(&mut subscription.awaited, NOT_AWAITED);
+            if let Some(ack) = PendingAck::resolve(&mut c.pending, awaited, pos, start) {
                 self.acknowledge(conn, &ack, now);
             }
         }
@@ -457,7 +459,7 @@ fn write<S: Socket>(conn: &mut Conn<S>, slices: &[IoSlice<'_>]) -> io::Result<us
 }
 
 /// Where a turn begins among `count`: each turn elsewhere, so that nobody is always last.
-fn rotation(count: usize, turn: u32) -> usize {
+fn rotation(count: usize, turn: u64) -> usize {
     // A stride of about the golden ratio spreads the starts evenly.
     (turn as usize).wrapping_mul(0x9e37_79b1) % count.max(1)
 }

@@ -7,6 +7,9 @@
 //!
 //! Lists and subscriptions point at each other, so that adding, moving and removing are O(1).
 
+use super::steps;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use tapecast_fanout::{Delivery, TopicEntry};
 use tapecast_model::{Mono, StreamPos};
@@ -23,6 +26,9 @@ pub(crate) struct Index {
     slots: Vec<Option<Slot>>,
     free: Vec<SlotId>,
     by_tid: Vec<[SlotId; Encoding::ALL.len()]>,
+    /// By the topic's text, for requests.
+    by_text: HashTable<SlotId>,
+    hasher: DefaultHashBuilder,
     subscriptions: usize,
 }
 
@@ -45,7 +51,7 @@ pub(crate) struct Slot {
     /// When the last frame of the topic came by.
     pub(crate) last_frame: Mono,
     /// This turn's run of the topic, if the turn has the number beside it.
-    pub(crate) run: (u32, u32),
+    pub(crate) run: (u64, u32),
 }
 
 /// A subscription, seen from its slot.
@@ -65,6 +71,8 @@ pub(crate) struct Subscription {
     place: u32,
     /// Frames of it that are queued.
     pub(crate) queued: u32,
+    /// Its place among the topics of an acknowledgement that waits for its snapshot, or [`NOT_AWAITED`].
+    pub(crate) awaited: u32,
 }
 
 /// What a subscription waits for.
@@ -79,6 +87,8 @@ pub(crate) enum SubState {
 }
 
 const NONE: SlotId = SlotId::MAX;
+/// No acknowledgement waits for the subscription.
+pub(crate) const NOT_AWAITED: u32 = u32::MAX;
 
 // === impl Index ===
 
@@ -87,6 +97,18 @@ impl Index {
     pub(crate) fn find(&self, tid: u32, encoding: Encoding) -> Option<SlotId> {
         let slot = self.by_tid.get(tid as usize)?[encoding.index()];
         (slot != NONE).then_some(slot)
+    }
+
+    /// The slot of a topic by its text, if it has subscribers here.
+    pub(crate) fn find_text(&self, text: &str, encoding: Encoding) -> Option<SlotId> {
+        let is_it = |id: &SlotId| {
+            steps::visit(1);
+            self.slot(*id)
+                .is_some_and(|slot| slot.encoding == encoding && &*slot.entry.text == text)
+        };
+        self.by_text
+            .find(self.hasher.hash_one(text), is_it)
+            .copied()
     }
 
     /// The slot of a topic, made if it has none.
@@ -108,7 +130,7 @@ impl Index {
             pos: StreamPos::default(),
             began: 0,
             last_frame: Mono::default(),
-            run: (u32::MAX, 0),
+            run: (0, 0),
         };
         let id = match self.free.pop() {
             Some(id) => {
@@ -121,6 +143,12 @@ impl Index {
             }
         };
         self.by_tid[tid][encoding.index()] = id;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let text_hash = |id: &SlotId| {
+            let slot = slots[*id as usize].as_ref();
+            slot.map_or(0, |slot| hasher.hash_one(&*slot.entry.text))
+        };
+        self.by_text.insert_unique(text_hash(&id), id, text_hash);
         id
     }
 
@@ -152,6 +180,7 @@ impl Index {
             state: SubState::Joining,
             place: 0,
             queued: 0,
+            awaited: NOT_AWAITED,
         });
         self.enter(conn, subs, sub);
         self.subscriptions += 1;
@@ -247,6 +276,10 @@ impl Index {
             return None;
         }
         let slot = self.slots[id as usize].take()?;
+        let text_hash = self.hasher.hash_one(&*slot.entry.text);
+        if let Ok(entry) = self.by_text.find_entry(text_hash, |other| *other == id) {
+            entry.remove();
+        }
         self.by_tid[slot.entry.tid as usize][slot.encoding.index()] = NONE;
         self.free.push(id);
         Some(slot)

@@ -19,6 +19,7 @@
 
 use super::index::SlotId;
 use super::pool::Pool;
+use super::steps;
 use super::turn::{PieceId, Turn};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -174,11 +175,13 @@ impl Outbox {
         done
     }
 
-    /// Gives up the queued frames of a topic, but for one that is partly written.
-    pub(crate) fn give_up(&mut self, slot: SlotId) -> Gone {
+    /// Gives up the queued frames of some topics, but for one that is partly written. One pass over
+    /// the queue, however many topics.
+    pub(crate) fn give_up(&mut self, mut which: impl FnMut(SlotId) -> bool) -> Gone {
         let mut gone = Gone::default();
+        steps::visit(self.data.len());
         self.data.retain(|entry| {
-            let keep = entry.slot != Some(slot);
+            let keep = !entry.slot.is_some_and(&mut which);
             if !keep {
                 gone.frames += entry.frames;
                 gone.bytes += entry.bytes.len();
@@ -389,7 +392,7 @@ mod tests {
                         outbox.push_control(frame::whole(Opcode::Pong, &vec![b'p'; size]).into());
                     }
                     Op::Write(most) => write(&mut outbox, &mut wire, most, &mut written),
-                    Op::GiveUp(slot) => given_up += outbox.give_up(slot).frames,
+                    Op::GiveUp(slot) => given_up += outbox.give_up(|other| other == slot).frames,
                 }
                 prop_assert_eq!(outbox.frames() + written + given_up, queued);
             }

@@ -5,7 +5,9 @@
 
 use super::index::{SlotId, SubState, Subscription};
 use super::reader::Reader;
+use super::steps;
 use crate::admission::Permit;
+use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tapecast_model::{Mono, StreamPos};
@@ -20,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) encoding: Encoding,
     pub(crate) reader: Reader,
     pub(crate) subs: Vec<Subscription>,
+    /// Where in `subs` each slot's subscription stands; empty while there are few.
+    places: HashTable<u32>,
     /// How many of `subs` wait for the socket.
     pub(crate) behind: u32,
     /// How many of `subs` are of sources that wait for slow readers.
@@ -97,6 +101,7 @@ impl Session {
             encoding,
             reader: Reader::default(),
             subs: Vec::new(),
+            places: HashTable::new(),
             behind: 0,
             lossless: 0,
             waiting: None,
@@ -116,7 +121,57 @@ impl Session {
 
     /// The subscription of a slot.
     pub(crate) fn find(&self, slot: SlotId) -> Option<usize> {
-        self.subs.iter().position(|sub| sub.slot == slot)
+        if self.places.is_empty() {
+            steps::visit(self.subs.len());
+            return self.subs.iter().position(|sub| sub.slot == slot);
+        }
+        let is_it = |place: &u32| {
+            steps::visit(1);
+            self.subs[*place as usize].slot == slot
+        };
+        let place = self.places.find(hash(slot), is_it);
+        place.map(|place| *place as usize)
+    }
+
+    /// Notes a subscription that was added at the end of `subs`.
+    pub(crate) fn note_place(&mut self, sub: usize) {
+        let subs = &self.subs;
+        let slot_hash = |place: &u32| hash(subs[*place as usize].slot);
+        if self.places.is_empty() {
+            if subs.len() > FEW_SUBS {
+                let room = subs.capacity();
+                self.places.reserve(room, slot_hash);
+                for place in 0..subs.len() as u32 {
+                    self.places
+                        .insert_unique(slot_hash(&place), place, slot_hash);
+                }
+            }
+        } else {
+            let place = sub as u32;
+            self.places
+                .insert_unique(slot_hash(&place), place, slot_hash);
+        }
+    }
+
+    /// Forgets where a subscription stands that is about to be removed from `subs`: the last one will
+    /// take its place.
+    pub(crate) fn forget_place(&mut self, sub: usize) {
+        if self.places.is_empty() {
+            return;
+        }
+        let last = self.subs.len() - 1;
+        if last <= FEW_SUBS / 2 {
+            self.places = HashTable::new();
+            return;
+        }
+        let removed = hash(self.subs[sub].slot);
+        if let Ok(entry) = self.places.find_entry(removed, |at| *at == sub as u32) {
+            entry.remove();
+        }
+        let moved = hash(self.subs[last].slot);
+        if let Some(place) = self.places.find_mut(moved, |at| *at == last as u32) {
+            *place = sub as u32;
+        }
     }
 
     /// The next request that waits.
@@ -142,20 +197,18 @@ impl Session {
 // === impl PendingAck ===
 
 impl PendingAck {
-    /// Notes where a topic starts, if the pending acknowledgement waits for it; takes the
+    /// Notes where a topic starts, by its place in the pending acknowledgement; takes the
     /// acknowledgement if that was the last.
     pub(crate) fn resolve(
         pending: &mut Option<Box<Self>>,
-        slot: SlotId,
+        awaited: u32,
         pos: StreamPos,
         start: Start,
     ) -> Option<Box<Self>> {
         let ack = pending.as_mut()?;
-        for topic in ack
-            .topics
-            .iter_mut()
-            .filter(|t| t.slot == slot && t.started.is_none())
-        {
+        let topic = ack.topics.get_mut(awaited as usize)?;
+        steps::visit(1);
+        if topic.started.is_none() {
             topic.started = Some((pos, start));
             ack.outstanding -= 1;
         }
@@ -215,6 +268,14 @@ impl Rate {
     }
 }
 
+/// Spreads slot numbers over a table.
+fn hash(slot: SlotId) -> u64 {
+    let product = u64::from(slot).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 32
+}
+
+/// Up to so many subscriptions are looked through one by one.
+const FEW_SUBS: usize = 16;
 /// A client that was refused for this many seconds' worth of requests does not listen.
 const HOPELESS_SECONDS: u32 = 10;
 

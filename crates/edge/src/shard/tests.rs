@@ -5,6 +5,7 @@
 
 mod client;
 mod interval;
+mod linear;
 mod rig;
 mod simulation;
 

@@ -24,8 +24,9 @@ use tapecast_model::{Mono, StreamPos};
 /// The work of one turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// Counts turns; tells stale marks from fresh ones.
-    pub(crate) number: u32,
+    /// Counts turns; tells stale marks from fresh ones. With 64 bits it never comes round, however
+    /// busy the polling: a mark that is as old as the process is stale still.
+    pub(crate) number: u64,
     pieces: Vec<Piece>,
     pub(crate) runs: Vec<Run>,
     links: Vec<Link>,
@@ -102,7 +103,7 @@ enum From {
 /// A connection's place in the turn: its first and last link, good if `turn` is the turn's number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    turn: u32,
+    turn: u64,
     head: u32,
     tail: u32,
 }
@@ -125,7 +126,7 @@ const SLICE_COST_BYTES: usize = 400;
 impl Turn {
     /// Begins the next turn.
     pub(crate) fn begin(&mut self) {
-        self.number = self.number.wrapping_add(1);
+        self.number += 1;
         self.oldest = None;
         (self.bytes, self.longest) = (0, 0);
     }

@@ -22,6 +22,9 @@ pub(super) struct Rig {
     pub(super) admission: Arc<Admission>,
     pub(super) clients: Vec<Client>,
     pub(super) instrument: Arc<Instrument>,
+    /// Others, named `A1`, `A2` and so on, which have quotes only.
+    pub(super) others: Vec<Arc<Instrument>>,
+    pub(super) other_seq: u64,
     pub(super) book: Book,
     pub(super) quote: Quote,
     pub(super) history: Vec<Trade>,
@@ -36,8 +39,18 @@ pub(super) const INTERVAL_TOPICS: [&str; 3] =
 
 impl Rig {
     pub(super) fn new(limits: Limits, lossless: bool, ring_items: usize) -> Self {
+        Self::with_others(limits, lossless, ring_items, 0)
+    }
+
+    /// With so many instruments beside the one.
+    pub(super) fn with_others(
+        limits: Limits,
+        lossless: bool,
+        ring_items: usize,
+        others: usize,
+    ) -> Self {
         let registry = prometheus::Registry::new();
-        let catalog = Arc::new(Catalog::new(10));
+        let catalog = Arc::new(Catalog::new(10 + others));
         let venue = Venue::new("x").unwrap();
         let channels = [ChannelKind::Trade, ChannelKind::Book, ChannelKind::Quote]
             .into_iter()
@@ -50,14 +63,18 @@ impl Rig {
                 lossless,
             },
         );
-        let definition = Definition {
-            symbol: Symbol::new("A").unwrap(),
-            native: "A".into(),
-            price_scale: Scale::default(),
-            qty_scale: Scale::default(),
+        let define = |name: String| {
+            let definition = Definition {
+                symbol: Symbol::new(&name).unwrap(),
+                native: name.as_str().into(),
+                price_scale: Scale::default(),
+                qty_scale: Scale::default(),
+            };
+            catalog.add_instrument(&venue, definition).unwrap()
         };
-        let instrument = catalog.add_instrument(&venue, definition).unwrap();
-        let (interests, requests) = Interests::new(10);
+        let instrument = define("A".to_owned());
+        let others: Vec<_> = (1..=others).map(|n| define(format!("A{n}"))).collect();
+        let (interests, requests) = Interests::new(10 + others.len());
         let (tx, rx) = ring(ring_items, Arc::new(Doorbell::new(|| {})));
         let shared = Arc::new(Shared {
             catalog,
@@ -76,6 +93,8 @@ impl Rig {
             admission: Admission::new(100, 100),
             clients: Vec::new(),
             instrument,
+            others,
+            other_seq: 0,
             book: Book::new(),
             quote: Quote::default(),
             history: Vec::new(),
@@ -156,6 +175,18 @@ impl Rig {
         });
     }
 
+    /// A quote of each of the other instruments.
+    pub(super) fn other_quotes(&mut self, price: i64) {
+        self.publisher.set_time(UnixNanos::new(5), self.now());
+        self.other_seq += 1;
+        let bid = Some((Price::from_mantissa(price), Qty::from_mantissa(1)));
+        let quote = Quote { bid, ask: None };
+        for instrument in &self.others {
+            let update = update(instrument, self.other_seq, Body::Quote(&quote));
+            self.publisher.publish(&update);
+        }
+    }
+
     pub(super) fn level(&mut self, side: Side, price: i64, qty: i64) {
         self.publish(ChannelKind::Book, |rig| {
             let mut touched = Touched::NONE;
@@ -177,6 +208,17 @@ impl Rig {
                 .take()
                 .or_else(|| self.publisher.take_reopened())
             {
+                if !Arc::ptr_eq(&entry.instrument, &self.instrument) {
+                    let seq = self.other_seq;
+                    let quote = update(&entry.instrument, seq, Body::Quote(&self.quote));
+                    let pos = StreamPos {
+                        epoch: Epoch::new(1),
+                        seq: Seq::new(seq),
+                    };
+                    self.publisher
+                        .open(&entry, pos, (seq > 0).then_some(&quote));
+                    continue;
+                }
                 let kind = entry.stream().kind;
                 let seq = self.seq[kind.index()];
                 let body = match kind {
