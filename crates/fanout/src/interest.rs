@@ -27,6 +27,7 @@ use crate::item::Delivery;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, Receiver, Sender, bounded};
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tapecast_model::catalog::{Lease, Resolved};
 use tapecast_model::{Instrument, Stream, Topic};
 use tapecast_wire::Encoding;
 
@@ -47,6 +48,8 @@ pub struct TopicEntry {
     pub text: Box<str>,
     /// Of which instrument.
     pub instrument: Arc<Instrument>,
+    /// What keeps the instrument in the catalogue if no source has named it.
+    lease: Option<Arc<Lease>>,
     wanted: [AtomicU64; Encoding::ALL.len()],
     asked: [AtomicU64; Encoding::ALL.len()],
     queued: AtomicBool,
@@ -75,9 +78,11 @@ pub struct TooManyTopics(usize);
 
 impl TopicEntry {
     /// An entry that nobody wants yet.
-    pub fn new(tid: u32, topic: Topic, instrument: Arc<Instrument>) -> Self {
+    pub fn new(tid: u32, topic: Topic, resolved: impl Into<Resolved>) -> Self {
+        let Resolved { instrument, lease } = resolved.into();
         Self {
             tid,
+            lease,
             text: topic.to_string().into_boxed_str(),
             topic,
             instrument,
@@ -86,6 +91,11 @@ impl TopicEntry {
             queued: AtomicBool::new(false),
             begun: AtomicU64::new(0),
         }
+    }
+
+    /// Whether nobody but subscribers had named its instrument when it was made.
+    pub const fn is_invented(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// The stream it is derived from.
@@ -166,7 +176,7 @@ impl Interests {
     pub fn entry(
         &self,
         topic: &Topic,
-        instrument: &Arc<Instrument>,
+        resolved: impl Into<Resolved>,
     ) -> Result<Arc<TopicEntry>, TooManyTopics> {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = topics.get(topic) {
@@ -176,7 +186,7 @@ impl Interests {
             .ok()
             .filter(|_| topics.len() < self.topics_max);
         let tid = tid.ok_or(TooManyTopics(self.topics_max))?;
-        let entry = Arc::new(TopicEntry::new(tid, topic.clone(), Arc::clone(instrument)));
+        let entry = Arc::new(TopicEntry::new(tid, topic.clone(), resolved));
         topics.insert(topic.clone(), Arc::clone(&entry));
         Ok(entry)
     }

@@ -123,7 +123,8 @@ fn page(catalog: &Catalog, filter: &Filter<'_>) -> (Vec<Arc<Instrument>>, Option
                 .symbol
                 .is_none_or(|symbol| instrument.symbol.as_str().starts_with(symbol))
     };
-    let after = catalog.instruments().into_iter().skip(filter.after);
+    let listed = catalog.instruments().into_iter();
+    let after = listed.skip_while(|instrument| instrument.id.index() < filter.after);
     let mut found: Vec<_> = after.filter(matches).take(LIST_MAX + 1).collect();
     let next = (found.len() > LIST_MAX).then(|| found[LIST_MAX].id.index());
     found.truncate(LIST_MAX);

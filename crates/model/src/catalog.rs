@@ -2,19 +2,46 @@
 //!
 //! Shared by everyone on the control path: sources add to it, subscriptions are resolved against it.
 //! It is behind a lock, and so never on the path of an update: that path holds an
-//! `Arc<Instrument>` from the first event on. It only grows, up to a limit.
+//! `Arc<Instrument>` from the first event on.
+//!
+//! # Named and invented
+//! What a source names stays for the life of the process. On a venue with [`Offer::any_symbol`] a
+//! subscriber may name a symbol before any source has: that instrument is *invented*. It lives as long
+//! as somebody holds a [`Lease`] of it, and ends when [`Catalog::collect`] comes by; its index is then
+//! used again with the next generation. An invented instrument that a source names is invented no more.
+//!
+//! # Limits
+//! At most `instruments_max` named instruments, and half as many invented ones beside them: whoever
+//! invents names cannot shut out those who publish. More are refused by name.
+
+mod lease;
 
 use crate::decimal::Scale;
 use crate::symbol::{Instrument, InstrumentId, Symbol, Venue};
 use crate::topic::{ChannelSet, Interval, Topic};
 use hashbrown::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use lease::Lease;
+use lease::Released;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// Venues and instruments of this process.
 #[derive(Debug)]
 pub struct Catalog {
     inner: RwLock<Inner>,
     instruments_max: usize,
+    version: AtomicU64,
+    endings: AtomicU64,
+    released: Arc<Released>,
+}
+
+/// An instrument that a topic was resolved to.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The instrument.
+    pub instrument: Arc<Instrument>,
+    /// What keeps it alive if no source has named it; to be held as long as it is referred to by id.
+    pub lease: Option<Arc<Lease>>,
 }
 
 /// What a source says of its venue.
@@ -62,13 +89,33 @@ pub enum CatalogError {
     /// The catalogue is full.
     #[error("more than {0} instruments")]
     Full(usize),
+    /// Subscribers have invented as many instruments as they may.
+    #[error("more than {0} symbols that nobody has published; name one that is published")]
+    TooManyInvented(usize),
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     venues: HashMap<Venue, VenueEntry>,
-    instruments: Vec<Arc<Instrument>>,
-    version: u64,
+    /// By index.
+    records: Vec<Option<Record>>,
+    /// Ids of indices that are free again, in their next generation.
+    free: Vec<InstrumentId>,
+    named: usize,
+    invented: usize,
+}
+
+#[derive(Debug)]
+struct Record {
+    instrument: Arc<Instrument>,
+    /// Of an invented instrument: what those who refer to it hold.
+    lease: Option<Weak<Lease>>,
+}
+
+/// What a name stands for.
+enum Name {
+    Taken(InstrumentId),
+    Free(Definition),
 }
 
 #[derive(Debug, Default)]
@@ -77,14 +124,35 @@ struct VenueEntry {
     symbols: HashMap<Symbol, InstrumentId>,
 }
 
+// === impl Resolved ===
+
+impl From<Arc<Instrument>> for Resolved {
+    /// An instrument that a source has named.
+    fn from(instrument: Arc<Instrument>) -> Self {
+        Self {
+            instrument,
+            lease: None,
+        }
+    }
+}
+
+impl From<&Arc<Instrument>> for Resolved {
+    fn from(instrument: &Arc<Instrument>) -> Self {
+        Arc::clone(instrument).into()
+    }
+}
+
 // === impl Catalog ===
 
 impl Catalog {
-    /// An empty catalogue for at most `instruments_max` instruments.
+    /// An empty catalogue for at most `instruments_max` named instruments.
     pub fn new(instruments_max: usize) -> Self {
         Self {
             inner: RwLock::default(),
             instruments_max,
+            version: AtomicU64::new(0),
+            endings: AtomicU64::new(0),
+            released: Arc::default(),
         }
     }
 
@@ -95,7 +163,7 @@ impl Catalog {
         entry.offer.channels = entry.offer.channels.union(offer.channels);
         entry.offer.any_symbol = entry.offer.any_symbol.or(offer.any_symbol);
         entry.offer.lossless |= offer.lossless;
-        inner.version += 1;
+        self.changed();
     }
 
     /// Adds an instrument of a venue that was added before.
@@ -114,90 +182,146 @@ impl Catalog {
         if entry.symbols.contains_key(&definition.symbol) {
             return Err(CatalogError::Duplicate(venue.clone(), definition.symbol));
         }
-        let lossless = entry.offer.lossless;
-        self.insert(&mut inner, venue, definition, lossless)
+        self.name(&mut inner, venue, definition)
     }
 
-    /// The instrument of a topic, if its venue offers this kind of channel at this interval. On a
-    /// venue with [`Offer::any_symbol`], a new symbol comes into being by being named.
+    /// The instrument of a topic, if its venue offers this kind of channel at this interval. None if
+    /// nobody has named the symbol yet but its venue lets any be named: see [`Catalog::invent`].
     ///
     /// # Errors
-    /// If there is no such venue, symbol, channel or interval, or the catalogue is full.
-    pub fn resolve(&self, topic: &Topic) -> Result<Arc<Instrument>, CatalogError> {
+    /// If there is no such venue, symbol, channel or interval.
+    pub fn find(&self, topic: &Topic) -> Result<Option<Resolved>, CatalogError> {
         let (venue, symbol, kind) = (&topic.venue, &topic.symbol, topic.channel.kind());
-        {
-            let inner = self.read();
-            let Some(entry) = inner.venues.get(venue) else {
-                return Err(CatalogError::UnknownVenue(venue.clone()));
-            };
-            let known = entry.symbols.get(symbol);
-            if known.is_none() && entry.offer.any_symbol.is_none() {
-                return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
-            }
-            if !entry.offer.channels.contains(kind) {
-                return Err(CatalogError::ChannelNotOffered(venue.clone(), kind.label()));
-            }
-            if let Some(interval) = topic.interval.filter(|_| !kind.takes_interval()) {
-                return Err(CatalogError::IntervalNotOffered(interval, kind.label()));
-            }
-            if let Some(id) = known {
-                return Ok(Arc::clone(&inner.instruments[id.index()]));
-            }
-            // Half of the catalogue is kept for sources: subscribers who invent names must not be
-            // able to shut out those who publish.
-            if inner.instruments.len() >= self.instruments_max.div_ceil(2) {
-                return Err(CatalogError::Full(self.instruments_max));
-            }
+        let inner = self.read();
+        let Some(entry) = inner.venues.get(venue) else {
+            return Err(CatalogError::UnknownVenue(venue.clone()));
+        };
+        let known = entry.symbols.get(symbol);
+        if known.is_none() && entry.offer.any_symbol.is_none() {
+            return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
         }
-        self.ensure(venue, symbol)
+        if !entry.offer.channels.contains(kind) {
+            return Err(CatalogError::ChannelNotOffered(venue.clone(), kind.label()));
+        }
+        if let Some(interval) = topic.interval.filter(|_| !kind.takes_interval()) {
+            return Err(CatalogError::IntervalNotOffered(interval, kind.label()));
+        }
+        Ok(known.and_then(|id| inner.record(*id)?.resolved()))
     }
 
-    /// The instrument of this name, made if its venue lets any symbol be named.
+    /// As [`Catalog::find`]; a symbol that nobody has named comes into being by this.
+    ///
+    /// # Errors
+    /// As [`Catalog::find`], and if as many instruments are invented as may be.
+    pub fn resolve(&self, topic: &Topic) -> Result<Resolved, CatalogError> {
+        match self.find(topic)? {
+            Some(resolved) => Ok(resolved),
+            None => self.invent(&topic.venue, &topic.symbol),
+        }
+    }
+
+    /// The instrument of this name, invented if its venue lets any symbol be named.
+    ///
+    /// # Errors
+    /// If there is no such venue or symbol, or as many instruments are invented as may be.
+    pub fn invent(&self, venue: &Venue, symbol: &Symbol) -> Result<Resolved, CatalogError> {
+        let mut inner = self.write();
+        let definition = match inner.look_up(venue, symbol)? {
+            Name::Free(definition) => {
+                // So that who invents and lets go finds the room that this left.
+                self.collect_some(&mut inner, COLLECTED_BESIDE);
+                definition
+            }
+            Name::Taken(id) => {
+                let record = inner.record_mut(id);
+                let record = record.ok_or(CatalogError::Full(self.instruments_max))?;
+                let resolved = record.resolve(&self.released);
+                self.collect_some(&mut inner, COLLECTED_BESIDE);
+                return Ok(resolved);
+            }
+        };
+        let max = self.instruments_max.div_ceil(2);
+        if inner.invented >= max {
+            return Err(CatalogError::TooManyInvented(max));
+        }
+        let id = inner.free_id(self.instruments_max)?;
+        let lease = Lease::new(id, &self.released);
+        let held = Some(Arc::downgrade(&lease));
+        let instrument = inner.insert(id, venue, definition, held);
+        inner.invented += 1;
+        Ok(Resolved {
+            instrument,
+            lease: Some(lease),
+        })
+    }
+
+    /// The instrument of this name, named by a source: made if its venue lets any symbol be named.
     ///
     /// # Errors
     /// If there is no such venue or symbol, or the catalogue is full.
     pub fn ensure(&self, venue: &Venue, symbol: &Symbol) -> Result<Arc<Instrument>, CatalogError> {
         let mut inner = self.write();
-        let Some(entry) = inner.venues.get(venue) else {
-            return Err(CatalogError::UnknownVenue(venue.clone()));
-        };
-        if let Some(id) = entry.symbols.get(symbol) {
-            return Ok(Arc::clone(&inner.instruments[id.index()]));
+        match inner.look_up(venue, symbol)? {
+            Name::Taken(id) => self.keep_in(&mut inner, id),
+            Name::Free(definition) => self.name(&mut inner, venue, definition),
         }
-        let Some((price_scale, qty_scale)) = entry.offer.any_symbol else {
-            return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
-        };
-        let (lossless, native) = (entry.offer.lossless, Box::from(symbol.as_str()));
-        let definition = Definition {
-            symbol: symbol.clone(),
-            native,
-            price_scale,
-            qty_scale,
-        };
-        self.insert(&mut inner, venue, definition, lossless)
     }
 
-    /// The instrument of an id that this catalogue gave out.
+    /// The instrument of an id that this catalogue gave out, unless it has ended.
     pub fn get(&self, id: InstrumentId) -> Option<Arc<Instrument>> {
-        self.read().instruments.get(id.index()).cloned()
+        let inner = self.read();
+        inner
+            .record(id)
+            .map(|record| Arc::clone(&record.instrument))
     }
 
-    /// Every instrument, in order of id.
+    /// Whether nobody but subscribers has named the instrument.
+    pub fn is_invented(&self, id: InstrumentId) -> bool {
+        self.read()
+            .record(id)
+            .is_some_and(|record| record.lease.is_some())
+    }
+
+    /// Every instrument that a source has named, in order of index.
     pub fn instruments(&self) -> Vec<Arc<Instrument>> {
-        self.read().instruments.clone()
+        let inner = self.read();
+        let named = inner.records.iter().flatten().filter(|r| r.lease.is_none());
+        named.map(|record| Arc::clone(&record.instrument)).collect()
     }
 
-    /// Moves with each change, so that what was made of the catalogue is known to be current or not.
-    pub fn version(&self) -> u64 {
-        self.read().version
-    }
-
-    /// At most `max` instruments from this place in the order of ids on. Whoever reads the whole
-    /// catalogue reads it in such lots, so that the lock is never held for long; none is the end.
+    /// At most `max` of them, from this index on. Whoever reads the whole catalogue reads it in such
+    /// lots, so that the lock is never held for long; none is the end.
     pub fn lot(&self, from: usize, max: usize) -> Vec<Arc<Instrument>> {
         let inner = self.read();
-        let rest = inner.instruments.get(from..).unwrap_or_default();
-        rest[..rest.len().min(max)].to_vec()
+        let rest = inner.records.get(from..).unwrap_or_default();
+        let named = rest.iter().flatten().filter(|r| r.lease.is_none());
+        let lot = named.take(max);
+        lot.map(|record| Arc::clone(&record.instrument)).collect()
+    }
+
+    /// How many instruments are invented.
+    pub fn invented(&self) -> usize {
+        self.read().invented
+    }
+
+    /// Moves with each change of what [`Catalog::instruments`] or [`Catalog::venues`] say. Read it
+    /// before the lists: then a list is never older than its version.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// How many instruments have ended so far.
+    pub fn endings(&self) -> u64 {
+        self.endings.load(Ordering::Acquire)
+    }
+
+    /// Ends invented instruments that nobody refers to any more, at most `most` of them. Returns
+    /// whether there may be others.
+    pub fn collect(&self, most: usize) -> bool {
+        if self.released.is_empty() {
+            return false;
+        }
+        self.collect_some(&mut self.write(), most)
     }
 
     /// Every venue by name, with what it offers.
@@ -212,40 +336,60 @@ impl Catalog {
         venues
     }
 
-    fn insert(
+    /// Adds an instrument for a source.
+    fn name(
         &self,
         inner: &mut Inner,
         venue: &Venue,
         definition: Definition,
-        lossless: bool,
     ) -> Result<Arc<Instrument>, CatalogError> {
-        let index = inner.instruments.len();
-        let id = u32::try_from(index)
-            .ok()
-            .filter(|_| index < self.instruments_max);
-        let id = InstrumentId::new(id.ok_or(CatalogError::Full(self.instruments_max))?);
-        let Definition {
-            symbol,
-            native,
-            price_scale,
-            qty_scale,
-        } = definition;
-        if let Some(entry) = inner.venues.get_mut(venue) {
-            entry.symbols.insert(symbol.clone(), id);
+        if inner.named >= self.instruments_max {
+            return Err(CatalogError::Full(self.instruments_max));
         }
-        let venue = venue.clone();
-        let instrument = Arc::new(Instrument {
-            id,
-            venue,
-            symbol,
-            native,
-            price_scale,
-            qty_scale,
-            lossless,
-        });
-        inner.instruments.push(Arc::clone(&instrument));
-        inner.version += 1;
+        let id = inner.free_id(self.instruments_max)?;
+        let instrument = inner.insert(id, venue, definition, None);
+        inner.named += 1;
+        self.changed();
         Ok(instrument)
+    }
+
+    /// An instrument that a source names: if it was invented, it stays from now on.
+    fn keep_in(
+        &self,
+        inner: &mut Inner,
+        id: InstrumentId,
+    ) -> Result<Arc<Instrument>, CatalogError> {
+        let full = inner.named >= self.instruments_max;
+        let record = inner.record_mut(id);
+        let record = record.ok_or(CatalogError::Full(self.instruments_max))?;
+        let instrument = Arc::clone(&record.instrument);
+        if record.lease.is_some() {
+            if full {
+                return Err(CatalogError::Full(self.instruments_max));
+            }
+            record.lease = None;
+            inner.invented -= 1;
+            inner.named += 1;
+            self.changed();
+        }
+        Ok(instrument)
+    }
+
+    fn collect_some(&self, inner: &mut Inner, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(id) = self.released.take() else {
+                return false;
+            };
+            if inner.end(id) {
+                self.endings.fetch_add(1, Ordering::Release);
+            }
+        }
+        !self.released.is_empty()
+    }
+
+    fn changed(&self) {
+        // Under the lock for writing: whoever reads the new number and then the lists sees the change.
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -257,136 +401,141 @@ impl Catalog {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::topic::ChannelKind;
+// === impl Inner ===
 
-    fn names(venue: &str, symbol: &str) -> (Venue, Symbol) {
-        (Venue::new(venue).unwrap(), Symbol::new(symbol).unwrap())
+impl Inner {
+    /// The living instrument of an id.
+    fn record(&self, id: InstrumentId) -> Option<&Record> {
+        let record = self.records.get(id.index())?.as_ref()?;
+        (record.instrument.id == id).then_some(record)
     }
 
-    fn resolve(catalog: &Catalog, topic: &str) -> Result<Arc<Instrument>, CatalogError> {
-        catalog.resolve(&topic.parse().unwrap())
+    fn record_mut(&mut self, id: InstrumentId) -> Option<&mut Record> {
+        let record = self.records.get_mut(id.index())?.as_mut()?;
+        (record.instrument.id == id).then_some(record)
     }
 
-    #[test]
-    fn a_symbol_is_known_only_where_it_trades() {
-        let catalog = Catalog::new(10);
-        let (okx, btc) = names("okx", "BTC-USDT");
-        let channels = ChannelSet::EMPTY.with(ChannelKind::Trade);
-        catalog.add_venue(
-            &okx,
-            Offer {
-                channels,
-                ..Offer::default()
-            },
-        );
-        let scale = Scale::new(1).unwrap();
-        let definition = Definition {
-            symbol: btc.clone(),
-            native: "BTC-USDT".into(),
-            price_scale: scale,
-            qty_scale: scale,
+    /// Who has this name, or who may be given it.
+    fn look_up(&self, venue: &Venue, symbol: &Symbol) -> Result<Name, CatalogError> {
+        let Some(entry) = self.venues.get(venue) else {
+            return Err(CatalogError::UnknownVenue(venue.clone()));
         };
-        let added = catalog.add_instrument(&okx, definition.clone()).unwrap();
-        assert_eq!(resolve(&catalog, "trade:okx:BTC-USDT"), Ok(added));
-        let twice = catalog.add_instrument(&okx, definition);
-        assert_eq!(
-            twice,
-            Err(CatalogError::Duplicate(okx.clone(), btc.clone()))
-        );
-        let (kraken, eth) = names("kraken", "ETH-USD");
-        assert_eq!(
-            resolve(&catalog, "book.10:okx:BTC-USDT@100ms"),
-            Err(CatalogError::ChannelNotOffered(okx.clone(), "book"))
-        );
-        assert_eq!(
-            resolve(&catalog, "trade:okx:ETH-USD"),
-            Err(CatalogError::UnknownSymbol(okx, eth.clone()))
-        );
-        assert_eq!(
-            resolve(&catalog, "trade:kraken:ETH-USD"),
-            Err(CatalogError::UnknownVenue(kraken))
-        );
-    }
-
-    #[test]
-    fn any_symbol_comes_into_being_by_name_up_to_the_limit() {
-        let catalog = Catalog::new(2);
-        let (bench, _) = names("bench", "x");
-        let scale = Scale::new(8).unwrap();
-        let channels = ChannelSet::EMPTY.with(ChannelKind::Quote);
-        let any_symbol = Some((scale, scale));
-        catalog.add_venue(
-            &bench,
-            Offer {
-                channels,
-                any_symbol,
-                lossless: false,
-            },
-        );
-        let one = resolve(&catalog, "quote:bench:A").unwrap();
-        assert_eq!(catalog.ensure(&bench, &names("b", "A").1), Ok(one));
-        let named = resolve(&catalog, "quote:bench:B");
-        assert_eq!(
-            named,
-            Err(CatalogError::Full(2)),
-            "the other half is for sources"
-        );
-        catalog.ensure(&bench, &names("b", "B").1).unwrap();
-        assert_eq!(
-            catalog.ensure(&bench, &names("b", "C").1),
-            Err(CatalogError::Full(2))
-        );
-        assert_eq!(catalog.instruments().len(), 2);
-    }
-
-    #[test]
-    fn the_version_moves_with_each_change_and_lots_cover_all() {
-        let catalog = Catalog::new(10);
-        let (desk, _) = names("desk", "x");
-        let scale = Scale::new(8).unwrap();
-        let mut versions = vec![catalog.version()];
-        let offer = Offer {
-            channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
-            any_symbol: Some((scale, scale)),
-            lossless: false,
+        if let Some(id) = entry.symbols.get(symbol) {
+            return Ok(Name::Taken(*id));
+        }
+        let Some((price_scale, qty_scale)) = entry.offer.any_symbol else {
+            return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
         };
-        catalog.add_venue(&desk, offer);
-        versions.push(catalog.version());
-        for symbol in ["A", "B", "C", "A"] {
-            catalog.ensure(&desk, &names("x", symbol).1).unwrap();
-            versions.push(catalog.version());
-        }
-        assert_eq!(versions, [0, 1, 2, 3, 4, 4]);
-        let lots: Vec<usize> = [0, 2, 3, 9].map(|from| catalog.lot(from, 2).len()).into();
-        assert_eq!(lots, [2, 1, 0, 0]);
-        assert_eq!(catalog.lot(1, 2), catalog.instruments()[1..]);
+        Ok(Name::Free(Definition {
+            symbol: symbol.clone(),
+            native: Box::from(symbol.as_str()),
+            price_scale,
+            qty_scale,
+        }))
     }
 
-    #[test]
-    fn an_interval_is_refused_where_nothing_is_conflated_and_names_no_symbol() {
-        let catalog = Catalog::new(10);
-        let scale = Scale::new(8).unwrap();
-        let channels = ChannelKind::ALL
-            .into_iter()
-            .fold(ChannelSet::EMPTY, ChannelSet::with);
-        let offer = Offer {
-            channels,
-            any_symbol: Some((scale, scale)),
-            lossless: false,
+    /// An id that no living instrument has.
+    fn free_id(&mut self, max: usize) -> Result<InstrumentId, CatalogError> {
+        if let Some(id) = self.free.pop() {
+            return Ok(id);
+        }
+        let index = u32::try_from(self.records.len()).ok();
+        let index = index.ok_or(CatalogError::Full(max))?;
+        self.records.push(None);
+        Ok(InstrumentId::new(index))
+    }
+
+    fn insert(
+        &mut self,
+        id: InstrumentId,
+        venue: &Venue,
+        definition: Definition,
+        lease: Option<Weak<Lease>>,
+    ) -> Arc<Instrument> {
+        let Definition {
+            symbol,
+            native,
+            price_scale,
+            qty_scale,
+        } = definition;
+        let mut lossless = false;
+        if let Some(entry) = self.venues.get_mut(venue) {
+            lossless = entry.offer.lossless;
+            entry.symbols.insert(symbol.clone(), id);
+        }
+        let instrument = Arc::new(Instrument {
+            id,
+            venue: venue.clone(),
+            symbol,
+            native,
+            price_scale,
+            qty_scale,
+            lossless,
+        });
+        self.records[id.index()] = Some(Record {
+            instrument: Arc::clone(&instrument),
+            lease,
+        });
+        instrument
+    }
+
+    /// Ends an instrument if it is invented and nobody holds a lease of it. Returns whether it ended.
+    fn end(&mut self, id: InstrumentId) -> bool {
+        let unheld = |record: &Record| {
+            let held = record.lease.as_ref();
+            held.is_some_and(|lease| lease.strong_count() == 0)
         };
-        catalog.add_venue(&names("desk", "A").0, offer);
-        for topic in ["status:desk:A@100ms", "instrument:desk:A@5s"] {
-            let refusal = resolve(&catalog, topic).unwrap_err();
-            assert!(matches!(refusal, CatalogError::IntervalNotOffered(..)));
-            assert!(refusal.to_string().contains("without @"), "{refusal}");
+        if !self.record(id).is_some_and(unheld) {
+            // Somebody came back, or a source has named it.
+            return false;
         }
-        assert_eq!(catalog.instruments().len(), 0);
-        for channel in ["trade", "quote", "book.25", "ticker"] {
-            resolve(&catalog, &format!("{channel}:desk:A@10ms")).unwrap();
+        let Some(record) = self.records.get_mut(id.index()).and_then(Option::take) else {
+            return false;
+        };
+        if let Some(entry) = self.venues.get_mut(&record.instrument.venue) {
+            entry.symbols.remove(&record.instrument.symbol);
         }
-        assert_eq!(catalog.instruments().len(), 1);
+        self.invented -= 1;
+        // An index whose generations are used up is not used again.
+        self.free.extend(id.next_generation());
+        true
     }
 }
+
+// === impl Record ===
+
+impl Record {
+    /// The instrument, unless it is invented and about to end.
+    fn resolved(&self) -> Option<Resolved> {
+        let lease = match &self.lease {
+            Some(lease) => Some(lease.upgrade()?),
+            None => None,
+        };
+        Some(Resolved {
+            instrument: Arc::clone(&self.instrument),
+            lease,
+        })
+    }
+
+    /// The instrument, kept from ending if it is about to.
+    fn resolve(&mut self, released: &Arc<Released>) -> Resolved {
+        let id = self.instrument.id;
+        let lease = self.lease.as_mut().map(|held| {
+            held.upgrade().unwrap_or_else(|| {
+                let lease = Lease::new(id, released);
+                *held = Arc::downgrade(&lease);
+                lease
+            })
+        });
+        Resolved {
+            instrument: Arc::clone(&self.instrument),
+            lease,
+        }
+    }
+}
+
+/// Releases looked at whenever a lease is made: more than one, so that they cannot pile up.
+const COLLECTED_BESIDE: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -23,11 +23,13 @@ pub struct NameError {
     rule: &'static str,
 }
 
-/// An instrument's index in the [`Catalog`](crate::Catalog): dense, one per venue and symbol, the
-/// same for the life of the process.
+/// An instrument's index in the [`Catalog`](crate::Catalog), dense, and its generation: the index of
+/// an instrument that ended is used again, so that an old id must not be taken for the new one's.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[repr(transparent)]
-pub struct InstrumentId(u32);
+pub struct InstrumentId {
+    index: u32,
+    generation: u32,
+}
 
 /// What is fixed about an instrument while the process lives.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,13 +105,25 @@ name!(
 );
 
 impl InstrumentId {
-    /// From an index.
+    /// The first instrument of an index.
     pub const fn new(index: u32) -> Self {
-        Self(index)
+        Self {
+            index,
+            generation: 0,
+        }
     }
 
     /// The index.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
+    }
+
+    /// The next instrument of the same index; none if its generations are used up.
+    #[must_use]
+    pub const fn next_generation(self) -> Option<Self> {
+        match self.generation.checked_add(1) {
+            Some(generation) => Some(Self { generation, ..self }),
+            None => None,
+        }
     }
 }

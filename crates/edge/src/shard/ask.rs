@@ -234,7 +234,7 @@ impl<S: Socket> Shard<S> {
         let topic: Topic = text
             .parse()
             .map_err(|error: TopicError| (topic_code(&error), error.to_string()))?;
-        let instrument = self
+        let resolved = self
             .shared
             .catalog
             .resolve(&topic)
@@ -243,7 +243,7 @@ impl<S: Socket> Shard<S> {
         if has(self) >= max && self.find_subscription(id, text).is_none() {
             return Err((ErrorCode::TooManyTopics, format!("more than {max} topics")));
         }
-        let entry = self.shared.interests.entry(&topic, &instrument);
+        let entry = self.shared.interests.entry(&topic, resolved);
         entry.map_err(|error| (ErrorCode::TooManyTopics, error.to_string()))
     }
 
@@ -330,7 +330,7 @@ const fn catalog_code(error: &CatalogError) -> ErrorCode {
         CatalogError::UnknownVenue(_) | CatalogError::UnknownSymbol(..) => ErrorCode::UnknownSymbol,
         CatalogError::ChannelNotOffered(..) => ErrorCode::ChannelNotOffered,
         CatalogError::IntervalNotOffered(..) => ErrorCode::IntervalNotOffered,
-        CatalogError::Full(_) => ErrorCode::TooManyTopics,
+        CatalogError::Full(_) | CatalogError::TooManyInvented(_) => ErrorCode::TooManyTopics,
         CatalogError::Duplicate(..) => ErrorCode::Internal,
     }
 }

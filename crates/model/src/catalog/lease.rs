@@ -1,0 +1,57 @@
+//! Leases: what keeps an invented instrument alive.
+//!
+//! Whoever lets go of the last lease only leaves word: the catalogue may be locked just then. So an
+//! instrument ends a little later, if nobody has taken a new lease by then.
+
+use crate::symbol::InstrumentId;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Keeps an invented instrument in the catalogue, and so its id from being used again.
+#[derive(Debug)]
+pub struct Lease {
+    id: InstrumentId,
+    released: Arc<Released>,
+}
+
+/// Instruments whose last lease was let go of. As many as there are leases at most: a new lease of an
+/// instrument is made behind a look at what stands here.
+#[derive(Debug, Default)]
+pub(super) struct Released(Mutex<Vec<InstrumentId>>);
+
+// === impl Lease ===
+
+impl Lease {
+    pub(super) fn new(id: InstrumentId, released: &Arc<Released>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            released: Arc::clone(released),
+        })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.released.lock().push(self.id);
+    }
+}
+
+// === impl Released ===
+
+impl Released {
+    pub(super) fn take(&self) -> Option<InstrumentId> {
+        self.lock().pop()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<InstrumentId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
