@@ -45,6 +45,15 @@ pub enum EventBody {
         /// What their ids say of what lies between them.
         ids: TradeIds,
     },
+    /// Ids of the instrument's tape that were seen and have no print, in order between the prints: of
+    /// rows that are no market trades, or of fills that the venue merged into the print that follows.
+    /// Where ids are [`TradeIds::Dense`], they are no hole.
+    SkippedIds {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// Best bid and offer from a stream of its own.
     Quote(Quote),
     /// A snapshot of the book or a change to it.

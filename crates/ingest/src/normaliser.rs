@@ -8,13 +8,15 @@
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::scan::{Plan, Planned, Use};
 use crate::venue::{
-    BookHead, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, Print, Reject, What,
+    BookHead, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, NoPrint, Print, Reject,
+    Stream, What,
 };
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    InstrumentId, Level, Price, Qty, Quote, Side, Ticker, Trade, TradingState, UnixNanos, decimal,
+    ChannelSet, InstrumentId, Level, Price, Qty, Quote, Side, Ticker, Trade, TradingState,
+    UnixNanos, decimal,
 };
 
 /// Reads the messages of one connection.
@@ -35,6 +37,16 @@ pub struct Normaliser {
     quote: Quote,
     ts_recv: UnixNanos,
     events: Vec<Event>,
+    asides: Asides,
+}
+
+/// What is to be counted of a message beside its events.
+#[derive(Debug, Default)]
+pub struct Asides {
+    /// Rows of tapes that are no prints.
+    pub no_prints: SmallVec<[NoPrint; 1]>,
+    /// Parts that could not be read, while others could.
+    pub faults: SmallVec<[Reject; 1]>,
 }
 
 struct Known {
@@ -55,6 +67,7 @@ struct Heading {
     ts_event: Option<tapecast_model::EventTime>,
     venue_seq: Option<u64>,
     history: bool,
+    ids: TradeIds,
     book: BookHead,
     ticker: Option<Box<Ticker>>,
 }
@@ -82,6 +95,7 @@ impl Parser {
     ) -> Result<(), Reject> {
         self.normaliser.ts_recv = ts_recv;
         self.normaliser.current = None;
+        self.normaliser.asides.clear();
         let before = out.len();
         // The events are made where they are wanted, and cut off again if the message is refused.
         std::mem::swap(&mut self.normaliser.events, out);
@@ -93,13 +107,23 @@ impl Parser {
                 .read(Message { raw, http, symbol }, &mut self.normaliser)
         };
         std::mem::swap(&mut self.normaliser.events, out);
-        if let Err(reject) = result {
-            out.truncate(before);
-            if reject.is_fault() {
-                self.lost(raw, ts_recv, out);
+        match result {
+            Err(reject) => {
+                out.truncate(before);
+                self.normaliser.asides.clear();
+                if reject.is_fault() {
+                    self.lost(raw, ts_recv, out);
+                }
+                Err(reject)
             }
+            Ok(()) => self.normaliser.asides.verdict(&out[before..]),
         }
-        result
+    }
+
+    /// What is to be counted of the last message beside its events, and beside its reject if it was
+    /// refused.
+    pub const fn asides(&self) -> &Asides {
+        &self.normaliser.asides
     }
 
     /// Something unreadable came: says so of the books it may have changed, if nothing later would.
@@ -137,6 +161,25 @@ impl Parser {
     }
 }
 
+// === impl Asides ===
+
+impl Asides {
+    fn clear(&mut self) {
+        self.no_prints.clear();
+        self.faults.clear();
+    }
+
+    /// A message of which no part could be read is refused; what was lost with it has been said.
+    fn verdict(&mut self, events: &[Event]) -> Result<(), Reject> {
+        let says_loss =
+            |event: &Event| matches!(event.body, EventBody::Feed(FeedEvent::Lost { .. }));
+        if self.faults.is_empty() || !self.no_prints.is_empty() || !events.iter().all(says_loss) {
+            return Ok(());
+        }
+        Err(self.faults.remove(0))
+    }
+}
+
 // === impl Normaliser ===
 
 impl Normaliser {
@@ -166,6 +209,7 @@ impl Normaliser {
             quote: Quote::default(),
             ts_recv: UnixNanos::default(),
             events: Vec::new(),
+            asides: Asides::default(),
         }
     }
 
@@ -185,6 +229,58 @@ impl Normaliser {
     }
 }
 
+impl Normaliser {
+    /// A row is no print: counts it, and says that its id was seen.
+    fn skip(&mut self, reason: NoPrint, row: &Print<'_>) {
+        self.asides.no_prints.push(reason);
+        if let Some(id) = row.id.number() {
+            self.note_ids(row.first_id.unwrap_or(id).min(id), id);
+        }
+    }
+
+    /// Ids without prints were seen, behind the prints so far.
+    fn note_ids(&mut self, first: u64, last: u64) {
+        self.release_prints();
+        if let Some(Current { at, head, .. }) = &self.current
+            && head.ids == TradeIds::Dense
+        {
+            let id = self.instruments[*at].id;
+            let body = EventBody::SkippedIds { first, last };
+            self.events.push(head.event(id, self.ts_recv, body));
+        }
+    }
+
+    /// Makes an event of the prints so far.
+    fn release_prints(&mut self) {
+        if self.prints.is_empty() {
+            return;
+        }
+        let prints = std::mem::take(&mut self.prints);
+        if let Some(Current { at, head, .. }) = &self.current {
+            let id = self.instruments[*at].id;
+            let body = EventBody::Trades {
+                prints,
+                history: head.history,
+                ids: head.ids,
+            };
+            self.events.push(head.event(id, self.ts_recv, body));
+        }
+    }
+}
+
+impl Heading {
+    /// An event of this piece of news.
+    const fn event(&self, instrument: InstrumentId, ts_recv: UnixNanos, body: EventBody) -> Event {
+        Event {
+            instrument,
+            ts_event: self.ts_event,
+            ts_recv,
+            venue_seq: self.venue_seq,
+            body,
+        }
+    }
+}
+
 impl Listener for Normaliser {
     fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject> {
         self.current = None;
@@ -197,11 +293,12 @@ impl Listener for Normaliser {
             ts_event: head.ts_event,
             venue_seq: head.venue_seq,
             history: false,
+            ids: TradeIds::Opaque,
             book: BookHead::default(),
             ticker: None,
         };
         match head.what {
-            What::Trades { history } => heading.history = history,
+            What::Trades { history, ids } => (heading.history, heading.ids) = (history, ids),
             What::Book(book) => heading.book = book,
             What::Ticker(ticker) => heading.ticker = Some(Box::new(*ticker)),
             What::Quote => heading.book.snapshot = true,
@@ -223,13 +320,27 @@ impl Listener for Normaliser {
     }
 
     fn print(&mut self, print: &Print<'_>) -> Result<(), Reject> {
+        if !print.market {
+            self.skip(NoPrint::NotMarket, print);
+            return Ok(());
+        }
         let (price, qty) = self.numbers(print.price, print.qty)?;
+        if qty.is_zero() {
+            self.skip(NoPrint::NoQuantity, print);
+            return Ok(());
+        }
         let Print {
             id,
             aggressor,
             ts_event,
+            first_id,
             ..
         } = *print;
+        if let (Some(first), Some(id)) = (first_id, id.number())
+            && first < id
+        {
+            self.note_ids(first, id - 1);
+        }
         self.prints.push(Trade {
             id,
             price,
@@ -273,22 +384,23 @@ impl Listener for Normaliser {
     }
 
     fn finish(&mut self) -> Result<(), Reject> {
-        let Some(Current { at, head, purpose }) = self.current.take() else {
+        self.release_prints();
+        let Some(Current {
+            at,
+            mut head,
+            purpose,
+        }) = self.current.take()
+        else {
             return Ok(());
         };
         let known = &mut self.instruments[at];
         let body = match purpose {
-            Use::Trades if self.prints.is_empty() => return Ok(()),
-            Use::Trades => EventBody::Trades {
-                prints: std::mem::take(&mut self.prints),
-                history: head.history,
-                ids: TradeIds::Opaque,
-            },
+            Use::Trades => return Ok(()),
             Use::Quote => {
                 known.last_quote = self.quote;
                 EventBody::Quote(self.quote)
             }
-            Use::Ticker => EventBody::Ticker(head.ticker.unwrap_or_default()),
+            Use::Ticker => EventBody::Ticker(head.ticker.take().unwrap_or_default()),
             Use::Book { makes_quote } => {
                 let BookHead {
                     snapshot,
@@ -308,14 +420,8 @@ impl Listener for Normaliser {
                 EventBody::Book(Box::new(book))
             }
         };
-        let (ts_event, venue_seq, ts_recv) = (head.ts_event, head.venue_seq, self.ts_recv);
-        self.events.push(Event {
-            instrument: known.id,
-            ts_event,
-            ts_recv,
-            venue_seq,
-            body,
-        });
+        let id = known.id;
+        self.events.push(head.event(id, self.ts_recv, body));
         Ok(())
     }
 
@@ -342,6 +448,43 @@ impl Listener for Normaliser {
         {
             let gap = FeedEvent::Gap(Cow::Owned(reason.clone()));
             self.events.push(feed_event(known.id, self.ts_recv, gap));
+        }
+    }
+
+    fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject) {
+        self.asides.faults.push(reject);
+        self.release_prints();
+        let only = native.map(|name| self.by_native.get(name).copied());
+        for (at, known) in self.instruments.iter().enumerate() {
+            if only.is_some_and(|only| only != Some(at)) {
+                continue;
+            }
+            let Some(purpose) = known.planned.use_of(stream) else {
+                continue;
+            };
+            let channels = ChannelSet::EMPTY.with(purpose.kind());
+            let lost = match self.events.last_mut() {
+                // Rows that stand together are lost together.
+                Some(Event {
+                    instrument,
+                    body:
+                        EventBody::Feed(FeedEvent::Lost {
+                            channels: c,
+                            events: Some(events),
+                            ..
+                        }),
+                    ..
+                }) if *instrument == known.id && *c == channels => {
+                    *events += 1;
+                    continue;
+                }
+                _ => FeedEvent::Lost {
+                    channels,
+                    events: Some(1),
+                    reason: Cow::Owned(reject.to_string()),
+                },
+            };
+            self.events.push(feed_event(known.id, self.ts_recv, lost));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::capture::{Capture, CaptureError, Line};
 use crate::event::{Event, FeedEvent, Lot};
 use crate::feed::{Ended, EventTx, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
-use crate::normaliser::Parser;
+use crate::normaliser::{Asides, Parser};
 use crate::scan::{Plan, Survey};
 use crate::venue::symbols::Unmapped;
 use crate::venue::{Format, MESSAGE_BYTES_MAX, Reject};
@@ -246,12 +246,14 @@ fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), ReplayError> {
             }
         };
         report.messages += 1;
+        let faults = survey.faults();
         let result = if message.raw.len() > MESSAGE_BYTES_MAX {
             Err(Reject::Oversized)
         } else {
             dialect.read(message, &mut survey)
         };
         let unmapped = survey.take_unmapped();
+        report.rejected += survey.faults() - faults;
         match (result, unmapped) {
             (Ok(()), Some(source)) => {
                 let (path, line) = (config.path.clone(), number);
@@ -400,7 +402,11 @@ impl Player {
         };
         self.counters.messages.inc();
         self.counters.bytes.inc_by(message.raw.len() as u64);
-        match self.parser.parse(message, now, &mut self.events) {
+        let result = self.parser.parse(message, now, &mut self.events);
+        let Asides { no_prints, faults } = self.parser.asides();
+        faults.iter().for_each(|part| self.counters.reject(*part));
+        no_prints.iter().for_each(|r| self.counters.no_print(*r));
+        match result {
             Ok(()) => self.faults = 0,
             Err(reject) => {
                 self.counters.reject(reject);

@@ -29,6 +29,8 @@ pub struct Survey {
     current: Option<(usize, Stream)>,
     /// An id without a symbol, in a message that was otherwise well.
     unmapped: Option<Unmapped>,
+    /// Parts of messages that could not be read.
+    faults: u64,
 }
 
 /// What is used of a recording.
@@ -73,6 +75,20 @@ pub enum Use {
     Ticker,
 }
 
+// === impl Use ===
+
+impl Use {
+    /// The channel that it serves.
+    pub const fn kind(self) -> ChannelKind {
+        match self {
+            Self::Trades => ChannelKind::Trade,
+            Self::Quote => ChannelKind::Quote,
+            Self::Book { .. } => ChannelKind::Book,
+            Self::Ticker => ChannelKind::Ticker,
+        }
+    }
+}
+
 struct Entry {
     native: Box<str>,
     symbol: Result<Symbol, Unmapped>,
@@ -109,7 +125,13 @@ impl Survey {
             by_native: HashMap::new(),
             current: None,
             unmapped: None,
+            faults: 0,
         }
+    }
+
+    /// Parts of messages that could not be read, while others could.
+    pub const fn faults(&self) -> u64 {
+        self.faults
     }
 
     /// The id without a symbol that the last message named, if it did.
@@ -175,6 +197,10 @@ impl Listener for Survey {
     }
 
     fn print(&mut self, print: &Print<'_>) -> Result<(), Reject> {
+        // What is no print has no say in the scale of prints.
+        if !print.market || decimal::is_zero(print.qty.as_bytes()) {
+            return Ok(());
+        }
         self.number(print.price, print.qty)
     }
 
@@ -199,6 +225,10 @@ impl Listener for Survey {
     fn trading(&mut self, _native: Option<&str>, _state: TradingState) {}
 
     fn gap(&mut self, _reason: String) {}
+
+    fn fault(&mut self, _native: Option<&str>, _stream: Stream, _reject: Reject) {
+        self.faults += 1;
+    }
 }
 
 // === impl Entry ===

@@ -26,7 +26,7 @@ pub(crate) mod plain;
 pub mod symbols;
 pub mod tape;
 
-use crate::event::{Checksum, Link};
+use crate::event::{Checksum, Link, TradeIds};
 use std::fmt;
 use std::str::FromStr;
 use tapecast_model::{Aggressor, DecimalError, EventTime, Side, Ticker, TradeId, TradingState};
@@ -132,7 +132,8 @@ pub trait Listener {
     /// If it cannot be news of anything known.
     fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject>;
 
-    /// A print, oldest first.
+    /// A row of the tape, oldest first. An error concerns this row only: those before it stand, and
+    /// more may follow.
     ///
     /// # Errors
     /// If a number cannot be kept.
@@ -155,6 +156,10 @@ pub trait Listener {
 
     /// Messages of this connection were lost: no book of it can be trusted.
     fn gap(&mut self, reason: String);
+
+    /// A part of the message cannot be read: a row of a batch, or one instrument's piece of news among
+    /// several. The other parts are taken. If it does not say whose news it is, it may be anybody's.
+    fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject);
 }
 
 /// Whose news, and what it is.
@@ -210,6 +215,8 @@ pub enum What<'a> {
     Trades {
         /// They happened before we came.
         history: bool,
+        /// What their ids say of what lies between them.
+        ids: TradeIds,
     },
     /// At most one level of each side; a side without orders has none.
     Quote,
@@ -232,7 +239,8 @@ pub struct BookHead {
     pub depth: Option<usize>,
 }
 
-/// One print, numbers as sent.
+/// One row of a venue's tape, numbers as sent. It is a print if it is a market trade of a quantity above
+/// zero; the listener decides that, by one rule for all venues.
 #[derive(Clone, Copy, Debug)]
 pub struct Print<'a> {
     /// The venue's id.
@@ -245,6 +253,19 @@ pub struct Print<'a> {
     pub aggressor: Option<Aggressor>,
     /// The venue's time.
     pub ts_event: Option<EventTime>,
+    /// It is what the venue calls a trade of the market: no liquidation by a fund, no placeholder.
+    pub market: bool,
+    /// The first id that it stands for, where the venue merged several fills into one row.
+    pub first_id: Option<u64>,
+}
+
+/// Why a row of a tape is no print.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoPrint {
+    /// Nothing changed hands: its quantity is zero.
+    NoQuantity,
+    /// The venue says that it is no trade of the market.
+    NotMarket,
 }
 
 // === impl Format ===
@@ -360,7 +381,22 @@ impl Reject {
     }
 }
 
-// === impl Stream, BookHead ===
+// === impl NoPrint ===
+
+impl NoPrint {
+    /// All reasons, in order of declaration.
+    pub const ALL: [Self; 2] = [Self::NoQuantity, Self::NotMarket];
+
+    /// The reason in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoQuantity => "no_quantity",
+            Self::NotMarket => "not_market",
+        }
+    }
+}
+
+// === impl Stream ===
 
 impl Stream {
     /// A stream.

@@ -216,6 +216,12 @@ pub fn parse_parts(text: &[u8]) -> Result<Parsed, DecimalError> {
     })
 }
 
+/// Whether a text that is a decimal spells zero: `0`, `0.000`, `-0e5`.
+pub fn is_zero(text: &[u8]) -> bool {
+    let mut bytes = text.iter().take_while(|b| !matches!(b, b'e' | b'E'));
+    !text.is_empty() && bytes.all(|b| matches!(b, b'0' | b'.' | b'-'))
+}
+
 /// Digits after the point as the venue spelled them: 8 for `0.10000000`, 0 for `12`.
 pub fn spelled_digits(text: &[u8]) -> u8 {
     match text.iter().position(|&b| b == b'.') {

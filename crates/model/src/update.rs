@@ -190,6 +190,15 @@ impl TradeId {
         Self { bytes, length }
     }
 
+    /// The id as a number, if it is one as a number is written: digits without zeros in front.
+    pub fn number(&self) -> Option<u64> {
+        let digits = self.as_bytes();
+        if !digits.iter().all(u8::is_ascii_digit) || (digits.len() > 1 && digits[0] == b'0') {
+            return None;
+        }
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    }
+
     /// The id as spelled; printable ASCII without quotes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
@@ -231,6 +240,16 @@ mod tests {
             b"18446744073709551615"
         );
         assert_eq!(TradeId::from_number(0).as_bytes(), b"0");
+        for (text, number) in [
+            ("42", Some(42)),
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("007", None),
+            ("a9188a0a", None),
+        ] {
+            assert_eq!(TradeId::new(text.as_bytes()).unwrap().number(), number);
+        }
         for text in [
             "",
             "a\"b",

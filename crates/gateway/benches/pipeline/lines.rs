@@ -2,7 +2,7 @@
 //! recordings that `TAPECAST_CAPTURES` names, and lines as a desk publishes them.
 //!
 //! Lines come in batches of [`BATCH`]. Batches follow one another as a connection's messages do:
-//! depth is numbered on, trades and quotes of a recording go on where the batch before ended.
+//! depth and trades are numbered on, trades and quotes of a recording go on where the batch before ended.
 
 use crate::Workload;
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ pub(crate) struct Lines {
     workload: Workload,
     batches: Vec<Vec<Vec<u8>>>,
     next: usize,
-    /// Changes to the book so far.
+    /// Changes to the book, or trades, so far.
     changes: u64,
 }
 
@@ -57,12 +57,11 @@ impl Lines {
             vec![(0..BATCH).map(|n| line(n).into_bytes()).collect::<Vec<_>>()]
         };
         let batches = match workload {
-            Workload::Trades => written(trade),
             Workload::Quotes => written(quote),
             Workload::Recorded => RECORDED_LINES.clone(),
             Workload::PushTrades => written(push_trade),
             Workload::PushQuotes => written(push_quote),
-            Workload::Books | Workload::PushBooks => vec![Vec::new()],
+            Workload::Trades | Workload::Books | Workload::PushBooks => vec![Vec::new()],
         };
         Self {
             workload,
@@ -87,7 +86,7 @@ impl Lines {
 
     /// Every line there is, for a survey.
     pub(crate) fn all(mut self) -> Vec<Vec<u8>> {
-        if self.workload.is_book() {
+        if self.workload.is_book() || self.workload == Workload::Trades {
             return self.batch();
         }
         self.batches.concat()
@@ -95,6 +94,14 @@ impl Lines {
 
     /// The next batch.
     pub(crate) fn batch(&mut self) -> Vec<Vec<u8>> {
+        if self.workload == Workload::Trades {
+            // Their ids go on: a print that is told twice is told once.
+            let first = self.changes as usize;
+            self.changes += BATCH as u64;
+            return (first..first + BATCH)
+                .map(|n| trade(n).into_bytes())
+                .collect();
+        }
         if let Workload::Books | Workload::PushBooks = self.workload {
             let push = self.workload == Workload::PushBooks;
             let batch = self.workload.batch() as u64;
@@ -112,10 +119,10 @@ fn trade(n: usize) -> String {
     let symbol = SYMBOLS[n % SYMBOLS.len()];
     let (stream, id, maker) = (
         symbol.to_lowercase(),
-        3_735_683_259 + n,
+        3_735_683_259 + n / SYMBOLS.len(),
         n.is_multiple_of(3),
     );
-    let (cents, qty, time) = (n * 7 % 100, n * 13 % 100_000, 1_723_161_255_342 + n);
+    let (cents, qty, time) = (n * 7 % 100, 1 + n * 13 % 99_999, 1_723_161_255_342 + n);
     format!(
         r#"{{"stream":"{stream}@trade","data":{{"e":"trade","E":{time},"s":"{symbol}","t":{id},"p":"61837.{cents:02}000000","q":"0.{qty:05}000","T":{time},"m":{maker},"M":true}}}}"#
     )

@@ -1,6 +1,6 @@
 //! The feeds' counters.
 
-use crate::venue::Reject;
+use crate::venue::{NoPrint, Reject};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
@@ -12,6 +12,7 @@ pub struct FeedMetrics {
     messages: IntCounterVec,
     bytes: IntCounterVec,
     rejects: IntCounterVec,
+    no_prints: IntCounterVec,
     reconnects: IntCounterVec,
     answers_dropped: IntCounterVec,
     delay: HistogramVec,
@@ -26,6 +27,7 @@ pub struct FeedCounters {
     /// Their bytes.
     pub bytes: IntCounter,
     rejects: [IntCounter; Reject::LABELS.len()],
+    no_prints: [IntCounter; NoPrint::ALL.len()],
     /// Connections given up because of ten refused messages in a row.
     pub reconnects_rejects: IntCounter,
     /// Error lines that a publisher did not read in time.
@@ -75,7 +77,12 @@ impl FeedMetrics {
             )?,
             rejects: counters(
                 "tapecast_feed_rejects_total",
-                "Messages that could not be read and were skipped, by reason.",
+                "Messages, and parts of messages, that could not be read and were skipped, by reason.",
+                &["venue", "reason"],
+            )?,
+            no_prints: counters(
+                "tapecast_feed_no_prints_total",
+                "Rows of a venue's tape that are no prints and were not published, by reason.",
                 &["venue", "reason"],
             )?,
             reconnects: counters(
@@ -104,6 +111,7 @@ impl FeedMetrics {
             messages: self.messages.with_label_values(&[venue]),
             bytes: self.bytes.with_label_values(&[venue]),
             rejects: Reject::LABELS.map(|r| self.rejects.with_label_values(&[venue, r])),
+            no_prints: NoPrint::ALL.map(|r| self.no_prints.with_label_values(&[venue, r.label()])),
             reconnects_rejects: self.reconnects.with_label_values(&[venue, "rejects"]),
             answers_dropped: self.answers_dropped.with_label_values(&[venue]),
             delay: self.delay.with_label_values(&[venue]),
@@ -118,6 +126,16 @@ impl FeedCounters {
     /// Counts a refused message.
     pub fn reject(&self, reject: Reject) {
         self.rejects[reject.index()].inc();
+    }
+
+    /// Counts a row of a tape that is no print.
+    pub fn no_print(&self, reason: NoPrint) {
+        self.no_prints[reason as usize].inc();
+    }
+
+    /// How many rows of a tape were no prints for this reason.
+    pub fn no_prints(&self, reason: NoPrint) -> u64 {
+        self.no_prints[reason as usize].get()
     }
 
     /// How many messages were refused for this reason.

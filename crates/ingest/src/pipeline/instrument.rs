@@ -136,6 +136,7 @@ impl InstrumentState {
                 self.health.note_data(now);
                 self.handle_trades(&prints, stamp, out);
             }
+            EventBody::SkippedIds { .. } => self.health.note_data(now),
             EventBody::Quote(quote) => {
                 self.health.note_data(now);
                 self.handle_quote(quote, stamp, out);

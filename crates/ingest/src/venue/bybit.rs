@@ -4,12 +4,13 @@
 //!   whole book. Depth 1 repeats its last message after three quiet seconds: no news.
 //! * Linear tickers send only what changed: an absent key is unchanged, an empty string is "not
 //!   applicable". They are merged here into the last full state.
+//! * Ids of trades prove nothing: linear ones are UUIDs, and spot ones count over all symbols.
 
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
 };
-use crate::event::Link;
+use crate::event::{Link, TradeIds};
 use hashbrown::HashMap;
 use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId};
 
@@ -202,27 +203,38 @@ fn trades(root: Node<'_, '_>, native: &str, listener: &mut dyn Listener) -> Resu
         stream: Stream::new(Carries::Trades, 1),
         ts_event: root.uint_of("ts")?.map(integer_time),
         venue_seq: None,
-        what: What::Trades { history: false },
+        what: What::Trades {
+            history: false,
+            ids: TradeIds::Opaque,
+        },
     };
     let prints = root.items("data")?;
     if !listener.begin(&head)? {
         return Ok(());
     }
     for trade in prints {
-        let aggressor = match trade.text_of("S") {
-            Some("Buy") => Some(Aggressor::Buy),
-            Some("Sell") => Some(Aggressor::Sell),
-            _ => None,
-        };
-        listener.print(&Print {
-            id: TradeId::new(trade.text("i")?.as_bytes()).ok_or(Reject::Number("i"))?,
-            price: trade.text("p")?,
-            qty: trade.text("v")?,
-            aggressor,
-            ts_event: trade.uint_of("T")?.map(integer_time),
-        })?;
+        if let Err(reject) = print(trade).and_then(|print| listener.print(&print)) {
+            listener.fault(Some(native), head.stream, reject);
+        }
     }
     listener.finish()
+}
+
+fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
+    let aggressor = match trade.text_of("S") {
+        Some("Buy") => Some(Aggressor::Buy),
+        Some("Sell") => Some(Aggressor::Sell),
+        _ => None,
+    };
+    Ok(Print {
+        id: TradeId::new(trade.text("i")?.as_bytes()).ok_or(Reject::Number("i"))?,
+        price: trade.text("p")?,
+        qty: trade.text("v")?,
+        aggressor,
+        ts_event: trade.uint_of("T")?.map(integer_time),
+        market: true,
+        first_id: None,
+    })
 }
 
 fn is_snapshot(root: Node<'_, '_>) -> Result<bool, Reject> {

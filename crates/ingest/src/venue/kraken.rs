@@ -2,14 +2,15 @@
 //! they are read as tokens from the original bytes and never as numbers.
 //!
 //! The venue keeps so many levels as were subscribed, which only the acknowledgement says, and never
-//! says which fall out. It numbers nothing: a book is known to be right by its checksum, which sees
-//! the best ten levels only, so an unreadable book message is announced as a loss.
+//! says which fall out. It numbers its trades, by one per symbol, and nothing else: a book is known to be
+//! right by its checksum, which sees the best ten levels only, so an unreadable book message is announced
+//! as a loss.
 
 use super::cursor::{Cursor, Scalar, Syntax};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, rfc3339_time,
 };
-use crate::event::Checksum;
+use crate::event::{Checksum, TradeIds};
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId, TradingState};
@@ -154,49 +155,95 @@ impl Kraken {
 
 /// Prints; those of one symbol that stand together are one piece of news.
 fn trades(data: &str, history: bool, listener: &mut dyn Listener) -> Result<(), Reject> {
-    let keys = ["symbol", "side", "price", "qty", "trade_id", "timestamp"];
-    let mut open: Option<(Cow<'_, str>, bool)> = None;
-    Cursor::new(data).array::<Reject>(|item| {
-        let [symbol, side, price, qty, id, timestamp] = Fields::of(item, keys)?.0;
-        let symbol = text("symbol", symbol)?;
-        let time = timestamp.and_then(content);
-        let ts_event = time
-            .map(|t| rfc3339_time(&t).ok_or(Reject::Number("timestamp")))
-            .transpose()?;
-        if open.as_ref().is_none_or(|(last, _)| *last != symbol) {
-            if let Some((_, true)) = open {
-                listener.finish()?;
+    let mut tape = Tape {
+        history,
+        open: None,
+    };
+    Cursor::new(data).array::<Reject>(|item| tape.row(item.value()?, listener))?;
+    tape.close(listener)
+}
+
+/// A batch of prints being read.
+struct Tape<'a> {
+    history: bool,
+    /// Whose news is being told, and whether anybody wants it.
+    open: Option<(Cow<'a, str>, bool)>,
+}
+
+impl<'a> Tape<'a> {
+    const STREAM: Stream = Stream::new(Carries::Trades, 1);
+
+    /// Reads a row. What is wrong with it concerns it alone.
+    fn row(&mut self, row: &'a str, listener: &mut dyn Listener) -> Result<(), Reject> {
+        let keys = ["symbol", "side", "price", "qty", "trade_id", "timestamp"];
+        let fields = Fields::of(&mut Cursor::new(row), keys);
+        let symbol = fields.as_ref().map_err(|reject| *reject);
+        let symbol = symbol.and_then(|fields| text("symbol", fields.0[0]));
+        let (Fields([_, side, price, qty, id, time]), symbol) = match (fields, symbol) {
+            (Ok(fields), Ok(symbol)) => (fields, symbol),
+            (_, Err(reject)) | (Err(reject), _) => {
+                listener.fault(None, Self::STREAM, reject);
+                return Ok(());
             }
+        };
+        let print = print([side, price, qty, id, time]);
+        if self.open.as_ref().is_none_or(|(last, _)| *last != symbol) {
+            self.close(listener)?;
             let wanted = listener.begin(&Head {
                 native: &symbol,
-                stream: Stream::new(Carries::Trades, 1),
-                ts_event,
+                stream: Self::STREAM,
+                ts_event: time.and_then(content).and_then(|t| rfc3339_time(&t)),
                 venue_seq: None,
-                what: What::Trades { history },
-            })?;
-            open = Some((symbol, wanted));
-        }
-        if let Some((_, true)) = open {
-            let id = token(id).and_then(|id| TradeId::new(id.as_bytes()));
-            listener.print(&Print {
-                id: id.ok_or(Reject::Number("trade_id"))?,
-                price: number("price", price)?,
-                qty: number("qty", qty)?,
-                aggressor: match side.and_then(content).as_deref() {
-                    Some("buy") => Some(Aggressor::Buy),
-                    Some("sell") => Some(Aggressor::Sell),
-                    _ => None,
+                what: What::Trades {
+                    history: self.history,
+                    ids: TradeIds::Dense,
                 },
-                ts_event,
-            })?;
+            });
+            let wanted = match wanted {
+                Ok(wanted) => wanted,
+                Err(reject) => {
+                    listener.fault(Some(&symbol), Self::STREAM, reject);
+                    return Ok(());
+                }
+            };
+            self.open = Some((symbol, wanted));
         }
-        Ok(())
-    })?;
-    if let Some((_, true)) = open {
-        listener.finish()
-    } else {
+        if let Some((symbol, true)) = &self.open
+            && let Err(reject) = print.and_then(|print| listener.print(&print))
+        {
+            listener.fault(Some(symbol), Self::STREAM, reject);
+        }
         Ok(())
     }
+
+    /// Ends the piece of news that is open.
+    fn close(&mut self, listener: &mut dyn Listener) -> Result<(), Reject> {
+        match self.open.take() {
+            Some((_, true)) => listener.finish(),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn print<'a>([side, price, qty, id, timestamp]: [Option<&'a str>; 5]) -> Result<Print<'a>, Reject> {
+    let id = token(id).and_then(|id| TradeId::new(id.as_bytes()));
+    let ts_event = timestamp
+        .and_then(content)
+        .map(|t| rfc3339_time(&t).ok_or(Reject::Number("timestamp")))
+        .transpose()?;
+    Ok(Print {
+        id: id.ok_or(Reject::Number("trade_id"))?,
+        price: number("price", price)?,
+        qty: number("qty", qty)?,
+        aggressor: match side.and_then(content).as_deref() {
+            Some("buy") => Some(Aggressor::Buy),
+            Some("sell") => Some(Aggressor::Sell),
+            _ => None,
+        },
+        ts_event,
+        market: true,
+        first_id: None,
+    })
 }
 
 fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {

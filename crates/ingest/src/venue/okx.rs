@@ -2,12 +2,15 @@
 //!
 //! Books chain by `prevSeqId` since 2023 and hash to `checksum` until 2026, when it became a constant
 //! zero; recordings of either age are read, and what is there is passed on. Text `pong` is no JSON.
+//!
+//! Ids of trades rise by one per fill, in 82 steps of 82 that we have recordings of. Channel `trades`
+//! merges fills and has the id of the last one.
 
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
 };
-use crate::event::{Checksum, Link};
+use crate::event::{Checksum, Link, TradeIds};
 use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
 
 /// Reads OKX's messages.
@@ -123,18 +126,36 @@ impl Push<'_> {
         let native_of = |trade: &Node<'_, '_>| trade.text_of("instId").map(str::to_owned);
         for run in trades.chunk_by(|a, b| native_of(a) == native_of(b)) {
             let Some(newest) = run.last() else { continue };
-            let head = Head {
-                native: self.native_of(*newest)?,
-                stream,
-                ts_event: time(*newest)?,
-                venue_seq: sequence(*newest, "seqId")?,
-                what: What::Trades { history: false },
+            let native = match self.native_of(*newest) {
+                Ok(native) => native,
+                Err(missing) => {
+                    run.iter()
+                        .for_each(|_| listener.fault(None, stream, missing));
+                    continue;
+                }
             };
-            if !listener.begin(&head)? {
-                continue;
+            let head = Head {
+                native,
+                stream,
+                ts_event: time(*newest).ok().flatten(),
+                venue_seq: sequence(*newest, "seqId").ok().flatten(),
+                what: What::Trades {
+                    history: false,
+                    ids: TradeIds::Dense,
+                },
+            };
+            match listener.begin(&head) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(reject) => {
+                    listener.fault(Some(native), stream, reject);
+                    continue;
+                }
             }
             for trade in run {
-                listener.print(&print(*trade)?)?;
+                if let Err(reject) = print(*trade).and_then(|print| listener.print(&print)) {
+                    listener.fault(Some(native), stream, reject);
+                }
             }
             listener.finish()?;
         }
@@ -251,12 +272,17 @@ fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
         _ => None,
     };
     let (price, qty) = (trade.text("px")?, trade.text("sz")?);
+    // `trades` merges fills of one taker at one price into the last of them; `count` says how many.
+    let merged = trade.uint_of("count")?.unwrap_or(1).max(1);
+    let first_id = id.number().and_then(|id| id.checked_sub(merged - 1));
     Ok(Print {
         id,
         price,
         qty,
         aggressor,
         ts_event: time(trade)?,
+        market: true,
+        first_id,
     })
 }
 

@@ -10,6 +10,7 @@ mod mutation;
 mod published;
 mod reading;
 mod scanned;
+mod tape;
 
 use reading::{check, rejects};
 use tapecast_ingest::venue::Format;
@@ -176,6 +177,7 @@ fn okx_books_chain_and_hash_where_the_venue_still_does() {
             "BTC-USD-220527 update [] [30249.4x0] None Okx(3380919542) spelled 1.0 quote @1652459225464",
             "BTC-USDT quote 63921.4x1 63921.5x790.41 #333794734980 @1786541241006",
             "BTC-USDT-PERP snapshot [] [63921.5x790.41] None spelled 1.2 quote #333794734980 @1786541241006",
+            "ETH-USD-220325-8800-P skipped 1040968612..1040968612 #79706765242 @1786538760218",
             "ETH-USD-220325-8800-P trade 0.0402x24 buy 1040968613 #79706765242 @1786538760218",
             "BTC-USDT ticker last 63707.3 open 63958.9 high 64496.9 low 63309.4 change -251.6 pct -0.3934 volume 3601.1585121 quote 229576048.730317321 @1786613174873",
             "BTC-USDT-PERP ticker open 1 volume 2630 @1786613174873",
@@ -212,7 +214,7 @@ fn bybit_books_step_and_the_quote_is_not_repeated() {
             "BTC-USDT quote 6.4x1 6.5x1 #7 @1786310818129",
             "BTC-USDT quote - 6.5x1 #8 @1786310818129",
             "BTC-USDT quote 6.3x2 6.5x1 #9 @1786310818129",
-            "BTC-USDT trade 65114.2x0.004 sell a9188a0a-82bc-50de-be60-03eedbe3cdd7 65114.3x1 buy 2290000001189048101 @1786310819681",
+            "BTC-USDT trade opaque 65114.2x0.004 sell a9188a0a-82bc-50de-be60-03eedbe3cdd7 65114.3x1 buy 2290000001189048101 @1786310819681",
         ],
     );
 }

@@ -78,7 +78,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn nothing_panics_and_a_refused_message_leaves_only_gaps(
+    fn nothing_panics_and_a_refused_message_leaves_only_losses(
         format in prop::sample::select(Format::ALL.to_vec()),
         script in prop::collection::vec((0..SEEDS.len(), prop::collection::vec(mutation(), 0..3)), 1..8),
     ) {
@@ -102,8 +102,10 @@ proptest! {
             let message = Message { raw: &mut raw, http: None, symbol: None };
             if parser.parse(message, UnixNanos::new(1), &mut events).is_err() {
                 let left = &events[before..];
-                let gaps = left.iter().all(|e| matches!(e.body, EventBody::Feed(FeedEvent::Gap(_))));
-                prop_assert!(gaps, "{left:?}");
+                let losses = left.iter().all(|event| {
+                    matches!(event.body, EventBody::Feed(FeedEvent::Gap(_) | FeedEvent::Lost { .. }))
+                });
+                prop_assert!(losses, "{left:?}");
             }
         }
     }

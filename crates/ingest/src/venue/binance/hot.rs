@@ -4,7 +4,7 @@
 //! A message is read whole before anything is told of it: if it is declined, nobody has heard a word,
 //! and the general reader in [`super`] says what it is or what is wrong with it.
 
-use super::{Market, Source, aggressor, depth_head};
+use super::{MARKET, Market, Source, TRADES, aggressor, depth_head};
 use crate::venue::plain::{Plain, Span, Value};
 use crate::venue::{Carries, Head, Listener, Print, Reject, Stream, What, integer_time};
 use tapecast_model::{EventTime, Side, TradeId};
@@ -24,6 +24,8 @@ struct Members<'a> {
     time: Option<u64>,
     sent: Option<u64>,
     maker: Option<bool>,
+    /// `X` of futures' trades is there and says something else than `MARKET`.
+    no_market: bool,
     /// `t` and `a` of trades.
     ids: [Option<u64>; 2],
     /// `p` and `q` of trades.
@@ -204,6 +206,7 @@ impl<'a> Members<'a> {
             ("T", Value::Uint(number)) => self.time = Some(number),
             ("E", Value::Uint(number)) => self.sent = Some(number),
             ("m", Value::Flag(flag)) => self.maker = Some(flag),
+            ("X", Value::Text(kind)) => self.no_market = kind != MARKET,
             ("t", Value::Uint(number)) => self.ids[0] = Some(number),
             ("a", Value::Uint(number)) => self.ids[1] = Some(number),
             ("U", Value::Uint(number)) => self.numbers[0] = Some(number),
@@ -214,7 +217,9 @@ impl<'a> Members<'a> {
             // The order of a trade's buyer, in older recordings.
             ("b", Value::Uint(_)) => {}
             ("e" | "s" | "p" | "q" | "b" | "B" | "a" | "A" | "T" | "E", _) => return None,
-            ("m" | "t" | "U" | "u" | "pu" | "lastUpdateId" | "stream" | "data", _) => return None,
+            ("m" | "X" | "t" | "U" | "u" | "pu" | "lastUpdateId" | "stream" | "data", _) => {
+                return None;
+            }
             _ => {}
         }
         Some(())
@@ -240,7 +245,7 @@ impl<'a> Members<'a> {
             stream: Stream::new(Carries::Trades, rank),
             ts_event: self.time(),
             venue_seq: None,
-            what: What::Trades { history: false },
+            what: TRADES,
         };
         let print = Print {
             id: TradeId::from_number(self.ids[id]?),
@@ -248,6 +253,8 @@ impl<'a> Members<'a> {
             qty,
             aggressor: self.maker.map(aggressor),
             ts_event: head.ts_event,
+            market: !self.no_market,
+            first_id: None,
         };
         let mut tell = || {
             if !listener.begin(&head)? {
