@@ -15,6 +15,11 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Topics of one connection.
     pub topics_per_connection_max: usize,
+    /// Topics of symbols that no source has named that one connection may bring into being, within
+    /// `topic_linger`.
+    pub invented_topics_max: u32,
+    /// How long a topic lives on when its last subscriber has left.
+    pub topic_linger: Duration,
     /// Requests a second, with bursts of as many.
     pub requests_per_s: u32,
     /// Bytes of one request.
@@ -48,6 +53,8 @@ impl Default for Limits {
             handshakes_max: 1_024,
             handshake_timeout: Duration::from_secs(5),
             topics_per_connection_max: 1_024,
+            invented_topics_max: 1_024,
+            topic_linger: Duration::from_secs(60),
             requests_per_s: 20,
             request_bytes_max: 16 * 1024,
             outbox_bytes_max: 4 * 1024 * 1024,

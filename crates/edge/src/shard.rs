@@ -436,7 +436,8 @@ impl<S: Socket> Shard<S> {
             moved.tell(&mut other.session.subs);
         }
         if let Some(slot) = gone {
-            slot.entry.leave(self.number, slot.encoding);
+            let interests = &self.shared.interests;
+            interests.leave(&slot.entry, self.number, slot.encoding);
         }
         Some(subscription.slot)
     }

@@ -13,7 +13,7 @@ use tapecast_fanout::chunk::Chunks;
 use tapecast_fanout::ring::{RingRx, ring};
 use tapecast_fanout::view::{BookView, Changes};
 use tapecast_fanout::wake::Doorbell;
-use tapecast_fanout::{FanoutMetrics, Interests, Item, ItemKind, Publisher};
+use tapecast_fanout::{FanoutMetrics, Interests, Item, ItemKind, Publisher, TopicSlot};
 use tapecast_model::{
     Body, Book, Epoch, Instrument, InstrumentId, Level, Mono, Price, Qty, Quote, Scale, Seq, Side,
     StreamPos, Symbol, Touched, UnixNanos, Update, UpdateSink as _, Venue,
@@ -35,7 +35,7 @@ fn ring_push_and_pop(bencher: Bencher<'_, '_>) {
         .bench_local(|| {
             for n in 0..OPERATIONS as u32 {
                 let item = Item {
-                    tid: n,
+                    slot: TopicSlot::new(n),
                     encoding: Encoding::Json,
                     kind: ItemKind::Update { prev: Seq::ZERO },
                     epoch: Epoch::new(1),
@@ -47,10 +47,10 @@ fn ring_push_and_pop(bencher: Bencher<'_, '_>) {
                 };
                 tx.try_push(item).unwrap();
             }
-            let tids: u32 = std::iter::from_fn(|| rx.try_pop())
-                .map(|item| black_box(item).tid)
+            let slots: usize = std::iter::from_fn(|| rx.try_pop())
+                .map(|item| black_box(item).slot.index())
                 .sum();
-            assert_eq!(tids, (0..OPERATIONS as u32).sum::<u32>());
+            assert_eq!(slots, (0..OPERATIONS).sum::<usize>());
         });
 }
 

@@ -1,18 +1,21 @@
-//! Who wants what: live topics, the shards that have subscribers, and requests for snapshots.
+//! Who wants what: living topics, the shards that have subscribers, and requests for snapshots.
 //!
-//! A topic's [`TopicEntry`] is made when it is first subscribed and lives as long as the process, so
-//! that its number (`tid`) means the same to every client. Shards set and clear their bit in it;
-//! the publisher reads the bits when it publishes, and skips what nobody wants.
+//! A topic's [`TopicEntry`] is made when it is first subscribed. Shards set and clear their bit in it;
+//! the publisher reads the bits when it publishes, and skips what nobody wants. When the last
+//! subscriber has left, the topic *lingers*: who comes back within [`TopicLimits::linger`] finds the
+//! same entry, and so the same number (`tid`). Then it ends, and its slot is used again: see
+//! [`crate::slot`]. How, and in which order, is told in ADR 5 (docs/adr).
 //!
 //! # Requests
-//! To join a topic a shard sets its bit, then asks for a snapshot. Requests cannot pile up: a topic
-//! stands in the queue at most once, however many shards ask, and the queue has room for every topic
-//! there can be.
+//! To join a topic a shard sets its bit, then asks for a snapshot; to leave it a shard clears its bit,
+//! then says so. Both stand in one queue, and cannot pile up: a topic stands in it at most once, however
+//! many shards say something of it, and the queue has room for every topic there can be. A topic that
+//! was just made stands in it too: so the publisher knows of each, also if nobody ever joins it.
 //!
 //! # Ordering
-//! The asker sets its mask bit, then swaps `queued`; the publisher clears `queued`, then takes the
-//! mask. So an asker that finds `queued` still set knows that its bit will be taken (tested under
-//! loom: no request is lost).
+//! The asker sets or clears its bit, then swaps `queued`; the publisher clears `queued`, then looks at
+//! the bits. So an asker that finds `queued` still set knows that its bit will be seen (tested under
+//! loom: no request is lost, and no topic is left behind).
 //!
 //! # Coming back
 //! Who leaves and joins again may find a snapshot on its way that it asked for before it left, and
@@ -21,14 +24,20 @@
 //! was made, and one that was made before the interest began is not the shard's.
 //!
 //! # Limits
-//! At most `topics_max` topics in the life of the process; more are refused by name.
+//! At most `topics_max` topics of instruments that sources have named, and half as many of those that
+//! subscribers invented. Where there is no room the one that lingers longest ends early; if none
+//! lingers, the topic is refused by name.
+
+mod table;
 
 use crate::item::Delivery;
-use crate::sync::{AtomicBool, AtomicU64, Ordering, Receiver, Sender, bounded};
-use hashbrown::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::slot::TopicSlot;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Receiver, Sender, bounded};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use table::Table;
 use tapecast_model::catalog::{Lease, Resolved};
-use tapecast_model::{Instrument, Stream, Topic};
+use tapecast_model::{Instrument, Mono, Stream, Topic};
 use tapecast_wire::Encoding;
 
 /// A set of shards, one bit each.
@@ -37,11 +46,13 @@ pub type ShardMask = u64;
 /// How many shards a [`ShardMask`] can name.
 pub const SHARDS_MAX: usize = 64;
 
-/// A topic that is or was subscribed.
+/// A topic that is subscribed, or was a while ago.
 #[derive(Debug)]
 pub struct TopicEntry {
-    /// Its number, the same for all clients of this process.
+    /// Its number on the wire, the same for all clients of this process.
     pub tid: u32,
+    /// Its place in tables.
+    pub slot: TopicSlot,
     /// What it is.
     pub topic: Topic,
     /// Its text.
@@ -57,17 +68,30 @@ pub struct TopicEntry {
     begun: AtomicU64,
 }
 
+/// How many topics there may be, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicLimits {
+    /// Topics of instruments that sources have named. Half as many of invented ones come on top.
+    pub topics_max: usize,
+    /// How long a topic lingers when its last subscriber has left.
+    pub linger: Duration,
+    /// The number on the wire of the first topic.
+    pub first_tid: u32,
+}
+
 /// All topics of the process: where shards look them up and ask for them.
 #[derive(Debug)]
 pub struct Interests {
-    topics: Mutex<HashMap<Topic, Arc<TopicEntry>>>,
-    topics_max: usize,
+    table: Arc<Mutex<Table>>,
     requests: Sender<Arc<TopicEntry>>,
 }
 
-/// Where the publisher takes requests from.
+/// The publisher's side: what shards ask for, and what has come to its end.
 #[derive(Debug)]
-pub struct Requests(Receiver<Arc<TopicEntry>>);
+pub struct Requests {
+    queue: Receiver<Arc<TopicEntry>>,
+    table: Arc<Mutex<Table>>,
+}
 
 /// There are as many topics as there may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -78,14 +102,15 @@ pub struct TooManyTopics(usize);
 
 impl TopicEntry {
     /// An entry that nobody wants yet.
-    pub fn new(tid: u32, topic: Topic, resolved: impl Into<Resolved>) -> Self {
+    pub fn new(tid: u32, slot: TopicSlot, topic: Topic, resolved: impl Into<Resolved>) -> Self {
         let Resolved { instrument, lease } = resolved.into();
         Self {
             tid,
-            lease,
+            slot,
             text: topic.to_string().into_boxed_str(),
             topic,
             instrument,
+            lease,
             wanted: std::array::from_fn(|_| AtomicU64::new(0)),
             asked: std::array::from_fn(|_| AtomicU64::new(0)),
             queued: AtomicBool::new(false),
@@ -119,19 +144,13 @@ impl TopicEntry {
     /// The shards that have subscribers in this encoding.
     pub fn wanted(&self, encoding: Encoding) -> ShardMask {
         // Relaxed: a bit set a moment ago matters only once its request for a snapshot arrives, and
-        // that synchronises.
+        // that synchronises; so does the word that a shard has left.
         self.wanted[encoding.index()].load(Ordering::Relaxed)
     }
 
     /// Whether anybody wants it at all.
     pub fn is_wanted(&self) -> bool {
         Encoding::ALL.iter().any(|e| self.wanted(*e) != 0)
-    }
-
-    /// A shard has no subscriber left.
-    pub fn leave(&self, shard: usize, encoding: Encoding) {
-        // Relaxed: a frame more or less for nobody.
-        self.wanted[encoding.index()].fetch_and(!(1 << shard), Ordering::Relaxed);
     }
 
     /// Puts back a request that was taken and could not be answered.
@@ -153,42 +172,77 @@ impl TopicEntry {
     }
 }
 
+// === impl TopicLimits ===
+
+impl TopicLimits {
+    /// How many topics of invented instruments there may be.
+    pub const fn invented_max(&self) -> usize {
+        self.topics_max.div_ceil(2)
+    }
+}
+
+impl Default for TopicLimits {
+    fn default() -> Self {
+        Self {
+            topics_max: 200_000,
+            linger: Duration::from_secs(60),
+            first_tid: 0,
+        }
+    }
+}
+
 // === impl Interests ===
 
 impl Interests {
-    /// For at most `topics_max` topics.
+    /// For at most `topics_max` topics, and half as many of invented instruments.
     pub fn new(topics_max: usize) -> (Self, Requests) {
-        let (sender, receiver) = bounded(topics_max);
-        (
-            Self {
-                topics: Mutex::default(),
-                topics_max,
-                requests: sender,
-            },
-            Requests(receiver),
-        )
+        Self::with_limits(TopicLimits {
+            topics_max,
+            ..TopicLimits::default()
+        })
+    }
+
+    /// For topics within these limits.
+    pub fn with_limits(limits: TopicLimits) -> (Self, Requests) {
+        let (requests, queue) = bounded(limits.topics_max + limits.invented_max());
+        let table = Arc::new(Mutex::new(Table::new(&limits)));
+        let interests = Self {
+            table: Arc::clone(&table),
+            requests,
+        };
+        (interests, Requests { queue, table })
+    }
+
+    /// The entry of a topic, if it lives.
+    pub fn find(&self, topic: &Topic) -> Option<Arc<TopicEntry>> {
+        lock(&self.table).find(topic)
     }
 
     /// The entry of a topic, made if there is none yet.
     ///
     /// # Errors
-    /// If there are as many topics as there may be.
+    /// If there are as many topics as there may be, and none of them lingers.
     pub fn entry(
         &self,
         topic: &Topic,
         resolved: impl Into<Resolved>,
     ) -> Result<Arc<TopicEntry>, TooManyTopics> {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = topics.get(topic) {
-            return Ok(Arc::clone(entry));
+        let mut table = lock(&self.table);
+        if let Some(entry) = table.find(topic) {
+            return Ok(entry);
         }
-        let tid = u32::try_from(topics.len())
-            .ok()
-            .filter(|_| topics.len() < self.topics_max);
-        let tid = tid.ok_or(TooManyTopics(self.topics_max))?;
-        let entry = Arc::new(TopicEntry::new(tid, topic.clone(), resolved));
-        topics.insert(topic.clone(), Arc::clone(&entry));
+        let (entry, ended) = table.make(topic, resolved.into())?;
+        drop(table);
+        drop(ended);
+        self.enqueue(&entry);
         Ok(entry)
+    }
+
+    /// Ends the topic of an invented instrument that has lingered longest, whether or not it is due.
+    /// Returns whether there was one.
+    pub fn end_invented(&self) -> bool {
+        let ended = lock(&self.table).evict_invented();
+        ended.is_some()
     }
 
     /// A shard has a subscriber that needs a snapshot: sets its interest and asks for one. If its
@@ -206,9 +260,16 @@ impl Interests {
         began
     }
 
+    /// A shard has no subscriber left: clears its interest and says so.
+    pub fn leave(&self, entry: &Arc<TopicEntry>, shard: usize, encoding: Encoding) {
+        // Relaxed: a frame more or less for nobody. The publisher sees it once it takes the request.
+        entry.wanted[encoding.index()].fetch_and(!(1 << shard), Ordering::Relaxed);
+        self.enqueue(entry);
+    }
+
     fn enqueue(&self, entry: &Arc<TopicEntry>) {
-        // AcqRel: pairs with the swap in `Requests::take`. Our mask bit is set before; if the flag
-        // was still up, the publisher has yet to clear it and will take the mask after that.
+        // AcqRel: pairs with the swap in `Requests::take`. Our bit is set or cleared before; if the
+        // flag was still up, the publisher has yet to clear it and will look at the bits after that.
         if !entry.queued.swap(true, Ordering::AcqRel) {
             // There is room: each topic is in the queue at most once, and it holds them all.
             let sent = self.requests.try_send(Arc::clone(entry));
@@ -220,10 +281,10 @@ impl Interests {
 // === impl Requests ===
 
 impl Requests {
-    /// The next topic that somebody asks for.
+    /// The next topic of which a shard has something to say.
     pub fn take(&self) -> Option<Arc<TopicEntry>> {
-        let entry = self.0.try_recv().ok()?;
-        // AcqRel: pairs with the swap in `enqueue`; to be followed by `take_asked`.
+        let entry = self.queue.try_recv().ok()?;
+        // AcqRel: pairs with the swap in `enqueue`; to be followed by a look at the bits.
         entry.queued.swap(false, Ordering::AcqRel);
         Some(entry)
     }
@@ -231,11 +292,38 @@ impl Requests {
     /// The queue itself, to wait on.
     #[cfg(not(loom))]
     pub fn channel(&self) -> &Receiver<Arc<TopicEntry>> {
-        &self.0
+        &self.queue
     }
 
-    /// What to do with an entry received from [`Requests::channel`], before its requests are taken.
-    pub fn received(entry: &TopicEntry) {
-        entry.queued.swap(false, Ordering::AcqRel);
+    /// Lets a topic linger that nobody wants: it ends when that has lasted long enough.
+    pub fn linger(&self, entry: &Arc<TopicEntry>, now: Mono) {
+        lock(&self.table).linger(entry, now);
+    }
+
+    /// Ends topics that have lingered long enough, as far as `most` looks go. Returns whether there
+    /// may be others.
+    pub fn sweep(&self, now: Mono, most: usize) -> bool {
+        let mut ended = Vec::new();
+        let more = lock(&self.table).sweep(now, most, &mut ended);
+        // Dropped here, outside the lock.
+        drop(ended);
+        more
+    }
+
+    /// How many topics there are, and how many of them linger, or have come back a moment ago.
+    pub fn count(&self) -> (usize, usize) {
+        lock(&self.table).count()
+    }
+
+    /// How many slots there are: as many as there were topics at one time.
+    pub fn slots(&self) -> usize {
+        lock(&self.table).slots()
     }
 }
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What travels from the publisher to a shard: a frame and what the shard must know to deliver it.
 
+use crate::slot::TopicSlot;
 use bytes::Bytes;
 use std::ops::Range;
 use tapecast_model::{ChannelKind, Epoch, Mono, Seq, StreamPos};
@@ -8,8 +9,8 @@ use tapecast_wire::Encoding;
 /// A frame on its way to the subscribers that one shard has of one topic.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The topic's number.
-    pub tid: u32,
+    /// The topic's slot.
+    pub slot: TopicSlot,
     /// In which encoding.
     pub encoding: Encoding,
     /// For whom, and what it means.

@@ -7,7 +7,7 @@
 //! notice or a snapshot once there is room. Shards that sleep are rung awake ([`wake`]); replays that
 //! must lose nothing look at [`pace`].
 //!
-//! Shards and the publisher share atomics and channels, no lock. This crate must not depend on tokio,
+//! Shards and the publisher share atomics and channels, and no lock on the path of an update. This crate must not depend on tokio,
 //! so that loom can run on it; see [`sync`].
 
 pub mod chunk;
@@ -18,11 +18,13 @@ pub mod metrics;
 pub mod pace;
 pub mod publisher;
 pub mod ring;
+pub mod slot;
 pub mod sync;
 pub mod view;
 pub mod wake;
 
-pub use interest::{Interests, Requests, ShardMask, TopicEntry};
+pub use interest::{Interests, Requests, ShardMask, TopicEntry, TopicLimits};
 pub use item::{Delivery, Item, ItemKind};
 pub use metrics::FanoutMetrics;
 pub use publisher::Publisher;
+pub use slot::TopicSlot;

@@ -26,6 +26,8 @@ pub struct FanoutMetrics {
     pub ring_items: Vec<IntGauge>,
     /// Topics that have subscribers.
     pub topics: IntGauge,
+    /// Topics whose last subscriber left a while ago.
+    pub topics_lingering: IntGauge,
     /// From received to published.
     pub publish_delay: Histogram,
 }
@@ -84,6 +86,10 @@ impl FanoutMetrics {
             &["shard"],
         )?;
         let topics = IntGauge::new("tapecast_topics", "Topics that have subscribers")?;
+        let topics_lingering = IntGauge::new(
+            "tapecast_topics_lingering",
+            "Topics whose last subscriber left less than limits.topic_linger ago",
+        )?;
         let publish_delay = Histogram::with_opts(
             HistogramOpts::new(
                 "tapecast_publish_delay_seconds",
@@ -97,6 +103,7 @@ impl FanoutMetrics {
         registry.register(Box::new(overruns.clone()))?;
         registry.register(Box::new(items.clone()))?;
         registry.register(Box::new(topics.clone()))?;
+        registry.register(Box::new(topics_lingering.clone()))?;
         registry.register(Box::new(publish_delay.clone()))?;
         let shard = |index: usize| index.to_string();
         Ok(Self {
@@ -112,6 +119,7 @@ impl FanoutMetrics {
                 .map(|s| items.with_label_values(&[&shard(s)]))
                 .collect(),
             topics,
+            topics_lingering,
             publish_delay,
         })
     }

@@ -3,14 +3,19 @@
 //! Owned by the pipeline's thread. For each update it walks the live topics of its stream, encodes
 //! one frame for each encoding that a shard wants, and at the end of the turn ([`Publisher::flush`])
 //! seals all frames into one shared block and pushes one item per frame and shard. A topic is live
-//! from its first subscriber to its last; while it lives, its last published view is kept, and that
-//! is what joiners get. Topics with an interval stand behind a [`conflator`](crate::conflator).
+//! from its first subscriber to its last; while it is, its last published view is kept, and that
+//! is what joiners get. What nobody wants is let go of at once ([`Publisher::let_go`]), also where
+//! nothing is published any more. Topics with an interval stand behind a [`conflator`](crate::conflator).
 //!
 //! # When a ring is full
 //! The publisher never waits. A shard whose ring cannot take an item has missed it: from then on the
 //! topic sends that shard nothing, until the ring has room for what makes it whole: a gap notice for
 //! topics that keep every event, a snapshot for all others. What is missed is remembered per topic
 //! and shard, so a topic that falls quiet is not forgotten, and the memory is bounded by the topics.
+//!
+//! # Slots
+//! Tables go by a topic's slot, which is used again when the topic has ended. Everything here that
+//! outlives a call holds the topic's entry, and so keeps it from ending, or names the generation.
 
 mod due;
 mod interval;
@@ -21,10 +26,11 @@ use crate::interest::{ShardMask, TopicEntry};
 use crate::item::{Item, ItemKind};
 use crate::metrics::FanoutMetrics;
 use crate::ring::RingTx;
+use crate::slot::TopicSlot;
 use crate::view::{BookView, Changes};
 use bytes::Bytes;
 use due::Due;
-use live::LiveTopic;
+use live::{LiveTopic, Missed};
 use std::ops::Range;
 use std::sync::Arc;
 use tapecast_model::{ChannelKind, InstrumentId, Mono, StreamPos, UnixNanos, Update, UpdateSink};
@@ -33,11 +39,12 @@ use tapecast_wire::{Encoding, Opcode, frame, json};
 /// Serialises updates once and hands them to the shards.
 #[derive(Debug)]
 pub struct Publisher {
-    topics: Vec<Option<LiveTopic>>,
+    /// Live topics, by slot.
+    topics: Vec<Option<Box<LiveTopic>>>,
     /// Live topics of each stream, by instrument and kind of channel.
-    streams: Vec<[Vec<u32>; ChannelKind::ALL.len()]>,
+    streams: Vec<[Vec<TopicSlot>; ChannelKind::ALL.len()]>,
     /// Topics of which some shard has missed something.
-    behind: Vec<u32>,
+    behind: Vec<Arc<TopicEntry>>,
     /// Topics to be opened again.
     reopened: Vec<Arc<TopicEntry>>,
     /// Interval topics that hold something back.
@@ -67,7 +74,7 @@ pub(crate) struct Turn {
 /// An item for some shards, whose frame is not sealed yet.
 #[derive(Clone, Debug)]
 struct Pending {
-    tid: u32,
+    slot: TopicSlot,
     encoding: Encoding,
     kind: ItemKind,
     pos: StreamPos,
@@ -156,36 +163,46 @@ impl Publisher {
     /// Answers shards that asked for a snapshot of a topic. If the topic is not live it begins here,
     /// with `current`, the state of its stream. For a live topic of prints, `current` is its history.
     pub fn open(&mut self, entry: &Arc<TopicEntry>, pos: StreamPos, current: Option<&Update<'_>>) {
-        let tid = entry.tid as usize;
-        if self.topics.len() <= tid {
-            self.topics.resize_with(tid + 1, || None);
-        }
-        if self.topics[tid].is_none() {
+        if self.live_mut(entry.slot).is_none() {
             if !entry.is_wanted() {
                 return;
             }
-            self.topics[tid] = Some(LiveTopic::begin(entry, pos, current));
-            self.stream_mut(entry.instrument.id)[entry.stream().kind.index()].push(entry.tid);
+            let index = entry.slot.index();
+            if self.topics.len() <= index {
+                self.topics.resize_with(index + 1, || None);
+            }
+            self.topics[index] = Some(Box::new(LiveTopic::begin(entry, pos, current)));
+            self.stream_mut(entry.instrument.id)[entry.stream().kind.index()].push(entry.slot);
             self.live += 1;
             self.metrics.topics.set(self.live as i64);
         }
-        let current = current.map(|update| self.as_published(entry.tid, update));
+        let current = current.map(|update| self.as_published(entry.slot, update));
         for encoding in Encoding::ALL {
             let shards = entry.take_asked(encoding);
             if shards != 0 {
-                self.send_snapshot(entry.tid, encoding, shards, current.as_ref());
+                self.send_snapshot(entry.slot, encoding, shards, current.as_ref());
             }
         }
     }
 
+    /// Lets go of a topic that nobody wants: its view, what it holds back, its place in its stream.
+    /// Returns whether it is so; if not, it is to be opened.
+    pub fn let_go(&mut self, entry: &Arc<TopicEntry>) -> bool {
+        if entry.is_wanted() {
+            return false;
+        }
+        self.end_topic(entry.slot);
+        true
+    }
+
     fn send_snapshot(
         &mut self,
-        tid: u32,
+        slot: TopicSlot,
         encoding: Encoding,
         shards: ShardMask,
         history: Option<&Update<'_>>,
     ) {
-        let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+        let Some(topic) = live_mut(&mut self.topics, slot) else {
             return;
         };
         let begun = topic.entry.begun();
@@ -204,7 +221,7 @@ impl Publisher {
         let kind = ItemKind::Snapshot { known };
         let pos = topic.pos();
         self.turn.items.push(Pending {
-            tid,
+            slot,
             encoding,
             kind,
             pos,
@@ -252,7 +269,7 @@ impl Publisher {
 
     fn push(&mut self, pending: Pending, block: &Bytes, now: Mono) {
         let Pending {
-            tid,
+            slot,
             encoding,
             kind,
             pos,
@@ -263,7 +280,7 @@ impl Publisher {
         let (block, range) = match frame {
             Frame::Turn(range) => {
                 if let ItemKind::Snapshot { known: true } = kind
-                    && let Some(Some(topic)) = self.topics.get_mut(tid as usize)
+                    && let Some(topic) = live_mut(&mut self.topics, slot)
                 {
                     let frame = &block[range.start as usize..range.end as usize];
                     topic.keep_snapshot(encoding, pos, frame);
@@ -277,7 +294,7 @@ impl Publisher {
         };
         let (epoch, seq, published) = (pos.epoch, pos.seq, now);
         let item = Item {
-            tid,
+            slot,
             encoding,
             kind,
             epoch,
@@ -288,7 +305,7 @@ impl Publisher {
             begun,
         };
         if let ItemKind::Update { .. } | ItemKind::Gap { .. } = kind
-            && let Some(Some(topic)) = self.topics.get(tid as usize)
+            && let Some(topic) = self.live_mut(slot)
         {
             // What follows a frame that did not fit must not arrive either.
             shards &= !topic.missed.frames(encoding);
@@ -316,11 +333,11 @@ impl Publisher {
 
     fn note_overrun(&mut self, shard: usize, item: &Item) {
         self.metrics.ring_overruns[shard].inc();
-        let Some(Some(topic)) = self.topics.get_mut(item.tid as usize) else {
+        let Some(topic) = live_mut(&mut self.topics, item.slot) else {
             return;
         };
         if topic.missed.is_empty() {
-            self.behind.push(item.tid);
+            self.behind.push(Arc::clone(&topic.entry));
         }
         topic.missed.note(shard, item);
     }
@@ -343,10 +360,15 @@ impl Publisher {
                 }
             });
         let mut behind = std::mem::take(&mut self.behind);
-        behind.retain(|&tid| {
-            let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+        behind.retain(|entry| {
+            let Some(topic) = live_mut(&mut self.topics, entry.slot) else {
                 return false;
             };
+            if !entry.is_wanted() {
+                // Nobody has missed anything; who comes back gets a snapshot.
+                topic.missed = Missed::default();
+                return false;
+            }
             if topic.catch_up(room, &mut self.turn, self.now) {
                 self.reopened.push(Arc::clone(&topic.entry));
             }
@@ -355,7 +377,10 @@ impl Publisher {
         self.behind = behind;
     }
 
-    fn stream_mut(&mut self, instrument: InstrumentId) -> &mut [Vec<u32>; ChannelKind::ALL.len()] {
+    fn stream_mut(
+        &mut self,
+        instrument: InstrumentId,
+    ) -> &mut [Vec<TopicSlot>; ChannelKind::ALL.len()] {
         let index = instrument.index();
         if self.streams.len() <= index {
             self.streams.resize_with(index + 1, Default::default);
@@ -363,12 +388,19 @@ impl Publisher {
         &mut self.streams[index]
     }
 
-    fn end_topic(&mut self, tid: u32) {
-        let Some(topic) = self.topics.get_mut(tid as usize).and_then(Option::take) else {
+    fn live_mut(&mut self, slot: TopicSlot) -> Option<&mut LiveTopic> {
+        live_mut(&mut self.topics, slot)
+    }
+
+    fn end_topic(&mut self, slot: TopicSlot) {
+        if self.live_mut(slot).is_none() {
+            return;
+        }
+        let Some(topic) = self.topics[slot.index()].take() else {
             return;
         };
         let stream = topic.entry.stream();
-        self.stream_mut(stream.instrument)[stream.kind.index()].retain(|other| *other != tid);
+        self.stream_mut(stream.instrument)[stream.kind.index()].retain(|other| *other != slot);
         self.live -= 1;
         self.metrics.topics.set(self.live as i64);
     }
@@ -385,24 +417,30 @@ impl UpdateSink for Publisher {
             self.metrics.updates_unwanted.inc();
             return;
         }
-        let mut tids = std::mem::take(&mut streams[kind.index()]);
-        tids.retain(|&tid| {
-            let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+        let mut slots = std::mem::take(&mut streams[kind.index()]);
+        slots.retain(|&slot| {
+            let Some(topic) = live_mut(&mut self.topics, slot) else {
                 return false;
             };
             if !topic.entry.is_wanted() {
-                self.end_topic(tid);
+                self.end_topic(slot);
                 return false;
             }
             if topic.conflator.is_none() {
                 topic.publish(update, &mut self.turn, self.now, &self.metrics);
             } else {
-                self.take_conflated(tid, update);
+                self.take_conflated(slot, update);
             }
             true
         });
-        self.streams[update.instrument.id.index()][kind.index()] = tids;
+        self.streams[update.instrument.id.index()][kind.index()] = slots;
     }
+}
+
+/// The live topic in a slot, unless it is of another generation.
+fn live_mut(topics: &mut [Option<Box<LiveTopic>>], slot: TopicSlot) -> Option<&mut LiveTopic> {
+    let topic = topics.get_mut(slot.index())?.as_deref_mut()?;
+    (topic.entry.slot == slot).then_some(topic)
 }
 
 /// Appends a frame to a turn's frames and returns where it stands.

@@ -1,12 +1,16 @@
-//! The loom seam: atomics and the request queue, from loom under `--cfg loom`, else real ones.
+//! The loom seam: atomics, locks and the request queue, from loom under `--cfg loom`, else real ones.
 //!
 //! loom models memory orderings but knows no crossbeam, so its queue is a plain mutex around a deque:
 //! what loom then checks is our own protocol of flags and masks around the queue, not the queue.
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+pub use std::sync::{Mutex, MutexGuard};
 
 #[cfg(not(loom))]
 pub use crossbeam_channel::{Receiver, Sender, bounded};

@@ -1,14 +1,15 @@
 //! What the fan-out promises across threads, under every interleaving that loom finds:
-//! `RUSTFLAGS="--cfg loom" cargo test -p tapecast-fanout --release --test loom`
+//! `cargo xtask loom`
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::thread;
 use std::sync::Arc;
-use tapecast_fanout::interest::Interests;
+use std::time::Duration;
 use tapecast_fanout::wake::Doorbell;
-use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, Venue};
+use tapecast_fanout::{Interests, Requests, TopicEntry, TopicLimits, TopicSlot};
+use tapecast_model::{Instrument, InstrumentId, Mono, Scale, Symbol, Topic, Venue};
 use tapecast_wire::Encoding;
 
 fn instrument() -> Arc<Instrument> {
@@ -57,6 +58,8 @@ fn no_request_is_lost() {
         let interests = Arc::new(interests);
         let topic = "quote:x:A".parse().unwrap();
         let entry = interests.entry(&topic, &instrument()).unwrap();
+        // The publisher knows of it by now.
+        answer(&requests);
         let shards: Vec<_> = (0..2)
             .map(|shard| {
                 let (interests, entry) = (Arc::clone(&interests), Arc::clone(&entry));
@@ -93,7 +96,7 @@ fn a_snapshot_belongs_to_an_interest_that_it_has_seen() {
         let shard = {
             let (interests, entry) = (Arc::clone(&interests), Arc::clone(&entry));
             thread::spawn(move || {
-                entry.leave(0, Encoding::Json);
+                interests.leave(&entry, 0, Encoding::Json);
                 interests.join(&entry, 0, Encoding::Json).unwrap()
             })
         };
@@ -128,7 +131,7 @@ fn coming_back_is_seen() {
         let shard = {
             let (interests, entry) = (Arc::clone(&interests), Arc::clone(&entry));
             thread::spawn(move || {
-                entry.leave(0, Encoding::Json);
+                interests.leave(&entry, 0, Encoding::Json);
                 interests.join(&entry, 0, Encoding::Json);
             })
         };
@@ -145,5 +148,122 @@ fn coming_back_is_seen() {
         look();
         shard.join().unwrap();
         assert!(look(), "the topic is live again");
+    });
+}
+
+/// Interests for one topic that ends as soon as it may.
+fn hasty() -> (Arc<Interests>, Requests) {
+    let limits = TopicLimits {
+        topics_max: 1,
+        linger: Duration::ZERO,
+        first_tid: 0,
+    };
+    let (interests, requests) = Interests::with_limits(limits);
+    (Arc::new(interests), requests)
+}
+
+/// What the pipeline's thread does with requests; returns the topics that were asked for.
+fn answer(requests: &Requests) -> Vec<Arc<TopicEntry>> {
+    let mut asked = Vec::new();
+    while let Some(entry) = requests.take() {
+        if !entry.is_wanted() {
+            requests.linger(&entry, Mono::default());
+        } else if entry.take_asked(Encoding::Json) != 0 {
+            asked.push(entry);
+        }
+    }
+    asked
+}
+
+/// A topic does not end under somebody who is about to join it: who has joined, and is answered, stands
+/// in the entry that everybody else finds.
+#[test]
+fn who_joins_while_a_topic_ends_is_answered() {
+    loom::model(|| {
+        let (interests, requests) = hasty();
+        let topic: Topic = "quote:x:A".parse().unwrap();
+        let entry = interests.entry(&topic, &instrument()).unwrap();
+        let tid = entry.tid;
+        drop(entry);
+        answer(&requests);
+        let shard = {
+            let (interests, topic) = (Arc::clone(&interests), topic.clone());
+            thread::spawn(move || {
+                let entry = interests.entry(&topic, &instrument()).unwrap();
+                interests.join(&entry, 0, Encoding::Json);
+                entry
+            })
+        };
+        requests.sweep(Mono::default(), 2);
+        let mut answered = answer(&requests);
+        requests.sweep(Mono::default(), 2);
+        let joined = shard.join().unwrap();
+        answered.extend(answer(&requests));
+        requests.sweep(Mono::default(), 2);
+        let found = interests.find(&topic).expect("it is wanted");
+        assert!(Arc::ptr_eq(&found, &joined));
+        assert!(answered.iter().any(|entry| Arc::ptr_eq(entry, &joined)));
+        assert_eq!(
+            requests.slots(),
+            1,
+            "one slot, whether or not it was used again"
+        );
+        assert!(joined.tid == tid || joined.slot != TopicSlot::new(0));
+    });
+}
+
+/// However shards leave, the publisher hears of the last one, and the topic ends.
+#[test]
+fn a_topic_that_all_have_left_ends() {
+    loom::model(|| {
+        let (interests, requests) = hasty();
+        let topic = "quote:x:A".parse().unwrap();
+        let entry = interests.entry(&topic, &instrument()).unwrap();
+        for shard in 0..2 {
+            interests.join(&entry, shard, Encoding::Json);
+        }
+        answer(&requests);
+        let shards: Vec<_> = (0..2)
+            .map(|shard| {
+                let (interests, entry) = (Arc::clone(&interests), Arc::clone(&entry));
+                thread::spawn(move || interests.leave(&entry, shard, Encoding::Json))
+            })
+            .collect();
+        drop(entry);
+        answer(&requests);
+        requests.sweep(Mono::default(), 2);
+        for shard in shards {
+            shard.join().unwrap();
+        }
+        answer(&requests);
+        while requests.sweep(Mono::default(), 2) {}
+        assert_eq!(requests.count(), (0, 0));
+    });
+}
+
+/// A shard that needs room ends a topic early while the publisher ends it in time: it ends once.
+#[test]
+fn a_topic_ends_once() {
+    loom::model(|| {
+        let (interests, requests) = hasty();
+        let topic = "quote:x:A".parse().unwrap();
+        drop(interests.entry(&topic, &instrument()).unwrap());
+        answer(&requests);
+        let shard = {
+            let interests = Arc::clone(&interests);
+            thread::spawn(move || {
+                let other = "trade:x:A".parse().unwrap();
+                let entry = interests.entry(&other, &instrument()).unwrap();
+                interests.join(&entry, 0, Encoding::Json);
+                entry
+            })
+        };
+        requests.sweep(Mono::default(), 2);
+        let mut answered = answer(&requests);
+        let joined = shard.join().unwrap();
+        answered.extend(answer(&requests));
+        assert!(answered.iter().any(|entry| Arc::ptr_eq(entry, &joined)));
+        assert_eq!((requests.count().0, requests.slots()), (1, 1));
+        assert_ne!(joined.slot, TopicSlot::new(0), "the next generation");
     });
 }

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tapecast_edge::Limits;
 use tapecast_edge::io::poller::Settings;
+use tapecast_fanout::TopicLimits;
 
 /// The defaults as a file, with every key explained.
 pub const DEFAULTS: &str = include_str!("../../../deploy/tapecast.toml");
@@ -86,10 +87,15 @@ pub struct LimitsConfig {
     pub handshake_timeout: Span,
     /// Topics of one connection.
     pub topics_per_connection_max: usize,
-    /// Topics in the life of the process.
+    /// Topics at one time, of all clients together.
     pub topics_max: usize,
-    /// Instruments in the life of the process.
+    /// How long a topic lingers when its last subscriber has left.
+    pub topic_linger: Span,
+    /// Instruments that sources have named.
     pub instruments_max: usize,
+    /// Topics of symbols that no source has named that one connection may bring into being, within
+    /// `topic_linger`.
+    pub invented_topics_per_connection_max: u32,
     /// Requests a second of one connection.
     pub requests_per_s: u32,
     /// Bytes of one request.
@@ -211,15 +217,17 @@ impl Default for ShardsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        let edge = Limits::default();
+        let (edge, topics) = (Limits::default(), TopicLimits::default());
         Self {
             connections_max: edge.connections_max,
             connections_per_address_max: edge.connections_per_address_max,
             handshakes_max: edge.handshakes_max,
             handshake_timeout: Span(edge.handshake_timeout),
             topics_per_connection_max: edge.topics_per_connection_max,
-            topics_max: 200_000,
+            topics_max: topics.topics_max,
+            topic_linger: Span(topics.linger),
             instruments_max: 100_000,
+            invented_topics_per_connection_max: edge.invented_topics_max,
             requests_per_s: edge.requests_per_s,
             request_bytes_max: edge.request_bytes_max,
             outbox_bytes_max: edge.outbox_bytes_max,
@@ -255,6 +263,15 @@ impl Default for LogConfig {
 // === impl LimitsConfig ===
 
 impl LimitsConfig {
+    /// As the fan-out takes them.
+    pub fn topics(&self) -> TopicLimits {
+        TopicLimits {
+            topics_max: self.topics_max,
+            linger: self.topic_linger.0,
+            ..TopicLimits::default()
+        }
+    }
+
     /// As the edge takes them.
     pub fn edge(&self) -> Limits {
         Limits {
@@ -263,6 +280,8 @@ impl LimitsConfig {
             handshakes_max: self.handshakes_max,
             handshake_timeout: self.handshake_timeout.0,
             topics_per_connection_max: self.topics_per_connection_max,
+            invented_topics_max: self.invented_topics_per_connection_max,
+            topic_linger: self.topic_linger.0,
             requests_per_s: self.requests_per_s,
             request_bytes_max: self.request_bytes_max,
             outbox_bytes_max: self.outbox_bytes_max,

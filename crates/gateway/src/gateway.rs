@@ -98,7 +98,7 @@ impl Gateway {
         let admin = bind(config.listen.admin, "listen.admin or --admin-listen")?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
 
-        let (interests, requests) = Interests::new(config.limits.topics_max);
+        let (interests, requests) = Interests::with_limits(config.limits.topics());
         let shared = Arc::new(Shared {
             catalog: Arc::clone(&catalog),
             interests: Arc::new(interests),

@@ -2,7 +2,9 @@
 //!
 //! A plain thread that owns the [`Pipeline`] and the [`Publisher`] and does nothing else. It takes
 //! what has come, a bounded lot at a time, numbers and publishes it, answers shards that asked for
-//! snapshots, and hands out everything at once. It sleeps when there is nothing to do.
+//! snapshots, and hands out everything at once. It sleeps when there is nothing to do. Between turns it
+//! ends topics that have lingered long enough, and instruments that only their subscribers had named: a
+//! bounded number at a time, and nothing is scanned.
 //!
 //! # When a shard's ring is nearly full
 //! Before the sequencer waiting is allowed, and a shard that is given time catches up by larger
@@ -15,8 +17,8 @@ use std::time::Duration;
 use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
 use tapecast_ingest::event::{Event, Lot};
 use tapecast_ingest::pipeline::Pipeline;
-use tapecast_model::UnixNanos;
 use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Mono, UnixNanos};
 
 /// What the pipeline's thread owns.
 pub struct PipelineThread {
@@ -53,6 +55,7 @@ impl PipelineThread {
             self.publisher.set_time(unix_now(), mono_now());
             self.pipeline.handle_time(mono_now(), &mut self.publisher);
             self.publisher.flush(mono_now(), worked && self.has_more());
+            worked |= self.sweep(mono_now());
             if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
                 return;
             }
@@ -98,15 +101,19 @@ impl PipelineThread {
                 break;
             }
         }
-        while let Some(entry) = self
-            .requests
-            .take()
-            .or_else(|| self.publisher.take_reopened())
-        {
+        for _ in 0..REQUESTS_PER_TURN {
+            let request = self.requests.take();
+            let Some(entry) = request.or_else(|| self.publisher.take_reopened()) else {
+                break;
+            };
             self.publisher.set_time(unix_now(), mono_now());
-            let current = self.pipeline.current(entry.stream());
-            self.publisher
-                .open(&entry, current.pos, current.update.as_ref());
+            if self.publisher.let_go(&entry) {
+                self.requests.linger(&entry, now);
+            } else {
+                let current = self.pipeline.current(entry.stream());
+                self.publisher
+                    .open(&entry, current.pos, current.update.as_ref());
+            }
             worked = true;
             if self.publisher.is_turn_full() {
                 break;
@@ -120,6 +127,14 @@ impl PipelineThread {
                 .observe(Duration::from_nanos(delay as u64).as_secs_f64());
         }
         worked
+    }
+
+    /// Ends what has lingered long enough. Returns whether there may be more to end.
+    fn sweep(&mut self, now: Mono) -> bool {
+        let more = self.requests.sweep(now, SWEPT_PER_LOOK);
+        let (_, lingering) = self.requests.count();
+        self.metrics.topics_lingering.set(lingering as i64);
+        self.pipeline.collect(SWEPT_PER_LOOK) || more
     }
 
     /// The next event of the lot in hand, or of the next lot.
@@ -166,9 +181,17 @@ const EVENTS_PER_TURN: usize = 256;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How often it looks whether they have room.
 const GIVE_WAY_EVERY: Duration = Duration::from_micros(500);
+/// Requests of one turn: each is a frame at most, and those of shards that have left are none.
+const REQUESTS_PER_TURN: usize = 1_024;
+/// Topics, and instruments, that are looked at between turns to see whether they have come to their end:
+/// some 100 ns each, and as long is the lock held that shards take to subscribe.
+const SWEPT_PER_LOOK: usize = 256;
 /// Turns before the clock is looked at.
 const TURNS_PER_LOOK: usize = 16;
 /// How often a full ring is tried again.
 const BEHIND_EVERY: Duration = Duration::from_millis(1);
 /// How often an idle pipeline looks at the clock.
 const IDLE_EVERY: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,14 @@
 //! The pipeline: hops 3 and 4 of an update's life. Events in, verified, numbered updates out.
 //!
 //! One owner, synchronous, told the time: it has no thread, channel or clock of its own. It holds the
-//! state of every instrument it has seen (or been asked about), which is what a topic begins with.
+//! state of every instrument it has seen (or, where a source has named it, been asked about), which is
+//! what a topic begins with.
+//!
+//! # Invented instruments
+//! Of an instrument that only subscribers have named it holds nothing and counts nothing: whoever asks
+//! is told what its state would be, and the instrument may end at any moment. After any has ended,
+//! instruments begin in a higher epoch than all before, so that one which comes back is not taken for
+//! what it was.
 //!
 //! # Limits
 //! Instruments are bounded by the [`Catalog`]; per instrument it holds fifty prints, one book and, while
@@ -52,6 +59,10 @@ pub struct Pipeline {
     /// By index of instrument.
     instruments: Vec<Option<Box<InstrumentState>>>,
     venues: HashMap<Venue, Arc<VenueCounters>>,
+    /// The invented instrument that was asked about last, as it would begin.
+    asked: Option<Box<InstrumentState>>,
+    /// The epoch that instruments begin in, and how many had ended when it was chosen.
+    begins: (Epoch, u64),
     /// When to look for silence again; none while no instrument is being waited for.
     sweep_at: Option<Mono>,
     /// The last event's receive time and when it was handled: tells the wall clock at any moment.
@@ -87,11 +98,14 @@ impl Pipeline {
     /// A pipeline that knows nothing yet.
     pub fn new(catalog: Arc<Catalog>, config: PipelineConfig, metrics: PipelineMetrics) -> Self {
         let clock = (UnixNanos::from_millis(config.epoch.get()), Mono::default());
+        let begins = (config.epoch, catalog.endings());
         Self {
             catalog,
             config,
             metrics,
             instruments: Vec::new(),
+            asked: None,
+            begins,
             venues: HashMap::new(),
             sweep_at: None,
             clock,
@@ -146,13 +160,19 @@ impl Pipeline {
     /// Where a stream stands and its state now. Nothing is published or numbered by asking.
     pub fn current(&mut self, stream: Stream) -> Current<'_> {
         let pos = StreamPos {
-            epoch: self.config.epoch,
+            epoch: self.begins(),
             seq: Seq::ZERO,
         };
-        if !self.ensure(stream.instrument) {
-            return Current { pos, update: None };
-        }
-        match self.instruments[stream.instrument.index()].as_deref_mut() {
+        let id = stream.instrument;
+        let state = if !self.has(id) && self.catalog.is_invented(id) {
+            self.asked = self.begin(id);
+            self.asked.as_deref_mut()
+        } else if self.ensure(id) {
+            self.instruments[id.index()].as_deref_mut()
+        } else {
+            None
+        };
+        match state {
             Some(state) => {
                 let (pos, update) = state.current(stream.kind);
                 Current { pos, update }
@@ -161,18 +181,51 @@ impl Pipeline {
         }
     }
 
+    /// Ends invented instruments that nobody refers to any more, at most `most` of them. Returns
+    /// whether there may be others.
+    pub fn collect(&mut self, most: usize) -> bool {
+        let more = self.catalog.collect(most);
+        self.metrics.set_invented(self.catalog.invented());
+        more
+    }
+
+    /// The epoch that instruments begin in: a higher one after any has ended.
+    fn begins(&mut self) -> Epoch {
+        let endings = self.catalog.endings();
+        let (epoch, seen) = self.begins;
+        if endings != seen {
+            let now = Epoch::new(self.clock.0.get() / 1_000_000);
+            self.begins = (epoch.next().max(now), endings);
+        }
+        self.begins.0
+    }
+
+    /// Whether it holds the state of this very instrument.
+    fn has(&self, id: InstrumentId) -> bool {
+        let state = self.instruments.get(id.index()).and_then(Option::as_ref);
+        state.is_some_and(|state| state.id() == id)
+    }
+
     /// Makes an instrument's state on first use; false if nobody knows the instrument.
     fn ensure(&mut self, id: InstrumentId) -> bool {
-        if self
-            .instruments
-            .get(id.index())
-            .is_some_and(Option::is_some)
-        {
+        if self.has(id) {
             return true;
         }
-        let Some(instrument) = self.catalog.get(id) else {
+        let Some(state) = self.begin(id) else {
             return false;
         };
+        state.enter();
+        if self.instruments.len() <= id.index() {
+            self.instruments.resize_with(id.index() + 1, || None);
+        }
+        self.instruments[id.index()] = Some(state);
+        true
+    }
+
+    /// The state that an instrument begins in; none if nobody knows the instrument.
+    fn begin(&mut self, id: InstrumentId) -> Option<Box<InstrumentState>> {
+        let epoch = self.begins();
+        let instrument = self.catalog.get(id)?;
         let venue = &instrument.venue;
         let counters = self
             .venues
@@ -182,15 +235,11 @@ impl Pipeline {
         let state = InstrumentState::new(
             Arc::clone(&instrument),
             Arc::clone(counters),
-            self.config.epoch,
+            epoch,
             stale_after.copied().unwrap_or(self.config.stale_after),
             self.config.backlog,
         );
-        if self.instruments.len() <= id.index() {
-            self.instruments.resize_with(id.index() + 1, || None);
-        }
-        self.instruments[id.index()] = Some(Box::new(state));
-        true
+        Some(Box::new(state))
     }
 }
 

@@ -15,15 +15,16 @@
 //! invents names cannot shut out those who publish. More are refused by name.
 
 mod lease;
+mod records;
 
 use crate::decimal::Scale;
 use crate::symbol::{Instrument, InstrumentId, Symbol, Venue};
 use crate::topic::{ChannelSet, Interval, Topic};
-use hashbrown::HashMap;
 pub use lease::Lease;
 use lease::Released;
+use records::{Inner, Name};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Venues and instruments of this process.
 #[derive(Debug)]
@@ -92,36 +93,6 @@ pub enum CatalogError {
     /// Subscribers have invented as many instruments as they may.
     #[error("more than {0} symbols that nobody has published; name one that is published")]
     TooManyInvented(usize),
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    venues: HashMap<Venue, VenueEntry>,
-    /// By index.
-    records: Vec<Option<Record>>,
-    /// Ids of indices that are free again, in their next generation.
-    free: Vec<InstrumentId>,
-    named: usize,
-    invented: usize,
-}
-
-#[derive(Debug)]
-struct Record {
-    instrument: Arc<Instrument>,
-    /// Of an invented instrument: what those who refer to it hold.
-    lease: Option<Weak<Lease>>,
-}
-
-/// What a name stands for.
-enum Name {
-    Taken(InstrumentId),
-    Free(Definition),
-}
-
-#[derive(Debug, Default)]
-struct VenueEntry {
-    offer: Offer,
-    symbols: HashMap<Symbol, InstrumentId>,
 }
 
 // === impl Resolved ===
@@ -398,139 +369,6 @@ impl Catalog {
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Inner ===
-
-impl Inner {
-    /// The living instrument of an id.
-    fn record(&self, id: InstrumentId) -> Option<&Record> {
-        let record = self.records.get(id.index())?.as_ref()?;
-        (record.instrument.id == id).then_some(record)
-    }
-
-    fn record_mut(&mut self, id: InstrumentId) -> Option<&mut Record> {
-        let record = self.records.get_mut(id.index())?.as_mut()?;
-        (record.instrument.id == id).then_some(record)
-    }
-
-    /// Who has this name, or who may be given it.
-    fn look_up(&self, venue: &Venue, symbol: &Symbol) -> Result<Name, CatalogError> {
-        let Some(entry) = self.venues.get(venue) else {
-            return Err(CatalogError::UnknownVenue(venue.clone()));
-        };
-        if let Some(id) = entry.symbols.get(symbol) {
-            return Ok(Name::Taken(*id));
-        }
-        let Some((price_scale, qty_scale)) = entry.offer.any_symbol else {
-            return Err(CatalogError::UnknownSymbol(venue.clone(), symbol.clone()));
-        };
-        Ok(Name::Free(Definition {
-            symbol: symbol.clone(),
-            native: Box::from(symbol.as_str()),
-            price_scale,
-            qty_scale,
-        }))
-    }
-
-    /// An id that no living instrument has.
-    fn free_id(&mut self, max: usize) -> Result<InstrumentId, CatalogError> {
-        if let Some(id) = self.free.pop() {
-            return Ok(id);
-        }
-        let index = u32::try_from(self.records.len()).ok();
-        let index = index.ok_or(CatalogError::Full(max))?;
-        self.records.push(None);
-        Ok(InstrumentId::new(index))
-    }
-
-    fn insert(
-        &mut self,
-        id: InstrumentId,
-        venue: &Venue,
-        definition: Definition,
-        lease: Option<Weak<Lease>>,
-    ) -> Arc<Instrument> {
-        let Definition {
-            symbol,
-            native,
-            price_scale,
-            qty_scale,
-        } = definition;
-        let mut lossless = false;
-        if let Some(entry) = self.venues.get_mut(venue) {
-            lossless = entry.offer.lossless;
-            entry.symbols.insert(symbol.clone(), id);
-        }
-        let instrument = Arc::new(Instrument {
-            id,
-            venue: venue.clone(),
-            symbol,
-            native,
-            price_scale,
-            qty_scale,
-            lossless,
-        });
-        self.records[id.index()] = Some(Record {
-            instrument: Arc::clone(&instrument),
-            lease,
-        });
-        instrument
-    }
-
-    /// Ends an instrument if it is invented and nobody holds a lease of it. Returns whether it ended.
-    fn end(&mut self, id: InstrumentId) -> bool {
-        let unheld = |record: &Record| {
-            let held = record.lease.as_ref();
-            held.is_some_and(|lease| lease.strong_count() == 0)
-        };
-        if !self.record(id).is_some_and(unheld) {
-            // Somebody came back, or a source has named it.
-            return false;
-        }
-        let Some(record) = self.records.get_mut(id.index()).and_then(Option::take) else {
-            return false;
-        };
-        if let Some(entry) = self.venues.get_mut(&record.instrument.venue) {
-            entry.symbols.remove(&record.instrument.symbol);
-        }
-        self.invented -= 1;
-        // An index whose generations are used up is not used again.
-        self.free.extend(id.next_generation());
-        true
-    }
-}
-
-// === impl Record ===
-
-impl Record {
-    /// The instrument, unless it is invented and about to end.
-    fn resolved(&self) -> Option<Resolved> {
-        let lease = match &self.lease {
-            Some(lease) => Some(lease.upgrade()?),
-            None => None,
-        };
-        Some(Resolved {
-            instrument: Arc::clone(&self.instrument),
-            lease,
-        })
-    }
-
-    /// The instrument, kept from ending if it is about to.
-    fn resolve(&mut self, released: &Arc<Released>) -> Resolved {
-        let id = self.instrument.id;
-        let lease = self.lease.as_mut().map(|held| {
-            held.upgrade().unwrap_or_else(|| {
-                let lease = Lease::new(id, released);
-                *held = Arc::downgrade(&lease);
-                lease
-            })
-        });
-        Resolved {
-            instrument: Arc::clone(&self.instrument),
-            lease,
-        }
     }
 }
 

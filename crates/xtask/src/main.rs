@@ -29,6 +29,7 @@ cargo xtask <command>
   check     tidy, formatting, clippy, documentation
   tidy      what text can tell: sizes, names, links, dependencies between crates
   rust      the tests of the workspace, doc tests included
+  loom      every interleaving of the fan-out's atomics
   page      the live page's unit tests
   rules     the alert and recording rules and their tests
   clients   other people's clients, a browser and the dashboards against a running gateway
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         "check" => steps::CHECK,
         "tidy" => steps::TIDY,
         "rust" => steps::RUST,
+        "loom" => steps::LOOM,
         "page" => steps::PAGE,
         "rules" => steps::RULES,
         "clients" => steps::CLIENTS,

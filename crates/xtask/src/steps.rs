@@ -15,6 +15,7 @@ pub(crate) const TEST: &[Step] = &[
     RULES_STEP,
     CLIPPY,
     RUST_STEP,
+    LOOM_STEP,
     DOC,
     CLIENTS_STEP,
 ];
@@ -24,6 +25,8 @@ pub(crate) const CHECK: &[Step] = &[TIDY_STEP, FORMAT, CLIPPY, DOC];
 pub(crate) const TIDY: &[Step] = &[TIDY_STEP];
 /// The tests of the workspace.
 pub(crate) const RUST: &[Step] = &[RUST_STEP];
+/// What the fan-out promises across threads.
+pub(crate) const LOOM: &[Step] = &[LOOM_STEP];
 /// The live page's unit tests.
 pub(crate) const PAGE: &[Step] = &[SETUP_STEP, PAGE_STEP];
 /// The rules and their tests.
@@ -56,6 +59,10 @@ const DOC: Step = Step {
 const RUST_STEP: Step = Step {
     name: "tests",
     run: rust,
+};
+const LOOM_STEP: Step = Step {
+    name: "loom",
+    run: loom,
 };
 const PAGE_STEP: Step = Step {
     name: "page",
@@ -106,6 +113,23 @@ fn rust() -> Outcome {
     Ok(recordings.then(|| {
         "TAPECAST_CAPTURES is not set: tests over recorded venue messages were skipped".to_owned()
     }))
+}
+
+/// Every interleaving of the fan-out's atomics, in a target directory of its own: the flag would have
+/// everything built anew each time.
+fn loom() -> Outcome {
+    let mut test = cargo(&[
+        "test",
+        "--quiet",
+        "--package",
+        "tapecast-fanout",
+        "--test",
+        "loom",
+        "--target-dir",
+        "target/loom",
+    ]);
+    must(test.env("RUSTFLAGS", "--cfg loom"))?;
+    Ok(None)
 }
 
 fn page() -> Outcome {

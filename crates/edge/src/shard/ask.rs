@@ -7,13 +7,13 @@
 use super::index::{ConnId, NOT_AWAITED, SlotId};
 use super::reader::{Incoming, Violation};
 use super::session::{PendingAck, PendingTopic, Verdict};
-use super::{Shard, SubState};
+use super::{Shard, Shared, SubState};
 use crate::io::socket::Socket;
 use hashbrown::HashSet;
 use std::sync::Arc;
 use tapecast_fanout::TopicEntry;
-use tapecast_model::catalog::CatalogError;
-use tapecast_model::{Mono, StreamPos, Topic, TopicError, UnixNanos};
+use tapecast_model::catalog::{CatalogError, Resolved};
+use tapecast_model::{Mono, RateLimit, StreamPos, Topic, TopicError, UnixNanos};
 use tapecast_wire::reply::{self, Rejected};
 use tapecast_wire::request::{OP_LABELS, Request, RequestError, RequestId, TopicRequest};
 use tapecast_wire::{CloseReason, ErrorCode, Opcode, frame};
@@ -138,7 +138,7 @@ impl<S: Socket> Shard<S> {
             subs.reserve_exact(topics.len().min(room.saturating_sub(subs.len())));
         }
         for asked in topics {
-            match self.admit(id, &asked.topic) {
+            match self.admit(id, &asked.topic, now) {
                 Ok(entry) => {
                     let sub = self.add_subscription(id, &entry);
                     joins.push((sub, asked.after));
@@ -229,22 +229,61 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Finds out whether a connection may subscribe a topic.
-    fn admit(&mut self, id: ConnId, text: &str) -> Result<Arc<TopicEntry>, (ErrorCode, String)> {
+    fn admit(
+        &mut self,
+        id: ConnId,
+        text: &str,
+        now: Mono,
+    ) -> Result<Arc<TopicEntry>, (ErrorCode, String)> {
         let max = self.shared.limits.topics_per_connection_max;
         let topic: Topic = text
             .parse()
             .map_err(|error: TopicError| (topic_code(&error), error.to_string()))?;
-        let resolved = self
-            .shared
-            .catalog
-            .resolve(&topic)
-            .map_err(|error| (catalog_code(&error), error.to_string()))?;
+        let shared = Arc::clone(&self.shared);
+        let refusal = |error: CatalogError| (catalog_code(&error), error.to_string());
+        // What lives was let in before.
+        let living = shared.interests.find(&topic);
+        let named = match living {
+            Some(_) => None,
+            None => shared.catalog.find(&topic).map_err(refusal)?,
+        };
         let has = |shard: &mut Self| shard.conn_mut(id).map_or(0, |c| c.session.subs.len());
         if has(self) >= max && self.find_subscription(id, text).is_none() {
             return Err((ErrorCode::TooManyTopics, format!("more than {max} topics")));
         }
-        let entry = self.shared.interests.entry(&topic, resolved);
+        if let Some(entry) = living {
+            return Ok(entry);
+        }
+        let resolved = match named.filter(|resolved| resolved.lease.is_none()) {
+            Some(resolved) => resolved,
+            None => {
+                self.may_invent(id, now)?;
+                invent(&shared, &topic).map_err(refusal)?
+            }
+        };
+        let entry = shared.interests.entry(&topic, resolved);
         entry.map_err(|error| (ErrorCode::TooManyTopics, error.to_string()))
+    }
+
+    /// Whether a connection may bring one more topic into being of a symbol that no source has named.
+    fn may_invent(&mut self, id: ConnId, now: Mono) -> Result<(), (ErrorCode, String)> {
+        let (max, linger) = {
+            let limits = &self.shared.limits;
+            (limits.invented_topics_max, limits.topic_linger)
+        };
+        let passes = self.conn_mut(id).is_some_and(|conn| {
+            let fresh = || Box::new(RateLimit::new(max, linger / max.max(1)));
+            let inventions = conn.session.inventions.get_or_insert_with(fresh);
+            inventions.pass(now).is_some()
+        });
+        if passes {
+            return Ok(());
+        }
+        let seconds = linger.as_secs_f64();
+        let message = format!(
+            "more than {max} topics of symbols that nobody has published, within {seconds} s"
+        );
+        Err((ErrorCode::TooManyTopics, message))
     }
 
     fn add_subscription(&mut self, id: ConnId, entry: &Arc<TopicEntry>) -> usize {
@@ -316,6 +355,19 @@ impl<S: Socket> Shard<S> {
     }
 }
 
+/// The instrument of a symbol that no source has named. If there are as many as may be, topics of such
+/// symbols that linger end early for it.
+fn invent(shared: &Shared, topic: &Topic) -> Result<Resolved, CatalogError> {
+    let (catalog, interests) = (&shared.catalog, &shared.interests);
+    for _ in 0..EVICTIONS {
+        match catalog.invent(&topic.venue, &topic.symbol) {
+            Err(CatalogError::TooManyInvented(_)) if interests.end_invented() => {}
+            result => return result,
+        }
+    }
+    catalog.invent(&topic.venue, &topic.symbol)
+}
+
 const fn topic_code(error: &TopicError) -> ErrorCode {
     match error {
         TopicError::Malformed(_) => ErrorCode::BadTopic,
@@ -339,3 +391,6 @@ const fn catalog_code(error: &CatalogError) -> ErrorCode {
 fn clip(text: &str) -> String {
     text.chars().take(128).collect()
 }
+
+/// Lingering topics that may end early for one new instrument: one has several.
+const EVICTIONS: usize = 16;

@@ -88,7 +88,7 @@ impl<S: Socket> Shard<S> {
 
     /// Takes one item into the turn.
     fn take(&mut self, item: Item, now: Mono) {
-        let Some(id) = self.index.find(item.tid, item.encoding) else {
+        let Some(id) = self.index.find(item.slot, item.encoding) else {
             return;
         };
         let Some(slot) = self.index.slot_mut(id) else {

@@ -5,13 +5,16 @@
 //! is **behind** (its socket was full and its pending frames were given up) stands in neither, so it
 //! costs nothing until its socket takes bytes again; it is only counted.
 //!
+//! A slot holds its topic's entry, so that the topic does not end, and its own slot among all topics is
+//! not used again. An item that was still in the ring then names an old generation: it is nobody's.
+//!
 //! Lists and subscriptions point at each other, so that adding, moving and removing are O(1).
 
 use super::steps;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
-use tapecast_fanout::{Delivery, TopicEntry};
+use tapecast_fanout::{Delivery, TopicEntry, TopicSlot};
 use tapecast_model::{Mono, StreamPos};
 use tapecast_wire::Encoding;
 
@@ -20,12 +23,12 @@ pub(crate) type SlotId = u32;
 /// A connection's number on its shard.
 pub(crate) type ConnId = u32;
 
-/// Topics by slot and by number.
+/// Topics by slot, and slots by that of the topic among all topics.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     slots: Vec<Option<Slot>>,
     free: Vec<SlotId>,
-    by_tid: Vec<[SlotId; Encoding::ALL.len()]>,
+    by_topic: Vec<[SlotId; Encoding::ALL.len()]>,
     /// By the topic's text, for requests.
     by_text: HashTable<SlotId>,
     hasher: DefaultHashBuilder,
@@ -36,6 +39,8 @@ pub(crate) struct Index {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) entry: Arc<TopicEntry>,
+    /// The topic's slot among all topics.
+    topic: TopicSlot,
     pub(crate) encoding: Encoding,
     pub(crate) delivery: Delivery,
     /// Subscribers that get every frame.
@@ -93,10 +98,11 @@ pub(crate) const NOT_AWAITED: u32 = u32::MAX;
 // === impl Index ===
 
 impl Index {
-    /// The slot of a topic number, if it has subscribers here.
-    pub(crate) fn find(&self, tid: u32, encoding: Encoding) -> Option<SlotId> {
-        let slot = self.by_tid.get(tid as usize)?[encoding.index()];
-        (slot != NONE).then_some(slot)
+    /// The slot of a topic, if it has subscribers here. Once per item: an old generation has none.
+    pub(crate) fn find(&self, topic: TopicSlot, encoding: Encoding) -> Option<SlotId> {
+        let id = self.by_topic.get(topic.index())?[encoding.index()];
+        let slot = self.slots.get(id as usize)?.as_ref()?;
+        (slot.topic == topic).then_some(id)
     }
 
     /// The slot of a topic by its text, if it has subscribers here.
@@ -113,15 +119,16 @@ impl Index {
 
     /// The slot of a topic, made if it has none.
     pub(crate) fn ensure(&mut self, entry: &Arc<TopicEntry>, encoding: Encoding) -> SlotId {
-        if let Some(slot) = self.find(entry.tid, encoding) {
+        if let Some(slot) = self.find(entry.slot, encoding) {
             return slot;
         }
-        let tid = entry.tid as usize;
-        if self.by_tid.len() <= tid {
-            self.by_tid.resize(tid + 1, [NONE; Encoding::ALL.len()]);
+        let index = entry.slot.index();
+        if self.by_topic.len() <= index {
+            self.by_topic.resize(index + 1, [NONE; Encoding::ALL.len()]);
         }
         let slot = Slot {
             entry: Arc::clone(entry),
+            topic: entry.slot,
             encoding,
             delivery: entry.delivery(),
             live: Vec::new(),
@@ -142,7 +149,7 @@ impl Index {
                 (self.slots.len() - 1) as SlotId
             }
         };
-        self.by_tid[tid][encoding.index()] = id;
+        self.by_topic[index][encoding.index()] = id;
         let (slots, hasher) = (&self.slots, &self.hasher);
         let text_hash = |id: &SlotId| {
             let slot = slots[*id as usize].as_ref();
@@ -280,7 +287,7 @@ impl Index {
         if let Ok(entry) = self.by_text.find_entry(text_hash, |other| *other == id) {
             entry.remove();
         }
-        self.by_tid[slot.entry.tid as usize][slot.encoding.index()] = NONE;
+        self.by_topic[slot.topic.index()][slot.encoding.index()] = NONE;
         self.free.push(id);
         Some(slot)
     }
@@ -336,6 +343,7 @@ mod tests {
         });
         Arc::new(TopicEntry::new(
             tid,
+            TopicSlot::new(tid),
             "trade:sim:A".parse().unwrap(),
             instrument,
         ))
@@ -349,7 +357,7 @@ mod tests {
             let mut index = Index::default();
             let mut conns: Vec<Vec<Subscription>> = vec![Vec::new(); 4];
             for (conn, tid, what) in ops {
-                let slot = index.find(tid, Encoding::Json);
+                let slot = index.find(TopicSlot::new(tid), Encoding::Json);
                 let subs = &mut conns[conn as usize];
                 let sub = slot.and_then(|slot| subs.iter().position(|s| s.slot == slot));
                 let moved = match (sub, what) {

@@ -10,7 +10,7 @@ use crate::admission::Permit;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::time::Duration;
-use tapecast_model::{Mono, StreamPos};
+use tapecast_model::{Mono, RateLimit, StreamPos};
 use tapecast_wire::reply::{NotResumed, Rejected, Start};
 use tapecast_wire::{CloseReason, Encoding, RequestId};
 
@@ -31,6 +31,8 @@ pub(crate) struct Session {
     /// Requests that came while an acknowledgement was awaited, to be answered in order.
     pub(crate) waiting: Option<Box<Waiting>>,
     pub(crate) rate: Rate,
+    /// Topics of symbols that no source has named may come into being this often by this client.
+    pub(crate) inventions: Option<Box<RateLimit>>,
     pub(crate) last_heard: Mono,
     pub(crate) last_ping: Mono,
     pub(crate) last_heartbeat: Mono,
@@ -110,6 +112,7 @@ impl Session {
                 refused: 0,
                 filled: now,
             },
+            inventions: None,
             last_heard: now,
             last_ping: now,
             last_heartbeat: now,

@@ -6,6 +6,7 @@
 mod client;
 mod interval;
 mod linear;
+mod lives;
 mod rig;
 mod simulation;
 

@@ -1,6 +1,7 @@
 //! One conflator at a time: what it lets pass, when, and what it makes of what it held.
 
 use super::*;
+use crate::slot::TopicSlot;
 use tapecast_model::{
     InstrumentId, Interval, Level, Price, Qty, Scale, Side, Symbol, TradeId, Venue,
 };
@@ -36,7 +37,12 @@ impl Rig {
             qty_scale: Scale::default(),
             lossless: false,
         });
-        let entry = TopicEntry::new(0, topic.parse().unwrap(), Arc::clone(&instrument));
+        let entry = TopicEntry::new(
+            0,
+            TopicSlot::new(0),
+            topic.parse().unwrap(),
+            Arc::clone(&instrument),
+        );
         Self {
             conflator: Conflator::of(&entry).unwrap(),
             instrument,
@@ -381,11 +387,11 @@ fn what_takes_an_interval_has_a_conflator() {
         let topic = |text: String| -> tapecast_model::Topic { text.parse().unwrap() };
         let plain = topic(format!("{channel}:x:A"));
         let takes = plain.channel.kind().takes_interval();
-        let entry = TopicEntry::new(0, plain, Arc::clone(&rig.instrument));
+        let entry = TopicEntry::new(0, TopicSlot::new(0), plain, Arc::clone(&rig.instrument));
         assert!(Conflator::of(&entry).is_none());
         for interval in Interval::ALL {
             let topic = topic(format!("{channel}:x:A@{interval}"));
-            let entry = TopicEntry::new(0, topic, Arc::clone(&rig.instrument));
+            let entry = TopicEntry::new(0, TopicSlot::new(0), topic, Arc::clone(&rig.instrument));
             assert_eq!(Conflator::of(&entry).is_some(), takes, "{channel}");
         }
     }

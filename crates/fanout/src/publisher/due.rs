@@ -1,14 +1,18 @@
 //! When interval topics are due: one queue for all of them, no timer per topic.
 //!
 //! A topic that holds something stands in the queue once, so the queue is bounded by the topics, however
-//! often they begin and end. An entry says *look no later than then*: a topic that has ended, or holds
-//! nothing by then, costs one look, and one that is due later goes back.
+//! often they begin and end. An entry says *look no later than then*: a topic that nobody wants, or that
+//! holds nothing by then, costs one look, and one that is due later goes back. The queue holds the
+//! topic's entry: until that look the topic does not end, and its slot is not used again.
 //!
 //! Moments are rounded up to [`TICK`]s, so that topics that fall due close to each other share one turn,
 //! one wake-up and, where a client has several of them, one write.
 
+use crate::interest::TopicEntry;
+use crate::slot::TopicSlot;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 use tapecast_model::Mono;
 
 /// How finely moments are told apart, in nanoseconds: 1 ms, a tenth of the shortest interval.
@@ -17,33 +21,40 @@ pub(super) const TICK: u64 = 1_000_000;
 /// Interval topics that hold something, the next one first.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    queue: BinaryHeap<Reverse<(Mono, u32)>>,
-    /// Whether a topic stands in the queue.
+    queue: BinaryHeap<Reverse<Look>>,
+    /// Whether the topic of a slot stands in the queue.
     queued: Vec<bool>,
+}
+
+/// When to look at a topic.
+#[derive(Debug)]
+struct Look {
+    at: Mono,
+    entry: Arc<TopicEntry>,
 }
 
 impl Due {
     /// Looks at a topic no earlier than at `at`, and soon after. If it stands in the queue already, that
     /// look comes first, and is to be followed by another.
-    pub(super) fn add(&mut self, tid: u32, at: Mono) {
-        let index = tid as usize;
+    pub(super) fn add(&mut self, entry: &Arc<TopicEntry>, at: Mono) {
+        let index = entry.slot.index();
         if self.queued.len() <= index {
             self.queued.resize(index + 1, false);
         }
         if !std::mem::replace(&mut self.queued[index], true) {
-            self.queue.push(Reverse((tick(at), tid)));
+            let (at, entry) = (tick(at), Arc::clone(entry));
+            self.queue.push(Reverse(Look { at, entry }));
         }
     }
 
     /// Takes a topic that is to be looked at by now.
-    pub(super) fn pop(&mut self, now: Mono) -> Option<u32> {
-        let Reverse((at, tid)) = *self.queue.peek()?;
-        if at > now {
+    pub(super) fn pop(&mut self, now: Mono) -> Option<Arc<TopicEntry>> {
+        if self.next()? > now {
             return None;
         }
-        self.queue.pop();
-        self.queued[tid as usize] = false;
-        Some(tid)
+        let Reverse(Look { entry, .. }) = self.queue.pop()?;
+        self.queued[entry.slot.index()] = false;
+        Some(entry)
     }
 
     /// Whether what was added for `at` is to be looked at by now: a look may come early.
@@ -53,9 +64,38 @@ impl Due {
 
     /// The next moment to look.
     pub(super) fn next(&self) -> Option<Mono> {
-        self.queue.peek().map(|Reverse((at, _))| *at)
+        self.queue.peek().map(|Reverse(look)| look.at)
     }
 }
+
+// === impl Look ===
+
+impl Look {
+    /// By time; topics of one moment in the order of their slots.
+    fn key(&self) -> (Mono, TopicSlot) {
+        (self.at, self.entry.slot)
+    }
+}
+
+impl Ord for Look {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Look {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Look {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Look {}
 
 /// The first tick that is not before `at`.
 fn tick(at: Mono) -> Mono {
@@ -65,32 +105,57 @@ fn tick(at: Mono) -> Mono {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, Venue};
+
+    fn entry(slot: u32) -> Arc<TopicEntry> {
+        let scale = Scale::default();
+        let instrument = Arc::new(Instrument {
+            id: InstrumentId::new(0),
+            venue: Venue::new("x").unwrap(),
+            symbol: Symbol::new("A").unwrap(),
+            native: "A".into(),
+            price_scale: scale,
+            qty_scale: scale,
+            lossless: false,
+        });
+        let topic = "quote:x:A@10ms".parse().unwrap();
+        Arc::new(TopicEntry::new(
+            slot,
+            TopicSlot::new(slot),
+            topic,
+            instrument,
+        ))
+    }
+
+    fn pop(due: &mut Due, now: u64) -> Option<usize> {
+        due.pop(Mono::new(now)).map(|entry| entry.slot.index())
+    }
 
     #[test]
     fn topics_come_in_order_and_those_of_one_tick_together() {
         let mut due = Due::default();
-        for (tid, at) in [(3, 5 * TICK + 1), (1, 2 * TICK), (2, 5 * TICK + 9)] {
-            due.add(tid, Mono::new(at));
+        for (slot, at) in [(3, 5 * TICK + 1), (1, 2 * TICK), (2, 5 * TICK + 9)] {
+            due.add(&entry(slot), Mono::new(at));
         }
         assert_eq!(due.next(), Some(Mono::new(2 * TICK)));
-        assert_eq!(due.pop(Mono::new(2 * TICK - 1)), None);
-        assert_eq!(due.pop(Mono::new(2 * TICK)), Some(1));
-        assert_eq!(due.pop(Mono::new(6 * TICK - 1)), None, "never early");
+        assert_eq!(pop(&mut due, 2 * TICK - 1), None);
+        assert_eq!(pop(&mut due, 2 * TICK), Some(1));
+        assert_eq!(pop(&mut due, 6 * TICK - 1), None, "never early");
         assert_eq!(due.next(), Some(Mono::new(6 * TICK)));
-        let both = [due.pop(Mono::new(6 * TICK)), due.pop(Mono::new(6 * TICK))];
+        let both = [pop(&mut due, 6 * TICK), pop(&mut due, 6 * TICK)];
         assert_eq!(both, [Some(2), Some(3)]);
         assert_eq!(due.next(), None);
     }
 
     #[test]
     fn a_topic_stands_in_the_queue_once_however_often_it_begins() {
-        let mut due = Due::default();
+        let (mut due, entry) = (Due::default(), entry(7));
         for life in 0..1_000 {
-            due.add(7, Mono::new(TICK + life));
+            due.add(&entry, Mono::new(TICK + life));
         }
         assert_eq!(due.queue.len(), 1);
-        assert_eq!(due.pop(Mono::new(TICK)), Some(7));
-        due.add(7, Mono::new(9 * TICK));
+        assert_eq!(pop(&mut due, TICK), Some(7));
+        due.add(&entry, Mono::new(9 * TICK));
         assert_eq!(due.next(), Some(Mono::new(9 * TICK)));
     }
 }

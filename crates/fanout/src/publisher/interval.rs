@@ -1,8 +1,11 @@
 //! Interval topics in the publisher: their updates pass a [`Conflator`], and are published when due.
 
 use super::due::Due;
-use super::{Publisher, TURN_BYTES_MAX, TURN_ITEMS_MAX};
+use super::{Publisher, TURN_BYTES_MAX, TURN_ITEMS_MAX, live_mut};
 use crate::conflator::Conflator;
+use crate::interest::TopicEntry;
+use crate::slot::TopicSlot;
+use std::sync::Arc;
 use tapecast_model::{Body, Mono, Update};
 
 impl Publisher {
@@ -13,10 +16,10 @@ impl Publisher {
         while looked < LOOKS_PER_TURN
             && self.turn.frames.len() < TURN_BYTES_MAX / 2
             && self.turn.items.len() < TURN_ITEMS_MAX / 2
-            && let Some(tid) = self.due.pop(self.mono)
+            && let Some(entry) = self.due.pop(self.mono)
         {
             looked += 1;
-            self.look_at(tid);
+            self.look_at(&entry);
         }
         looked > 0
     }
@@ -27,17 +30,13 @@ impl Publisher {
     }
 
     /// Looks at a topic that may be due.
-    fn look_at(&mut self, tid: u32) {
-        let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
-            return;
-        };
-        if !topic.entry.is_wanted() {
+    fn look_at(&mut self, entry: &Arc<TopicEntry>) {
+        if self.let_go(entry) {
             // What is held goes with it.
-            self.end_topic(tid);
             return;
         }
         let now = self.mono;
-        self.conflate(tid, |conflator, publish| {
+        self.conflate(entry.slot, |conflator, publish| {
             if conflator.deadline().is_some_and(|at| Due::is_due(at, now)) {
                 conflator.release(now, publish);
             }
@@ -45,10 +44,10 @@ impl Publisher {
     }
 
     /// Takes an update of an interval topic.
-    pub(super) fn take_conflated(&mut self, tid: u32, update: &Update<'_>) {
+    pub(super) fn take_conflated(&mut self, slot: TopicSlot, update: &Update<'_>) {
         let now = self.mono;
         let mut merged = false;
-        self.conflate(tid, |conflator, publish| {
+        self.conflate(slot, |conflator, publish| {
             merged = conflator.take(update, now, publish);
         });
         if merged {
@@ -59,10 +58,10 @@ impl Publisher {
     /// Works a topic's conflator, and sees to it that what it then holds is published in time.
     fn conflate(
         &mut self,
-        tid: u32,
+        slot: TopicSlot,
         work: impl FnOnce(&mut Conflator, &mut dyn FnMut(&Update<'_>) -> bool),
     ) {
-        let Some(Some(topic)) = self.topics.get_mut(tid as usize) else {
+        let Some(topic) = live_mut(&mut self.topics, slot) else {
             return;
         };
         let Some(mut conflator) = topic.conflator.take() else {
@@ -73,16 +72,16 @@ impl Publisher {
             topic.publish(update, turn, now, metrics)
         });
         if let Some(at) = conflator.deadline() {
-            self.due.add(tid, at);
+            self.due.add(&topic.entry, at);
         }
         topic.conflator = Some(conflator);
     }
 
     /// A stream's state as a topic's joiners may know it: a history ends with what was published.
-    pub(super) fn as_published<'a>(&self, tid: u32, current: &Update<'a>) -> Update<'a> {
+    pub(super) fn as_published<'a>(&mut self, slot: TopicSlot, current: &Update<'a>) -> Update<'a> {
         let mut known = *current;
         if let Body::Trades(history) = current.body
-            && let Some(Some(topic)) = self.topics.get(tid as usize)
+            && let Some(topic) = live_mut(&mut self.topics, slot)
             && let Some(conflator) = &topic.conflator
         {
             known.body = Body::Trades(conflator.without_held(history));

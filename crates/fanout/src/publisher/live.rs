@@ -349,7 +349,7 @@ impl LiveTopic {
         shards: ShardMask,
     ) {
         turn.items.push(Pending {
-            tid: self.entry.tid,
+            slot: self.entry.slot,
             encoding,
             kind,
             pos: self.pos(),

@@ -1,6 +1,7 @@
 //! The publisher against clients that do nothing but follow the protocol's rule.
 
 mod encodings;
+mod lives;
 
 use super::*;
 use crate::interest::{Interests, Requests};
@@ -9,8 +10,8 @@ use crate::wake::Doorbell;
 use proptest::prelude::*;
 use serde_json::Value;
 use tapecast_model::{
-    Body, Book, Epoch, Instrument, Level, Price, Qty, Quote, Scale, Seq, Side, Symbol, Topic,
-    Touched, Trade, TradeId, Venue,
+    Body, Book, Epoch, Instrument, InstrumentId, Level, Price, Qty, Quote, Scale, Seq, Side,
+    Symbol, Topic, Touched, Trade, TradeId, Venue,
 };
 
 /// A publisher with its rings, and the one instrument it publishes.
@@ -231,7 +232,8 @@ fn nothing_is_encoded_when_nobody_subscribes() {
     rig.join("quote:okx:BTC-USDT", 0);
     rig.turn();
     rig.quote(2);
-    rig.entry("quote:okx:BTC-USDT").leave(0, Encoding::Json);
+    let entry = rig.entry("quote:okx:BTC-USDT");
+    rig.interests.leave(&entry, 0, Encoding::Json);
     rig.quote(3);
     rig.turn();
     let encoded = rig.publisher.metrics.frames_encoded[ChannelKind::Quote.index()][0].get();
@@ -294,7 +296,7 @@ fn what_a_topic_says_of_a_book_does_not_depend_on_who_subscribes_other_depths() 
     ];
     let frames = |joined: &[&str]| {
         let mut rig = Rig::new(1, 1_000);
-        let tids: Vec<_> = joined.iter().map(|topic| rig.join(topic, 0).tid).collect();
+        let slots: Vec<_> = joined.iter().map(|topic| rig.join(topic, 0).slot).collect();
         for n in 0..60 {
             let side = if n % 2 == 0 { Side::Bid } else { Side::Ask };
             let away = n * 7 % 31;
@@ -307,11 +309,11 @@ fn what_a_topic_says_of_a_book_does_not_depend_on_who_subscribes_other_depths() 
             rig.turn();
         }
         let items = rig.items(0);
-        let of = |tid: &u32| -> Vec<_> {
-            let of = items.iter().filter(|item| item.tid == *tid);
+        let of = |slot: &TopicSlot| -> Vec<_> {
+            let of = items.iter().filter(|item| item.slot == *slot);
             of.map(|item| json(item).to_string()).collect()
         };
-        tids.iter().map(of).collect::<Vec<_>>()
+        slots.iter().map(of).collect::<Vec<_>>()
     };
     let together = frames(&topics);
     for (topic, frames_of_topic) in topics.iter().zip(together) {
@@ -355,7 +357,7 @@ fn a_shard_that_was_overrun_is_made_whole_once_it_has_room() {
     assert!(rig.publisher.metrics.ring_overruns[0].get() > 0);
     for _ in 0..2 {
         for item in rig.items(0) {
-            if item.tid == quote.tid {
+            if item.slot == quote.slot {
                 quotes.handle(&item)
             } else {
                 trades.handle(&item)
@@ -397,12 +399,12 @@ proptest! {
     fn clients_end_with_the_truth(ops in prop::collection::vec(op(), 0..150), capacity in 2_usize..12) {
         let mut rig = Rig::new(2, capacity);
         let topics = ["book.10:okx:BTC-USDT", "trade:okx:BTC-USDT"];
-        let tids = topics.map(|t| rig.entry(t).tid);
+        let slots = topics.map(|t| rig.entry(t).slot);
         let mut clients: [[Client; 2]; 2] = Default::default();
         let mut asked = [false; 2];
         let drain = |rig: &Rig, clients: &mut [[Client; 2]; 2], shard: usize| {
             for item in rig.items(shard) {
-                let topic = tids.iter().position(|tid| *tid == item.tid).unwrap();
+                let topic = slots.iter().position(|slot| *slot == item.slot).unwrap();
                 clients[shard][topic].handle(&item);
             }
         };

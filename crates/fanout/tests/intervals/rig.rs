@@ -134,7 +134,7 @@ impl Rig {
         if subscribed {
             self.interests.join(&entry, shard, Encoding::Json);
         } else {
-            entry.leave(shard, Encoding::Json);
+            self.interests.leave(&entry, shard, Encoding::Json);
         }
     }
 
@@ -189,13 +189,13 @@ impl Rig {
     /// A shard's clients read what has come.
     pub(crate) fn deliver(&mut self, shard: usize) {
         for item in self.items(shard) {
-            let Some(client) = self.clients[shard].get_mut(item.tid as usize) else {
+            let Some(client) = self.clients[shard].get_mut(item.slot.index()) else {
                 continue;
             };
             let is_frame = match item.kind {
                 ItemKind::Update { .. } => true,
                 // What starts a topic of prints over precedes its first print.
-                ItemKind::Reset => !TOPICS[item.tid as usize].starts_with("trade"),
+                ItemKind::Reset => !TOPICS[item.slot.index()].starts_with("trade"),
                 ItemKind::Snapshot { .. } | ItemKind::Gap { .. } => false,
             };
             if is_frame {
@@ -203,7 +203,7 @@ impl Rig {
             }
             if is_frame && shard == 0 {
                 let at = (item.epoch.get(), item.seq.get());
-                self.sent[item.tid as usize].push((item.published.get(), at));
+                self.sent[item.slot.index()].push((item.published.get(), at));
             }
             if client.subscribed {
                 client.handle(&item, &self.market);

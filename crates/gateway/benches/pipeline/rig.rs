@@ -168,7 +168,7 @@ impl Rig {
     pub(crate) fn drain(&mut self) -> Drained {
         let mut drained = Drained::default();
         while let Some(item) = self.ring.try_pop() {
-            let tid = item.tid as usize;
+            let tid = item.slot.index();
             if self.last.len() <= tid {
                 self.last.resize(tid + 1, Seq::ZERO);
             }

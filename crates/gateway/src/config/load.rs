@@ -110,6 +110,14 @@ impl Config {
             "limits.outbox_bytes_max: at least 65536, or a snapshot does not fit"
         } else if limits.parked_bytes_max < limits.outbox_bytes_max {
             "limits.parked_bytes_max: at least limits.outbox_bytes_max"
+        } else if limits.topics_max == 0 || limits.instruments_max == 0 {
+            "limits.topics_max, limits.instruments_max: at least 1"
+        } else if limits.topics_max > TOPICS_MAX || limits.instruments_max > TOPICS_MAX {
+            "limits.topics_max, limits.instruments_max: at most 100000000"
+        } else if limits.topic_linger.0 > LINGER_MAX {
+            "limits.topic_linger: at most 1h"
+        } else if limits.invented_topics_per_connection_max == 0 {
+            "limits.invented_topics_per_connection_max: at least 1"
         } else if limits.requests_per_s == 0 || limits.request_bytes_max < 256 {
             "limits.requests_per_s: at least 1; limits.request_bytes_max: at least 256"
         } else {
@@ -215,5 +223,9 @@ fn explain(message: &str) -> String {
     }
 }
 
+/// So many topics, and as many instruments, have numbers of 32 bits to spare.
+const TOPICS_MAX: usize = 100_000_000;
+/// Nobody comes back later than that for what was left.
+const LINGER_MAX: std::time::Duration = std::time::Duration::from_secs(3_600);
 /// Clients wait that long in the middle for a frame that has come.
 const FLUSH_INTERVAL_MAX: std::time::Duration = std::time::Duration::from_millis(100);

@@ -11,6 +11,7 @@ mod captures;
 mod encodings;
 mod gateway;
 mod intervals;
+mod lives;
 mod process;
 mod support;
 mod volley;

@@ -13,6 +13,7 @@ pub struct PipelineMetrics {
     dropped: IntCounterVec,
     crossed: IntCounterVec,
     instruments: IntGaugeVec,
+    invented: IntGauge,
 }
 
 /// Why a book could not be trusted, or changes to it not be kept.
@@ -70,7 +71,13 @@ impl PipelineMetrics {
             &["venue", "feed"],
         )?;
         registry.register(Box::new(instruments.clone()))?;
+        let invented = IntGauge::new(
+            "tapecast_instruments_invented",
+            "Instruments that subscribers have named and no source has.",
+        )?;
+        registry.register(Box::new(invented.clone()))?;
         Ok(Self {
+            invented,
             events: ChannelKind::ALL.map(|kind| events.with_label_values(&[kind.label()])),
             unknown_instruments,
             gaps: counters(
@@ -100,6 +107,11 @@ impl PipelineMetrics {
     /// Counts numbered events of a channel.
     pub(crate) fn count_events(&self, kind: ChannelKind, events: u64) {
         self.events[kind.index()].inc_by(events);
+    }
+
+    /// So many instruments are invented.
+    pub(crate) fn set_invented(&self, instruments: usize) {
+        self.invented.set(instruments as i64);
     }
 
     /// Counts an event of an instrument nobody knows.

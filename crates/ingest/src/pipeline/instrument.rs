@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::{
-    Body, Book, ChannelKind, Epoch, FeedState, Instrument, Mono, Quote, Side, StreamPos, Ticker,
+    Body, Book, ChannelKind, Epoch, Instrument, InstrumentId, Mono, Quote, Side, StreamPos, Ticker,
     Touched, Trade, UnixNanos, Update, UpdateSink,
 };
 
@@ -69,7 +69,6 @@ impl InstrumentState {
         stale_after: Duration,
         backlog: BacklogLimits,
     ) -> Self {
-        counters.enter(FeedState::Down);
         let mut sequencer = Sequencer::new(epoch);
         sequencer.advance(ChannelKind::Status, 1);
         let ts_recv = UnixNanos::from_millis(epoch.get());
@@ -89,6 +88,16 @@ impl InstrumentState {
             quote_of_book: false,
             ticker: None,
         }
+    }
+
+    /// Which instrument it is.
+    pub(super) fn id(&self) -> InstrumentId {
+        self.instrument.id
+    }
+
+    /// Counts it among the instruments of its venue, from now on.
+    pub(super) fn enter(&self) {
+        self.counters.enter(self.health.said().feed);
     }
 
     /// Takes an event. Returns the moment from which silence is staleness, if nothing was waited for

@@ -13,6 +13,7 @@ use tapecast_model::{
 
 mod books;
 mod feeds;
+mod lives;
 
 const EPOCH: u64 = 7;
 
@@ -30,7 +31,7 @@ impl Bench {
 
     /// Three instruments: 0 and 1 of venue `one`, 2 of venue `two`; scales zero.
     fn with(adjust: impl FnOnce(&mut PipelineConfig)) -> Self {
-        let catalog = Arc::new(Catalog::new(3));
+        let catalog = Arc::new(Catalog::new(5));
         for (venue, symbol) in [("one", "A-B"), ("one", "C-D"), ("two", "A-B")] {
             let venue = Venue::new(venue).unwrap();
             catalog.add_venue(

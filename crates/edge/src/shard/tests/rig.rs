@@ -5,9 +5,10 @@ use super::client::{Client, FakeSocket};
 use crate::admission::Admission;
 use crate::metrics::EdgeMetrics;
 use std::net::IpAddr;
+use std::time::Duration;
 use tapecast_fanout::ring::ring;
 use tapecast_fanout::wake::Doorbell;
-use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
+use tapecast_fanout::{FanoutMetrics, Publisher, Requests, TopicLimits};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
     Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, Level, Price, Qty, Quote, Scale, Seq,
@@ -37,6 +38,9 @@ pub(super) const TOPICS: [&str; 3] = ["trade:x:A", "book.10:x:A", "quote:x:A"];
 pub(super) const INTERVAL_TOPICS: [&str; 3] =
     ["trade:x:A@10ms", "book.10:x:A@50ms", "quote:x:A@10ms"];
 
+/// How long topics linger: some rounds.
+pub(super) const LINGER: Duration = Duration::from_millis(5);
+
 impl Rig {
     pub(super) fn new(limits: Limits, lossless: bool, ring_items: usize) -> Self {
         Self::with_others(limits, lossless, ring_items, 0)
@@ -63,6 +67,15 @@ impl Rig {
                 lossless,
             },
         );
+        // Where any symbol may be named, and none is published.
+        catalog.add_venue(
+            &Venue::new("desk").unwrap(),
+            Offer {
+                channels,
+                any_symbol: Some((Scale::default(), Scale::default())),
+                lossless: false,
+            },
+        );
         let define = |name: String| {
             let definition = Definition {
                 symbol: Symbol::new(&name).unwrap(),
@@ -74,7 +87,11 @@ impl Rig {
         };
         let instrument = define("A".to_owned());
         let others: Vec<_> = (1..=others).map(|n| define(format!("A{n}"))).collect();
-        let (interests, requests) = Interests::new(10 + others.len());
+        let (interests, requests) = Interests::with_limits(TopicLimits {
+            topics_max: 20 + others.len(),
+            linger: LINGER,
+            first_tid: u32::MAX - 4,
+        });
         let (tx, rx) = ring(ring_items, Arc::new(Doorbell::new(|| {})));
         let shared = Arc::new(Shared {
             catalog,
@@ -208,6 +225,10 @@ impl Rig {
                 .take()
                 .or_else(|| self.publisher.take_reopened())
             {
+                if self.publisher.let_go(&entry) {
+                    self.requests.linger(&entry, self.now());
+                    continue;
+                }
                 if !Arc::ptr_eq(&entry.instrument, &self.instrument) {
                     let seq = self.other_seq;
                     let quote = update(&entry.instrument, seq, Body::Quote(&self.quote));
@@ -238,6 +259,8 @@ impl Rig {
                 self.publisher.open(&entry, pos, update.as_ref());
             }
             self.publisher.flush(self.now(), false);
+            self.requests.sweep(self.now(), 2);
+            self.shard.shared.catalog.collect(2);
             match self.publisher.take_reopened() {
                 Some(entry) => entry_back(&mut self.publisher, &entry),
                 None => return,

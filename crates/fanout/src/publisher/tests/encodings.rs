@@ -90,15 +90,16 @@ fn subscribers_of_both_encodings_are_told_the_same() {
     assert_eq!(texts.len(), 12);
     for (text, binary) in texts.into_iter().zip(records) {
         assert_eq!(
-            (text.tid, text.kind, text.pos()),
-            (binary.tid, binary.kind, binary.pos())
+            (text.slot, text.kind, text.pos()),
+            (binary.slot, binary.kind, binary.pos())
         );
         if text.is_empty() {
             assert!(binary.is_empty());
             continue;
         }
         let (text, record) = (json(text), record(binary));
-        assert_eq!(record.tid, binary.tid);
+        let entry = rig.entry(text["topic"].as_str().unwrap());
+        assert_eq!((record.tid, binary.slot), (entry.tid, entry.slot));
         assert_eq!(Some(record.seq.get()), text["seq"].as_u64());
         assert_eq!(record.prev.map(Seq::get), text["prev"].as_u64());
         assert_eq!(record.ts_out, UnixNanos::new(9));

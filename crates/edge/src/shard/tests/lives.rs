@@ -1,0 +1,121 @@
+//! Topics that end and come back, as a connection sees them.
+
+use super::rig::LINGER;
+use super::*;
+
+fn answers<'a>(client: &'a Client, key: &str) -> Vec<&'a serde_json::Value> {
+    let subscribed = client.said.iter().filter(|m| m["op"] == "subscribed");
+    let lists = subscribed.flat_map(|m| m[key].as_array());
+    lists.flatten().collect()
+}
+
+#[test]
+fn a_topic_that_ends_and_comes_back_has_another_number_and_nothing_of_the_old_one() {
+    let limits = Limits {
+        requests_per_s: 1_000,
+        ..Limits::default()
+    };
+    let mut rig = Rig::new(limits, false, 64);
+    let client = rig.connect_in(Encoding::Bin);
+    let mut tids = std::collections::BTreeSet::new();
+    for n in 1..=20 {
+        let topic = TOPICS[n % TOPICS.len()];
+        rig.subscribe(client, &[topic]);
+        rig.settle();
+        let last = answers(&rig.clients[client], "topics")
+            .last()
+            .copied()
+            .cloned();
+        let last = last.expect("it is acknowledged");
+        assert_eq!(last["topic"], topic);
+        assert!(tids.insert(last["tid"].as_u64()), "a number of its own");
+        rig.trade();
+        rig.quote(n as i64);
+        rig.level(Side::Bid, 5, n as i64);
+        // Half of the time its last frames are still in the ring when it is left.
+        rig.pipeline();
+        if n % 2 == 0 {
+            rig.round();
+        }
+        let ask = format!(r#"{{"op":"unsubscribe","topics":["{topic}"]}}"#);
+        rig.clients[client].ask(&ask);
+        rig.settle();
+        rig.settle();
+        assert_eq!(rig.requests.count(), (0, 0));
+        rig.balance();
+    }
+    assert_eq!(rig.requests.slots(), 1, "one slot was enough");
+}
+
+#[test]
+fn who_comes_back_in_time_finds_the_number_it_knows() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    for _ in 0..3 {
+        rig.subscribe(client, &["quote:x:A"]);
+        rig.clients[client].ask(r#"{"op":"unsubscribe","topics":["quote:x:A"]}"#);
+        rig.round();
+        rig.pipeline();
+        rig.round();
+        rig.pipeline();
+    }
+    rig.clients[client].read();
+    let tids: Vec<_> = answers(&rig.clients[client], "topics");
+    assert_eq!(tids.len(), 3);
+    assert!(tids.iter().all(|entry| entry["tid"] == tids[0]["tid"]));
+}
+
+#[test]
+fn a_connection_invents_so_many_topics_and_no_more_until_time_has_passed() {
+    let limits = Limits {
+        invented_topics_max: 3,
+        topic_linger: LINGER,
+        ..Limits::default()
+    };
+    let mut rig = Rig::new(limits, false, 64);
+    let (one, other) = (rig.connect(), rig.connect());
+    let names = [
+        "quote:desk:A",
+        "trade:desk:A",
+        "quote:desk:B",
+        "quote:desk:C",
+        "quote:x:A",
+    ];
+    rig.subscribe(one, &names);
+    rig.settle();
+    let granted: Vec<_> = answers(&rig.clients[one], "topics");
+    assert_eq!(granted.len(), 4, "three invented ones, and the real one");
+    let refused: Vec<_> = answers(&rig.clients[one], "rejected");
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (&refused[0]["topic"], &refused[0]["error"]),
+        (&"quote:desk:C".into(), &"too_many_topics".into())
+    );
+    let message = refused[0]["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "more than 3 topics of symbols that nobody has published, within 0.005 s"
+    );
+    // What is there already is nobody's invention.
+    rig.subscribe(other, &names[..4]);
+    rig.settle();
+    assert_eq!(answers(&rig.clients[other], "topics").len(), 4);
+    // By now the first may again.
+    rig.subscribe(one, &["quote:desk:D"]);
+    rig.settle();
+    assert_eq!(answers(&rig.clients[one], "topics").len(), 5);
+    assert_eq!(rig.shard.shared.catalog.invented(), 4);
+    for client in [one, other] {
+        let all = ["quote:desk:C", "quote:desk:D"].into_iter().chain(names);
+        let all = serde_json::to_string(&all.collect::<Vec<_>>()).unwrap();
+        rig.clients[client].ask(&format!(r#"{{"op":"unsubscribe","topics":{all}}}"#));
+    }
+    rig.settle();
+    rig.settle();
+    assert_eq!(rig.requests.count(), (0, 0));
+    assert_eq!(
+        rig.shard.shared.catalog.invented(),
+        0,
+        "nothing is left behind"
+    );
+}

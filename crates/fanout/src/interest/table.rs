@@ -1,0 +1,237 @@
+//! The table of topics: who has which number and slot, and who lingers.
+//!
+//! Behind one lock, which is taken on the control path only: when a topic is subscribed, when its last
+//! subscriber has left, and when it ends.
+//!
+//! # When a topic may end
+//! When nobody wants it and nobody refers to its entry but the table: not a queue, not the publisher,
+//! not a shard, not somebody who is about to join. New references come from here, under the lock, or
+//! from references that there are already, so that what is found unreferred stays so.
+
+use super::{TooManyTopics, TopicEntry, TopicLimits};
+use crate::slot::Slots;
+use crate::sync::{Ordering, fence};
+use hashbrown::{HashMap, HashSet};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::catalog::Resolved;
+use tapecast_model::{Mono, Topic};
+
+/// All living topics.
+#[derive(Debug)]
+pub(super) struct Table {
+    topics: HashMap<Topic, Held>,
+    slots: Slots,
+    tids: Tids,
+    /// Topics that linger, and since when as far as is known here; by class, the oldest first.
+    lingering: [VecDeque<(Mono, Arc<TopicEntry>)>; CLASSES],
+    living: [usize; CLASSES],
+    max: [usize; CLASSES],
+    linger: Duration,
+    /// The publisher's clock when it was last here.
+    now: Mono,
+}
+
+/// Topics of named and of invented instruments are counted apart.
+const CLASSES: usize = 2;
+const INVENTED: usize = 1;
+
+#[derive(Debug)]
+struct Held {
+    entry: Arc<TopicEntry>,
+    /// Since when it lingers, if it stands in that queue.
+    since: Option<Mono>,
+}
+
+/// Numbers for the wire.
+#[derive(Debug)]
+struct Tids {
+    next: u32,
+    living: HashSet<u32>,
+}
+
+/// What became of the topic that lingers longest.
+enum Look {
+    Nothing,
+    NotYet,
+    /// It is not to end now: somebody has come back, or refers to it still.
+    Kept,
+    Ended(Arc<TopicEntry>),
+}
+
+// === impl Table ===
+
+impl Table {
+    pub(super) fn new(limits: &TopicLimits) -> Self {
+        Self {
+            topics: HashMap::new(),
+            slots: Slots::default(),
+            tids: Tids {
+                next: limits.first_tid,
+                living: HashSet::new(),
+            },
+            lingering: Default::default(),
+            living: [0; CLASSES],
+            max: [limits.topics_max, limits.invented_max()],
+            linger: limits.linger,
+            now: Mono::default(),
+        }
+    }
+
+    pub(super) fn find(&self, topic: &Topic) -> Option<Arc<TopicEntry>> {
+        self.topics.get(topic).map(|held| Arc::clone(&held.entry))
+    }
+
+    /// Makes a topic that is not there. If there is no room the one of its class that lingers longest
+    /// ends for it, and is returned beside it, to be dropped outside the lock.
+    pub(super) fn make(
+        &mut self,
+        topic: &Topic,
+        resolved: Resolved,
+    ) -> Result<(Arc<TopicEntry>, Option<Arc<TopicEntry>>), TooManyTopics> {
+        let class = usize::from(resolved.lease.is_some());
+        let full = TooManyTopics(self.max[class]);
+        let mut ended = None;
+        if self.living[class] >= self.max[class] {
+            ended = Some(self.evict(class).ok_or(full)?);
+        }
+        let slot = self.slots.take().ok_or(full)?;
+        let tid = self.tids.take();
+        let entry = Arc::new(TopicEntry::new(tid, slot, topic.clone(), resolved));
+        let held = Held {
+            entry: Arc::clone(&entry),
+            since: None,
+        };
+        self.topics.insert(topic.clone(), held);
+        self.living[class] += 1;
+        Ok((entry, ended))
+    }
+
+    /// Nobody wants this topic any more, as far as the publisher knows.
+    pub(super) fn linger(&mut self, entry: &Arc<TopicEntry>, now: Mono) {
+        self.now = now;
+        if let Some(held) = self.topics.get_mut(&entry.topic)
+            && held.since.replace(now).is_none()
+        {
+            self.lingering[class_of(entry)].push_back((now, Arc::clone(entry)));
+        }
+    }
+
+    /// Ends topics that have lingered long enough, as far as `most` looks go; they are added to
+    /// `ended`, to be dropped outside the lock. Returns whether there may be others.
+    pub(super) fn sweep(
+        &mut self,
+        now: Mono,
+        most: usize,
+        ended: &mut Vec<Arc<TopicEntry>>,
+    ) -> bool {
+        self.now = now;
+        let (mut looks, before) = (0, ended.len());
+        for class in 0..CLASSES {
+            while looks < most {
+                match self.look(class, false) {
+                    Look::Nothing | Look::NotYet => break,
+                    Look::Kept => {}
+                    Look::Ended(entry) => ended.push(entry),
+                }
+                looks += 1;
+            }
+        }
+        // What is kept for now is looked at again soon enough.
+        ended.len() - before >= most
+    }
+
+    /// How many topics there are, and how many of them linger.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let lingering = self.lingering.iter().map(VecDeque::len).sum();
+        (self.topics.len(), lingering)
+    }
+
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.made()
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_next_tid(&mut self, tid: u32) {
+        self.tids.next = tid;
+    }
+
+    /// Ends the topic of an invented instrument that lingers longest.
+    pub(super) fn evict_invented(&mut self) -> Option<Arc<TopicEntry>> {
+        self.evict(INVENTED)
+    }
+
+    fn evict(&mut self, class: usize) -> Option<Arc<TopicEntry>> {
+        for _ in 0..EVICTION_LOOKS {
+            match self.look(class, true) {
+                Look::Nothing | Look::NotYet => return None,
+                Look::Kept => {}
+                Look::Ended(entry) => return Some(entry),
+            }
+        }
+        None
+    }
+
+    /// Looks at the topic of this class that lingers longest; with `early`, it need not be due.
+    fn look(&mut self, class: usize, early: bool) -> Look {
+        let Some((queued, entry)) = self.lingering[class].pop_front() else {
+            return Look::Nothing;
+        };
+        let Some(held) = self.topics.get_mut(&entry.topic) else {
+            return Look::Kept;
+        };
+        let since = held.since.unwrap_or(queued);
+        // Two: the map's, and the one in hand.
+        let referred = Arc::strong_count(&entry) > 2;
+        // Pairs with the Release in dropping a reference: what was written before is seen below.
+        fence(Ordering::Acquire);
+        if entry.is_wanted() {
+            // Whoever has come back says when it leaves again.
+            held.since = None;
+            return Look::Kept;
+        }
+        if referred {
+            held.since = Some(self.now);
+            self.lingering[class].push_back((self.now, entry));
+            return Look::Kept;
+        }
+        if !early && self.now < since.after(self.linger) {
+            if queued == since {
+                self.lingering[class].push_front((queued, entry));
+                return Look::NotYet;
+            }
+            // It came back and left again meanwhile.
+            self.lingering[class].push_back((since, entry));
+            return Look::Kept;
+        }
+        self.topics.remove(&entry.topic);
+        self.tids.living.remove(&entry.tid);
+        self.slots.give_back(entry.slot);
+        self.living[class] -= 1;
+        Look::Ended(entry)
+    }
+}
+
+fn class_of(entry: &TopicEntry) -> usize {
+    usize::from(entry.is_invented())
+}
+
+// === impl Tids ===
+
+impl Tids {
+    /// The next number that no living topic has. There are fewer topics than numbers.
+    fn take(&mut self) -> u32 {
+        loop {
+            let tid = self.next;
+            self.next = self.next.wrapping_add(1);
+            if self.living.insert(tid) {
+                return tid;
+            }
+        }
+    }
+}
+
+/// Topics looked at to find one that may end early.
+const EVICTION_LOOKS: usize = 16;

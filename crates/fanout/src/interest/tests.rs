@@ -1,0 +1,237 @@
+//! Topics that linger, end, come back and make room.
+
+use super::*;
+use tapecast_model::catalog::Offer;
+use tapecast_model::{Catalog, ChannelKind, ChannelSet, Scale, Symbol, Venue};
+
+const LINGER: Duration = Duration::from_secs(60);
+
+const fn at(seconds: u64) -> Mono {
+    Mono::new(seconds * 1_000_000_000)
+}
+
+/// Interests, what the publisher's side does, and a catalogue where any symbol may be named.
+struct Rig {
+    catalog: Catalog,
+    interests: Interests,
+    requests: Requests,
+}
+
+impl Rig {
+    fn new(topics_max: usize, first_tid: u32) -> Self {
+        let catalog = Catalog::new(100_000);
+        let offer = Offer {
+            channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
+            any_symbol: Some((Scale::default(), Scale::default())),
+            lossless: false,
+        };
+        catalog.add_venue(&Venue::new("x").unwrap(), offer);
+        let limits = TopicLimits {
+            topics_max,
+            linger: LINGER,
+            first_tid,
+        };
+        let (interests, requests) = Interests::with_limits(limits);
+        Self {
+            catalog,
+            interests,
+            requests,
+        }
+    }
+
+    /// A symbol that a source has named.
+    fn named(&self, symbol: &str) -> Result<Arc<TopicEntry>, TooManyTopics> {
+        let (venue, name) = (Venue::new("x").unwrap(), Symbol::new(symbol).unwrap());
+        self.catalog.ensure(&venue, &name).unwrap();
+        self.invented(symbol)
+    }
+
+    fn invented(&self, symbol: &str) -> Result<Arc<TopicEntry>, TooManyTopics> {
+        let topic = format!("quote:x:{symbol}").parse().unwrap();
+        let resolved = self.catalog.resolve(&topic).unwrap();
+        self.interests.entry(&topic, resolved)
+    }
+
+    fn join(&self, entry: &Arc<TopicEntry>) {
+        self.interests.join(entry, 0, Encoding::Json);
+    }
+
+    fn leave(&self, entry: Arc<TopicEntry>, now: Mono) {
+        self.interests.leave(&entry, 0, Encoding::Json);
+        drop(entry);
+        self.turn(now);
+    }
+
+    /// What the pipeline's thread does with requests.
+    fn turn(&self, now: Mono) {
+        while let Some(entry) = self.requests.take() {
+            if !entry.is_wanted() {
+                self.requests.linger(&entry, now);
+            }
+        }
+    }
+
+    fn sweep(&self, now: Mono) {
+        while self.requests.sweep(now, 3) {}
+        self.catalog.collect(100);
+    }
+}
+
+#[test]
+fn who_comes_back_while_a_topic_lingers_finds_it_under_its_number() {
+    let rig = Rig::new(10, 0);
+    let entry = rig.named("A").unwrap();
+    rig.join(&entry);
+    let (tid, slot) = (entry.tid, entry.slot);
+    rig.leave(entry, at(0));
+    rig.sweep(at(59));
+    let entry = rig.named("A").unwrap();
+    assert_eq!((entry.tid, entry.slot), (tid, slot));
+    rig.join(&entry);
+    rig.turn(at(59));
+    rig.sweep(at(1_000));
+    assert_eq!(rig.requests.count(), (1, 0), "it is wanted");
+    rig.leave(entry, at(1_000));
+    rig.sweep(at(1_059));
+    assert_eq!(rig.requests.count(), (1, 1));
+    rig.sweep(at(1_060));
+    assert_eq!(rig.requests.count(), (0, 0));
+    let entry = rig.named("A").unwrap();
+    assert_eq!((entry.tid, entry.slot.index()), (tid + 1, slot.index()));
+    assert_ne!(entry.slot, slot, "the next generation");
+    assert_eq!(rig.requests.slots(), 1);
+}
+
+#[test]
+fn leaving_again_begins_the_time_anew() {
+    let rig = Rig::new(10, 0);
+    for now in [0, 50] {
+        let entry = rig.named("A").unwrap();
+        rig.join(&entry);
+        rig.leave(entry, at(now));
+    }
+    rig.sweep(at(109));
+    assert_eq!(rig.requests.count(), (1, 1));
+    rig.sweep(at(110));
+    assert_eq!(rig.requests.count(), (0, 0));
+}
+
+#[test]
+fn a_topic_that_nobody_ever_joined_ends_too() {
+    let rig = Rig::new(10, 0);
+    drop(rig.invented("A").unwrap());
+    rig.turn(at(0));
+    rig.sweep(at(60));
+    assert_eq!((rig.requests.count(), rig.catalog.invented()), ((0, 0), 0));
+}
+
+#[test]
+fn a_topic_does_not_end_while_anything_refers_to_it() {
+    let rig = Rig::new(10, 0);
+    let entry = rig.named("A").unwrap();
+    rig.turn(at(0));
+    rig.sweep(at(60));
+    rig.sweep(at(119));
+    assert_eq!(rig.requests.count(), (1, 1), "somebody is about to join");
+    rig.join(&entry);
+    rig.interests.leave(&entry, 0, Encoding::Json);
+    drop(entry);
+    rig.sweep(at(120));
+    assert_eq!(
+        rig.requests.count(),
+        (1, 1),
+        "the queue of requests names it"
+    );
+    rig.turn(at(120));
+    rig.sweep(at(180));
+    assert_eq!(rig.requests.count(), (0, 0));
+}
+
+#[test]
+fn numbers_skip_those_that_live_when_they_wrap() {
+    let rig = Rig::new(10, u32::MAX - 1);
+    let first = rig.named("A").unwrap();
+    assert_eq!(first.tid, u32::MAX - 1);
+    rig.join(&first);
+    let mut tids = Vec::new();
+    for n in 0..3 {
+        let entry = rig.named("B").unwrap();
+        tids.push(entry.tid);
+        rig.join(&entry);
+        rig.leave(entry, at(n * 60));
+        rig.sweep(at(n * 60 + 60));
+    }
+    assert_eq!(tids, [u32::MAX, 0, 1]);
+    // Once around: the first still has its number.
+    let rig = Rig::new(10, u32::MAX);
+    let last = rig.named("A").unwrap();
+    let zero = rig.named("B").unwrap();
+    assert_eq!((last.tid, zero.tid), (u32::MAX, 0));
+    let mut table = lock(&rig.requests.table);
+    table.set_next_tid(u32::MAX);
+    drop(table);
+    assert_eq!(rig.named("C").unwrap().tid, 1);
+}
+
+#[test]
+fn where_there_is_no_room_what_lingers_longest_ends_and_what_is_wanted_stays() {
+    let rig = Rig::new(3, 0);
+    let wanted = rig.named("A").unwrap();
+    rig.join(&wanted);
+    for (symbol, now) in [("B", 1), ("C", 2)] {
+        let entry = rig.named(symbol).unwrap();
+        rig.join(&entry);
+        rig.leave(entry, at(now));
+    }
+    let entry = rig.named("D").unwrap();
+    rig.join(&entry);
+    let lives = |symbol: &str| {
+        let topic = format!("quote:x:{symbol}").parse().unwrap();
+        rig.interests.find(&topic).is_some()
+    };
+    assert_eq!(["A", "B", "C", "D"].map(lives), [true, false, true, true]);
+    let other = rig.named("E").unwrap();
+    rig.join(&other);
+    assert_eq!(["A", "C", "D", "E"].map(lives), [true, false, true, true]);
+    assert_eq!(
+        rig.named("F").unwrap_err(),
+        TooManyTopics(3),
+        "all are wanted"
+    );
+    assert_eq!(rig.requests.slots(), 3);
+}
+
+#[test]
+fn whoever_invents_names_shuts_out_nobody_who_wants_a_real_one() {
+    let rig = Rig::new(4, 0);
+    let held: Vec<_> = ["A", "B"]
+        .map(|symbol| rig.invented(symbol).unwrap())
+        .into();
+    held.iter().for_each(|entry| rig.join(entry));
+    assert_eq!(rig.invented("C").unwrap_err(), TooManyTopics(2));
+    let real: Vec<_> = ["D", "E", "F", "G"].map(|s| rig.named(s).unwrap()).into();
+    assert_eq!((real.len(), rig.requests.count().0), (4, 6));
+    // Of two that linger, the older one makes room for an invention.
+    for (entry, now) in held.into_iter().zip([1, 2]) {
+        rig.leave(entry, at(now));
+    }
+    rig.invented("C").unwrap();
+    assert!(rig.interests.find(&"quote:x:A".parse().unwrap()).is_none());
+    assert!(rig.interests.find(&"quote:x:B".parse().unwrap()).is_some());
+}
+
+#[test]
+fn thousands_of_lingering_topics_end_a_bounded_number_at_a_time() {
+    let rig = Rig::new(10_000, 0);
+    for n in 0..3_000 {
+        drop(rig.invented(&format!("N{n}")).unwrap());
+    }
+    rig.turn(at(0));
+    let mut calls = 0;
+    while rig.requests.sweep(at(60), 256) {
+        calls += 1;
+        let (left, _) = rig.requests.count();
+        assert_eq!(left, 3_000_usize.saturating_sub(calls * 256));
+    }
+    assert_eq!((rig.requests.count(), calls), ((0, 0), 11));
+}

@@ -1,0 +1,93 @@
+//! Slots: where topics stand in the tables of the publisher and of the shards.
+//!
+//! A slot is used again when its topic has ended, and each use is a *generation* of its own. Whatever
+//! outlives a topic, an item in a ring say, names slot and generation, and whoever meets an old
+//! generation ignores it. A slot whose generations are used up is retired: no name ever means two
+//! topics. So there are as many slots as there were topics at one time, and no more.
+
+/// A topic's place in tables. Not its number on the wire, which is its `tid`.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TopicSlot {
+    index: u32,
+    generation: u32,
+}
+
+/// Gives out slots.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    made: u32,
+    /// Free ones, in their next generation.
+    free: Vec<TopicSlot>,
+}
+
+// === impl TopicSlot ===
+
+impl TopicSlot {
+    /// The first generation of a slot.
+    pub const fn new(index: u32) -> Self {
+        Self {
+            index,
+            generation: 0,
+        }
+    }
+
+    /// Where it is in a table.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// The next generation of this slot; none if they are used up.
+    #[must_use]
+    pub const fn next_generation(self) -> Option<Self> {
+        match self.generation.checked_add(1) {
+            Some(generation) => Some(Self { generation, ..self }),
+            None => None,
+        }
+    }
+}
+
+// === impl Slots ===
+
+impl Slots {
+    /// A slot that no topic stands in; none if there are `u32::MAX` already.
+    pub(crate) fn take(&mut self) -> Option<TopicSlot> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        let slot = TopicSlot::new(self.made);
+        self.made = self.made.checked_add(1)?;
+        Some(slot)
+    }
+
+    /// The topic in it has ended.
+    pub(crate) fn give_back(&mut self, slot: TopicSlot) {
+        self.free.extend(slot.next_generation());
+    }
+
+    /// How many were made, whether or not they are free.
+    pub(crate) const fn made(&self) -> usize {
+        self.made as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_comes_again_in_the_next_generation_and_not_for_ever() {
+        let mut slots = Slots::default();
+        let (one, two) = (slots.take().unwrap(), slots.take().unwrap());
+        assert_eq!((one.index(), two.index(), slots.made()), (0, 1, 2));
+        slots.give_back(one);
+        let again = slots.take().unwrap();
+        assert_eq!((again.index(), slots.made()), (0, 2));
+        assert_ne!(again, one);
+        let last = TopicSlot {
+            index: 1,
+            generation: u32::MAX,
+        };
+        slots.give_back(last);
+        assert_eq!(slots.take().unwrap().index(), 2, "the other is retired");
+    }
+}

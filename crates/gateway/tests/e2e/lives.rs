@@ -1,0 +1,144 @@
+//! Topics and instruments that end, over real sockets.
+
+use crate::support::*;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tapecast::gateway::Gateway;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+/// A gateway for a desk that may publish any symbol, and where the desk connects.
+async fn desk(limits: &str) -> (Gateway, SocketAddr) {
+    let address = free_address();
+    let text = format!(
+        "[limits]\nrequests_per_s = 10000\n{limits}\n[[source]]\nkind = \"push\"\nvenue = \"desk\"\n\
+         listen = \"{address}\"\n"
+    );
+    (gateway(&text).await, address)
+}
+
+/// Asks, and returns the answer with this `id`.
+async fn ask(raw: &mut Raw, request: &Value) -> Value {
+    raw.send_frame(0x81, request.to_string().as_bytes()).await;
+    loop {
+        let (opcode, payload) = raw.frame().await.expect("an answer");
+        if opcode == 1 {
+            let said: Value = serde_json::from_slice(&payload).unwrap();
+            if said["id"] == request["id"] && !said["op"].is_null() {
+                return said;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_invented_names_shut_nobody_out_and_leave_nothing_behind() {
+    let limits = "topics_max = 2000\ninstruments_max = 1000\ntopic_linger = \"300ms\"\n\
+                  invented_topics_per_connection_max = 100000\n";
+    let (gateway, address) = desk(limits).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(Raw::connect(gateway.public_address()).await);
+    }
+    let mut publisher = TcpStream::connect(address).await.unwrap();
+    for round in 0..25 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            let names: Vec<_> = (0..100)
+                .map(|n| format!("quote:desk:INVENTED-{number}-{round}-{n}"))
+                .collect();
+            let subscribe = json!({"op": "subscribe", "id": round * 2, "topics": names});
+            let said = ask(client, &subscribe).await;
+            assert_eq!(said["topics"].as_array().unwrap().len(), 100, "{said}");
+            let unsubscribe = json!({"op": "unsubscribe", "id": round * 2 + 1, "topics": names});
+            ask(client, &unsubscribe).await;
+        }
+        // In the middle of it all a real symbol is taken.
+        let symbol = format!("REAL-{round}");
+        let line = json!({"channel": "quote", "symbol": symbol, "bid": "1.5", "bid_qty": "1"});
+        publisher
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
+        let published = "tapecast_events_total{channel=\"quote\"}";
+        wait_for_metric(&gateway, published, |events| events == round + 1).await;
+        let topic = format!("quote:desk:{symbol}");
+        let subscribe = json!({"op": "subscribe", "id": "real", "topics": [topic]});
+        let said = ask(&mut clients[0], &subscribe).await;
+        assert_eq!(said["topics"][0]["start"], "snapshot", "{said}");
+        let unsubscribe = json!({"op": "unsubscribe", "id": "real", "topics": [topic]});
+        ask(&mut clients[0], &unsubscribe).await;
+    }
+    for gauge in [
+        "tapecast_topics",
+        "tapecast_topics_lingering",
+        "tapecast_instruments_invented",
+    ] {
+        wait_for_metric(&gateway, gauge, |left| left == 0).await;
+    }
+    let down = "tapecast_instruments{feed=\"down\",venue=\"desk\"}";
+    assert_eq!(
+        metric(&gateway, down).await,
+        Some(0),
+        "nobody is alarmed by an invention"
+    );
+    let live = metric(
+        &gateway,
+        "tapecast_instruments{feed=\"live\",venue=\"desk\"}",
+    )
+    .await;
+    let stale = metric(
+        &gateway,
+        "tapecast_instruments{feed=\"stale\",venue=\"desk\"}",
+    )
+    .await;
+    assert_eq!(
+        live.unwrap() + stale.unwrap(),
+        25,
+        "what was published stays"
+    );
+    let list = http(gateway.public_address(), "GET /v1/instruments").await;
+    assert!(list.contains("REAL-24") && !list.contains("INVENTED"));
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_in_an_instrument_that_ended_does_not_fit_when_it_returns() {
+    let (gateway, _) = desk("topic_linger = \"50ms\"\n").await;
+    let mut client = Raw::connect(gateway.public_address()).await;
+    let topic = "status:desk:GONE";
+    let first = ask(
+        &mut client,
+        &json!({"op": "subscribe", "id": 1, "topics": [topic]}),
+    )
+    .await;
+    let first = &first["topics"][0];
+    assert_eq!(
+        (&first["seq"], &first["start"]),
+        (&json!(1), &json!("snapshot"))
+    );
+    ask(
+        &mut client,
+        &json!({"op": "unsubscribe", "id": 2, "topics": [topic]}),
+    )
+    .await;
+    // Known as long as it lingers, then gone.
+    wait_for_metric(&gateway, "tapecast_topics_lingering", |left| left == 0).await;
+    wait_for_metric(&gateway, "tapecast_instruments_invented", |left| left == 0).await;
+    let resume = json!({"topic": topic, "epoch": first["epoch"], "seq": first["seq"]});
+    let back = ask(
+        &mut client,
+        &json!({"op": "subscribe", "id": 3, "topics": [resume]}),
+    )
+    .await;
+    let back = &back["topics"][0];
+    assert!(
+        back["epoch"].as_u64() > first["epoch"].as_u64(),
+        "{back} after {first}"
+    );
+    assert_eq!(
+        (&back["start"], &back["reason"]),
+        (&json!("snapshot"), &json!("epoch"))
+    );
+    assert_ne!(back["tid"], first["tid"]);
+    gateway.stop().await;
+}
