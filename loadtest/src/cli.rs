@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Measure the kernel's ceiling: one thread, the same frames to all sockets
     Limit(LimitArgs),
-    /// Hold results against the first of them; exit code 1 if one is worse
+    /// Compare results with the first of them; exit code 1 if one is worse
     Compare(CompareArgs),
     /// Make a page of results
     Report {
@@ -45,7 +45,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct CompareArgs {
-    /// The result that the others are held against, then the others
+    /// The result that the others are compared with, then the others
     #[arg(required = true, num_args = 2..)]
     pub(crate) results: Vec<PathBuf>,
     /// Compare even if scenarios or parameters differ
@@ -104,7 +104,7 @@ pub(crate) struct RunArgs {
     /// The gateway to start (default: `tapecast` beside this program)
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     server_bin: Option<PathBuf>,
-    /// Run so many times and report medians and spread
+    /// How often to run; with more than once, medians and spread are reported
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: u32,
     /// Measure the ceiling at the same frame size before and after, for so many seconds each
@@ -145,7 +145,7 @@ pub(crate) struct LimitArgs {
     /// For how long each
     #[arg(long, default_value_t = 5.0)]
     pub(crate) seconds: f64,
-    /// Go through the batches so many times and report medians and spread
+    /// How often to measure each batch; with more than once, medians and spread are reported
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: u32,
     /// How frames are written

@@ -325,7 +325,7 @@ impl Comparison {
             let numbers = side
                 .iter()
                 .filter_map(|v| v.pointer(figure.place).and_then(Value::as_f64));
-            spread(&numbers.collect::<Vec<_>>())
+            spread(&numbers.map(|n| n / figure.unit).collect::<Vec<_>>())
         };
         let (Some(a), Some(b)) = (values(left), values(right)) else {
             return;

@@ -109,7 +109,7 @@ impl Section<'_> {
             page,
             "<h2>{}</h2>\n<p>{}</p>\n<p class=\"quiet\">{}</p>\n",
             escape(self.name),
-            escape(&first.scenario.description),
+            escape(&first.scenario.sentence()),
             escape(&circumstances(first))
         );
         if !first.heading.note.is_empty() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 mod check;
+mod words;
 
 /// What a run does.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

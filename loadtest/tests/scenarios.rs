@@ -295,4 +295,7 @@ fn check_page(page: &str, runs: usize) {
     let results: Vec<AnyResult> = serde_json::from_str(json).unwrap();
     let found: usize = results.iter().map(|r| r.runs().len()).sum();
     assert_eq!(found, runs);
+    // What the page says of a run is what ran, whatever the scenario's file says.
+    let sentence = results[0].runs()[0].scenario.sentence();
+    assert!(page.contains(&format!("<p>{sentence}</p>")), "{sentence}");
 }

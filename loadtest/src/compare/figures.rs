@@ -6,6 +6,8 @@ pub(super) struct FigureOf {
     pub(super) name: &'static str,
     pub(super) place: &'static str,
     pub(super) better: Better,
+    /// So much of the JSON's unit is one of the name's.
+    pub(super) unit: f64,
     /// Shown even if it is zero on both sides.
     pub(super) always: bool,
 }
@@ -24,6 +26,7 @@ const fn figure(name: &'static str, place: &'static str, better: Better) -> Figu
         name,
         place,
         better,
+        unit: 1.0,
         always: false,
     }
 }
@@ -35,11 +38,19 @@ const fn always(name: &'static str, place: &'static str, better: Better) -> Figu
     }
 }
 
+/// A figure that the JSON has in bytes, and its name in megabytes.
+const fn megabytes(name: &'static str, place: &'static str, better: Better) -> FigureOf {
+    FigureOf {
+        unit: 1e6,
+        ..figure(name, place, better)
+    }
+}
+
 /// Of runs. What is zero on both sides is left out.
 pub(super) const RUN: [FigureOf; 35] = [
     figure("published/s", "/traffic/published_per_s", Neither),
     figure("deliveries/s", "/traffic/deliveries_per_s", More),
-    figure("MB/s", "/traffic/bytes_per_s", Neither),
+    megabytes("MB/s", "/traffic/bytes_per_s", Neither),
     figure("bytes per event", "/traffic/bytes_per_event", Less),
     figure("delivered share", "/traffic/delivered_share", More),
     figure("p50 us", "/latency_us/p50", Less),

@@ -41,6 +41,27 @@ fn ratios_and_verdicts_stand_beside_the_figures() {
 }
 
 #[test]
+fn figures_are_in_the_unit_that_their_name_says() {
+    let of = |bytes: f64| {
+        sample(&[
+            json!({"traffic": {"bytes_per_s": bytes}, "server": {"rss_per_connection": bytes}}),
+        ])
+    };
+    let text = compared(&of(18_834_000.0), &of(37_668_000.0)).text;
+    let line = |name: &str| {
+        let line = text.lines().find(|l| l.starts_with(name)).unwrap();
+        line.strip_prefix(name)
+            .unwrap()
+            .split_whitespace()
+            .take(3)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(line("MB/s"), "18.8 37.7 2.000");
+    assert_eq!(line("rss per connection B"), "18834000 37668000 2.000");
+}
+
+#[test]
 fn single_runs_are_given_a_tenth_and_repeats_what_they_scatter() {
     let worse = |a: &[f64], b: &[f64]| compared(&p99s(a), &p99s(b)).worse;
     assert_eq!(worse(&[100.0], &[109.0]), 0);
