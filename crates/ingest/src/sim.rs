@@ -1,8 +1,10 @@
 //! The simulated market: a venue of its own for demos, with nothing to connect to.
 //!
 //! [`Simulation`] is sans-I/O: told the time, it appends the events due by then; the same seed and the
-//! same times give the same events. [`Simulation::run`] is the thread around it. Arrivals are
-//! independent and exponentially spaced; the most active symbols have most of them. Books carry a
+//! same times give the same events. [`Simulation::run`] is the thread around it. Arrivals
+//! [cluster](crowd), and the most active symbols have most of them. Each symbol has a
+//! [character](character) of its own; its makers quote around a [fair value](fair) that returns to
+//! its home, so that after a week a market looks as it did in its first minute. Books carry a
 //! chain ([`Link::Step`](crate::event::Link::Step)) that the pipeline verifies like any venue's, and
 //! quotes are taken from them. The venue's time survives steps of the machine's clock:
 //! [`VenueClock`].
@@ -11,17 +13,22 @@
 //! A simulation that was not asked for more than a second (a suspended machine) skips what it
 //! missed: it makes no more than a second's worth of events at once.
 
+mod character;
 mod clock;
+mod crowd;
 mod day;
+mod fair;
 mod listing;
 mod market;
 mod random;
+mod shape;
 
 use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot, TradeIds};
 use crate::feed::EventTx;
 use crate::metrics::{FeedCounters, FeedMetrics};
 use clock::VenueClock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TrySendError, select};
+use crowd::{Arrival, Crowd};
 use listing::Listing;
 use market::Market;
 use random::Random;
@@ -71,9 +78,10 @@ pub struct Simulation {
     counters: Option<FeedCounters>,
     random: Random,
     seats: Vec<Seat>,
-    /// Sums of the seats' activities up to and including each.
-    activity: Vec<u64>,
-    /// Mean time between two arrivals in nanoseconds.
+    crowd: Crowd,
+    /// Arrivals are to make so many events per second.
+    rate: u64,
+    /// Mean time between two of these events in nanoseconds.
     gap: u64,
     /// Time between two tickers in nanoseconds: each symbol has one per second.
     ticker_gap: u64,
@@ -147,21 +155,17 @@ impl Simulation {
             });
         }
         let symbols = seats.len() as u64;
-        // The first symbol is some twenty times as active as the sixtieth.
-        let activity = (0..symbols)
-            .scan(0, |sum, rank| {
-                *sum += 1_000_000 / (rank + 3);
-                Some(*sum)
-            })
-            .collect();
-        let arrivals = config.events_per_second.saturating_sub(symbols).max(1);
+        let rate = config.events_per_second.saturating_sub(symbols).max(1);
+        let mut random = Random::new(config.seed);
+        let crowd = Crowd::new(seats.len(), rate, &mut random);
         Ok(Self {
             venue,
             counters: None,
-            random: Random::new(config.seed),
+            random,
             seats,
-            activity,
-            gap: EVENTS_PER_ARRIVAL_NANOS / arrivals,
+            crowd,
+            rate,
+            gap: SECOND / rate,
             ticker_gap: SECOND / symbols,
             due: None,
         })
@@ -197,8 +201,10 @@ impl Simulation {
                 due.ticker_seat = (due.ticker_seat + 1) % self.seats.len();
                 due.ticker = later(due.ticker, self.ticker_gap);
             } else {
-                self.arrive(due.arrival, now, out);
-                due.arrival = later(due.arrival, self.random.exponential(self.gap));
+                // Who makes two events is waited for twice as long: their rate is what was asked for.
+                let events = self.arrive(due.arrival, now, out);
+                let gap = self.random.exponential(self.gap * events);
+                due.arrival = later(due.arrival, gap);
             }
         }
         self.due = Some(due);
@@ -241,8 +247,10 @@ impl Simulation {
     }
 
     fn open(&mut self, now: UnixNanos, out: &mut Vec<Event>) {
-        for seat in &mut self.seats {
-            let (mut market, prints) = Market::open(&seat.listing, now, &mut self.random);
+        for (at, seat) in self.seats.iter_mut().enumerate() {
+            let random = &mut self.random;
+            let trades = self.crowd.share(at, self.rate * TRADES_A_DAY_PER_EVENT);
+            let (mut market, prints) = Market::open(&seat.listing, trades, now, random);
             let mut push = |body| out.push(event(seat.instrument, now, now, body));
             push(EventBody::Trading(TradingState::Open));
             push(EventBody::Trades {
@@ -251,7 +259,7 @@ impl Simulation {
                 ids: TradeIds::Dense,
             });
             push(EventBody::Ticker(Box::new(market.ticker(now))));
-            let snapshot = market.snapshot(&mut self.random);
+            let snapshot = market.snapshot(now, random);
             out.push(book_event(seat.instrument, now, now, snapshot));
             seat.market = Some(market);
         }
@@ -267,20 +275,19 @@ impl Simulation {
         }
     }
 
-    /// Somebody comes to one of the markets: makers three times out of four, else a taker.
-    fn arrive(&mut self, due: UnixNanos, now: UnixNanos, out: &mut Vec<Event>) {
+    /// Somebody comes to one of the markets; answers how many events that made.
+    fn arrive(&mut self, due: UnixNanos, now: UnixNanos, out: &mut Vec<Event>) -> u64 {
         let random = &mut self.random;
-        let place = random.below(self.activity.last().copied().unwrap_or(0));
-        let at = self.activity.partition_point(|&sum| sum <= place);
-        let Some(seat) = self.seats.get_mut(at) else {
-            return;
+        let Arrival { seat, taker } = self.crowd.next(random);
+        let Some(seat) = self.seats.get_mut(seat) else {
+            return 1;
         };
         let Some(market) = &mut seat.market else {
-            return;
+            return 1;
         };
         let instrument = seat.instrument;
-        if random.one_in(TAKER_ONE_IN)
-            && let Some((prints, change)) = market.take(due, random)
+        if let Some(taker) = taker
+            && let Some((prints, change)) = market.take(taker, due, random)
         {
             let trades = EventBody::Trades {
                 prints,
@@ -289,9 +296,15 @@ impl Simulation {
             };
             out.push(event(instrument, due, now, trades));
             out.push(book_event(instrument, due, now, change));
-        } else {
-            out.push(book_event(instrument, due, now, market.requote(random)));
+            return 2;
         }
+        out.push(book_event(
+            instrument,
+            due,
+            now,
+            market.requote(due, random),
+        ));
+        1
     }
 }
 
@@ -349,12 +362,12 @@ const SYMBOLS_MAX: usize = 10_000;
 /// About what one thread can make.
 const EVENTS_PER_SECOND_MAX: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
-/// One arrival in so many is a taker.
-const TAKER_ONE_IN: u64 = 4;
-/// An arrival makes five quarters of an event: a taker's trade comes with a change to the book.
-const EVENTS_PER_ARRIVAL_NANOS: u64 = SECOND + SECOND / TAKER_ONE_IN;
+/// Of five events four are books and one is a trade.
+const TRADES_A_DAY_PER_EVENT: u64 = 24 * 3_600 / 5;
 /// Fine enough for the eye, coarse enough for the scheduler.
 const TICK: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod week;

@@ -1,5 +1,7 @@
-//! What trades on the simulated venue: names, price levels and scales that look real.
+//! What trades on the simulated venue: names, price levels and scales that look real, and a
+//! [character](super::character) for each symbol.
 
+use super::character::Character;
 use tapecast_model::Scale;
 
 /// One instrument of the simulated venue.
@@ -11,6 +13,8 @@ pub(super) struct Listing {
     pub(super) price: i64,
     pub(super) price_scale: Scale,
     pub(super) qty_scale: Scale,
+    /// How it trades.
+    pub(super) character: Character,
 }
 
 /// The first `count` listings, most active first. Beyond the table its bases trade against other
@@ -23,10 +27,13 @@ pub(super) fn listings(count: usize) -> impl Iterator<Item = Listing> {
             Some(quote) => format!("{base}-{quote}"),
             None => format!("{base}{round}-USD"),
         };
+        // Other currencies, other prices: a little lower with every round.
+        let price = price - price / 20 * i64::try_from(round % 8).unwrap_or(0);
+        let digits = u32::from(price_digits) + u32::from(qty_digits);
         Listing {
+            character: Character::new(&symbol, index, price, digits),
             symbol,
-            // Other currencies, other prices: a little lower with every round.
-            price: price - price / 20 * i64::try_from(round % 8).unwrap_or(0),
+            price,
             price_scale: Scale::saturating(price_digits),
             qty_scale: Scale::saturating(qty_digits),
         }

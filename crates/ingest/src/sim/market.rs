@@ -1,13 +1,17 @@
-//! One simulated instrument: a fair price that wanders and returns, a book around it, and trades that
-//! eat into the book.
+//! One simulated instrument: a [fair value](super::fair), makers who quote around it, a book of their
+//! orders, and takers who trade at its best prices.
 //!
-//! The book is never empty, locked or crossed: before a level is quoted, whatever stands against it
-//! is taken away.
+//! Makers come first: a taker who meets a book that no longer stands around the fair value, or that
+//! others have emptied, lets them quote anew before. So a print is never far from the fair value,
+//! however seldom anybody comes. The book is never empty, locked or crossed.
 
+use super::character::Character;
 use super::day::Day;
+use super::fair::{FINE, Fair};
 use super::listing::Listing;
 use super::random::Random;
-use crate::event::{BookEvent, Link};
+use super::shape::{self, Draft};
+use crate::event::BookEvent;
 use smallvec::SmallVec;
 use tapecast_model::{
     Aggressor, Book, EventTime, Level, Price, Qty, Side, Ticker, Trade, TradeId, UnixNanos,
@@ -16,14 +20,8 @@ use tapecast_model::{
 /// A simulated instrument's state.
 #[derive(Debug)]
 pub(super) struct Market {
-    /// Where the price returns to, in units of its last digit.
-    home: i64,
-    /// The fair price in [`FINE`]ths of that unit.
-    fair: i64,
-    /// The usual distance of two levels.
-    grid: i64,
-    /// The usual size of a level.
-    lot: i64,
+    character: Character,
+    fair: Fair,
     book: Book,
     /// The venue's number of the last book message.
     number: u64,
@@ -31,69 +29,66 @@ pub(super) struct Market {
     day: Day,
 }
 
-/// A change to the book in the making: every level goes to the book and to the message.
-struct Draft<'a> {
-    book: &'a mut Book,
-    event: BookEvent,
-}
-
-/// A taker's prints, oldest first, and the change they make to the book.
-pub(super) type Taken = (SmallVec<[Trade; 1]>, BookEvent);
+/// Prints, oldest first.
+pub(super) type Prints = SmallVec<[Trade; 1]>;
 
 // === impl Market ===
 
 impl Market {
-    /// A market that has traded for a day; the newest prints of that day come with it.
+    /// A market that has traded for a day, so many times; the newest prints of that day come with it.
     pub(super) fn open(
         listing: &Listing,
+        trades_a_day: u64,
         now: UnixNanos,
         random: &mut Random,
-    ) -> (Self, SmallVec<[Trade; 1]>) {
-        let home = listing.price;
-        let lot = usual_size(listing);
-        let scales = (listing.price_scale, listing.qty_scale);
+    ) -> (Self, Prints) {
+        let Listing {
+            character, price, ..
+        } = *listing;
         let past = UnixNanos::new(now.get().saturating_sub(PAST_NANOS));
-        let price = home + random.bell(home / 100);
+        let ways = (character.spread, character.sway);
+        let mut fair = Fair::new(price, ways, past, random);
+        let scales = (listing.price_scale, listing.qty_scale);
+        let bulk = bulk(character.order, trades_a_day);
+        let tick = |price: i64| price / FINE / character.tick * character.tick;
+        let mut day = Day::new(scales, past, tick(fair.center()), bulk);
+        let recent = recent(trades_a_day, now, random);
+        let end = recent.first().copied().unwrap_or(now);
+        let step = end.get().saturating_sub(past.get()) / PAST_STEPS;
+        for number in 1..PAST_STEPS {
+            let time = UnixNanos::new(past.get() + step * number);
+            fair.advance(time, random);
+            let traded = bulk / 100 * random.between(50, 150);
+            day.add(time, tick(fair.center()), traded.max(1));
+        }
         let mut market = Self {
-            home,
-            fair: home * FINE,
-            grid: (home / GRID_PARTS).max(1),
-            lot,
+            character,
+            fair,
             book: Book::new(),
             number: 0,
             last_trade_id: 1_000_000 + random.below(1_000_000),
-            day: Day::new(scales, past, price, lot * random.between(200, 2_000)),
+            day,
         };
-        let mut prints = SmallVec::new();
-        for step in 1..=PAST_PRINTS {
-            // The price drifts home from where it began, and the newest prints are small.
-            let left = i64::try_from(PAST_PRINTS - step).unwrap_or(0);
-            let recent = left < 50;
-            let parts = i64::try_from(PAST_PRINTS).unwrap_or(i64::MAX);
-            let noise = random.bell(if recent { market.grid } else { home / 400 });
-            let price = (home + (price - home) * left / parts + noise).max(1);
-            let qty = if recent {
-                market.size(random)
+        let mut prints = Prints::new();
+        for time in recent {
+            market.fair.advance(time, random);
+            let bid = tick(market.fair.center()) - character.spread / 2;
+            let (taker, price) = if random.one_in(2) {
+                (Aggressor::Buy, bid + character.spread)
             } else {
-                lot * random.between(200, 2_000)
+                (Aggressor::Sell, bid)
             };
-            let time = UnixNanos::new(past.get() + PAST_NANOS / PAST_PRINTS * step);
+            let price = price / character.tick * character.tick;
+            let qty = market.order(random);
             market.day.add(time, price, qty);
-            if recent {
-                let side = if random.one_in(2) {
-                    Aggressor::Buy
-                } else {
-                    Aggressor::Sell
-                };
-                prints.push(market.print(price, qty, side, time));
-            }
+            prints.push(market.print(price, qty, taker, time));
         }
         (market, prints)
     }
 
     /// The whole book as a message.
-    pub(super) fn snapshot(&mut self, random: &mut Random) -> BookEvent {
-        let mut change = self.requote(random);
+    pub(super) fn snapshot(&mut self, now: UnixNanos, random: &mut Random) -> BookEvent {
+        let mut change = self.requote(now, random);
         let levels = |side| self.book.levels(side).copied().collect();
         change.bids = levels(Side::Bid);
         change.asks = levels(Side::Ask);
@@ -101,33 +96,40 @@ impl Market {
         change
     }
 
-    /// Makers follow the fair price.
-    pub(super) fn requote(&mut self, random: &mut Random) -> BookEvent {
-        self.wander(random);
-        let spread = 1 + random.between(0, self.grid);
-        let bid = (self.fair / FINE - spread / 2).max(self.grid * 4 * ROOM_LEVELS);
-        let ask = bid + spread;
-        let (grid, lot) = (self.grid, self.lot);
+    /// Makers look at the fair value: they follow it if it has moved away, and change sizes.
+    pub(super) fn requote(&mut self, now: UnixNanos, random: &mut Random) -> BookEvent {
+        self.fair.advance(now, random);
+        let center = self.fair.center();
+        let follow = !self.stands_around(center, 1) || random.one_in(REFRESH_ONE_IN);
         self.number += 1;
-        let mut draft = Draft::new(&mut self.book, self.number);
-        draft.clear_beyond(Side::Bid, bid);
-        draft.clear_beyond(Side::Ask, ask);
-        for (side, best) in [(Side::Bid, bid), (Side::Ask, ask)] {
-            draft.set(side, best, size(lot, random));
-            draft.stir(side, lot, random);
-            draft.fill(side, (grid, lot), random);
+        let mut draft = Draft::new(&mut self.book, &self.character, self.number);
+        if follow {
+            let (bid, ask) = best_prices(&self.character, center, random);
+            draft.quote(bid, ask, random);
         }
-        draft.event
+        for side in [Side::Bid, Side::Ask] {
+            draft.stir(side, random);
+        }
+        draft.finish(random)
     }
 
-    /// A taker trades at the touch, and through it if the size asks for more.
-    pub(super) fn take(&mut self, now: UnixNanos, random: &mut Random) -> Option<Taken> {
-        let (taker, maker_side) = if random.one_in(2) {
-            (Aggressor::Buy, Side::Ask)
-        } else {
-            (Aggressor::Sell, Side::Bid)
+    /// A taker trades at the best price, and through it if the size asks for more. `None` if makers
+    /// have to come first.
+    pub(super) fn take(
+        &mut self,
+        taker: Aggressor,
+        now: UnixNanos,
+        random: &mut Random,
+    ) -> Option<(Prints, BookEvent)> {
+        self.fair.advance(now, random);
+        if !self.stands_around(self.fair.center(), 2) {
+            return None;
+        }
+        let maker_side = match taker {
+            Aggressor::Buy => Side::Ask,
+            Aggressor::Sell => Side::Bid,
         };
-        let mut left = self.size(random);
+        let mut left = self.order(random);
         let eaten: SmallVec<[(Level, i64); 4]> = self
             .book
             .levels(maker_side)
@@ -138,9 +140,6 @@ impl Market {
                 (qty > 0).then_some((*level, qty))
             })
             .collect();
-        if eaten.is_empty() {
-            return None;
-        }
         let prints = eaten
             .iter()
             .map(|(level, qty)| {
@@ -149,18 +148,14 @@ impl Market {
                 self.print(price, *qty, taker, now)
             })
             .collect();
-        let (grid, lot) = (self.grid, self.lot);
+        self.fair.press(taker == Aggressor::Buy);
         self.number += 1;
-        let mut draft = Draft::new(&mut self.book, self.number);
+        let mut draft = Draft::new(&mut self.book, &self.character, self.number);
         for (level, qty) in &eaten {
-            draft.set(
-                maker_side,
-                level.price.mantissa(),
-                level.qty.mantissa() - qty,
-            );
+            let rest = level.qty.mantissa() - qty;
+            draft.set(maker_side, level.price.mantissa(), rest);
         }
-        draft.fill(maker_side, (grid, lot), random);
-        Some((prints, draft.event))
+        Some((prints, draft.finish(random)))
     }
 
     /// The 24 h statistics.
@@ -168,20 +163,43 @@ impl Market {
         self.day.ticker(now)
     }
 
-    /// The fair price, for tests of where it goes.
+    /// The fair value, for tests of what is near it.
     #[cfg(test)]
     pub(super) fn fair_price(&self) -> i64 {
-        self.fair / FINE
+        self.fair.price()
     }
 
-    fn wander(&mut self, random: &mut Random) {
-        let home = self.home * FINE;
-        self.fair += random.bell(home / GRID_PARTS) + (home - self.fair) / RETURN_PARTS;
-        self.fair = self.fair.clamp(home / 2, home * 2);
+    /// Its book, for tests of its shape.
+    #[cfg(test)]
+    pub(super) fn book(&self) -> &Book {
+        &self.book
     }
 
-    fn size(&self, random: &mut Random) -> i64 {
-        size(self.lot, random)
+    /// Whether the best prices are not too far apart, and their middle not too far from a price;
+    /// `patience` widens both.
+    fn stands_around(&self, center: i64, patience: i64) -> bool {
+        let best = |side| self.book.best(side).map(|level| level.price.mantissa());
+        let Some((bid, ask)) = best(Side::Bid).zip(best(Side::Ask)) else {
+            return false;
+        };
+        let Character { tick, spread, .. } = self.character;
+        let off = ((bid + ask) * FINE / 2 - center).abs();
+        let slack = (spread * FINE / 3).max(tick * FINE * 3 / 4);
+        off <= slack * patience && ask - bid <= (spread * 3 / 2).max(tick) * patience
+    }
+
+    /// The size of a taker's order: most are small, some very large.
+    fn order(&self, random: &mut Random) -> i64 {
+        let mean = u64::try_from(self.character.order).unwrap_or(1);
+        let size = i64::try_from(random.exponential(mean)).unwrap_or(i64::MAX);
+        let large = if random.one_in(40) {
+            random.between(4, 20)
+        } else {
+            1
+        };
+        // A usual size on top makes some of them round.
+        let least = shape::size(self.character.order / 8, random);
+        size.saturating_mul(large).max(least)
     }
 
     fn print(&mut self, price: i64, qty: i64, taker: Aggressor, time: UnixNanos) -> Trade {
@@ -196,124 +214,45 @@ impl Market {
     }
 }
 
-// === impl Draft ===
-
-impl<'a> Draft<'a> {
-    fn new(book: &'a mut Book, number: u64) -> Self {
-        let event = BookEvent {
-            link: Link::Step(number),
-            makes_quote: true,
-            ..BookEvent::default()
-        };
-        Self { book, event }
-    }
-
-    fn set(&mut self, side: Side, price: i64, qty: i64) {
-        let level = Level::new(Price::from_mantissa(price), Qty::from_mantissa(qty));
-        self.book.apply(side, level);
-        match side {
-            Side::Bid => self.event.bids.push(level),
-            Side::Ask => self.event.asks.push(level),
-        }
-    }
-
-    /// Takes away the levels that are better than the price to be quoted.
-    fn clear_beyond(&mut self, side: Side, price: i64) {
-        while let Some(best) = self.book.best(side).map(|level| level.price.mantissa()) {
-            let better = match side {
-                Side::Bid => best > price,
-                Side::Ask => best < price,
-            };
-            if !better {
-                break;
-            }
-            self.set(side, best, 0);
-        }
-    }
-
-    /// Changes the size of a few levels, more likely near the top, and sometimes takes one away.
-    fn stir(&mut self, side: Side, lot: i64, random: &mut Random) {
-        for _ in 0..random.below(3) {
-            let depth = self.book.depth(side) as u64;
-            let rank = random.below(depth).min(random.below(depth));
-            let Some(level) = usize::try_from(rank)
-                .ok()
-                .and_then(|r| self.book.levels(side).nth(r))
-            else {
-                return;
-            };
-            let price = level.price.mantissa();
-            let gone = rank > 0 && random.one_in(4);
-            self.set(side, price, if gone { 0 } else { size(lot, random) });
-        }
-    }
-
-    /// Keeps the number of levels within bounds, and no hole behind the best.
-    fn fill(&mut self, side: Side, (grid, lot): (i64, i64), random: &mut Random) {
-        let away = |price: i64, distance: i64| match side {
-            Side::Bid => price - distance,
-            Side::Ask => price + distance,
-        };
-        let top = {
-            let mut prices = self.book.levels(side).map(|level| level.price.mantissa());
-            prices.next().zip(prices.next())
-        };
-        if let Some((best, second)) = top
-            && (best - second).abs() > 3 * grid
-        {
-            let price = away(best, random.between(1, 2 * grid));
-            self.set(side, price, size(lot, random));
-        }
-        while self.book.depth(side) < LEVELS_MIN {
-            let Some(worst) = self.book.levels(side).next_back() else {
-                return;
-            };
-            let price = away(worst.price.mantissa(), random.between(1, 2 * grid));
-            self.set(side, price, size(lot, random));
-        }
-        while self.book.depth(side) > LEVELS_MAX {
-            let Some(worst) = self.book.levels(side).next_back() else {
-                return;
-            };
-            self.set(side, worst.price.mantissa(), 0);
-        }
-    }
+/// What makers quote around a fair value, on ticks and never locked.
+fn best_prices(character: &Character, center: i64, random: &mut Random) -> (i64, i64) {
+    let Character { tick, spread, .. } = *character;
+    let ticks = spread / tick;
+    let spread = random.between((ticks / 2).max(1), (ticks * 3 / 2).max(1)) * tick;
+    let bid = (center - spread * FINE / 2 + tick * FINE / 2).div_euclid(tick * FINE) * tick;
+    (bid, bid + spread)
 }
 
-/// Mostly near the usual size, now and then much larger.
-fn size(lot: i64, random: &mut Random) -> i64 {
-    let usual = random.between(1, 2 * lot);
-    if random.one_in(12) {
-        usual.saturating_mul(random.between(2, 10))
-    } else {
-        usual
-    }
-}
-
-/// The quantity that is worth about a thousand of the quote currency.
-fn usual_size(listing: &Listing) -> i64 {
-    let digits = u32::from(listing.price_scale.digits() + listing.qty_scale.digits());
-    let worth = 10_i128.saturating_pow(digits).saturating_mul(1_000);
-    i64::try_from(worth / i128::from(listing.price.max(1)))
+/// What traded in one of the steps of the day before the simulation begins.
+fn bulk(order: i64, trades_a_day: u64) -> i64 {
+    let traded = i128::from(order) * i128::from(trades_a_day / PAST_STEPS);
+    i64::try_from(traded)
         .unwrap_or(i64::MAX / 1_000)
-        .max(1)
+        .clamp(100, i64::MAX / 1_000)
 }
 
-/// Parts of the last digit in which the fair price wanders.
-const FINE: i64 = 1_024;
-/// Levels stand about two hundredths of a per mille apart, which is also how far the price goes in
-/// one step: a few per cent a day at thirty steps a second.
-const GRID_PARTS: i64 = 50_000;
-/// One step brings the price so much of the way home.
-const RETURN_PARTS: i64 = 20_000;
-/// Levels of each side after requoting.
-const LEVELS_MIN: usize = 55;
-const LEVELS_MAX: usize = 80;
-/// Room below the best bid for [`LEVELS_MAX`] levels at their widest.
-const ROOM_LEVELS: i64 = LEVELS_MAX as i64;
+/// When the newest prints of the past were, oldest first: as often as prints will come.
+fn recent(trades_a_day: u64, now: UnixNanos, random: &mut Random) -> Vec<UnixNanos> {
+    let gap = (DAY_NANOS / trades_a_day.max(1)).clamp(1, RECENT_NANOS / RECENT_PRINTS);
+    let mut time = now.get();
+    let mut times: Vec<_> = (0..RECENT_PRINTS)
+        .map(|_| {
+            time = time.saturating_sub(1 + random.exponential(gap));
+            UnixNanos::new(time)
+        })
+        .collect();
+    times.reverse();
+    times
+}
+
+/// Makers quote anew now and then though the fair value has not moved.
+const REFRESH_ONE_IN: u64 = 8;
 /// A taker goes through so many levels at most.
 const EATEN_LEVELS_MAX: usize = 3;
-/// The day before the simulation begins.
-const PAST_NANOS: u64 = 23 * 3_600_000_000_000;
-/// Prints of that day; the newest fifty are shown.
-const PAST_PRINTS: u64 = 200;
+const DAY_NANOS: u64 = 24 * 3_600_000_000_000;
+/// The day before the simulation begins, and the steps it is made of.
+const PAST_NANOS: u64 = DAY_NANOS / 24 * 23;
+const PAST_STEPS: u64 = 200;
+/// The prints of that day which are shown, and within what time they were at most.
+const RECENT_PRINTS: u64 = 50;
+const RECENT_NANOS: u64 = 600_000_000_000;

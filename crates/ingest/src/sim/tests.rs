@@ -187,31 +187,6 @@ impl Seen {
 }
 
 #[test]
-fn prices_stay_near_home_over_six_minutes_of_trading() {
-    let config = SimConfig {
-        symbols: 60,
-        events_per_second: 2_000,
-        ..SimConfig::default()
-    };
-    let (mut simulation, _) = new(&config);
-    let mut events = Vec::new();
-    for step in 0..360 {
-        // Of each ten seconds it makes up for the last one: 360 seconds of trading in all.
-        events.clear();
-        simulation.step(UnixNanos::new(START + step * 10_000_000_000), &mut events);
-    }
-    for seat in &simulation.seats {
-        let best = seat.market.as_ref().unwrap().fair_price();
-        let home = seat.listing.price;
-        assert!(
-            (home * 8 / 10..home * 12 / 10).contains(&best),
-            "{} {best}",
-            seat.listing.symbol
-        );
-    }
-}
-
-#[test]
 fn what_was_missed_for_long_is_skipped() {
     let (mut simulation, _) = new(&SimConfig::default());
     let mut events = Vec::new();
