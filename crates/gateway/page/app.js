@@ -12,6 +12,9 @@ import { percent, trouble, Watch } from './watch.js';
 
 const DEPTH = 25;
 const FIGURES_EVERY_MS = 250;
+/** How long the list of instruments is good for; a long list longer, by this for each of its rows. */
+const LIST_EVERY_MS = 10_000;
+const LIST_ROW_MS = 10;
 /** A held arrow key passes over rows without subscribing to each of them. */
 const SETTLE_MS = 120;
 
@@ -22,10 +25,10 @@ const base = new URL('.', document.baseURI);
 const frames = new Frames();
 const feed = new Feed(new URL('v1/ws', base).href.replace(/^http/, 'ws'));
 const ladder = new Ladder(
-  { asks: at('asks'), bids: at('bids'), spread: at('spread'), note: at('book-note') },
+  { table: document.querySelector('.ladder'), asks: at('asks'), bids: at('bids'), spread: at('spread'), note: at('book-note') },
   frames,
 );
-const tape = new Tape(at('tape'), frames);
+const tape = new Tape(at('tape'), document.querySelector('.trades'), frames);
 const book = new Book(DEPTH);
 const checks = { passed: 0, failed: 0 };
 const head = Object.fromEntries(
@@ -34,6 +37,7 @@ const head = Object.fromEntries(
 
 let wanted = new Map();
 let settling = null;
+let hurry = () => {};
 let rate = { at: performance.now(), frames: 0, bytes: 0 };
 
 const watch = new Watch(at('rows'), frames, {
@@ -163,6 +167,7 @@ function drawHead(row) {
   const last = row.last === null ? '–' : show(row.last, row.digits);
   head.last.set(last);
   head.last.className(`last ${row.direction}`);
+  head.last.element.dataset.long = last.length > 14;
   const [change, direction] = percent(ticker?.change_pct);
   head.change.set(change);
   head.change.className(`change ${direction}`);
@@ -170,8 +175,10 @@ function drawHead(row) {
   head.low.set(ticker?.low === undefined ? '–' : show(ticker.low, row.digits));
   head.volume.set(ticker?.volume === undefined ? '–' : brief(ticker.volume));
   const wrong = status ? trouble(status) : '';
-  head.state.set(wrong === '' ? '' : `${wrong}${status.reason ? `: ${status.reason}` : ''}`);
-  head.state.element.hidden = wrong === '';
+  const reason = status?.reason ?? '';
+  const said = reason.startsWith(wrong) ? reason : [wrong, reason].filter(Boolean).join(': ');
+  head.state.set(row.gone ? 'The gateway lists this instrument no longer.' : wrong === '' ? '' : said);
+  head.state.element.hidden = wrong === '' && !row.gone;
   document.title = `${last} ${instrument.symbol} · tapecast`;
 }
 
@@ -208,12 +215,27 @@ function drawFigures() {
   const row = watch.selected;
   const position = row && feed.position(topic(`book.${DEPTH}`, row));
   place.position.set(position ? `epoch ${position.epoch} · seq ${position.seq}` : 'no position');
-  const verdict = book.verified === null ? 'unchecked' : book.verified ? 'verified' : 'mismatch';
+  const verdict = judge(row);
   place.check.element.dataset.verdict = verdict;
   place.check.element.dataset.passed = checks.passed;
   place.check.element.title = `${checks.passed} checksums agreed, ${checks.failed} did not`;
-  place.check.set({ unchecked: 'unchecked', verified: '✓ verified', mismatch: '✗ mismatch' }[verdict]);
+  place.check.set(VERDICTS[verdict]);
 }
+
+/** What can be said of the book that is shown: nothing is verified that may be old. */
+function judge(row) {
+  const status = row?.status;
+  if (status && trouble(status) === 'crossed') return 'crossed';
+  if (book.verified === false) return 'mismatch';
+  // A gateway that tells the health of each channel says which of them is behind.
+  const health = status?.channels?.book?.feed ?? status?.feed ?? 'live';
+  if (feed.state !== State.LIVE || ladder.doubted || health !== 'live') return 'old';
+  return book.verified ? 'verified' : 'unchecked';
+}
+
+const VERDICTS = {
+  unchecked: 'unchecked', verified: '✓ verified', mismatch: '✗ mismatch', crossed: 'held back: crossed', old: 'not current',
+};
 
 // ----- beginnings
 
@@ -231,24 +253,50 @@ async function* instruments() {
   } while (after !== null && after !== undefined);
 }
 
+/** Reads the list and shows what is new on it, for as long as the page is open. */
 async function load() {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      for await (const page of instruments()) {
-        watch.add(page);
-        const venues = new Set(watch.all.map((row) => row.instrument.venue));
-        document.body.classList.toggle('venues', venues.size > 1);
-        watch.filter(at('filter').value);
-        if (!watch.selected) watch.select(watch.find(location.hash.slice(1)) ?? watch.rows[0]);
-      }
-      at('loading').hidden = true;
-      return;
+      await list();
+      attempt = -1;
+      await pause(LIST_EVERY_MS + LIST_ROW_MS * watch.all.length);
     } catch (error) {
-      at('loading').textContent = `The list of instruments cannot be had: ${error.message}. Trying again.`;
-      const pause = Math.min(15_000, 500 * 2 ** attempt) * (0.5 + Math.random() / 2);
-      await new Promise((done) => setTimeout(done, pause));
+      at('loading').textContent = `The list of instruments is not available: ${error.message}. Trying again.`;
+      at('loading').hidden = watch.all.length > 0;
+      await pause(Math.min(15_000, 500 * 2 ** attempt));
     }
   }
+}
+
+async function list() {
+  const listed = new Set();
+  for await (const page of instruments()) {
+    for (const { venue, symbol } of page) listed.add(`${venue}:${symbol}`);
+    if (watch.add(page) > 0) settleList();
+  }
+  const before = watch.all.length;
+  watch.keep(listed);
+  if (watch.all.length < before) settleList();
+  at('loading').hidden = true;
+}
+
+/** Rows came or went. */
+function settleList() {
+  const venues = new Set(watch.all.map((row) => row.instrument.venue));
+  document.body.classList.toggle('venues', venues.size > 1);
+  watch.filter(at('filter').value);
+  if (!watch.selected) watch.select(watch.find(location.hash.slice(1)) ?? watch.rows[0]);
+}
+
+/** Waits, a little longer or shorter each time; a connection that comes back ends it. */
+function pause(ms) {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms * (0.75 + Math.random() / 2));
+    hurry = () => {
+      clearTimeout(timer);
+      done();
+    };
+  });
 }
 
 at('filter').addEventListener('input', () => watch.filter(at('filter').value));
@@ -280,7 +328,10 @@ window.addEventListener('online', () => feed.state !== State.LIVE && feed.reconn
 
 feed.onstate = () => {
   drawLink();
-  if (feed.state === State.LIVE) settle();
+  if (feed.state !== State.LIVE) return;
+  settle();
+  // Whatever was listed before the connection was lost may have changed.
+  if (feed.counts.connects > 1) hurry();
 };
 feed.connect();
 setInterval(drawFigures, FIGURES_EVERY_MS);

@@ -1,6 +1,7 @@
 // The order book ladder: asks above, bids below, the spread between them, sizes as depth bars.
 // Rows are made once and reused; as many are shown as the panel has room for.
 
+import { Columns } from './columns.js';
 import { brief, compare, fromUnits, places, show, toUnits } from './decimal.js';
 import { Cell, make } from './view.js';
 
@@ -11,7 +12,7 @@ export class Ladder {
   #rows = 0;
   #digits = { price: 0, size: 0 };
 
-  /** @param parts `{asks, bids, spread, note}` elements */
+  /** @param parts `{table, asks, bids, spread, note}` elements */
   constructor(parts, frames) {
     this.frames = frames;
     this.book = null;
@@ -19,7 +20,10 @@ export class Ladder {
     this.spread = new Cell(parts.spread);
     this.note = new Cell(parts.note);
     this.mid = null;
-    this.#sides = { asks: new Rows(parts.asks, 'ask'), bids: new Rows(parts.bids, 'bid') };
+    this.columns = new Columns(parts.table, {
+      price: { least: 6, pixels: 10 }, size: { least: 6, pixels: 10 }, total: { least: 6, pixels: 10 },
+    }, ['total'], frames);
+    this.#sides = { asks: new Rows(parts.asks, 'ask', this.columns), bids: new Rows(parts.bids, 'bid', this.columns) };
     const fit = new ResizeObserver(() => this.#fit(parts));
     fit.observe(parts.asks);
     fit.observe(parts.bids);
@@ -30,7 +34,13 @@ export class Ladder {
     this.book = book;
     this.scale = scale;
     this.#digits = { price: 0, size: 0 };
+    this.columns.forget();
     this.frames.mark(this);
+  }
+
+  /** Whether something is said against what is shown. */
+  get doubted() {
+    return !this.note.element.hidden;
   }
 
   /** Says over the ladder why it cannot be trusted, or nothing. */
@@ -87,8 +97,9 @@ export class Ladder {
 
 /** One side's rows, best first; the style sheet turns the asks upside down. */
 class Rows {
-  constructor(container, side) {
+  constructor(container, side, columns) {
     this.container = container;
+    this.columns = columns;
     this.rows = [];
     for (let i = 0; i < ROWS_MAX; i += 1) this.rows.push(this.#row(side));
     container.append(...this.rows.map((row) => row.element));
@@ -124,9 +135,10 @@ class Rows {
         row.element.hidden = !row.shown;
       }
       if (!level) return;
-      row.price.set(show(level.price, digits.price));
-      row.size.set(brief(level.size, digits.size));
-      row.total.set(brief(trim(fromUnits(level.total, scale), digits.size), digits.size));
+      this.columns.set(row.price, 'price', show(level.price, digits.price));
+      this.columns.set(row.size, 'size', brief(level.size, digits.size));
+      const total = brief(trim(fromUnits(level.total, scale), digits.size), digits.size);
+      this.columns.set(row.total, 'total', total);
       const width = `scaleX(${Number((level.total * 1_000n) / most) / 1_000})`;
       if (width !== row.width) {
         row.width = width;

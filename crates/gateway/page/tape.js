@@ -1,6 +1,7 @@
 // The trade tape: the newest prints on top, buys and sells told apart by colour and by a sign, and
 // announced losses as a line of their own. Lines are made once and move from the end to the top.
 
+import { Columns, length } from './columns.js';
 import { brief, places, show } from './decimal.js';
 import { Cell, make } from './view.js';
 
@@ -11,18 +12,24 @@ export class Tape {
   #pending = [];
   #digits = { price: 0, size: 0 };
 
-  constructor(list, frames) {
+  constructor(list, panel, frames) {
     this.list = list;
     this.frames = frames;
     this.printed = 0;
+    this.columns = new Columns(panel, {
+      time: { least: length(clock('0000000')), pixels: 14 },
+      side: { least: 1.6 },
+      price: { least: 6, pixels: 4 },
+      size: { least: 6, pixels: 10 },
+    }, ['time'], frames);
   }
 
   /** Starts an empty tape. */
   clear() {
     this.#pending = [];
     this.#digits = { price: 0, size: 0 };
-    for (const line of this.#lines) line.element.remove();
-    this.#lines = [];
+    for (const line of this.#lines) line.element.hidden = true;
+    this.columns.forget();
   }
 
   /** A consumer for a trade topic. */
@@ -55,6 +62,7 @@ export class Tape {
       this.printed += 1;
       const line = this.#lines.length < LINES ? this.#line() : this.#lines.shift();
       this.#lines.push(line);
+      line.element.hidden = false;
       if (item.lost) this.#drawLoss(line, item);
       else this.#drawTrade(line, item);
       this.list.prepend(line.element);
@@ -77,15 +85,16 @@ export class Tape {
     digits.price = Math.max(digits.price, places(trade.price));
     digits.size = Math.max(digits.size, places(trade.qty));
     line.element.className = trade.side ?? 'unknown';
-    line.time.set(clock(trade.ts_event));
+    this.columns.set(line.time, 'time', clock(trade.ts_event));
     line.side.set({ buy: '▲', sell: '▼' }[trade.side] ?? '·');
     line.side.element.setAttribute('aria-label', trade.side ?? 'side unknown');
-    line.price.set(show(trade.price, digits.price));
-    line.size.set(brief(trade.qty, digits.size));
+    this.columns.set(line.price, 'price', show(trade.price, digits.price));
+    this.columns.set(line.size, 'size', brief(trade.qty, digits.size));
   }
 
   #drawLoss(line, loss) {
     line.element.className = 'loss';
+    for (const cell of [line.time, line.price, line.size]) cell.shrink(1, false);
     line.time.set('gap');
     line.side.set('');
     line.price.set(`${loss.lost} lost`);

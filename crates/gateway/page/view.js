@@ -41,6 +41,8 @@ export class Cell {
   #flashedAt = 0;
   #glow = '';
   #animation = null;
+  #scale = 1;
+  #broken = false;
 
   constructor(element) {
     this.element = element;
@@ -53,6 +55,17 @@ export class Cell {
     this.#text = text;
     this.element.textContent = text;
     return true;
+  }
+
+  /** Makes the text smaller than its surroundings; `broken` lets it take more than one line. */
+  shrink(scale, broken) {
+    if (scale === this.#scale && broken === this.#broken) return;
+    this.#scale = scale;
+    this.#broken = broken;
+    this.element.style.fontSize = scale === 1 ? '' : `${scale}em`;
+    this.element.style.whiteSpace = broken ? 'normal' : '';
+    this.element.style.overflowWrap = broken ? 'anywhere' : '';
+    this.element.style.lineHeight = broken ? '1.1' : '';
   }
 
   className(name) {

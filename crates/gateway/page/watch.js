@@ -1,6 +1,7 @@
 // The watch list: every instrument, its last price, change, bid and ask. A row is drawn when its
 // numbers changed, and not more than once per animation frame. Arrow keys move the selection.
 
+import { Columns, length } from './columns.js';
 import { compare, places, show } from './decimal.js';
 import { Cell, make } from './view.js';
 
@@ -18,6 +19,8 @@ class Row {
     this.direction = '';
     /** The trade tape shows this row's trades: they know the last price sooner than statistics do. */
     this.taped = false;
+    /** The gateway lists it no longer. */
+    this.gone = false;
     this.#build();
   }
 
@@ -97,23 +100,21 @@ class Row {
   }
 
   render() {
-    const { quote, ticker, status, cells } = this;
-    if (this.last !== null && cells.last.set(show(this.last, this.digits)) && this.direction) {
+    const { quote, ticker, status, cells, list: { columns } } = this;
+    if (this.last !== null && columns.set(cells.last, 'last', show(this.last, this.digits)) && this.direction) {
       cells.last.className(`last ${this.direction}`);
       if (this.list.visible(this)) cells.last.flash(this.direction);
     }
     if (ticker?.change_pct !== undefined) {
       const [text, direction] = percent(ticker.change_pct);
-      cells.change.set(text);
+      columns.set(cells.change, 'change', text);
       cells.change.className(`change ${direction}`);
     }
     if (quote) {
-      cells.bid.set(quote.bid === undefined ? '–' : show(quote.bid, this.digits));
-      cells.ask.set(quote.ask === undefined ? '–' : show(quote.ask, this.digits));
+      for (const side of ['bid', 'ask']) columns.set(cells[side], side, quote[side] === undefined ? '–' : show(quote[side], this.digits));
     }
-    const feed = status ? trouble(status) : '';
-    this.feed.set(feed);
-    this.feed.className(feed ? `feed ${feed}` : 'feed');
+    const wrong = this.gone ? 'gone' : status ? trouble(status) : '';
+    this.feed.set(wrong);
     this.list.onrender(this);
   }
 }
@@ -132,6 +133,13 @@ export class Watch {
   constructor(body, frames, events) {
     this.body = body;
     this.frames = frames;
+    this.columns = new Columns(body.closest('table'), {
+      name: { least: 10, most: 18, pixels: 20 },
+      last: { least: 6, most: 12, pixels: 16 },
+      change: { least: 6, most: 8, pixels: 16 },
+      bid: { least: 6, most: 12, pixels: 16 },
+      ask: { least: 6, most: 12, pixels: 20 },
+    }, ['bid', 'ask', 'change'], frames);
     this.onselect = events.select;
     this.onrender = events.render;
     this.onfilter = events.filter;
@@ -163,17 +171,46 @@ export class Watch {
     return this.#onscreen.has(row.element);
   }
 
-  /** Adds instruments; those that are known stay as they are. */
+  /** Adds instruments; those that are known stay as they are. Answers how many are new. */
   add(instruments) {
     const fresh = document.createDocumentFragment();
     for (const instrument of instruments) {
+      const known = this.#rows.get(`${instrument.venue}:${instrument.symbol}`);
+      if (known) {
+        this.#mark(known, false);
+        continue;
+      }
       const row = new Row(instrument, this);
-      if (this.#rows.has(row.key)) continue;
       this.#rows.set(row.key, row);
+      this.columns.want('name', 1.25 * length(instrument.symbol) / 1.6 + 3);
       this.eye.observe(row.element);
       fresh.append(row.element);
     }
+    const count = fresh.childElementCount;
     this.body.append(fresh);
+    return count;
+  }
+
+  /** Takes away the rows that are listed no longer; the selected one stays and says so. */
+  keep(keys) {
+    for (const row of this.all) {
+      if (keys.has(row.key)) continue;
+      if (row === this.#selected) {
+        this.#mark(row, true);
+        continue;
+      }
+      this.#rows.delete(row.key);
+      this.#onscreen.delete(row.element);
+      this.eye.unobserve(row.element);
+      for (const cell of Object.values(row.cells)) this.columns.drop(cell);
+      row.element.remove();
+    }
+  }
+
+  #mark(row, gone) {
+    if (row.gone === gone) return;
+    row.gone = gone;
+    this.frames.mark(row);
   }
 
   find(key) {
@@ -239,7 +276,10 @@ export class Watch {
 /** The word for what keeps an instrument from being simply live; empty if nothing does. */
 export function trouble(status) {
   if (status.feed !== 'live') return status.feed;
-  return status.trading === 'halted' ? 'halted' : '';
+  // A crossed book is live: its venue sends it so, and the gateway holds it back.
+  if (/^crossed/.test(status.reason ?? '')) return 'crossed';
+  const trading = status.trading ?? 'open';
+  return trading === 'open' || trading === 'unknown' ? '' : trading.replaceAll('_', ' ');
 }
 
 /** A change in per cent as `[text, class]`: signed, two digits, and no sign on what shows as zero. */

@@ -16,7 +16,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The live page: path, content type, text.
-const ASSETS: [(&str, &str, &str); 12] = [
+const ASSETS: [(&str, &str, &str); 13] = [
     ("/", HTML, include_str!("../page/index.html")),
     (
         "/style.css",
@@ -30,6 +30,7 @@ const ASSETS: [(&str, &str, &str); 12] = [
     ),
     ("/app.js", SCRIPT, include_str!("../page/app.js")),
     ("/book.js", SCRIPT, include_str!("../page/book.js")),
+    ("/columns.js", SCRIPT, include_str!("../page/columns.js")),
     ("/decimal.js", SCRIPT, include_str!("../page/decimal.js")),
     ("/feed.js", SCRIPT, include_str!("../page/feed.js")),
     ("/ladder.js", SCRIPT, include_str!("../page/ladder.js")),

@@ -24,7 +24,7 @@ pub struct Watch {
     /// End after this many updates, snapshots not counted.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Print frames as they came, binary ones as the JSON they stand for.
+    /// Print frames as they came; binary frames as the same JSON.
     #[arg(long, conflicts_with = "table")]
     json: bool,
     /// Show one line per topic, kept up to date.

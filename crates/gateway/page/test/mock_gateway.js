@@ -4,7 +4,7 @@
 //
 //   node mock_gateway.js [--port 0] [--symbols 50] [--rate 400]     serves the page and a market
 //
-// Faults, each once: POST /mock/{skip,corrupt,gap,cut,silence,stale,reject}.
+// Faults, each once: POST /mock/{skip,corrupt,gap,cut,silence,stale,crossed,live,reject}.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -17,6 +17,13 @@ const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 't
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
   + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/** What is said of the first two instruments on command. */
+const STATUS = {
+  stale: { feed: 'stale', reason: 'no data for 5.0 s' },
+  crossed: { feed: 'live', reason: 'crossed: bid 2.01 ask 2.00' },
+  live: { feed: 'live', reason: '' },
+};
+
 /** A market of `symbols` instruments; one random source, so that runs repeat. */
 class Market {
   constructor(symbols, seed = 7) {
@@ -27,6 +34,13 @@ class Market {
       const start = Math.max(40, Math.round(6_183_764 / (i + 1) ** 2.2));
       return new Instrument(`${base}-USD`, start, this);
     });
+  }
+
+  /** Lists another instrument. */
+  list(symbol, start) {
+    const one = new Instrument(symbol, start, this);
+    this.instruments.push(one);
+    return one;
   }
 
   random() {
@@ -224,6 +238,15 @@ export class MockGateway {
     this.server.on('upgrade', (request, socket) => this.upgrade(request, socket));
   }
 
+  /** Lists another instrument, or takes one from the list. */
+  list(symbol, start) {
+    this.bySymbol.set(symbol, this.market.list(symbol, start));
+  }
+
+  unlist(symbol) {
+    this.market.instruments = this.market.instruments.filter((one) => one.symbol !== symbol);
+  }
+
   async listen(port = 0) {
     await new Promise((done) => this.server.listen(port, '127.0.0.1', done));
     this.beat = setInterval(() => {
@@ -267,14 +290,13 @@ export class MockGateway {
     for (const client of this.clients) {
       if (name === 'cut') client.socket.destroy();
       if (name === 'silence') client.silent = true;
-      if (name === 'stale') {
-        for (const one of this.market.instruments.slice(0, 2)) {
-          one.seq.status += 1;
-          client.update(`status:mock:${one.symbol}`, one.seq.status, { feed: 'stale', trading: 'open', reason: 'no data for 5.0 s' });
-        }
-      }
     }
-    if (['cut', 'silence', 'stale'].includes(name)) this.faults.delete(name);
+    const status = STATUS[name];
+    for (const one of status ? this.market.instruments.slice(0, 2) : []) {
+      one.seq.status += 1;
+      for (const client of this.clients) client.update(`status:mock:${one.symbol}`, one.seq.status, { trading: 'open', ...status });
+    }
+    if (status || ['cut', 'silence'].includes(name)) this.faults.delete(name);
   }
 
   async serve(request, response) {
