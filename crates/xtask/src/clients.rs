@@ -1,12 +1,13 @@
 //! Other people's clients against a running gateway: Python's `websockets`, Node's `ws` in both
-//! encodings, `websocat`, our own `tapecast watch`, a real browser on the live page, and Prometheus' view of it all.
+//! encodings, `websocat`, our own `tapecast watch`, the README's snippets, a real browser on the live page,
+//! and Prometheus' view of it all.
 //!
 //! Every client follows the protocol as its documentation says, not as our code does it: the scripts
 //! under `tests/clients` share nothing with the crates.
 
 use crate::gateway::{Gateway, binary};
 use crate::run::{Failure, must, output, program, root};
-use crate::{http, metrics, setup};
+use crate::{http, metrics, readme, setup};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -49,8 +50,12 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
     note("tapecast watch", watch(&url));
     match setup::websocat() {
         Some(websocat) => note("websocat", websocat_prints_frames(program(websocat), &url)),
-        None => left_out = Some("websocat is not to be had here and was not tried".to_owned()),
+        None => left_out = Some("websocat is not available here; its test was skipped".to_owned()),
     }
+    let snippets = readme::run(&gateway).map(|skipped| {
+        left_out = left_out.take().or(skipped);
+    });
+    note("the README's snippets", snippets);
     note("browser", browser(&gateway));
     note("metrics of the dashboards", dashboards(&gateway));
     note("stop", gateway.stop());
