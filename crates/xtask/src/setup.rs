@@ -3,7 +3,7 @@
 //! Debian's packages through `apt-get`, by `sudo` if we are not root; the rest goes under
 //! `target/xtask` and `tests/clients/node_modules`, and into nothing else. Prometheus is only
 //! unpacked, not installed, as its package would start a server. What is there already is used. What
-//! cannot be had ends the step with one line that says what to do by hand.
+//! is not available ends the step with one line that says what to do by hand.
 
 use crate::run::{Failure, exists, must, output, program, root, scratch};
 use std::fs;
@@ -231,7 +231,7 @@ fn python_packages() -> Result<Option<String>, Failure> {
 fn missing_websocat() -> Option<String> {
     websocat()
         .is_none()
-        .then(|| "websocat is not to be had here; its test is skipped".to_owned())
+        .then(|| "websocat is not available here; its test is skipped".to_owned())
 }
 
 fn python_has(modules: &str) -> bool {

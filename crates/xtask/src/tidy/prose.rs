@@ -1,5 +1,6 @@
 //! Rules for every text file: no traces of one machine, nothing left for later, links that lead
-//! somewhere, lock files that name no registry, decisions that can be found.
+//! somewhere, lock files that name no registry, decisions that can be found. Rules for what people read
+//! who use this program: words and turns that only those understand whose first language is English.
 
 use super::Source;
 use crate::run::root;
@@ -21,6 +22,7 @@ pub(super) fn problems(sources: &[Source]) -> Vec<String> {
             .flat_map(links),
     );
     found.extend(sources.iter().filter_map(lock_file));
+    found.extend(sources.iter().flat_map(plain));
     found.extend(decisions(sources));
     found
 }
@@ -48,6 +50,91 @@ fn forbidden() -> [(String, &'static str); 7] {
         (["TO", "DO"].concat(), "do it, or file it"),
         (["XX", "X"].concat(), "do it, or file it"),
     ]
+}
+
+/// Turns of phrase that a reader's dictionary does not explain, each with a plain word for it.
+const UNPLAIN: [(&str, &str); 22] = [
+    ("be had", "is available"),
+    ("all the same,", "still"),
+    ("for good,", "permanently"),
+    ("told apart", "distinguished"),
+    ("tell apart", "distinguish"),
+    ("tell gateways apart", "distinguish gateways"),
+    ("hold against", "compare with"),
+    ("holds against", "compares with"),
+    ("holds results against", "compares results"),
+    ("reckoned", "counted, converted"),
+    ("whosoever", "everybody who"),
+    ("lest", "so that … not"),
+    ("thereof", "of it"),
+    ("hitherto", "until now"),
+    ("heretofore", "until now"),
+    ("henceforth", "from now on"),
+    ("notwithstanding", "although"),
+    ("inasmuch", "because"),
+    ("in vain", "without success"),
+    ("at one's leisure", "later"),
+    ("without a word", "without a message"),
+    ("by and large", "mostly"),
+];
+
+/// What readers use: the documents, the documented configuration, dashboards, the page.
+fn is_read(source: &Source) -> bool {
+    let folders = [
+        "docs/",
+        "deploy/",
+        "dashboards/",
+        "loadtest/",
+        "tests/clients/",
+    ];
+    let texts = [".md", ".toml", ".json", ".yml", ".html"];
+    let place = !source.path.contains('/')
+        || source.path.starts_with("crates/gateway/page/")
+        || folders.iter().any(|folder| source.path.starts_with(folder));
+    place && texts.iter().any(|ending| source.is(ending))
+}
+
+/// Plain English for readers whose first language is another.
+fn plain(source: &Source) -> Vec<String> {
+    if !is_read(source) || source.is("package-lock.json") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (number, line) in source.text.lines().enumerate() {
+        let line = line.to_lowercase();
+        for (phrase, instead) in UNPLAIN {
+            if stands_alone(&line, phrase) {
+                let number = number + 1;
+                found.push(format!(
+                    "{}:{number}: {phrase:?} is hard to read; say: {instead}",
+                    source.path
+                ));
+            }
+        }
+        if let Some(slogan) = slogan(&line) {
+            let number = number + 1;
+            found.push(format!(
+                "{}:{number}: {slogan:?} is a slogan; begin with what the reader finds here",
+                source.path
+            ));
+        }
+    }
+    found
+}
+
+/// A list's bold beginning that sets two things against each other: "right or nothing".
+fn slogan(line: &str) -> Option<&str> {
+    let bold = line.trim_start().strip_prefix("* **")?.split("**").next()?;
+    let words: Vec<&str> = bold.split_whitespace().collect();
+    let short = words.len() <= 3 && bold.ends_with('.');
+    let pair = words.contains(&"or") || bold.starts_with("as ") || repeats(&words);
+    (short && pair).then_some(bold)
+}
+
+/// "Quiet is quiet."
+fn repeats(words: &[&str]) -> bool {
+    let bare = |word: &&str| word.trim_end_matches('.').to_owned();
+    matches!(words, [first, _, last] if bare(first) == bare(last))
 }
 
 fn lines(source: &Source) -> Vec<String> {
@@ -156,6 +243,26 @@ mod tests {
         let outside = ["../sh", "ared/x"].concat();
         assert_eq!(lines(&source("a.md", &outside)).len(), 1);
         assert!(lines(&source(".ci/run", &outside)).is_empty());
+    }
+
+    #[test]
+    fn what_readers_use_is_in_plain_words() {
+        let found = plain(&source("docs/a.md", "fine\nIt is not to be had here."));
+        assert_eq!(
+            found,
+            ["docs/a.md:2: \"be had\" is hard to read; say: is available"]
+        );
+        assert!(plain(&source("docs/a.md", "at the latest")).is_empty());
+        assert!(plain(&source("crates/x/src/lib.rs", "to be had")).is_empty());
+        assert_eq!(
+            plain(&source("README.md", "* **Right or nothing.** Books")).len(),
+            1
+        );
+        assert_eq!(
+            plain(&source("docs/a.md", "* **Quiet is quiet.** Nothing")).len(),
+            1
+        );
+        assert!(plain(&source("README.md", "* **Verified books.** The gateway")).is_empty());
     }
 
     #[test]
