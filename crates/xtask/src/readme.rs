@@ -136,7 +136,7 @@ impl Desk {
 
     fn paste(&self, snippet: &str) -> Result<(), Failure> {
         // What a snippet leaves running when it fails would keep its output open.
-        let mut text = format!("trap 'kill $(jobs -p) 2> /dev/null' EXIT\n{snippet}");
+        let mut text = format!("trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n{snippet}");
         for (from, to) in &self.replacements {
             text = text.replace(from, to);
         }
