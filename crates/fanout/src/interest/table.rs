@@ -192,11 +192,6 @@ impl Table {
             held.since = None;
             return Look::Kept;
         }
-        if referred {
-            held.since = Some(self.now);
-            self.lingering[class].push_back((self.now, entry));
-            return Look::Kept;
-        }
         if !early && self.now < since.after(self.linger) {
             if queued == since {
                 self.lingering[class].push_front((queued, entry));
@@ -204,6 +199,11 @@ impl Table {
             }
             // It came back and left again meanwhile.
             self.lingering[class].push_back((since, entry));
+            return Look::Kept;
+        }
+        if referred {
+            held.since = Some(self.now);
+            self.lingering[class].push_back((self.now, entry));
             return Look::Kept;
         }
         self.topics.remove(&entry.topic);

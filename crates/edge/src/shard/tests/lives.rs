@@ -119,3 +119,46 @@ fn a_connection_invents_so_many_topics_and_no_more_until_time_has_passed() {
         "nothing is left behind"
     );
 }
+
+#[test]
+fn a_snapshot_of_a_topic_that_ended_meanwhile_answers_nobody_who_joins_another() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    rig.trade();
+    rig.quote(7);
+    let hear = |rig: &mut Rig, client: usize| {
+        let (id, now) = (rig.clients[client].id, rig.now());
+        let mut scratch = [0; 64];
+        while rig
+            .shard
+            .handle_readable(id, &mut scratch, now, UnixNanos::new(5))
+        {}
+    };
+    let first = rig.connect();
+    rig.subscribe(first, &["trade:x:A"]);
+    hear(&mut rig, first);
+    rig.pipeline();
+    // Its snapshot waits in the ring when it goes, and its topic ends.
+    let close = [0x88, 0x80, 0, 0, 0, 0];
+    let wire = &rig.clients[first].socket.0;
+    wire.borrow_mut().inward.extend(close);
+    hear(&mut rig, first);
+    rig.pipeline();
+    rig.now += 2 * LINGER.as_nanos() as u64;
+    rig.pipeline();
+    assert_eq!(rig.requests.count(), (0, 0));
+    let second = rig.connect();
+    rig.subscribe(second, &["quote:x:A"]);
+    hear(&mut rig, second);
+    rig.pipeline();
+    assert_eq!(
+        rig.shard.ring().len(),
+        2,
+        "the old snapshot, and the new one"
+    );
+    rig.settle();
+    assert_eq!(rig.requests.slots(), 1, "both stood in the same slot");
+    let client = &rig.clients[second];
+    assert_eq!(answers(client, "topics")[0]["topic"], "quote:x:A");
+    assert_eq!((client.bid.as_deref(), client.prints), (Some("7"), 0));
+    rig.balance();
+}

@@ -2,7 +2,7 @@
 //! truth and the books balance.
 
 use super::super::*;
-use super::rig::{INTERVAL_TOPICS, Rig, TOPICS};
+use super::rig::{INTERVAL_TOPICS, LINGER, Rig, TOPICS};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tapecast_model::Side;
@@ -18,6 +18,8 @@ enum Op {
     Unsubscribe(usize, usize),
     Subscribe(usize, usize),
     Resync(usize, usize),
+    /// Time passes while nobody looks into the ring: longer than topics linger.
+    Pause,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -37,6 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0_usize..3, 0_usize..3).prop_map(|(c, t)| Op::Unsubscribe(c, t)),
         1 => (0_usize..3, 0_usize..3).prop_map(|(c, t)| Op::Subscribe(c, t)),
         1 => (0_usize..3, 0_usize..3).prop_map(|(c, t)| Op::Resync(c, t)),
+        1 => Just(Op::Pause),
     ]
 }
 
@@ -67,6 +70,7 @@ proptest! {
             rig.subscribe(client, &topics);
         }
         let mut subscribed = [[true; 3]; 3];
+        let mut most = 0;
         for op in ops {
             match op {
                 Op::Level(bid, price, qty) => {
@@ -89,12 +93,15 @@ proptest! {
                     subscribed[client][topic] = true;
                     rig.subscribe(client, &[topics[topic]]);
                 }
+                Op::Pause => rig.now += 2 * LINGER.as_nanos() as u64,
                 Op::Resync(client, topic) => {
                     let topic = topics[topic];
                     rig.clients[client].ask(&format!(r#"{{"op":"resync","topics":["{topic}"]}}"#));
                 }
             }
             rig.balance();
+            most = most.max(rig.requests.count().0);
+            prop_assert!(rig.requests.slots() <= most, "slots are used again");
         }
         // Every interval is over.
         rig.now += 50_000_000;
