@@ -109,6 +109,8 @@ impl TopicView {
                         integrity.gaps += head.prev.abs_diff(last);
                     }
                 },
+                // What is left of a book behind a gap nothing can be built on.
+                Some(_) if kind == MessageKind::Book && self.after_gap => integrity.gaps += 1,
                 Some(_) => {}
                 // An update before any snapshot.
                 None => integrity.gaps += 1,
@@ -119,14 +121,19 @@ impl TopicView {
         events
     }
 
-    /// The server says that it will not deliver some events.
-    pub fn note_gap(&mut self, from: u64, to: u64, integrity: &mut Integrity) {
+    /// The server says that it will not deliver some events. Of a state they are not missed: it is not
+    /// current until the next frame.
+    pub fn note_gap(&mut self, from: u64, to: u64, of_prints: bool, integrity: &mut Integrity) {
         let lost = (to + 1).saturating_sub(from);
         if self.last.is_some_and(|last| last + 1 != from) {
             integrity.gaps += 1;
         }
-        self.announced += lost;
-        integrity.announced_lost += lost;
+        if of_prints {
+            self.announced += lost;
+            integrity.announced_lost += lost;
+        } else {
+            integrity.conflated += lost;
+        }
         (self.last, self.after_gap) = (Some(to), true);
     }
 
@@ -241,17 +248,32 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_gap_a_book_begins_with_a_snapshot() {
+        for (snapshot, gaps) in [(true, 0), (false, 1)] {
+            let (mut view, mut integrity) = (TopicView::new(0), Integrity::default());
+            let next = FrameHead {
+                snapshot,
+                ..head(13, 12)
+            };
+            view.note_head(&self::snapshot(10), MessageKind::Book, &mut integrity);
+            view.note_gap(11, 12, false, &mut integrity);
+            view.note_head(&next, MessageKind::Book, &mut integrity);
+            assert_eq!((integrity.gaps, integrity.announced_lost), (gaps, 0));
+        }
+    }
+
+    #[test]
     fn what_a_snapshot_or_a_gap_skips_is_announced() {
         let mut integrity = Integrity::default();
         let mut view = TopicView::new(0);
         let kind = MessageKind::Trade;
         view.note_head(&snapshot(10), kind, &mut integrity);
         view.note_head(&snapshot(13), kind, &mut integrity);
-        view.note_gap(14, 15, &mut integrity);
+        view.note_gap(14, 15, true, &mut integrity);
         assert_eq!(view.note_head(&head(18, 15), kind, &mut integrity), 3);
         assert_eq!((view.announced, view.received), (5, 3));
         assert_eq!(integrity.unexplained(), 0);
-        view.note_gap(20, 21, &mut integrity);
+        view.note_gap(20, 21, true, &mut integrity);
         assert_eq!(integrity.gaps, 1, "a gap that does not begin at the last");
     }
 
@@ -285,7 +307,7 @@ mod tests {
         assert!(readers.is_clean(), "{readers:?}");
         assert_eq!((slow.behind, slow.missing), (1, 1));
         // After a gap the position is right although the last event is not known.
-        late.note_gap(2, 2, &mut integrity);
+        late.note_gap(2, 2, true, &mut integrity);
         let (mut readers, mut slow) = (Integrity::default(), Integrity::default());
         let endings = [ending(&ahead, false), ending(&late, true)];
         settle(&endings, &published, kind, &mut readers, &mut slow);

@@ -38,9 +38,9 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// The largest message taken from the server, in bytes. Default 16 MiB.
     pub message_bytes_max: usize,
-    /// How long nothing at all may come before the connection counts as dead. Default: what the
-    /// welcome allows, three heartbeats but at least the idle timeout, during which a living server
-    /// has pinged.
+    /// How long nothing at all may come before the connection counts as dead: any frame is a sign of
+    /// life, and there is one in each heartbeat. Default: ten heartbeats as the welcome has them; the idle
+    /// timeout where there are none, during which a living server has pinged.
     pub silence_max: Option<Duration>,
     /// Sent as `Origin`, as browsers do. Default none.
     pub origin: Option<String>,
@@ -439,14 +439,14 @@ impl Client {
     }
 }
 
-/// Three heartbeats, but at least the idle timeout: a living server pings within it.
+/// Ten heartbeats; without any, the idle timeout, within which a living server pings.
 fn silence_allowed(welcome: &Welcome) -> Duration {
-    let idle = if welcome.idle_timeout_ms == 0 {
-        30_000
-    } else {
-        welcome.idle_timeout_ms
+    let millis = match (welcome.heartbeat_ms, welcome.idle_timeout_ms) {
+        (0, 0) => 30_000,
+        (0, idle) => idle,
+        (heartbeat, _) => heartbeat.saturating_mul(10),
     };
-    Duration::from_millis(idle.max(welcome.heartbeat_ms.saturating_mul(3)))
+    Duration::from_millis(millis)
 }
 
 fn request(url: &str, options: &ConnectOptions) -> Result<(Request, (String, u16)), ConnectError> {
@@ -544,9 +544,11 @@ mod tests {
         let MessageKind::Welcome(mut welcome) = Message::parse(text).unwrap().into_kind() else {
             panic!()
         };
+        assert_eq!(silence_allowed(&welcome), Duration::from_secs(10));
+        welcome.heartbeat_ms = 0;
         assert_eq!(silence_allowed(&welcome), Duration::from_secs(30));
-        welcome.heartbeat_ms = 20_000;
-        assert_eq!(silence_allowed(&welcome), Duration::from_secs(60));
+        welcome.idle_timeout_ms = 0;
+        assert_eq!(silence_allowed(&welcome), Duration::from_secs(30));
     }
 
     #[test]

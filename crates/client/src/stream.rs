@@ -2,7 +2,8 @@
 //!
 //! *A snapshot is always applied; an update is ignored if `seq <= last`; on `trade` and `book` it
 //! applies if `prev == last`, else something was lost; on all other channels it applies whenever
-//! `seq > last`; a `gap` sets `last` to its `to`.*
+//! `seq > last`; a `gap` sets `last` to its `to`.* What a gap leaves of a state is not current until the
+//! next frame, and what is left of a book nothing can be built on: only a snapshot sets it right.
 //!
 //! [`TopicState`] is that rule for one topic, [`Tracker`] for a connection. Once lost, a topic's
 //! updates are ignored until a snapshot (or a gap notice) sets it right, so that a caller asks for one
@@ -32,9 +33,13 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TopicState {
     chained: bool,
+    /// Its updates change a state: without it they mean nothing.
+    changes: bool,
     epoch: u64,
     last: Option<u64>,
     lost: bool,
+    /// A gap was the last that came: the state, if it is one, is not current.
+    outdated: bool,
 }
 
 /// Where a client stands in all its topics.
@@ -52,9 +57,11 @@ impl TopicState {
         let channel = topic.split([':', '.']).next().unwrap_or_default();
         Self {
             chained: matches!(channel, "trade" | "book"),
+            changes: channel == "book",
             epoch: 0,
             last: None,
             lost: false,
+            outdated: false,
         }
     }
 
@@ -68,6 +75,12 @@ impl TopicState {
         self.lost
     }
 
+    /// Whether what was had of the topic is not current: events after it are lost, and no frame has come
+    /// since. Of prints nothing that was had is wrong; they are only not all.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated
+    }
+
     /// The rule.
     pub fn handle_frame(&mut self, frame: &DataFrame) -> Outcome {
         if frame.is_snapshot() {
@@ -75,6 +88,7 @@ impl TopicState {
                 epoch: frame.epoch,
                 last: Some(frame.seq),
                 lost: false,
+                outdated: false,
                 ..*self
             };
             return Outcome::Apply;
@@ -88,10 +102,12 @@ impl TopicState {
         if last.is_some_and(|last| frame.seq <= last) {
             return Outcome::Ignore;
         }
-        if self.chained && (last.is_none() || frame.prev != last) {
+        let broken = self.chained && (last.is_none() || frame.prev != last);
+        if broken || (self.changes && self.outdated) {
             self.lost = true;
             return Outcome::Lost;
         }
+        self.outdated = false;
         self.epoch = frame.epoch;
         self.last = Some(frame.seq);
         Outcome::Apply
@@ -105,6 +121,7 @@ impl TopicState {
                 epoch,
                 last: Some(to),
                 lost: false,
+                outdated: true,
                 ..*self
             };
         }
@@ -296,6 +313,33 @@ mod tests {
         // An old notice does not move it back.
         check(&mut tracker, &gap(5, 21), Outcome::Control);
         check(&mut tracker, &frame(TRADE, 5, 23, Some(22)), Outcome::Apply);
+    }
+
+    #[test]
+    fn after_a_gap_a_state_is_outdated_and_a_book_waits_for_its_snapshot() {
+        const BOOK: &str = "book.10:sim:A-B";
+        let gap = |topic: &str| {
+            Message::parse(&format!(
+                r#"{{"op":"gap","topic":"{topic}","epoch":5,"from":11,"to":12,"reason":"upstream"}}"#
+            ))
+            .unwrap()
+        };
+        let mut tracker = Tracker::new();
+        for topic in [BOOK, QUOTE] {
+            check(&mut tracker, &frame(topic, 5, 10, None), Outcome::Apply);
+            check(&mut tracker, &gap(topic), Outcome::Control);
+            let state = tracker.topic(topic).unwrap();
+            assert!(state.is_outdated() && !state.is_lost(), "{topic}");
+            assert_eq!(state.position(), Some((5, 12)));
+        }
+        check(&mut tracker, &frame(QUOTE, 5, 13, Some(12)), Outcome::Apply);
+        assert!(!tracker.topic(QUOTE).unwrap().is_outdated());
+        let mut other = tracker.clone();
+        check(&mut tracker, &frame(BOOK, 5, 13, None), Outcome::Apply);
+        check(&mut tracker, &frame(BOOK, 5, 14, Some(13)), Outcome::Apply);
+        // A server that sends a change first is asked for the snapshot.
+        check(&mut other, &frame(BOOK, 5, 13, Some(12)), Outcome::Lost);
+        assert_eq!(other.take_lost(), [BOOK]);
     }
 
     #[test]

@@ -135,7 +135,12 @@ function bookConsumer(row) {
   return refusable(name, {
     snapshot: (frame) => took(book.replace(frame)),
     update: (frame) => took(book.apply(frame)),
-    gap: () => ladder.warn('Part of the book was skipped; a new snapshot follows.'),
+    gap: () => {
+      // Its prices are not current: nothing is shown until the snapshot.
+      book.clear();
+      frames.mark(ladder);
+      ladder.warn('The book was lost at the venue; a new snapshot follows.');
+    },
     lost: () => ladder.warn('Waiting for a new snapshot. What is shown may be old.'),
     acknowledged: (answer) => {
       ladder.show(book, answer.qty_scale ?? row.instrument.qty_scale);

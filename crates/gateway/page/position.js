@@ -3,7 +3,7 @@
 //
 //   A snapshot is always applied. An update is ignored if `seq <= last`. On `trade` and `book` it
 //   applies if `prev == last`, else something was lost: resync. On all other channels it applies
-//   whenever `seq > last`. A `gap` sets `last` to its `to`.
+//   whenever `seq > last`. A `gap` sets `last` to its `to`; behind it a book begins with a snapshot.
 
 export const APPLY = 'apply';
 export const IGNORE = 'ignore';
@@ -13,6 +13,8 @@ export class Position {
   /** @param topic the topic's text; its channel decides whether updates form a chain */
   constructor(topic) {
     this.chained = /^(trade|book\.)/.test(topic);
+    this.changes = topic.startsWith('book.');
+    this.outdated = false;
     this.epoch = null;
     this.last = null;
     this.parts = null;
@@ -23,6 +25,7 @@ export class Position {
     this.epoch = null;
     this.last = null;
     this.parts = null;
+    this.outdated = false;
   }
 
   /**
@@ -33,10 +36,11 @@ export class Position {
     return frame.type === 'snapshot' ? this.#snapshot(frame) : [this.#update(frame), frame];
   }
 
-  /** A gap was announced: what it names is lost, and the next frame follows it. */
+  /** A gap was announced: what it names is lost, and the next frame follows it. A state is not current. */
   gap(notice) {
     this.epoch = notice.epoch;
     this.last = notice.to;
+    this.outdated = true;
   }
 
   /** Whether a heartbeat's `[topic, epoch, seq]` tells of a frame that never came. */
@@ -63,6 +67,7 @@ export class Position {
       whole = parts.frame;
     }
     this.parts = null;
+    this.outdated = false;
     this.epoch = frame.epoch;
     this.last = frame.seq;
     return [APPLY, whole];
@@ -80,6 +85,8 @@ export class Position {
     } else if (this.chained && frame.prev !== this.last) {
       return RESYNC;
     }
+    if (this.changes && this.outdated) return RESYNC;
+    this.outdated = false;
     this.epoch = frame.epoch;
     this.last = frame.seq;
     return APPLY;

@@ -50,7 +50,20 @@ class Row {
   /** Consumers for the topics that feed the row. */
   consumer(channel) {
     const take = (frame) => this[`take_${channel}`](frame);
-    return { snapshot: take, update: take, lost: () => this.#age(true), acknowledged: () => this.#age(false) };
+    const gap = () => this.#forget(channel);
+    const acknowledged = (answer) => {
+      this.#age(false);
+      if (answer.start === 'none') this.#forget(channel);
+    };
+    return { snapshot: take, update: take, gap, lost: () => this.#age(true), acknowledged };
+  }
+
+  /** What was known of a channel is not current until its next frame: it is not shown. */
+  #forget(channel) {
+    if (channel === 'quote') this.quote = null;
+    else if (channel === 'ticker') this.ticker = null;
+    else return;
+    this.#changed();
   }
 
   take_quote(frame) {
@@ -105,14 +118,10 @@ class Row {
       cells.last.className(`last ${this.direction}`);
       if (this.list.visible(this)) cells.last.flash(this.direction);
     }
-    if (ticker?.change_pct !== undefined) {
-      const [text, direction] = percent(ticker.change_pct);
-      columns.set(cells.change, 'change', text);
-      cells.change.className(`change ${direction}`);
-    }
-    if (quote) {
-      for (const side of ['bid', 'ask']) columns.set(cells[side], side, quote[side] === undefined ? '–' : show(quote[side], this.digits));
-    }
+    const [text, direction] = ticker?.change_pct === undefined ? ['–', ''] : percent(ticker.change_pct);
+    columns.set(cells.change, 'change', text);
+    cells.change.className(`change ${direction}`);
+    for (const side of ['bid', 'ask']) columns.set(cells[side], side, quote?.[side] === undefined ? '–' : show(quote[side], this.digits));
     const wrong = this.gone ? 'gone' : status ? trouble(status) : '';
     this.feed.set(wrong);
     this.list.onrender(this);

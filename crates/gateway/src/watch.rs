@@ -7,7 +7,7 @@ use clap::Args;
 use std::io::Write as _;
 use std::process::ExitCode;
 use table::Table;
-use tapecast_client::message::{ChannelHealth, Level};
+use tapecast_client::message::{ChannelHealth, Gap, Level};
 use tapecast_client::{
     Body, Client, ClientError, ConnectOptions, DataFrame, Encoding, FrameType, Message,
     MessageKind, Outcome, Tracker,
@@ -122,7 +122,15 @@ fn print(options: &Watch, table: Option<&mut Table>, message: &Message, applies:
             out.write_all(table.draw().as_bytes())
                 .and_then(|()| out.flush())
         }
-        (_, Some(_)) => Ok(()),
+        (None, Some(table)) => match message.kind() {
+            MessageKind::Gap(gap) => {
+                table.update(&gap.topic, &loss(gap));
+                out.write_all(table.draw().as_bytes())
+                    .and_then(|()| out.flush())
+            }
+            _ => Ok(()),
+        },
+        (Some(_), Some(_)) => Ok(()),
         (Some(_), None) if options.json => writeln!(out, "{}", message.text()),
         (Some(frame), None) if applies => writeln!(out, "{} {}", frame.topic, summary(frame)),
         (None, None) if options.json || matches!(message.kind(), MessageKind::Gap(_)) => {
@@ -131,6 +139,17 @@ fn print(options: &Watch, table: Option<&mut Table>, message: &Message, applies:
         _ => Ok(()),
     };
     written.is_ok()
+}
+
+/// A loss in a few words: of a state it leaves nothing that is current.
+fn loss(gap: &Gap) -> String {
+    let Gap { from, to, .. } = gap;
+    let of = if gap.topic.starts_with("trade") {
+        "lost"
+    } else {
+        "lost; nothing current until the next frame"
+    };
+    format!("{from} to {to} {of} ({})", gap.reason)
 }
 
 /// A frame in a few words.

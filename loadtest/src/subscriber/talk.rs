@@ -90,7 +90,9 @@ impl Subscriber {
                 let (from, to) = (message["from"].as_u64(), message["to"].as_u64());
                 let integrity = desk.tally.integrity_of(self.role.is_slow());
                 match (number.and_then(|n| reading.topic(n)), from, to) {
-                    (Some(view), Some(from), Some(to)) => view.note_gap(from, to, integrity),
+                    (Some(view), Some(from), Some(to)) => {
+                        view.note_gap(from, to, topic.starts_with("trade"), integrity);
+                    }
                     _ => integrity.unreadable += 1,
                 }
             }

@@ -153,9 +153,12 @@ pub struct Gap {
     pub from: u64,
     /// The last event lost: the `prev` of the topic's next frame.
     pub to: u64,
-    /// Why.
+    /// Why: `slow_consumer`, `server_overload`, or `upstream`: they never came to the gateway.
     #[serde(default)]
     pub reason: String,
+    /// Some of them never came to the gateway, whatever the reason says of the others.
+    #[serde(default)]
+    pub upstream: bool,
 }
 
 /// A sign of life.

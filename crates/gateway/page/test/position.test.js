@@ -51,9 +51,24 @@ test('nothing can be built on nothing', () => {
 });
 
 test('after a gap the next frame follows what the gap ends with', () => {
+  const trade = 'trade:sim:A-B';
+  const position = after(trade, { topic: trade, type: 'snapshot', epoch: 5, seq: 10, trades: [] });
+  position.gap({ epoch: 5, from: 11, to: 20 });
+  assert.equal(position.judge(update(trade, 21, 20))[0], APPLY);
+  const quote = after(QUOTE, snapshot(QUOTE, 10));
+  quote.gap({ epoch: 5, from: 11, to: 20 });
+  assert.ok(quote.outdated);
+  assert.equal(quote.judge(update(QUOTE, 20, 19))[0], IGNORE);
+  assert.equal(quote.judge(update(QUOTE, 21, 20))[0], APPLY);
+  assert.ok(!quote.outdated);
+});
+
+test('behind a gap a book begins with a snapshot', () => {
   const position = after(BOOK, snapshot(BOOK, 10));
   position.gap({ epoch: 5, from: 11, to: 20 });
-  assert.equal(position.judge(update(BOOK, 21, 20))[0], APPLY);
+  assert.equal(position.judge(update(BOOK, 21, 20))[0], RESYNC);
+  assert.equal(position.judge(snapshot(BOOK, 21))[0], APPLY);
+  assert.equal(position.judge(update(BOOK, 22, 21))[0], APPLY);
 });
 
 test('a snapshot in parts is one snapshot, handed over with its last part', () => {
