@@ -11,7 +11,9 @@
 //! # When a client is slow
 //! Its socket is full: its frames are queued, by reference, up to a bound for each topic. Beyond it a
 //! topic falls *behind*: it costs nothing, stands in line behind what is queued, and starts over with a
-//! snapshot when the socket has taken that; prints end in a gap. So a client that is always too slow
+//! snapshot when the socket has taken that; prints end in a gap. A notice that events never came is queued
+//! like a frame; where it is given up, the gap says it, and of a state that is still unknown when its turn
+//! comes the notice is made anew: nobody goes on with what is right no more. So a client that is always too slow
 //! hears of all its topics in turn. A socket that takes nothing for [`Limits::stall_timeout`] is closed.
 //! Nobody else notices.
 //!

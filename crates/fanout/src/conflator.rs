@@ -12,14 +12,15 @@
 //! | books | the newest state that was published, to the topic's depth, and what was touched |
 //!
 //! A held book is a copy: the pipeline's own may be crossed or dropped when the interval is over, and
-//! neither must be seen.
+//! neither must be seen. When events are lost, held prints go first; a held state is discarded, for it is
+//! right no more; then the loss is said, at once.
 //!
 //! # Limits
 //! One quote, one ticker, one book of the topic's depth, or [`BATCH_PRINTS_MAX`] prints.
 //!
 //! # When prints go early
 //! Prints are never merged or lost, so a batch goes out before its time rather than being cut: when it is
-//! full, and when a print of a new epoch comes. Each such frame begins an interval of its own. Bars will
+//! full, when some are lost, and when a print of a new epoch comes. Each such frame begins an interval of its own. Bars will
 //! be held like quotes, and a final one will go early in the same way.
 //!
 //! Told the time; knows nothing of frames, encodings or shards.
@@ -111,8 +112,11 @@ impl Conflator {
         now: Mono,
         mut publish: impl FnMut(&Update<'_>) -> bool,
     ) -> bool {
-        if let Body::BookDropped = update.body {
-            // What is held is not right any more.
+        if let Body::Lost { .. } = update.body {
+            // Prints that were held did come, and go first. A state that was held is right no more.
+            if let Held::Prints(_) = self.held {
+                self.release(now, &mut publish);
+            }
             self.clear();
             publish(update);
             return false;

@@ -45,11 +45,13 @@ pub enum ItemKind {
     },
     /// For all, joined and joining: the topic starts over with this snapshot.
     Reset,
-    /// For all who have joined: the events after `prev` and up to this number were lost on the way
-    /// to this shard.
+    /// For all who have joined: the events after `prev` and up to this number were lost, on the way to
+    /// this shard or before. A notice, as text in every encoding.
     Gap {
         /// The number of the last frame that was not lost.
         prev: Seq,
+        /// Some of them never came here: whoever swallows the notice says so in his own.
+        upstream: bool,
     },
 }
 
@@ -65,6 +67,11 @@ pub enum Delivery {
 }
 
 impl Item {
+    /// Whether it says that events never came.
+    pub const fn is_upstream_loss(&self) -> bool {
+        matches!(self.kind, ItemKind::Gap { upstream: true, .. })
+    }
+
     /// The frame: header and payload, ready for the socket.
     pub fn frame(&self) -> &[u8] {
         &self.block[self.range.start as usize..self.range.end as usize]

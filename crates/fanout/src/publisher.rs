@@ -308,7 +308,11 @@ impl Publisher {
             && let Some(topic) = self.live_mut(slot)
         {
             // What follows a frame that did not fit must not arrive either.
-            shards &= !topic.missed.frames(encoding);
+            let missed = topic.missed.frames(encoding);
+            if item.is_upstream_loss() {
+                topic.missed.note_upstream(encoding, shards & missed);
+            }
+            shards &= !missed;
         }
         while shards != 0 {
             let shard = shards.trailing_zeros() as usize;

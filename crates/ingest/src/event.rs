@@ -155,8 +155,10 @@ pub enum FeedEvent {
         /// Why, in words.
         reason: Cow<'static, str>,
     },
-    /// Messages of the connection were lost: the book cannot be trusted until its next snapshot.
+    /// Messages of the connection were lost, nobody knows of which channels: all of them are touched.
     Gap(Cow<'static, str>),
-    /// There is no connection, or the recording is at its end; the state stays.
+    /// There is no connection: what is said meanwhile is lost.
     Down(Cow<'static, str>),
+    /// There is nothing more to come, as at the end of a recording: nothing is lost, the state stays.
+    Ended(Cow<'static, str>),
 }

@@ -7,6 +7,6 @@ mod feed;
 mod pipeline;
 
 pub use feed::{FeedCounters, FeedMetrics};
-pub use pipeline::{GapReason, PipelineMetrics};
+pub use pipeline::{GapReason, LossReason, PipelineMetrics};
 
 pub(crate) use pipeline::VenueCounters;

@@ -15,8 +15,8 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    ChannelSet, InstrumentId, Level, Price, Qty, Quote, Side, Ticker, Trade, TradingState,
-    UnixNanos, decimal,
+    ChannelKind, ChannelSet, InstrumentId, Level, Price, Qty, Quote, Side, Ticker, Trade,
+    TradingState, UnixNanos, decimal,
 };
 
 /// Reads the messages of one connection.
@@ -54,6 +54,8 @@ struct Known {
     planned: Planned,
     /// The last quote from a book of one level, which a change changes.
     last_quote: Quote,
+    /// Messages were lost since the last whole quote: what changes change is not known.
+    quote_lost: bool,
 }
 
 struct Current {
@@ -141,8 +143,12 @@ impl Parser {
         };
         let all = !books().any(|k| named(&k));
         for known in books().filter(|k| all || named(k)) {
-            let reason = Cow::Borrowed("a book message could not be read");
-            out.push(feed_event(known.id, ts_recv, FeedEvent::Gap(reason)));
+            let lost = FeedEvent::Lost {
+                channels: ChannelSet::EMPTY.with(ChannelKind::Book),
+                events: None,
+                reason: Cow::Borrowed("a book message could not be read"),
+            };
+            out.push(feed_event(known.id, ts_recv, lost));
         }
     }
 
@@ -155,9 +161,11 @@ impl Parser {
     }
 
     /// Says the feed's word on itself of every instrument.
-    pub fn announce(&self, event: &FeedEvent, ts_recv: UnixNanos, out: &mut Vec<Event>) {
-        let ids = self.normaliser.instruments.iter().map(|known| known.id);
-        out.extend(ids.map(|id| feed_event(id, ts_recv, event.clone())));
+    pub fn announce(&mut self, event: &FeedEvent, ts_recv: UnixNanos, out: &mut Vec<Event>) {
+        for known in &mut self.normaliser.instruments {
+            known.quote_lost |= matches!(event, FeedEvent::Gap(_) | FeedEvent::Down(_));
+            out.push(feed_event(known.id, ts_recv, event.clone()));
+        }
     }
 }
 
@@ -197,6 +205,7 @@ impl Normaliser {
             id: *id,
             planned,
             last_quote: Quote::default(),
+            quote_lost: false,
         };
         Self {
             spells: format.spells(),
@@ -303,6 +312,9 @@ impl Listener for Normaliser {
             What::Ticker(ticker) => heading.ticker = Some(Box::new(*ticker)),
             What::Quote => heading.book.snapshot = true,
         }
+        if purpose == Use::Quote && known.quote_lost && !heading.book.snapshot {
+            return Ok(false);
+        }
         self.prints.clear();
         self.bids.clear();
         self.asks.clear();
@@ -398,6 +410,7 @@ impl Listener for Normaliser {
             Use::Trades => return Ok(()),
             Use::Quote => {
                 known.last_quote = self.quote;
+                known.quote_lost = false;
                 EventBody::Quote(self.quote)
             }
             Use::Ticker => EventBody::Ticker(head.ticker.take().unwrap_or_default()),
@@ -441,11 +454,8 @@ impl Listener for Normaliser {
     }
 
     fn gap(&mut self, reason: String) {
-        for known in self
-            .instruments
-            .iter()
-            .filter(|known| known.planned.has_book())
-        {
+        for known in &mut self.instruments {
+            known.quote_lost = true;
             let gap = FeedEvent::Gap(Cow::Owned(reason.clone()));
             self.events.push(feed_event(known.id, self.ts_recv, gap));
         }

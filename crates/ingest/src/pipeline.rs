@@ -16,7 +16,9 @@
 //! kept is counted.
 //!
 //! # Invariants
-//! * Numbers of a stream are dense: +1 per event, crossed books included, dropped ones excluded.
+//! * Numbers of a stream are dense: +1 per event, crossed books included.
+//! * Events that never came have numbers too, and are told like any others: a break touches every stream
+//!   of its line that holds something, a dropped book the quote that was taken from it.
 //! * A book that is not verified is never published, nor is one that is crossed.
 //!
 //! Knows nothing of topics, depths, intervals or encodings: see [`UpdateSink`].
@@ -24,6 +26,7 @@
 mod health;
 mod history;
 mod instrument;
+mod prints;
 
 use crate::book::BacklogLimits;
 use crate::event::Event;

@@ -334,18 +334,18 @@ struct Tempo {
 impl Player {
     fn play(&mut self) -> Result<(), Ended> {
         loop {
-            let reason = match self.round()? {
+            let (end, reason) = match self.round()? {
                 None if self.config.looped => {
                     self.parser.reset();
                     self.faults = 0;
                     self.announce(&FeedEvent::Restarted)?;
                     continue;
                 }
-                None => Cow::Borrowed("end of recording"),
-                Some(reason) => Cow::Owned(reason),
+                None => (FeedEvent::Ended as fn(_) -> _, "end of recording".into()),
+                Some(reason) => (FeedEvent::Down as fn(_) -> _, Cow::Owned(reason)),
             };
             tracing::info!(path = %self.config.path.display(), %reason, "Replay ended");
-            return self.announce(&FeedEvent::Down(reason));
+            return self.announce(&end(reason));
         }
     }
 

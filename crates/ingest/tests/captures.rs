@@ -138,7 +138,7 @@ fn every_recording_is_read_without_a_reject_and_its_trades_come_out_as_they_went
         }
         let last = &played.events.last().unwrap().body;
         assert!(
-            matches!(last, EventBody::Feed(FeedEvent::Down(_))),
+            matches!(last, EventBody::Feed(FeedEvent::Ended(_))),
             "{name}"
         );
         let prints: usize = trades.values().map(Vec::len).sum();
@@ -242,7 +242,7 @@ fn every_checksum_holds_and_no_chain_breaks() {
                 assert!(!book.is_crossed(), "{name}");
                 books += 1;
             }
-            Body::BookDropped => panic!("{name}: a book was dropped"),
+            Body::Lost { kind, .. } => panic!("{name}: {} was lost", kind.label()),
             Body::Quote(_) => quotes += 1,
             _ => {}
         };

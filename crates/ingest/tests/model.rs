@@ -304,6 +304,8 @@ impl Naive {
         self.at = None;
         self.quote = None;
         if std::mem::take(&mut self.shown) {
+            // What never came is an event too.
+            self.seq += 1;
             self.seen.push(Seen::Dropped);
         }
     }
@@ -423,7 +425,10 @@ impl Watcher {
                     state,
                 });
             }
-            Body::BookDropped => {
+            Body::Lost {
+                kind: ChannelKind::Book,
+                ..
+            } => {
                 self.top = None;
                 self.seen.push(Seen::Dropped);
             }

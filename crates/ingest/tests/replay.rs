@@ -95,7 +95,7 @@ fn word(event: &Event) -> String {
         EventBody::Book(_) => "update".into(),
         EventBody::Feed(FeedEvent::Gap(_)) => "gap".into(),
         EventBody::Feed(FeedEvent::Restarted) => "restarted".into(),
-        EventBody::Feed(FeedEvent::Down(reason)) => reason.to_string(),
+        EventBody::Feed(FeedEvent::Ended(reason)) => reason.to_string(),
         other => format!("{other:?}"),
     }
 }

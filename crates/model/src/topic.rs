@@ -230,6 +230,8 @@ impl ChannelKind {
 impl ChannelSet {
     /// No channel.
     pub const EMPTY: Self = Self(0);
+    /// Every channel.
+    pub const ALL: Self = Self((1 << ChannelKind::ALL.len()) - 1);
 
     /// This set and one more.
     #[must_use]

@@ -58,14 +58,15 @@ pub enum Body<'a> {
         /// The venue replaced the whole book.
         replaced: bool,
     },
-    /// The book is no longer known: its chain broke. The next [`Body::Book`] starts it over.
-    BookDropped,
     /// Events of the stream were lost: at the venue, on the way to us, or because they could not be
     /// read. They have numbers, the last of which is the update's, and nothing else of them is known.
+    /// Of prints these are missing, and nothing else; any other state is unknown until the next update,
+    /// and the next [`Body::Book`] starts the book over.
     Lost {
         /// Of which kind of stream.
         kind: ChannelKind,
-        /// How many: what ids prove, else one.
+        /// How many: what ids prove, else one. None where a new epoch begins with nothing known: then
+        /// nothing is said, for the epoch says it.
         events: u64,
     },
     /// 24 h statistics.
@@ -143,7 +144,7 @@ impl Body<'_> {
         match self {
             Self::Trades(_) => ChannelKind::Trade,
             Self::Quote(_) => ChannelKind::Quote,
-            Self::Book { .. } | Self::BookDropped => ChannelKind::Book,
+            Self::Book { .. } => ChannelKind::Book,
             Self::Ticker(_) => ChannelKind::Ticker,
             Self::Status(_) => ChannelKind::Status,
             Self::Lost { kind, .. } => *kind,
@@ -226,6 +227,28 @@ impl Aggressor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_a_number_if_it_is_spelled_like_one() {
+        for number in [0, 7, 42, u64::MAX] {
+            assert_eq!(TradeId::from_number(number).number(), Some(number));
+        }
+        for text in [
+            "042",
+            "00",
+            "a1",
+            "1a",
+            "-1",
+            "18446744073709551616",
+            "a9188a0a-82bc",
+        ] {
+            assert_eq!(
+                TradeId::new(text.as_bytes()).unwrap().number(),
+                None,
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn trade_ids_are_kept_as_spelled() {

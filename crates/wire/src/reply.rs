@@ -194,15 +194,66 @@ pub fn error(error: &RequestError) -> Vec<u8> {
     out
 }
 
-/// Says that events `from..=to` of a topic were lost. Identical for every client that lost the same.
-pub fn gap(topic: &str, epoch: Epoch, from: Seq, to: Seq, reason: &str) -> Vec<u8> {
-    let mut out = b"{\"op\":\"gap\",\"topic\":".to_vec();
-    write_text(&mut out, topic);
+/// A notice that events of a topic were lost. Identical for every client that lost the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap<'a> {
+    /// Its text.
+    pub topic: &'a str,
+    /// The stream's life.
+    pub epoch: Epoch,
+    /// The first event that is lost.
+    pub from: Seq,
+    /// The last one.
+    pub to: Seq,
+    /// Why.
+    pub cause: GapCause,
+    /// Some of them never came here: said where that is not the cause.
+    pub upstream: bool,
+}
+
+/// Why events were lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GapCause {
+    /// The client did not read.
+    SlowConsumer,
+    /// The gateway fell behind.
+    ServerOverload,
+    /// They never came here: lost at the venue, on the way, or because they could not be read.
+    Upstream,
+}
+
+impl GapCause {
+    /// The name in notices.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SlowConsumer => "slow_consumer",
+            Self::ServerOverload => "server_overload",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// Says that events of a topic were lost.
+pub fn write_gap(out: &mut Vec<u8>, gap: &Gap<'_>) {
+    let Gap {
+        topic,
+        epoch,
+        from,
+        to,
+        cause,
+        upstream,
+    } = *gap;
+    out.extend_from_slice(b"{\"op\":\"gap\",\"topic\":");
+    write_text(out, topic);
+    let reason = cause.label();
     let _ = write!(
         out,
-        ",\"epoch\":{epoch},\"from\":{from},\"to\":{to},\"reason\":\"{reason}\"}}"
+        ",\"epoch\":{epoch},\"from\":{from},\"to\":{to},\"reason\":\"{reason}\""
     );
-    out
+    if upstream && cause != GapCause::Upstream {
+        out.extend_from_slice(b",\"upstream\":true");
+    }
+    out.push(b'}');
 }
 
 /// Says that the server lives, and which topics were silent since the last heartbeat.
@@ -322,15 +373,30 @@ mod tests {
             text(error(&unknown)),
             r#"{"op":"error","id":7,"error":"bad_topic","message":"a \"b\""}"#
         );
+        let gap = |cause, upstream| {
+            let mut out = Vec::new();
+            let gap = Gap {
+                topic: "trade:binance:BTC-USDT",
+                epoch: Epoch::new(412),
+                from: Seq::new(88_122),
+                to: Seq::new(91_500),
+                cause,
+                upstream,
+            };
+            write_gap(&mut out, &gap);
+            text(out)
+        };
         assert_eq!(
-            text(gap(
-                "trade:binance:BTC-USDT",
-                Epoch::new(412),
-                Seq::new(88_122),
-                Seq::new(91_500),
-                "slow_consumer"
-            )),
+            gap(GapCause::SlowConsumer, false),
             r#"{"op":"gap","topic":"trade:binance:BTC-USDT","epoch":412,"from":88122,"to":91500,"reason":"slow_consumer"}"#
+        );
+        assert_eq!(
+            gap(GapCause::ServerOverload, true),
+            r#"{"op":"gap","topic":"trade:binance:BTC-USDT","epoch":412,"from":88122,"to":91500,"reason":"server_overload","upstream":true}"#
+        );
+        assert_eq!(
+            gap(GapCause::Upstream, true),
+            r#"{"op":"gap","topic":"trade:binance:BTC-USDT","epoch":412,"from":88122,"to":91500,"reason":"upstream"}"#
         );
         assert_eq!(
             text(heartbeat(

@@ -224,7 +224,8 @@ impl<S: Socket> Shard<S> {
         let gone = outbox.map_or(0, |outbox| outbox.give_up(starts_over).frames);
         self.count.conflated += u64::from(gone);
         for sub in subs {
-            self.join(id, sub);
+            // The acknowledgement says where it starts, whatever it had before.
+            self.join(id, sub, StreamPos::default());
         }
     }
 
@@ -346,7 +347,7 @@ impl<S: Socket> Shard<S> {
             let slot = self.index.slot(sub.slot)?;
             let pos = match sub.state {
                 SubState::Behind(since) => since,
-                SubState::Live | SubState::Joining => slot.pos,
+                SubState::Live | SubState::Joining(_) => slot.pos,
             };
             Some((&*slot.entry.text, pos))
         });

@@ -94,7 +94,7 @@ impl<S: Socket> Shard<S> {
         let Some(slot) = self.index.slot_mut(id) else {
             return;
         };
-        let before = slot.pos;
+        let before = slot.before(&item);
         match item.kind {
             // Made for who was here before: what has followed it since did not come here.
             ItemKind::Snapshot { .. } if item.begun < slot.began => return,
@@ -110,8 +110,7 @@ impl<S: Socket> Shard<S> {
             ItemKind::Gap { .. } => self.metrics.gaps.inc_by(slot.live.len() as u64),
             ItemKind::Update { .. } => {}
         }
-        slot.pos = item.pos();
-        slot.last_frame = now;
+        slot.note_frame(&item, now);
         let behind = u64::from(slot.behind);
         self.count.indexed += slot.live.len() as u64 + behind;
         self.count.give_up(slot.delivery, behind);
@@ -140,7 +139,10 @@ impl<S: Socket> Shard<S> {
         while let Some(&Subscriber { conn, sub }) =
             self.index.slot(id).and_then(|slot| slot.joining.last())
         {
-            self.set_state(conn, sub as usize, SubState::Live);
+            let had = self.become_live(conn, sub as usize);
+            if piece.is_none() {
+                self.tell_unknown(conn, sub as usize, had, pos, now);
+            }
             let run = self.index.slot(id).map(|slot| slot.run);
             let turn = &mut self.turn;
             let Some(Some(c)) = self.conns.get_mut(conn as usize) else {
@@ -165,6 +167,42 @@ impl<S: Socket> Shard<S> {
             let awaited = std::mem::replace(&mut subscription.awaited, NOT_AWAITED);
             if let Some(ack) = PendingAck::resolve(&mut c.pending, awaited, pos, start) {
                 self.acknowledge(conn, &ack, now);
+            }
+        }
+    }
+
+    /// Who waited for a snapshot waits no more. Returns what it had before.
+    fn become_live(&mut self, id: ConnId, sub: usize) -> StreamPos {
+        let Some(subscription) = self
+            .conn_mut(id)
+            .and_then(|conn| conn.session.subs.get_mut(sub))
+        else {
+            return StreamPos::default();
+        };
+        subscription.empty_at = 0;
+        let state = subscription.state;
+        self.set_state(id, sub, SubState::Live);
+        match state {
+            SubState::Joining(had) => had,
+            SubState::Behind(_) | SubState::Live => StreamPos::default(),
+        }
+    }
+
+    /// There is no state to send. Who comes was sent nothing, and is told so by the acknowledgement;
+    /// who was slow still has an old one, and must be told if it was lost since.
+    fn tell_unknown(&mut self, id: ConnId, sub: usize, had: StreamPos, to: StreamPos, now: Mono) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let subscription = &mut conn.session.subs[sub];
+        let Some(slot) = self.index.slot(subscription.slot) else {
+            return;
+        };
+        subscription.empty_at = slot.frames;
+        if had != StreamPos::default() && had < slot.lost_at {
+            self.tell_gap(id, sub, had, to, now);
+            if let Some(Some(conn)) = self.conns.get_mut(id as usize) {
+                self.turn.touch(id, &mut conn.place);
             }
         }
     }

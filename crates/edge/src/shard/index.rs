@@ -14,7 +14,7 @@ use super::steps;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
-use tapecast_fanout::{Delivery, TopicEntry, TopicSlot};
+use tapecast_fanout::{Delivery, Item, ItemKind, TopicEntry, TopicSlot};
 use tapecast_model::{Mono, StreamPos};
 use tapecast_wire::Encoding;
 
@@ -51,6 +51,10 @@ pub(crate) struct Slot {
     pub(crate) behind: u32,
     /// Where the topic stands for those who are live.
     pub(crate) pos: StreamPos,
+    /// The last event of which a notice said that it never came. Whoever has less has not been told.
+    pub(crate) lost_at: StreamPos,
+    /// Counts what came by for those who are live; never zero.
+    pub(crate) frames: u32,
     /// The number that its interest has in the topic: an older snapshot is not for its subscribers.
     pub(crate) began: u64,
     /// When the last frame of the topic came by.
@@ -78,6 +82,9 @@ pub(crate) struct Subscription {
     pub(crate) queued: u32,
     /// Its place among the topics of an acknowledgement that waits for its snapshot, or [`NOT_AWAITED`].
     pub(crate) awaited: u32,
+    /// It joined with nothing known, and was sent nothing until the slot's count of frames is another;
+    /// zero: it was sent something.
+    pub(crate) empty_at: u32,
 }
 
 /// What a subscription waits for.
@@ -85,8 +92,8 @@ pub(crate) struct Subscription {
 pub(crate) enum SubState {
     /// Nothing: it gets every frame.
     Live,
-    /// Its snapshot.
-    Joining,
+    /// Its snapshot. What it has, and may have to be told is right no more, is this; zero if nothing.
+    Joining(StreamPos),
     /// Its socket; the last it got, or has queued, is this.
     Behind(StreamPos),
 }
@@ -135,6 +142,8 @@ impl Index {
             joining: Vec::new(),
             behind: 0,
             pos: StreamPos::default(),
+            lost_at: StreamPos::default(),
+            frames: 1,
             began: 0,
             last_frame: Mono::default(),
             run: (0, 0),
@@ -184,10 +193,11 @@ impl Index {
         let sub = subs.len();
         subs.push(Subscription {
             slot,
-            state: SubState::Joining,
+            state: SubState::Joining(StreamPos::default()),
             place: 0,
             queued: 0,
             awaited: NOT_AWAITED,
+            empty_at: 0,
         });
         self.enter(conn, subs, sub);
         self.subscriptions += 1;
@@ -314,9 +324,36 @@ impl Slot {
     fn list(&mut self, state: SubState) -> Option<&mut Vec<Subscriber>> {
         match state {
             SubState::Live => Some(&mut self.live),
-            SubState::Joining => Some(&mut self.joining),
+            SubState::Joining(_) => Some(&mut self.joining),
             SubState::Behind(_) => None,
         }
+    }
+
+    /// Where those who are live stand before an item. A notice that was made good late may begin before
+    /// what a snapshot of nothing has said since.
+    pub(crate) fn before(&self, item: &Item) -> StreamPos {
+        match item.kind {
+            ItemKind::Gap { prev: seq, .. } => {
+                let epoch = item.epoch;
+                self.pos.min(StreamPos { epoch, seq })
+            }
+            _ => self.pos,
+        }
+    }
+
+    /// Something came by for those who are live.
+    pub(crate) fn note_frame(&mut self, item: &Item, now: Mono) {
+        self.pos = item.pos();
+        self.last_frame = now;
+        self.frames = self.frames.wrapping_add(1).max(1);
+        if item.is_upstream_loss() {
+            self.lost_at = item.pos();
+        }
+    }
+
+    /// Whether nothing has come since the last loss: of a state, nothing is known.
+    pub(crate) fn ends_in_loss(&self) -> bool {
+        self.pos == self.lost_at && self.lost_at != StreamPos::default()
     }
 
     /// Whether its source waits for slow readers, so that nothing of it may be given up.
@@ -368,7 +405,10 @@ mod tests {
                     }
                     (Some(sub), 0) => index.remove(conn, subs, sub).0,
                     (Some(sub), 1) => index.set_state(conn, subs, sub, SubState::Live),
-                    (Some(sub), 2) => index.set_state(conn, subs, sub, SubState::Joining),
+                    (Some(sub), 2) => {
+                        let joining = SubState::Joining(StreamPos::default());
+                        index.set_state(conn, subs, sub, joining)
+                    }
                     (Some(sub), _) => {
                         index.set_state(conn, subs, sub, SubState::Behind(StreamPos::default()))
                     }

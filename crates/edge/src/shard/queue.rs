@@ -9,8 +9,9 @@ use hashbrown::HashSet;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 use tapecast_fanout::Delivery;
-use tapecast_model::{ChannelKind, Mono, StreamPos};
-use tapecast_wire::{CloseReason, Opcode, frame, reply};
+use tapecast_model::{ChannelKind, Mono, Seq, StreamPos};
+use tapecast_wire::reply::{self, Gap, GapCause};
+use tapecast_wire::{CloseReason, Opcode, frame};
 
 /// What the rule for a topic says of one more piece.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -244,18 +245,43 @@ impl<S: Socket> Shard<S> {
         if let SubState::Behind(since) = subscription.state
             && let Some(slot) = self.index.slot(subscription.slot)
         {
-            let prints = slot.entry.topic.channel.kind() == ChannelKind::Trade;
-            if prints && since.epoch == slot.pos.epoch {
+            let ends_in_notice = if slot.entry.topic.channel.kind() == ChannelKind::Trade {
+                since.epoch == slot.pos.epoch
+            } else {
+                // There is no state to start over with until there is news.
+                slot.ends_in_loss()
+            };
+            if ends_in_notice {
                 self.end_gap(id, sub, since, now);
             } else {
                 self.metrics.resyncs_slow.inc();
-                self.join(id, sub);
+                self.join(id, sub, since);
             }
         }
     }
 
     /// Announces what was lost since `since`; from here on the topic is live again.
     fn end_gap(&mut self, id: ConnId, sub: usize, since: StreamPos, now: Mono) {
+        let Some(Some(conn)) = self.conns.get(id as usize) else {
+            return;
+        };
+        let to = self.index.slot(conn.session.subs[sub].slot).map(|s| s.pos);
+        if let Some(to) = to.filter(|to| since < *to) {
+            self.tell_gap(id, sub, since, to, now);
+        }
+        self.set_state(id, sub, SubState::Live);
+    }
+
+    /// Queues a notice that what lies behind `since` will not come, up to `to`. Of prints it is the client
+    /// that was slow, whatever else was lost; of a state nothing is known, and that was lost upstream.
+    pub(super) fn tell_gap(
+        &mut self,
+        id: ConnId,
+        sub: usize,
+        since: StreamPos,
+        to: StreamPos,
+        now: Mono,
+    ) {
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
             return;
         };
@@ -263,22 +289,40 @@ impl<S: Socket> Shard<S> {
         let Some(slot) = self.index.slot(slot_id) else {
             return;
         };
-        if since.seq < slot.pos.seq {
-            let (text, pos) = (&slot.entry.text, slot.pos);
-            let notice = reply::gap(text, pos.epoch, since.seq.next(), pos.seq, "slow_consumer");
-            let bytes = frame::whole(Opcode::Text, &notice).into();
-            conn.session.subs[sub].queued += 1;
-            conn.outbox(now).push_data(Entry {
-                bytes,
-                slot: Some(slot_id),
-                frames: 1,
-                before: since,
-                published: now,
-            });
-            self.count.indexed += 1;
-            self.metrics.gaps.inc();
+        let last = if since.epoch == to.epoch {
+            since.seq
+        } else {
+            Seq::ZERO
+        };
+        if last >= to.seq {
+            // A new epoch that has not begun says nothing.
+            return;
         }
-        self.set_state(id, sub, SubState::Live);
+        let gap = Gap {
+            topic: &slot.entry.text,
+            epoch: to.epoch,
+            from: last.next(),
+            to: to.seq,
+            cause: match slot.entry.topic.channel.kind() {
+                ChannelKind::Trade => GapCause::SlowConsumer,
+                _ => GapCause::Upstream,
+            },
+            upstream: since < slot.lost_at,
+        };
+        let mut bytes = Vec::new();
+        frame::append(&mut bytes, Opcode::Text, |out| reply::write_gap(out, &gap));
+        let subscription = &mut conn.session.subs[sub];
+        subscription.queued += 1;
+        subscription.empty_at = 0;
+        conn.outbox(now).push_data(Entry {
+            bytes: bytes.into(),
+            slot: Some(slot_id),
+            frames: 1,
+            before: since,
+            published: now,
+        });
+        self.count.indexed += 1;
+        self.metrics.gaps.inc();
     }
 
     /// Lets those who are furthest behind start over while more is kept for full sockets than may be.
@@ -331,7 +375,7 @@ impl<S: Socket> Shard<S> {
                 SubState::Live => entry.before,
                 // It had stopped queueing already; what is given up now comes before that.
                 SubState::Behind(since) => since.min(entry.before),
-                SubState::Joining => continue,
+                SubState::Joining(_) => continue,
             };
             if marked.insert(slot) {
                 conn.outbox(now)
@@ -345,9 +389,9 @@ impl<S: Socket> Shard<S> {
         self.conns.get(id as usize)?.as_ref()?.session.find(slot)
     }
 
-    /// Asks for a snapshot for a subscription.
-    pub(super) fn join(&mut self, id: ConnId, sub: usize) {
-        self.set_state(id, sub, SubState::Joining);
+    /// Asks for a snapshot for a subscription that has so much, or nothing that counts.
+    pub(super) fn join(&mut self, id: ConnId, sub: usize, had: StreamPos) {
+        self.set_state(id, sub, SubState::Joining(had));
         let Some(Some(conn)) = self.conns.get(id as usize) else {
             return;
         };

@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) last_heard: Mono,
     pub(crate) last_ping: Mono,
     pub(crate) last_heartbeat: Mono,
+    /// Until when it does not need another, for it was sent data.
+    pub(crate) heartbeat_at: Mono,
     /// Where the next heartbeat's list of silent topics begins.
     pub(crate) heartbeat_from: u32,
     pub(crate) closing: Option<Box<Closing>>,
@@ -116,6 +118,7 @@ impl Session {
             last_heard: now,
             last_ping: now,
             last_heartbeat: now,
+            heartbeat_at: now,
             heartbeat_from: 0,
             closing: None,
             _permit: permit,

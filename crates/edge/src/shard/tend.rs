@@ -3,11 +3,16 @@
 //! There is no timer per connection. The shard goes round its connections a slice at a time, so that
 //! each is visited a few times per heartbeat, and the work is spread evenly.
 //!
+//! Any frame says that we live. A connection that was sent data within the interval needs no heartbeat, but
+//! for one every [`BUSY_INTERVALS`], which names what was silent meanwhile; one that has something queued
+//! gets one in each interval.
+//!
 //! A write costs the same whatever it carries. So the heartbeat of a connection that has just had data
 //! is left in its outbox, for the next data to take along; if none come, it goes at the next visit.
 
 use super::Shard;
-use super::index::{ConnId, Slot, SubState};
+use super::index::{ConnId, Index, Slot, SubState};
+use super::session::Session;
 use crate::io::socket::Socket;
 use std::time::Duration;
 use tapecast_model::{Mono, UnixNanos};
@@ -104,7 +109,9 @@ impl<S: Socket> Shard<S> {
             .outbox
             .as_ref()
             .is_some_and(|o| conn.blocked && o.has_queued_control());
-        let heartbeat = now - session.last_heartbeat >= beat_every && room;
+        let due = now - session.last_heartbeat >= beat_every && now >= session.heartbeat_at;
+        let queued = conn.outbox.is_some();
+        let heartbeat = due && room && !put_off(session, queued, &self.index, beat_every, now);
         if ping || heartbeat {
             Due::Say { ping, heartbeat }
         } else {
@@ -135,8 +142,10 @@ impl<S: Socket> Shard<S> {
             .filter_map(|sub| {
                 looked_at += 1;
                 let slot = index.slot(sub.slot)?;
-                // What is queued has not been had yet, and this overtakes it.
-                let has_all = sub.state == SubState::Live && sub.queued == 0;
+                // What is queued has not been had yet, and this overtakes it. Who was sent nothing has
+                // nothing to compare with.
+                let is_told = sub.empty_at != slot.frames;
+                let has_all = sub.state == SubState::Live && sub.queued == 0 && is_told;
                 let silent = has_all && slot.last_frame < last;
                 silent.then_some((&*slot.entry.text, slot.pos))
             });
@@ -186,9 +195,26 @@ impl<S: Socket> Shard<S> {
     }
 }
 
+/// Whether a heartbeat that is due is not needed yet: nothing is queued, and data were sent so lately that
+/// they will do for it. Notes when to look again.
+fn put_off(session: &mut Session, queued: bool, index: &Index, every: Duration, now: Mono) -> bool {
+    if queued || now >= session.last_heartbeat.after(every * BUSY_INTERVALS) {
+        return false;
+    }
+    let live = session.subs.iter().take(SUBS_PER_HEARTBEAT);
+    let mut sent = live
+        .filter(|sub| sub.state == SubState::Live)
+        .filter_map(|sub| Some(index.slot(sub.slot)?.last_frame.after(every)));
+    let enough_until = sent.find(|until| *until > now);
+    session.heartbeat_at = enough_until.unwrap_or(session.heartbeat_at);
+    enough_until.is_some()
+}
+
 /// How often [`Shard::handle_time`] wants to be called.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// A connection that is sent data all the time gets a heartbeat once in so many intervals.
+const BUSY_INTERVALS: u32 = 5;
 /// Visits of a connection per heartbeat: heartbeats are late by two visits at most, half of it.
 const VISITS_PER_HEARTBEAT: u32 = 4;
 /// Silent topics named in a heartbeat.

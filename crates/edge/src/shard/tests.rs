@@ -4,9 +4,11 @@
 //! being announced. Sockets take as much as the test says, in pieces as small as one byte.
 
 mod client;
+mod heartbeats;
 mod interval;
 mod linear;
 mod lives;
+mod losses;
 mod rig;
 mod simulation;
 
@@ -433,92 +435,6 @@ fn a_slow_reader_is_not_idle_for_its_pings_wait_too() {
     assert_eq!(rounds(&mut rig, 40, usize::MAX / 2), None);
     // Now it could answer, and does not.
     assert_eq!(rounds(&mut rig, 31, usize::MAX / 2), Some(4008));
-}
-
-#[test]
-fn heartbeats_name_silent_topics_and_silence_ends_a_connection() {
-    let mut rig = Rig::new(Limits::default(), false, 64);
-    let client = rig.connect();
-    rig.subscribe(client, &["trade:x:A"]);
-    rig.trade();
-    rig.settle();
-    for _ in 0..35_000 {
-        rig.round();
-        rig.clients[client].socket.0.borrow_mut().room = usize::MAX / 2;
-    }
-    rig.clients[client].read();
-    let client = &rig.clients[client];
-    let beats: Vec<_> = client
-        .said
-        .iter()
-        .filter(|m| m["op"] == "heartbeat")
-        .collect();
-    assert!(
-        (28..=31).contains(&beats.len()),
-        "{} heartbeats in 30 s",
-        beats.len()
-    );
-    assert_eq!(beats[3]["topics"], serde_json::json!([["trade:x:A", 1, 1]]));
-    assert_eq!(client.said.last().unwrap()["error"], "idle");
-    assert_eq!(client.closed, Some(4008));
-    assert_eq!(rig.shard.connections(), 0);
-}
-
-#[test]
-fn a_heartbeat_that_overtakes_queued_frames_does_not_name_their_topic() {
-    let mut rig = Rig::new(Limits::default(), false, 64);
-    let client = rig.connect();
-    rig.subscribe(client, &["trade:x:A"]);
-    rig.settle();
-    rig.clients[client].socket.0.borrow_mut().room = 0;
-    for _ in 0..30 {
-        rig.trade();
-    }
-    let mut beats = 0;
-    for round in 0..8_000 {
-        rig.pipeline();
-        rig.round();
-        if round % 900 == 0 {
-            rig.make_room(client, 200);
-        }
-        rig.clients[client].read();
-        let heard = &rig.clients[client];
-        let all = heard.said.iter().filter(|m| m["op"] == "heartbeat");
-        for beat in all.clone().skip(beats) {
-            let named = beat["topics"].as_array().unwrap().iter();
-            for seq in named.map(|topic| topic[2].as_u64().unwrap()) {
-                assert!(seq <= heard.last["trade:x:A"], "{beat}");
-            }
-        }
-        beats = all.count();
-    }
-    assert!(beats > 4 && rig.clients[client].last["trade:x:A"] < 30);
-}
-
-#[test]
-fn heartbeats_travel_with_data_where_there_are_any() {
-    let mut rig = Rig::new(Limits::default(), false, 64);
-    let client = rig.connect();
-    rig.subscribe(client, &TOPICS);
-    rig.settle();
-    rig.shard.publish_metrics();
-    let before = rig.shard.metrics.writes.get();
-    for round in 0..10_000 {
-        if round % 50 == 0 {
-            rig.trade();
-            rig.pipeline();
-        }
-        rig.round();
-    }
-    rig.clients[client].read();
-    rig.shard.publish_metrics();
-    let said = &rig.clients[client].said;
-    let heartbeats = said.iter().filter(|m| m["op"] == "heartbeat");
-    assert!(heartbeats.count() >= 8, "one a second, some of them late");
-    assert_eq!(rig.clients[client].prints, 200);
-    // A ping now and then is a write of its own.
-    assert!(rig.shard.metrics.writes.get() - before <= 203);
-    rig.balance();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::slot::TopicSlot;
 use tapecast_model::{
-    InstrumentId, Interval, Level, Price, Qty, Scale, Side, Symbol, TradeId, Venue,
+    ChannelKind, InstrumentId, Interval, Level, Price, Qty, Scale, Side, Symbol, TradeId, Venue,
 };
 
 /// A conflator, its clock in milliseconds, and what it has published.
@@ -76,6 +76,11 @@ impl Rig {
         })
     }
 
+    fn lost(&mut self, kind: ChannelKind, events: u64) {
+        let merged = self.take(events, Body::Lost { kind, events });
+        assert!(!merged, "a loss is merged with nothing");
+    }
+
     fn quote(&mut self, bid: i64) -> bool {
         let bid = Some((Price::from_mantissa(bid), Qty::from_mantissa(1)));
         self.take(1, Body::Quote(&Quote { bid, ask: None }))
@@ -130,6 +135,7 @@ impl Said {
                     touched.bid
                 )
             }
+            Body::Lost { events, .. } => format!("{events} lost"),
             other => format!("{other:?}"),
         };
         Self(at, update.epoch.get(), update.seq.get(), text)
@@ -249,14 +255,38 @@ fn a_dropped_book_takes_what_was_held_with_it() {
     let mut book = Book::new();
     rig.bid(&mut book, 1, 1);
     rig.bid(&mut book, 2, 1);
-    rig.take(0, Body::BookDropped);
-    assert_eq!(rig.said[1], said(1_000, 2, "BookDropped"));
+    rig.lost(ChannelKind::Book, 1);
+    assert_eq!(rig.said[1], said(1_000, 3, "1 lost"));
     assert_eq!(rig.conflator.deadline(), None);
     rig.wait(50);
     let mut book = Book::new();
     rig.bid(&mut book, 7, 1);
     rig.wait(50);
-    assert_eq!(rig.said[2..], [said(1_100, 3, "7x1 from 0")]);
+    assert_eq!(rig.said[2..], [said(1_100, 4, "7x1 from 0")]);
+}
+
+#[test]
+fn a_lost_quote_takes_what_was_held_with_it() {
+    let mut rig = Rig::new("quote:x:A@100ms");
+    rig.quote(1);
+    rig.quote(2);
+    rig.lost(ChannelKind::Quote, 1);
+    assert_eq!(rig.said[1..], [said(1_000, 3, "1 lost")]);
+    assert_eq!(rig.conflator.deadline(), None);
+    rig.wait(500);
+    assert_eq!(rig.said.len(), 2, "the old price is not said any more");
+}
+
+#[test]
+fn prints_that_are_held_go_before_those_that_are_lost() {
+    let mut rig = Rig::new("trade:x:A@100ms");
+    rig.prints(1);
+    rig.prints(2);
+    rig.lost(ChannelKind::Trade, 4);
+    rig.prints(1);
+    rig.wait(100);
+    let texts: Vec<_> = rig.said.iter().map(|s| (s.2, s.3.as_str())).collect();
+    assert_eq!(texts, [(1, "1"), (3, "2 3"), (7, "4 lost"), (8, "8")]);
 }
 
 #[test]

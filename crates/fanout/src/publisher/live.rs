@@ -14,7 +14,8 @@ use tapecast_model::{
     UnixNanos, Update,
 };
 use tapecast_wire::json::{self, BookLevels, CHECKSUM_LEVELS, Head};
-use tapecast_wire::{Encoding, Opcode, encode, reply};
+use tapecast_wire::reply::{self, Gap, GapCause};
+use tapecast_wire::{Encoding, Opcode, encode};
 
 /// A topic that has subscribers.
 #[derive(Debug)]
@@ -72,8 +73,17 @@ struct MissedIn {
     frames: ShardMask,
     /// Shards whose joiners were not answered.
     joins: ShardMask,
-    /// The last number that each shard in `frames` has had, and of which life.
-    since: Vec<(usize, StreamPos)>,
+    /// The last that each shard in `frames` has had.
+    since: Vec<Since>,
+}
+
+/// What the last frame was that a shard has had of a topic.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    shard: usize,
+    pos: StreamPos,
+    /// Among what it has missed is a notice that events never came.
+    upstream: bool,
 }
 
 // === impl LiveTopic ===
@@ -107,7 +117,7 @@ impl LiveTopic {
                 Body::Quote(quote) => View::Quote(*quote),
                 Body::Ticker(ticker) => View::Ticker(*ticker),
                 Body::Status(status) => View::Status(status.clone()),
-                Body::BookDropped | Body::Lost { .. } => View::Unknown,
+                Body::Lost { .. } => View::Unknown,
                 Body::Book { book, .. } => {
                     let mut view = BookView::default();
                     view.replace(book, topic.levels());
@@ -151,9 +161,8 @@ impl LiveTopic {
             self.start_over(update, turn, now);
         }
         let known = match (&mut self.view, update.body) {
-            (_, Body::BookDropped | Body::Lost { .. }) => {
-                self.view = View::Unknown;
-                self.snapshots = Snapshots::default();
+            (_, Body::Lost { events, .. }) => {
+                self.lose(update.seq, events, turn);
                 return false;
             }
             (View::Book(view), Body::Book { book, touched, .. }) => {
@@ -212,11 +221,16 @@ impl LiveTopic {
     fn start_over(&mut self, update: &Update<'_>, turn: &mut Turn, now: UnixNanos) {
         self.epoch = update.epoch;
         self.snapshots = Snapshots::default();
-        let Body::Trades(prints) = update.body else {
+        let events = match update.body {
+            Body::Trades(prints) => prints.len() as u64,
+            Body::Lost { events, .. } => events,
+            _ => 1,
+        };
+        self.last = Seq::new(update.seq.get().saturating_sub(events));
+        if !matches!(self.view, View::Trades) {
             self.view = View::Unknown;
             return;
-        };
-        self.last = Seq::new(update.seq.get().saturating_sub(prints.len() as u64));
+        }
         self.times = Times::default();
         for encoding in Encoding::ALL {
             let shards = self.entry.wanted(encoding) & !self.missed.frames(encoding);
@@ -225,6 +239,52 @@ impl LiveTopic {
                 self.push(turn, encoding, ItemKind::Reset, range, shards);
             }
         }
+    }
+
+    /// Events up to `seq` never came. A state is not known any more; whoever holds one is told, by one
+    /// notice for all encodings. None of them, where a new epoch begins with nothing known.
+    fn lose(&mut self, seq: Seq, events: u64, turn: &mut Turn) {
+        self.snapshots = Snapshots::default();
+        if !matches!(self.view, View::Trades) {
+            self.view = View::Unknown;
+        }
+        let prev = std::mem::replace(&mut self.last, seq);
+        if events == 0 {
+            return;
+        }
+        let mut range = None;
+        for encoding in Encoding::ALL {
+            let missed = self.missed.frames(encoding);
+            self.missed.note_upstream(encoding, missed);
+            let shards = self.entry.wanted(encoding) & !missed;
+            if shards != 0 {
+                let cause = GapCause::Upstream;
+                let range = range.get_or_insert_with(|| self.write_gap(turn, prev, cause, true));
+                let upstream = true;
+                self.push(
+                    turn,
+                    encoding,
+                    ItemKind::Gap { prev, upstream },
+                    range.clone(),
+                    shards,
+                );
+            }
+        }
+    }
+
+    /// Writes a notice that the events after `prev` are lost: text in every encoding.
+    fn write_gap(&self, turn: &mut Turn, prev: Seq, cause: GapCause, upstream: bool) -> Range<u32> {
+        let gap = Gap {
+            topic: &self.entry.text,
+            epoch: self.epoch,
+            from: prev.next(),
+            to: self.last,
+            cause,
+            upstream,
+        };
+        super::write_frame(&mut turn.frames, Opcode::Text, |out| {
+            reply::write_gap(out, &gap);
+        })
     }
 
     /// The last snapshot that was sent, if it still says where the topic stands.
@@ -298,7 +358,7 @@ impl LiveTopic {
             Body::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
             Body::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
             Body::Status(status) => encode::status(encoding, out, &head, status),
-            Body::Book { .. } | Body::BookDropped | Body::Lost { .. } => {
+            Body::Book { .. } | Body::Lost { .. } => {
                 let levels = BookLevels {
                     bids: &changes.bids,
                     asks: &changes.asks,
@@ -369,22 +429,24 @@ impl LiveTopic {
                 self.entry.ask_again(joins, encoding);
                 reopen = true;
             }
-            let keeps_all = self.entry.topic.channel.kind() == ChannelKind::Trade;
             let mut reset: ShardMask = 0;
-            for (shard, since) in frames {
-                if keeps_all && since.epoch == self.epoch {
-                    let (from, to) = (since.seq.next(), self.last);
-                    let text =
-                        reply::gap(&self.entry.text, self.epoch, from, to, "server_overload");
-                    // A control message: text in every encoding.
-                    let range = super::write_frame(&mut turn.frames, Opcode::Text, |out| {
-                        out.extend_from_slice(&text);
-                    });
-                    let kind = ItemKind::Gap { prev: since.seq };
-                    self.push(turn, encoding, kind, range, 1 << shard);
-                } else {
-                    reset |= 1 << shard;
-                }
+            for since in frames {
+                let (shard, upstream) = (since.shard, since.upstream);
+                let is_ours = since.pos.epoch == self.epoch;
+                let prev = if is_ours { since.pos.seq } else { Seq::ZERO };
+                let cause = match &self.view {
+                    View::Trades if is_ours => GapCause::ServerOverload,
+                    // What they hold is right no more, and there is nothing to replace it. A new epoch
+                    // that has not begun says nothing.
+                    View::Unknown if upstream && prev < self.last => GapCause::Upstream,
+                    _ => {
+                        reset |= 1 << shard;
+                        continue;
+                    }
+                };
+                let range = self.write_gap(turn, prev, cause, upstream);
+                let kind = ItemKind::Gap { prev, upstream };
+                self.push(turn, encoding, kind, range, 1 << shard);
             }
             // A view that is unknown right now is published to all as a reset when it is known again.
             if reset != 0 && !matches!(self.view, View::Unknown) {
@@ -437,7 +499,7 @@ impl Missed {
                 missed.joins |= bit;
                 return;
             }
-            ItemKind::Update { prev } | ItemKind::Gap { prev } => prev,
+            ItemKind::Update { prev } | ItemKind::Gap { prev, .. } => prev,
             ItemKind::Reset => Seq::ZERO,
         };
         if missed.frames & bit == 0 {
@@ -448,17 +510,25 @@ impl Missed {
             } else {
                 item.epoch
             };
-            missed.since.push((shard, StreamPos { epoch, seq: since }));
+            missed.since.push(Since {
+                shard,
+                pos: StreamPos { epoch, seq: since },
+                upstream: item.is_upstream_loss(),
+            });
+        }
+    }
+
+    /// Notes that these shards, which have missed frames, miss a notice that events never came.
+    pub(super) fn note_upstream(&mut self, encoding: Encoding, shards: ShardMask) {
+        let missed = self.0[encoding.index()].since.iter_mut();
+        for since in missed.filter(|since| shards & 1 << since.shard != 0) {
+            since.upstream = true;
         }
     }
 
     /// Takes what can be made good now: shards that lost frames and since when, and shards whose
     /// joiners wait.
-    fn take(
-        &mut self,
-        encoding: Encoding,
-        room: ShardMask,
-    ) -> (Vec<(usize, StreamPos)>, ShardMask) {
+    fn take(&mut self, encoding: Encoding, room: ShardMask) -> (Vec<Since>, ShardMask) {
         let missed = &mut self.0[encoding.index()];
         let joins = missed.joins & room;
         missed.joins &= !room;
@@ -466,7 +536,7 @@ impl Missed {
         let (now, later) = missed
             .since
             .drain(..)
-            .partition(|(shard, _)| room & (1 << shard) != 0);
+            .partition(|since| room & (1 << since.shard) != 0);
         missed.since = later;
         (now, joins)
     }

@@ -2,6 +2,7 @@
 
 mod encodings;
 mod lives;
+mod losses;
 
 use super::*;
 use crate::interest::{Interests, Requests};
@@ -141,6 +142,14 @@ impl Rig {
         self.history.push(trade);
         self.publisher
             .publish(&update(&self.instrument, seq, Body::Trades(&[trade])));
+    }
+
+    /// Events never came.
+    fn lose(&mut self, kind: ChannelKind, events: u64) {
+        self.seq[kind.index()] += events;
+        let seq = self.seq[kind.index()];
+        let body = Body::Lost { kind, events };
+        self.publisher.publish(&update(&self.instrument, seq, body));
     }
 
     fn items(&self, shard: usize) -> Vec<Item> {

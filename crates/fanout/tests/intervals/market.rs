@@ -1,6 +1,6 @@
 //! One instrument as the pipeline tells of it, and everything it has ever said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tapecast_model::{
     Body, Book, ChannelKind, Epoch, Instrument, Level, Price, Qty, Quote, Seq, Side, StreamPos,
@@ -16,6 +16,10 @@ pub(crate) enum Happening {
     Crossed(bool),
     /// The book's chain breaks.
     Dropped,
+    /// The quote is not known any more.
+    QuoteLost,
+    /// So many prints never came.
+    PrintsLost(u64),
     Quote(i64),
     Prints(u64),
     /// Every stream begins a new epoch.
@@ -31,7 +35,7 @@ pub(crate) struct Told {
     pub(crate) kind: ChannelKind,
     pub(crate) at: (u64, u64),
     pub(crate) prints: u64,
-    pub(crate) dropped: bool,
+    pub(crate) lost: bool,
 }
 
 /// The instrument's state, and what its streams' states were at each number.
@@ -48,6 +52,8 @@ pub(crate) struct Market {
     touched: Touched,
     quote: Option<Quote>,
     history: Vec<Trade>,
+    /// Numbers of prints that never came, by epoch.
+    pub(crate) lost: BTreeSet<(u64, u64)>,
     /// Bids and asks, best first, by epoch and number.
     pub(crate) books: BTreeMap<(u64, u64), [Levels; 2]>,
     pub(crate) quotes: BTreeMap<(u64, u64), i64>,
@@ -66,6 +72,7 @@ impl Market {
             touched: Touched::NONE,
             quote: None,
             history: Vec::new(),
+            lost: BTreeSet::new(),
             books: BTreeMap::new(),
             quotes: BTreeMap::new(),
         }
@@ -81,14 +88,21 @@ impl Market {
         &mut self,
         happening: &Happening,
         sink: &mut impl UpdateSink,
-    ) -> Option<Told> {
-        match *happening {
+    ) -> Vec<Told> {
+        let told = match *happening {
             Happening::Level(is_bid, price, qty) => self.set_level(is_bid, price, qty, sink),
             Happening::Crossed(crossed) => {
                 self.crossed = crossed;
                 None
             }
-            Happening::Dropped => self.drop_book(sink),
+            Happening::Dropped => self.drop_book(1, sink),
+            Happening::QuoteLost => self.drop_quote(1, sink),
+            Happening::PrintsLost(count) => {
+                let first = self.seq[ChannelKind::Trade.index()] + 1;
+                let numbers = (first..first + count).map(|seq| (self.epoch, seq));
+                self.lost.extend(numbers);
+                Some(self.lose(ChannelKind::Trade, count, sink))
+            }
             Happening::Quote(bid) => {
                 let side = (Price::from_mantissa(bid), Qty::from_mantissa(1));
                 let quote = Quote {
@@ -113,11 +127,12 @@ impl Market {
             Happening::Restarted => {
                 self.epoch += 1;
                 self.seq = [0; 7];
-                self.quote = None;
                 self.history.clear();
-                self.drop_book(sink)
+                let told = [self.drop_book(0, sink), self.drop_quote(0, sink)];
+                return told.into_iter().flatten().collect();
             }
-        }
+        };
+        told.into_iter().collect()
     }
 
     /// Where a stream stands, and its state.
@@ -180,13 +195,23 @@ impl Market {
         Some(self.publish(ChannelKind::Book, body, sink))
     }
 
-    fn drop_book(&mut self, sink: &mut impl UpdateSink) -> Option<Told> {
+    fn drop_quote(&mut self, events: u64, sink: &mut impl UpdateSink) -> Option<Told> {
+        self.quote.take()?;
+        Some(self.lose(ChannelKind::Quote, events, sink))
+    }
+
+    fn lose(&mut self, kind: ChannelKind, events: u64, sink: &mut impl UpdateSink) -> Told {
+        self.number(kind, events);
+        self.publish(kind, Body::Lost { kind, events }, sink)
+    }
+
+    fn drop_book(&mut self, events: u64, sink: &mut impl UpdateSink) -> Option<Told> {
         self.book.clear();
         self.touched = Touched::NONE;
         if !std::mem::take(&mut self.shown) {
             return None;
         }
-        Some(self.publish(ChannelKind::Book, Body::BookDropped, sink))
+        Some(self.lose(ChannelKind::Book, events, sink))
     }
 
     fn print(&self, seq: u64) -> Trade {
@@ -213,7 +238,7 @@ impl Market {
                 Body::Trades(prints) => prints.len() as u64,
                 _ => 0,
             },
-            dropped: matches!(body, Body::BookDropped),
+            lost: matches!(body, Body::Lost { .. }),
         }
     }
 

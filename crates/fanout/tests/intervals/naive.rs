@@ -52,7 +52,10 @@ impl Naive {
         if told.kind != self.kind {
             return;
         }
-        if told.dropped {
+        if told.lost {
+            if self.kind == ChannelKind::Trade {
+                self.send_waiting(now, market);
+            }
             self.waiting.clear();
             self.view = None;
             return;

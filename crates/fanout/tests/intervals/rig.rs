@@ -58,7 +58,10 @@ struct Client {
     levels: [std::collections::BTreeMap<i64, i64>; 2],
     bid: Option<i64>,
     prints: Vec<u64>,
+    /// What it was told that it will not get because its shard was overrun.
     lost: u64,
+    /// Its state was said to be lost, and there is none again.
+    unknown: bool,
 }
 
 fn instrument(index: usize) -> Arc<Instrument> {
@@ -155,7 +158,7 @@ impl Rig {
         }
         self.publish_due();
         for happening in happenings {
-            if let Some(told) = self.market.handle(happening, &mut self.publisher) {
+            for told in self.market.handle(happening, &mut self.publisher) {
                 for naive in &mut self.naive {
                     naive.hear(&told, self.now, &self.market);
                 }
@@ -253,7 +256,9 @@ impl Rig {
                 if !client.subscribed {
                     continue;
                 }
-                if TOPICS[topic].starts_with("trade") {
+                if client.unknown {
+                    assert!(!self.is_known(topic), "{text} is known again");
+                } else if TOPICS[topic].starts_with("trade") {
                     // Whoever came after the last print of an old epoch stands there.
                     let late = shard == 1 && client.prints.is_empty();
                     assert!(late || client.last == plain.last, "{text}");
@@ -335,23 +340,48 @@ impl Client {
         let number = |key: &str| frame[key].as_u64();
         let epoch = number("epoch").unwrap();
         let Some(kind) = frame["type"].as_str() else {
-            let (from, to) = (number("from").unwrap(), number("to").unwrap());
-            // Who joined while his shard was behind may be told of losses before his time.
-            let (ours, last) = self.last.unwrap();
-            assert!(ours == epoch && from <= last + 1 && to >= last, "{frame}");
-            self.lost += to - last;
-            self.last = Some((epoch, to));
-            return;
+            return self.handle_gap(&frame, market);
         };
         let seq = number("seq").unwrap();
         if kind == "snapshot" {
-            self.levels = Default::default();
+            (self.levels, self.unknown) = (Default::default(), false);
         } else {
+            assert!(
+                !self.unknown,
+                "what is known again begins with a snapshot: {frame}"
+            );
             let prev = number("prev").unwrap();
             assert_eq!(Some((epoch, prev)), self.last, "{frame}");
         }
         self.last = Some((epoch, seq));
         self.apply(&frame, kind == "snapshot", (epoch, seq), market);
+    }
+
+    fn handle_gap(&mut self, frame: &Value, market: &Market) {
+        let number = |key: &str| frame[key].as_u64().unwrap();
+        let (epoch, from, to) = (number("epoch"), number("from"), number("to"));
+        // Who joined while his shard was behind may be told of losses before his time.
+        let last = match self.last {
+            Some((ours, last)) if ours == epoch => last,
+            _ => from - 1,
+        };
+        assert!(from <= last + 1 && to >= last, "{frame} at {last}");
+        self.last = Some((epoch, to));
+        let told = frame["reason"] == "upstream";
+        if !frame["topic"].as_str().unwrap().starts_with("trade") {
+            assert!(told, "{frame}");
+            (self.levels, self.bid, self.unknown) = (Default::default(), None, true);
+            return;
+        }
+        let never_came = (last + 1..=to).filter(|seq| market.lost.contains(&(epoch, *seq)));
+        let never_came = never_came.count() as u64;
+        if told {
+            assert_eq!(never_came, to - last, "{frame} of prints that came");
+        } else {
+            self.lost += to - last;
+            let said = frame["upstream"] == true;
+            assert!(said || never_came == 0, "{frame} hides a loss upstream");
+        }
     }
 
     fn apply(&mut self, frame: &Value, is_snapshot: bool, at: (u64, u64), market: &Market) {
@@ -360,12 +390,18 @@ impl Client {
         if let Some(prints) = frame["trades"].as_array() {
             let ids = prints.iter().map(|print| number(&print["id"]) as u64);
             let ids: Vec<_> = ids.collect();
-            let first = match frame["prev"].as_u64() {
-                Some(prev) => prev + 1,
-                None => at.1 + 1 - ids.len() as u64,
-            };
-            let expected = (first..=at.1).map(|seq| Market::print_id(at.0, seq));
-            assert_eq!(ids, expected.collect::<Vec<_>>(), "{frame}");
+            let first = frame["prev"].as_u64().map(|prev| prev + 1);
+            // No frame of news holds what never came; a history goes on before it.
+            let came = |seq: &u64| !is_snapshot || !market.lost.contains(&(at.0, *seq));
+            let seqs = (1..=at.1).rev().filter(came).take(ids.len());
+            let mut expected: Vec<_> = seqs.map(|seq| Market::print_id(at.0, seq)).collect();
+            expected.reverse();
+            assert_eq!(ids, expected, "{frame}");
+            let holds = ids.len() as u64;
+            assert!(
+                first.is_none_or(|first| first + holds == at.1 + 1),
+                "{frame}"
+            );
             if !is_snapshot {
                 self.prints.extend(ids);
             }

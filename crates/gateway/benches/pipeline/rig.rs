@@ -95,7 +95,7 @@ impl Rig {
         // Whoever publishes names the symbols, and status is said before anyone listens.
         let mut warm = first;
         if !workload.is_book() {
-            warm.extend(Lines::of(workload).batch());
+            warm.extend(lines.batch());
         }
         rig.run(&mut warm);
         rig.instruments = catalog.instruments();

@@ -320,7 +320,8 @@ async fn a_gap_in_the_recording_is_said_and_healed_by_the_next_snapshot() {
             ));
         } else {
             let best = frame["bids"][0][0].as_str().unwrap_or_default().to_owned();
-            books.push((frame["type"].as_str().unwrap().to_owned(), best));
+            let what = frame["type"].as_str().or(frame["op"].as_str());
+            books.push((what.unwrap().to_owned(), best));
         }
     }
     let books: Vec<_> = books
@@ -332,6 +333,7 @@ async fn a_gap_in_the_recording_is_said_and_healed_by_the_next_snapshot() {
         [
             ("snapshot", "100.5"),
             ("update", "101.5"),
+            ("gap", ""),
             ("snapshot", "104.5"),
             ("update", "105.5")
         ]

@@ -12,6 +12,7 @@ mod encodings;
 mod gateway;
 mod intervals;
 mod lives;
+mod losses;
 mod process;
 mod support;
 mod volley;

@@ -14,6 +14,23 @@ pub struct PipelineMetrics {
     crossed: IntCounterVec,
     instruments: IntGaugeVec,
     invented: IntGauge,
+    lost: [[IntCounter; LossReason::ALL.len()]; ChannelKind::ALL.len()],
+    repeated: IntCounter,
+}
+
+/// Why events of a stream never came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LossReason {
+    /// There was no connection.
+    Connection,
+    /// The venue's numbers say that messages of the connection are missing.
+    Messages,
+    /// Something that came could not be read.
+    Unread,
+    /// The ids of prints have a hole, or have started over.
+    Ids,
+    /// The book could not be trusted any more, and what was taken from it neither.
+    Book,
 }
 
 /// Why a book could not be trusted, or changes to it not be kept.
@@ -76,8 +93,22 @@ impl PipelineMetrics {
             "Instruments that subscribers have named and no source has.",
         )?;
         registry.register(Box::new(invented.clone()))?;
+        let lost = counters(
+            "tapecast_events_lost_total",
+            "Numbers of streams given to events that never came: each is announced as a gap.",
+            &["channel", "reason"],
+        )?;
+        let repeated = IntCounter::new(
+            "tapecast_prints_repeated_total",
+            "Prints that a venue sent again and that were not passed on again.",
+        )?;
+        registry.register(Box::new(repeated.clone()))?;
         Ok(Self {
             invented,
+            lost: ChannelKind::ALL.map(|kind| {
+                LossReason::ALL.map(|r| lost.with_label_values(&[kind.label(), r.label()]))
+            }),
+            repeated,
             events: ChannelKind::ALL.map(|kind| events.with_label_values(&[kind.label()])),
             unknown_instruments,
             gaps: counters(
@@ -114,6 +145,16 @@ impl PipelineMetrics {
         self.invented.set(instruments as i64);
     }
 
+    /// Counts numbers given to events that never came.
+    pub(crate) fn count_lost(&self, kind: ChannelKind, reason: LossReason, events: u64) {
+        self.lost[kind.index()][reason as usize].inc_by(events);
+    }
+
+    /// Counts prints that were known already.
+    pub(crate) fn count_repeated(&self, prints: u64) {
+        self.repeated.inc_by(prints);
+    }
+
     /// Counts an event of an instrument nobody knows.
     pub(crate) fn count_unknown_instrument(&self) {
         self.unknown_instruments.inc();
@@ -134,7 +175,29 @@ impl PipelineMetrics {
     }
 }
 
-// === impl GapReason ===
+// === impl LossReason, GapReason ===
+
+impl LossReason {
+    /// All reasons, in order of declaration.
+    pub const ALL: [Self; 5] = [
+        Self::Connection,
+        Self::Messages,
+        Self::Unread,
+        Self::Ids,
+        Self::Book,
+    ];
+
+    /// The label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Messages => "messages",
+            Self::Unread => "unread",
+            Self::Ids => "ids",
+            Self::Book => "book",
+        }
+    }
+}
 
 impl GapReason {
     /// All reasons, in order of declaration.
@@ -216,6 +279,8 @@ mod tests {
             "tapecast_book_buffered_dropped_total{venue=\"okx\"} 0",
             "tapecast_crossed_books_total{venue=\"okx\"} 0",
             "tapecast_events_unknown_instrument_total 0",
+            "tapecast_events_lost_total{channel=\"trade\",reason=\"ids\"} 0",
+            "tapecast_prints_repeated_total 0",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

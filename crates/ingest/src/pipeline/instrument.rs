@@ -4,19 +4,26 @@
 //! then, if the event changed anyone's mind about the feed, its status. Quotes taken from a book are
 //! made here, before numbering. A book that its venue crossed is kept and numbered but held back; it
 //! is published again with all that was touched meanwhile.
+//!
+//! # Losses
+//! What never came is an event too: it is numbered and published as [`Body::Lost`]. A state is lost once,
+//! until there is one again; of prints their ids say what is missing ([`Prints`]). Whoever drops a state
+//! drops what was taken from it.
+
+mod loss;
 
 use super::health::Health;
-use super::history::History;
+use super::prints::Prints;
 use crate::book::{BacklogLimits, Break, Outcome, Stamp, VerifiedBook};
-use crate::event::{BookEvent, Event, EventBody, FeedEvent};
-use crate::metrics::{GapReason, PipelineMetrics, VenueCounters};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
+use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::sequencer::Sequencer;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::{
-    Body, Book, ChannelKind, Epoch, Instrument, InstrumentId, Mono, Quote, Side, StreamPos, Ticker,
-    Touched, Trade, UnixNanos, Update, UpdateSink,
+    Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, InstrumentId, Mono, Quote, Side,
+    StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -27,8 +34,8 @@ pub(super) struct InstrumentState {
     sequencer: Sequencer,
     health: Health,
     health_stamp: Stamp,
-    history: History,
-    history_stamp: Stamp,
+    prints: Prints,
+    prints_stamp: Stamp,
     quote: Option<(Quote, Stamp)>,
     quote_of_book: bool,
     ticker: Option<(Ticker, Stamp)>,
@@ -82,8 +89,8 @@ impl InstrumentState {
                 ts_recv,
                 ..Stamp::default()
             },
-            history: History::default(),
-            history_stamp: Stamp::default(),
+            prints: Prints::default(),
+            prints_stamp: Stamp::default(),
             quote: None,
             quote_of_book: false,
             ticker: None,
@@ -129,23 +136,24 @@ impl InstrumentState {
             EventBody::Trades {
                 prints,
                 history: true,
-                ids: _,
+                ids,
             } => {
-                self.history.extend(&prints);
-                self.history_stamp = Stamp {
-                    ts_event: None,
-                    ..stamp
-                };
+                self.handle_history(&prints, ids, stamp, out);
             }
             EventBody::Trades {
                 prints,
                 history: false,
-                ids: _,
+                ids,
             } => {
                 self.health.note_data(now);
-                self.handle_trades(&prints, stamp, out);
+                self.handle_trades(&prints, ids, stamp, out);
             }
-            EventBody::SkippedIds { .. } => self.health.note_data(now),
+            EventBody::SkippedIds { first, last } => {
+                self.health.note_data(now);
+                if let Some((events, reason)) = self.prints.skip(first, last) {
+                    self.lose(ChannelKind::Trade, events, reason, stamp, out);
+                }
+            }
             EventBody::Quote(quote) => {
                 self.health.note_data(now);
                 self.handle_quote(quote, stamp, out);
@@ -188,22 +196,29 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) {
         match event {
-            FeedEvent::Down(reason) => self.health.note_down(reason),
-            FeedEvent::Subscribed(_) => {}
+            FeedEvent::Down(reason) => {
+                self.break_off(ChannelSet::ALL, None, LossReason::Connection, stamp, out);
+                if self.book.wanted {
+                    self.health.note_gap(reason.clone());
+                }
+                self.health.note_down(reason);
+            }
+            FeedEvent::Ended(reason) => self.health.note_down(reason),
+            FeedEvent::Gap(reason) => {
+                self.break_off(ChannelSet::ALL, None, LossReason::Messages, stamp, out);
+                self.note_book_gap(reason);
+            }
             FeedEvent::Lost {
                 channels,
                 events,
-                reason: _,
+                reason,
             } => {
-                for kind in channels.iter() {
-                    self.lose(kind, events.unwrap_or(1), stamp, out);
+                self.break_off(channels, events, LossReason::Unread, stamp, out);
+                if channels.contains(ChannelKind::Book) {
+                    self.note_book_gap(reason);
                 }
             }
-            FeedEvent::Gap(reason) if self.book.wanted => {
-                self.counters.count_gap(GapReason::Feed);
-                self.drop_book(reason, stamp, out);
-            }
-            FeedEvent::Gap(_) | FeedEvent::Restarted => {}
+            FeedEvent::Subscribed(_) | FeedEvent::Restarted => {}
         }
     }
 
@@ -230,8 +245,8 @@ impl InstrumentState {
         let pos = self.sequencer.position(kind);
         let state = match kind {
             ChannelKind::Trade => {
-                let prints = self.history.prints();
-                (!prints.is_empty()).then_some((Body::Trades(prints), self.history_stamp))
+                let prints = self.prints.history();
+                (!prints.is_empty()).then_some((Body::Trades(prints), self.prints_stamp))
             }
             ChannelKind::Quote => self
                 .quote
@@ -252,23 +267,50 @@ impl InstrumentState {
         )
     }
 
-    fn handle_trades<S: UpdateSink>(
+    /// A history fills ours; what was missed of it is news.
+    fn handle_history<S: UpdateSink>(
         &mut self,
         prints: &[Trade],
+        ids: TradeIds,
         stamp: Stamp,
         out: &mut Outlet<'_, S>,
     ) {
-        if prints.is_empty() {
-            return;
-        }
+        let missed = self.prints.merge(prints, ids);
+        self.prints_stamp = Stamp {
+            ts_event: None,
+            ..stamp
+        };
+        self.handle_trades(&missed, ids, stamp, out);
+    }
+
+    fn handle_trades<S: UpdateSink>(
+        &mut self,
+        prints: &[Trade],
+        ids: TradeIds,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
         let stamp = Stamp {
             ts_event: None,
             ..stamp
         };
-        self.history.extend(prints);
-        self.history_stamp = stamp;
-        let pos = self.number(ChannelKind::Trade, prints.len() as u64, out.metrics);
-        publish(out.sink, &self.instrument, pos, stamp, Body::Trades(prints));
+        let mut rest = prints;
+        while !rest.is_empty() {
+            let cut = self.prints.take(rest, ids);
+            if let Some((events, reason)) = cut.lost {
+                self.lose(ChannelKind::Trade, events, reason, stamp, out);
+            }
+            let (fresh, others) = rest.split_at(cut.fresh);
+            if !fresh.is_empty() {
+                self.prints_stamp = stamp;
+                let pos = self.number(ChannelKind::Trade, fresh.len() as u64, out.metrics);
+                publish(out.sink, &self.instrument, pos, stamp, Body::Trades(fresh));
+            }
+            if cut.known > 0 {
+                out.metrics.count_repeated(cut.known as u64);
+            }
+            rest = &others[cut.known..];
+        }
     }
 
     fn handle_quote<S: UpdateSink>(&mut self, quote: Quote, stamp: Stamp, out: &mut Outlet<'_, S>) {
@@ -391,21 +433,8 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) {
         self.book.verified.lose();
-        self.forget_book(stamp, out);
+        self.forget_book(LossReason::Book, stamp, out);
         self.health.note_gap(reason);
-    }
-
-    fn forget_book<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {
-        self.health.note_uncrossed();
-        self.book.touched = Touched::NONE;
-        self.book.replaced = false;
-        if self.quote_of_book {
-            self.quote = None;
-        }
-        if std::mem::take(&mut self.book.shown) {
-            let pos = self.sequencer.position(ChannelKind::Book);
-            publish(out.sink, &self.instrument, pos, stamp, Body::BookDropped);
-        }
     }
 
     /// Begins a new epoch of every stream, with nothing known but the status.
@@ -416,26 +445,23 @@ impl InstrumentState {
             ts_recv: stamp.ts_recv,
             ..Stamp::default()
         };
-        self.history.clear();
-        self.quote = None;
-        self.ticker = None;
+        self.prints = Prints::default();
         self.book.verified.restart();
         self.book.wanted = false;
+        self.book.touched = Touched::NONE;
+        self.book.replaced = false;
         self.health.note_healed();
-        self.forget_book(stamp, out);
-    }
-
-    /// Numbers events of a stream that were lost, and says so to all who follow it.
-    fn lose<S: UpdateSink>(
-        &mut self,
-        kind: ChannelKind,
-        events: u64,
-        stamp: Stamp,
-        out: &mut Outlet<'_, S>,
-    ) {
-        let pos = self.number(kind, events, out.metrics);
-        let body = Body::Lost { kind, events };
-        publish(out.sink, &self.instrument, pos, stamp, body);
+        self.health.note_uncrossed();
+        let known = [
+            (ChannelKind::Book, std::mem::take(&mut self.book.shown)),
+            (ChannelKind::Quote, self.quote.take().is_some()),
+            (ChannelKind::Ticker, self.ticker.take().is_some()),
+        ];
+        for (kind, _) in known.into_iter().filter(|(_, known)| *known) {
+            let (pos, events) = (self.sequencer.position(kind), 0);
+            let body = Body::Lost { kind, events };
+            publish(out.sink, &self.instrument, pos, stamp, body);
+        }
     }
 
     fn say_news<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {

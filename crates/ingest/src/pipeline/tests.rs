@@ -157,7 +157,7 @@ fn line(update: &Update<'_>) -> String {
                 side(Side::Ask)
             )
         }
-        Body::BookDropped => format!("{epoch}book {seq} dropped"),
+        Body::Lost { kind, events: 0 } => format!("{epoch}{} {seq}: unknown", kind.label()),
         Body::Lost { kind, events } => format!("{epoch}{} {seq}: {events} lost", kind.label()),
         Body::Ticker(ticker) => format!("{epoch}ticker {seq}: {}", ticker.last.unwrap_or_default()),
         Body::Status(status) => {

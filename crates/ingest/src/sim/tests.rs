@@ -180,7 +180,7 @@ impl Seen {
                 assert_ne!(status.feed, FeedState::Gap, "{}", status.reason);
                 self.lives += usize::from(status.feed == FeedState::Live);
             }
-            Body::BookDropped | Body::Lost { .. } => panic!("a simulated market lost something"),
+            Body::Lost { .. } => panic!("a simulated market lost something"),
             Body::Trades(_) => {}
         }
     }

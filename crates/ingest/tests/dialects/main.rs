@@ -111,6 +111,7 @@ fn coinbase_turns_sides_and_order_and_announces_a_break_first() {
         &[
             "ETH-USD history 1919.41x0.00639701 sell 7 #0 @1786309548228",
             "BTC-USD snapshot [65062.5x0.00583] [65063x1] None quote #2 @1786309548500",
+            "ETH-USD gap sequence_num 4 after 2",
             "BTC-USD gap sequence_num 4 after 2",
             "BTC-USD trade 65083.6x1 sell 1068572090 65083.67x0.01034361 buy 1068572091 #4 @1786309548500",
             "BTC-USD ticker last 1919.41 high 1925 low 1911.04 pct 0.02501394006035 volume 19975.95927439 #5 @1786309548500",
@@ -286,14 +287,14 @@ fn an_unreadable_change_to_an_unnumbered_book_is_a_gap() {
     assert_eq!(
         lines
             .iter()
-            .filter(|l| l.contains(" gap "))
+            .filter(|l| l.contains(" lost "))
             .collect::<Vec<_>>(),
-        ["BTC-USD gap a book message could not be read"]
+        ["BTC-USD lost ? book: a book message could not be read"]
     );
     let nameless = r#"{"channel":"book","type":"update","da"#;
     let lines = reading::events(Format::Kraken, &[&btc, &eth, nameless]);
     assert_eq!(
-        lines.iter().filter(|l| l.contains(" gap ")).count(),
+        lines.iter().filter(|l| l.contains(" lost ")).count(),
         2,
         "{lines:?}"
     );

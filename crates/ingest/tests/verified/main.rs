@@ -22,8 +22,8 @@ use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
-    Body, Book, Catalog, Epoch, FeedState, Instrument, Mono, Price, Qty, Scale, Side, TradeId,
-    Update, UpdateSink, Venue,
+    Body, Book, Catalog, ChannelKind, Epoch, FeedState, Instrument, Mono, Price, Qty, Scale, Side,
+    TradeId, Update, UpdateSink, Venue,
 };
 use tapecast_testkit::{DEPTHS, Level, Reader, Recording, Row, Top, Views, recordings};
 
@@ -84,7 +84,12 @@ impl UpdateSink for Sink {
                 seen.tops.push((update.venue_seq, top(instrument, book)));
                 seen.since_drop += 1;
             }
-            Body::BookDropped | Body::Lost { .. } => {
+            Body::Lost {
+                kind: ChannelKind::Book,
+                events,
+            } => {
+                seen.seqs.1 += events;
+                assert_eq!((events, seq), (1, seen.seqs.1));
                 seen.drops += 1;
                 seen.since_drop = 0;
             }
@@ -101,7 +106,11 @@ impl UpdateSink for Sink {
             Body::Status(status) if status.feed == FeedState::Gap => {
                 seen.gap_reason = Some(status.reason.to_string());
             }
-            Body::Status(_) | Body::Ticker(_) => {}
+            Body::Lost {
+                kind: ChannelKind::Trade,
+                events,
+            } => seen.seqs.0 += events,
+            Body::Lost { .. } | Body::Status(_) | Body::Ticker(_) => {}
         }
     }
 }

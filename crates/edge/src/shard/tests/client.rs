@@ -79,6 +79,11 @@ pub(super) struct Client {
     pub(super) levels: BTreeMap<(bool, i64), i64>,
     pub(super) bid: Option<String>,
     pub(super) prints: u64,
+    /// Of prints that will not come: the last it had, the last of them, why, and whether it was said
+    /// that some never came.
+    pub(super) gaps: Vec<(u64, u64, String, bool)>,
+    /// Topics whose state was said to be lost, and is not known again.
+    pub(super) unknown: Vec<String>,
     pub(super) closed: Option<u16>,
     /// Binary frames are heard as the JSON that they stand for.
     pub(super) reader: BinaryReader,
@@ -138,16 +143,39 @@ impl Client {
         }
     }
 
+    /// What it holds of a topic is right no more.
+    fn forget(&mut self, topic: &str) {
+        if topic.starts_with("book") {
+            self.levels.clear();
+        } else if topic.starts_with("quote") {
+            self.bid = None;
+        }
+    }
+
+    fn hear_gap(&mut self, topic: String, message: &Value) {
+        let number = |key: &str| message[key].as_u64();
+        // Who joined while the gap was open may hear of more than he lost, never of less.
+        let (last, to) = (self.last[&topic], number("to").unwrap());
+        let reason = message["reason"].as_str().unwrap().to_owned();
+        if topic.starts_with("trade") {
+            assert!(number("from").unwrap() <= last + 1, "{message}");
+            self.prints += to.saturating_sub(last);
+            let upstream = reason == "upstream" || message["upstream"] == true;
+            self.gaps.push((last, to, reason, upstream));
+        } else {
+            assert_eq!(reason, "upstream", "{message}");
+            self.forget(&topic);
+            self.unknown.push(topic.clone());
+        }
+        self.last.insert(topic, to.max(last));
+    }
+
     pub(super) fn hear(&mut self, message: Value) {
         assert_eq!(self.closed, None, "{message} behind the close frame");
         let topic = message["topic"].as_str().unwrap_or_default().to_owned();
         let number = |key: &str| message[key].as_u64();
         if message["op"] == "gap" {
-            // Who joined while the gap was open may hear of more than he lost, never of less.
-            let last = self.last[&topic];
-            assert!(number("from").unwrap() <= last + 1, "{message}");
-            self.prints += number("to").unwrap().saturating_sub(last);
-            self.last.insert(topic, number("to").unwrap().max(last));
+            self.hear_gap(topic, &message);
         } else if message["op"] == "heartbeat" {
             for silent in message["topics"].as_array().unwrap() {
                 // Who has less than a heartbeat names has lost something, by the protocol.
@@ -162,6 +190,10 @@ impl Client {
                     .filter(|_| message["op"] == "subscribed")
                 {
                     self.acknowledged.push(topic.to_owned());
+                    self.unknown.retain(|other| other != topic);
+                    if entry["start"] == "none" {
+                        self.forget(topic);
+                    }
                     if topic.starts_with("trade") {
                         // What was before is history, and counts as had.
                         self.prints = entry["seq"].as_u64().unwrap();
@@ -176,6 +208,8 @@ impl Client {
                 self.acknowledged.contains(&topic),
                 "{message} before its acknowledgement"
             );
+            let was_unknown = self.unknown.contains(&topic);
+            self.unknown.retain(|other| *other != topic);
             if message["type"] == "snapshot" {
                 if topic.starts_with("book") {
                     self.levels.clear();
@@ -183,6 +217,8 @@ impl Client {
                 if topic.starts_with("trade") {
                     self.prints = number("seq").unwrap();
                 }
+            } else if was_unknown {
+                panic!("{message} changes what is not known");
             } else if topic.starts_with("quote") {
                 assert!(number("seq").unwrap() > self.last[&topic], "{message}");
             } else {

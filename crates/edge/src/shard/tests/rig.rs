@@ -4,6 +4,7 @@ use super::super::*;
 use super::client::{Client, FakeSocket};
 use crate::admission::Admission;
 use crate::metrics::EdgeMetrics;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 use tapecast_fanout::ring::ring;
@@ -30,6 +31,10 @@ pub(super) struct Rig {
     pub(super) quote: Quote,
     pub(super) history: Vec<Trade>,
     pub(super) seq: [u64; ChannelKind::ALL.len()],
+    /// Whether a stream has a state.
+    pub(super) known: [bool; ChannelKind::ALL.len()],
+    /// Numbers of prints that never came.
+    pub(super) lost: BTreeSet<u64>,
     pub(super) now: u64,
 }
 
@@ -116,6 +121,8 @@ impl Rig {
             quote: Quote::default(),
             history: Vec::new(),
             seq: [0; 7],
+            known: [false; 7],
+            lost: BTreeSet::new(),
             now: 1_000_000_000,
         }
     }
@@ -157,6 +164,7 @@ impl Rig {
         self.publisher.set_time(UnixNanos::new(5), self.now());
         let touched = change(self);
         self.seq[kind.index()] += 1;
+        self.known[kind.index()] = true;
         let seq = self.seq[kind.index()];
         if kind == ChannelKind::Trade {
             let (price, qty) = (Price::from_mantissa(1), Qty::from_mantissa(1));
@@ -215,6 +223,25 @@ impl Rig {
         });
     }
 
+    /// So many prints never came; or a state is lost, if there is one.
+    pub(super) fn lose(&mut self, kind: ChannelKind, events: u64) {
+        let is_state = kind != ChannelKind::Trade;
+        if is_state && !std::mem::take(&mut self.known[kind.index()]) {
+            return;
+        }
+        let (events, seq) = (if is_state { 1 } else { events }, self.seq[kind.index()]);
+        match kind {
+            ChannelKind::Trade => self.lost.extend(seq + 1..=seq + events),
+            ChannelKind::Quote => self.quote = Quote::default(),
+            _ => self.book.clear(),
+        }
+        self.seq[kind.index()] = seq + events;
+        self.publisher.set_time(UnixNanos::new(5), self.now());
+        let body = Body::Lost { kind, events };
+        self.publisher
+            .publish(&update(&self.instrument, seq + events, body));
+    }
+
     /// One turn of the pipeline's thread.
     pub(super) fn pipeline(&mut self) {
         self.publisher.set_time(UnixNanos::new(5), self.now());
@@ -251,7 +278,8 @@ impl Rig {
                         replaced: true,
                     },
                 };
-                let update = (seq > 0).then(|| update(&self.instrument, seq, body));
+                let known = self.known[kind.index()];
+                let update = known.then(|| update(&self.instrument, seq, body));
                 let pos = StreamPos {
                     epoch: Epoch::new(1),
                     seq: Seq::new(seq),

@@ -1,17 +1,19 @@
 //! Random lives of three clients: whatever fills up, overruns or changes its mind, each ends with the
-//! truth and the books balance.
+//! truth and the books balance. What never came is told to each of them, whatever else it missed.
 
 use super::super::*;
 use super::rig::{INTERVAL_TOPICS, LINGER, Rig, TOPICS};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use tapecast_model::Side;
+use tapecast_model::{ChannelKind, Side};
 
 #[derive(Clone, Debug)]
 enum Op {
     Level(bool, i64, i64),
     Trade,
     Quote(i64),
+    /// Something of prints, books or quotes never came.
+    Lose(usize, u64),
     Pipeline,
     Round,
     Room(usize, usize),
@@ -33,6 +35,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<bool>(), 0_i64..20, 0_i64..3).prop_map(|(b, p, q)| Op::Level(b, p, q)),
         4 => Just(Op::Trade),
         4 => (0_i64..100).prop_map(Op::Quote),
+        2 => (0_usize..3, 1_u64..4).prop_map(|(k, n)| Op::Lose(k, n)),
         4 => Just(Op::Pipeline),
         6 => Just(Op::Round),
         6 => (0_usize..3, room).prop_map(|(c, r)| Op::Room(c, r)),
@@ -78,6 +81,10 @@ proptest! {
                 }
                 Op::Trade => rig.trade(),
                 Op::Quote(price) => rig.quote(price),
+                Op::Lose(kind, events) => {
+                    let kinds = [ChannelKind::Trade, ChannelKind::Book, ChannelKind::Quote];
+                    rig.lose(kinds[kind], events);
+                }
                 Op::Pipeline => rig.pipeline(),
                 Op::Round => rig.round(),
                 Op::Room(client, bytes) => {
@@ -126,9 +133,21 @@ proptest! {
             if subscribed[1] {
                 prop_assert_eq!(&client.levels, &truth);
             }
-            if subscribed[2] && rig.seq[1] > 0 {
+            if subscribed[2] {
                 let bid = rig.quote.bid.map(|(price, _)| price.mantissa().to_string());
-                prop_assert_eq!(&client.bid, &bid);
+                prop_assert_eq!(&client.bid, &bid, "a lost quote is none");
+            }
+            for (last, to, reason, upstream) in &client.gaps {
+                if to <= last {
+                    // It joined while the gap was open: all of it was before its time.
+                    continue;
+                }
+                let never_came = rig.lost.range(last + 1..=*to).count() as u64;
+                if reason == "upstream" {
+                    prop_assert_eq!(never_came, to - last, "they came");
+                } else {
+                    prop_assert!(*upstream || never_came == 0, "a loss upstream is hidden");
+                }
             }
         }
     }

@@ -30,10 +30,14 @@ fn a_broken_link_drops_the_book_once_and_the_next_snapshot_heals() {
     bench.give(with_quote(snapshot(at(15), &[(10, 1)], &[(11, 1)])));
     assert_eq!(
         bench.give(with_quote(change(at(17), &[(10, 2)], &[]))),
-        ["book 1 dropped", "status 3: gap (one u 17 after 15)"]
+        [
+            "book 2: 1 lost",
+            "quote 2: 1 lost",
+            "status 3: gap (one u 17 after 15)"
+        ]
     );
-    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 1, None));
-    assert_eq!(bench.current(ChannelKind::Quote), (EPOCH, 1, None));
+    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 2, None));
+    assert_eq!(bench.current(ChannelKind::Quote), (EPOCH, 2, None));
     assert_eq!(
         bench.give(change(at(18), &[(10, 3)], &[])),
         Vec::<String>::new()
@@ -50,9 +54,9 @@ fn a_broken_link_drops_the_book_once_and_the_next_snapshot_heals() {
     assert_eq!(
         bench.give(with_quote(snapshot(at(17), &[(10, 1)], &[(11, 1)]))),
         [
-            "book 2: 10x1 | 11x1 from 0,0 replaced",
-            "quote 2: 10x1 11x1",
-            "book 3: 10x3 | 11x1 from 0,-",
+            "book 3: 10x1 | 11x1 from 0,0 replaced",
+            "quote 3: 10x1 11x1",
+            "book 4: 10x3 | 11x1 from 0,-",
             "status 4: live",
         ]
     );
@@ -92,7 +96,7 @@ fn a_state_whose_checksum_disagrees_is_never_published() {
     let right = crc32fast::hash(b"101");
     bench.give(check(right, snapshot(Link::None, &[(10, 1)], &[])));
     let lines = bench.give(check(right, change(Link::None, &[(12, 1)], &[])));
-    assert_eq!(lines[0], "book 1 dropped");
+    assert_eq!(lines[0], "book 2: 1 lost");
     assert!(
         lines[1].starts_with("status 3: gap (one book hashes to "),
         "{lines:?}"
@@ -131,7 +135,7 @@ fn a_feed_that_lost_messages_drops_books_but_gaps_nothing_without_one() {
     bench.give(snapshot(Link::None, &[(10, 1)], &[]));
     assert_eq!(
         bench.give(gap()),
-        ["book 1 dropped", "status 3: gap (sequence_num 9 after 7)"]
+        ["book 2: 1 lost", "status 3: gap (sequence_num 9 after 7)"]
     );
     assert_eq!(bench.give(gap()), Vec::<String>::new());
     assert_eq!(
@@ -140,7 +144,7 @@ fn a_feed_that_lost_messages_drops_books_but_gaps_nothing_without_one() {
     );
     assert_eq!(
         bench.give(snapshot(Link::None, &[(12, 1)], &[])),
-        ["book 2: 12x1 |  from 0,0 replaced", "status 4: live"]
+        ["book 3: 12x1 |  from 0,0 replaced", "status 4: live"]
     );
     assert_eq!(
         bench.metric("tapecast_book_gaps_total{reason=\"feed\",venue=\"one\"}"),

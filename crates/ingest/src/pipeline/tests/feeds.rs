@@ -9,11 +9,20 @@ fn a_new_round_is_a_new_epoch_of_everything() {
     bench.give(quote(10, 11));
     bench.give(snapshot(Link::Step(5), &[(10, 1)], &[]));
     bench.give(EventBody::Ticker(Box::default()));
-    let down = EventBody::Feed(FeedEvent::Down("end of recording".into()));
-    assert_eq!(bench.give(down), ["status 3: down (end of recording)"]);
+    let end = EventBody::Feed(FeedEvent::Ended("end of recording".into()));
+    assert_eq!(bench.give(end), ["status 3: down (end of recording)"]);
+    assert_eq!(
+        bench.current(ChannelKind::Quote).2.unwrap(),
+        "quote 1: 10x1 11x1",
+        "nothing is lost where nothing more comes"
+    );
     assert_eq!(
         bench.give(EventBody::Feed(FeedEvent::Restarted)),
-        ["e8 book 0 dropped"]
+        [
+            "e8 book 0: unknown",
+            "e8 quote 0: unknown",
+            "e8 ticker 0: unknown"
+        ]
     );
     for kind in [
         ChannelKind::Trade,
@@ -34,7 +43,7 @@ fn a_new_round_is_a_new_epoch_of_everything() {
         ["e8 book 1: 10x1 |  from 0,0 replaced"]
     );
     let again = bench.give(EventBody::Feed(FeedEvent::Restarted));
-    assert_eq!(again, ["e9 book 0 dropped"]);
+    assert_eq!(again, ["e9 book 0: unknown"]);
     assert_eq!(
         bench.give(EventBody::Feed(FeedEvent::Restarted)),
         Vec::<String>::new()
@@ -169,4 +178,98 @@ fn each_venue_has_its_own_patience() {
         bench.pipeline.next_deadline(),
         Some(Mono::new(6_500_000_000))
     );
+}
+
+#[test]
+fn a_lost_connection_is_a_loss_of_every_stream_that_holds_something() {
+    let mut bench = Bench::live();
+    bench.give(trades(&[1]));
+    bench.give(quote(10, 11));
+    bench.give(snapshot(Link::Step(5), &[(10, 1)], &[]));
+    bench.give(EventBody::Ticker(Box::default()));
+    let down = || EventBody::Feed(FeedEvent::Down("connection closed".into()));
+    assert_eq!(
+        bench.give(down()),
+        [
+            "book 2: 1 lost",
+            "quote 2: 1 lost",
+            "ticker 2: 1 lost",
+            "trade 2: 1 lost",
+            "status 3: down (connection closed)",
+        ]
+    );
+    for kind in [ChannelKind::Quote, ChannelKind::Book, ChannelKind::Ticker] {
+        assert_eq!(bench.current(kind), (EPOCH, 2, None), "{kind:?}");
+    }
+    assert_eq!(bench.give(down()), Vec::<String>::new(), "it is said once");
+    assert_eq!(
+        bench.give(quote(10, 11)),
+        ["quote 3: 10x1 11x1", "status 4: gap (connection closed)"]
+    );
+    assert_eq!(
+        bench.give(change(Link::Step(6), &[], &[])),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        bench.give(snapshot(Link::Step(6), &[(10, 1)], &[])),
+        ["book 3: 10x1 |  from 0,0 replaced", "status 5: live"]
+    );
+    let lost = "tapecast_events_lost_total{channel=\"quote\",reason=\"connection\"}";
+    assert_eq!(bench.metric(lost), 1);
+}
+
+#[test]
+fn what_a_feed_says_is_lost_is_lost_of_these_channels_only() {
+    let mut bench = Bench::live();
+    bench.give(trades(&[1]));
+    bench.give(quote(10, 11));
+    let lost = |channels: ChannelSet, events| {
+        EventBody::Feed(FeedEvent::Lost {
+            channels,
+            events,
+            reason: "an element could not be read".into(),
+        })
+    };
+    let of = |kind| ChannelSet::EMPTY.with(kind);
+    assert_eq!(
+        bench.give(lost(of(ChannelKind::Trade), Some(3))),
+        ["trade 4: 3 lost"]
+    );
+    assert_eq!(
+        bench.give(lost(of(ChannelKind::Quote), None)),
+        ["quote 2: 1 lost"]
+    );
+    assert_eq!(bench.give(trades(&[2])), ["trade 5: 2"]);
+    let counted = "tapecast_events_lost_total{channel=\"trade\",reason=\"unread\"}";
+    assert_eq!(bench.metric(counted), 3);
+}
+
+/// The small input of a Kraken connection that sends its history again.
+#[test]
+fn prints_are_passed_on_once_whatever_history_comes_again() {
+    let mut bench = Bench::live();
+    let numbered = |body| match body {
+        EventBody::Trades {
+            prints, history, ..
+        } => EventBody::Trades {
+            prints,
+            history,
+            ids: TradeIds::Dense,
+        },
+        other => other,
+    };
+    bench.give(numbered(history(1..=3)));
+    assert_eq!(bench.give(numbered(trades(&[4]))), ["trade 1: 4"]);
+    assert_eq!(bench.give(numbered(trades(&[5]))), ["trade 2: 5"]);
+    assert_eq!(bench.give(numbered(history(2..=6))), ["trade 3: 6"]);
+    assert_eq!(bench.give(numbered(trades(&[7]))), ["trade 4: 7"]);
+    assert_eq!(
+        bench.give(numbered(trades(&[7, 8, 11]))),
+        ["trade 5: 8", "trade 7: 2 lost", "trade 8: 11"]
+    );
+    assert_eq!(
+        bench.current(ChannelKind::Trade).2.unwrap(),
+        "trade 8: 1,2,3,4,5,6,7,8,11"
+    );
+    assert_eq!(bench.metric("tapecast_prints_repeated_total"), 1);
 }

@@ -1,0 +1,76 @@
+//! What never came of an instrument: numbered, published, and taken with all that was derived from it.
+
+use super::{InstrumentState, Outlet, publish};
+use crate::book::Stamp;
+use crate::metrics::{GapReason, LossReason};
+use std::borrow::Cow;
+use tapecast_model::{Body, ChannelKind, ChannelSet, Touched, UpdateSink};
+
+impl InstrumentState {
+    pub(super) fn note_book_gap(&mut self, reason: Cow<'static, str>) {
+        if self.book.wanted {
+            self.counters.count_gap(GapReason::Feed);
+            self.health.note_gap(reason);
+        }
+    }
+
+    /// Events of these streams may never have come: so many, where the feed knows.
+    pub(super) fn break_off<S: UpdateSink>(
+        &mut self,
+        channels: ChannelSet,
+        events: Option<u64>,
+        reason: LossReason,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        if channels.contains(ChannelKind::Book) {
+            self.book.verified.lose();
+            self.forget_book(reason, stamp, out);
+        }
+        let states = events.unwrap_or(1).max(1);
+        if channels.contains(ChannelKind::Quote) && self.quote.take().is_some() {
+            self.lose(ChannelKind::Quote, states, reason, stamp, out);
+        }
+        if channels.contains(ChannelKind::Ticker) && self.ticker.take().is_some() {
+            self.lose(ChannelKind::Ticker, states, reason, stamp, out);
+        }
+        if channels.contains(ChannelKind::Trade)
+            && let Some(prints) = self.prints.note_break(events, reason)
+        {
+            self.lose(ChannelKind::Trade, prints, reason, stamp, out);
+        }
+    }
+
+    /// What was shown of the book is right no more, nor is the quote that was taken from it.
+    pub(super) fn forget_book<S: UpdateSink>(
+        &mut self,
+        reason: LossReason,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        self.health.note_uncrossed();
+        self.book.touched = Touched::NONE;
+        self.book.replaced = false;
+        if std::mem::take(&mut self.book.shown) {
+            self.lose(ChannelKind::Book, 1, reason, stamp, out);
+        }
+        if self.quote_of_book && self.quote.take().is_some() {
+            self.lose(ChannelKind::Quote, 1, reason, stamp, out);
+        }
+    }
+
+    /// Numbers events of a stream that were lost, and says so to all who follow it.
+    pub(super) fn lose<S: UpdateSink>(
+        &mut self,
+        kind: ChannelKind,
+        events: u64,
+        reason: LossReason,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        out.metrics.count_lost(kind, reason, events);
+        let pos = self.number(kind, events, out.metrics);
+        let body = Body::Lost { kind, events };
+        publish(out.sink, &self.instrument, pos, stamp, body);
+    }
+}

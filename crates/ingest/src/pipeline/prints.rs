@@ -1,0 +1,261 @@
+//! The prints of one instrument: which of them are new, and what was lost between them.
+//!
+//! Where a venue's ids are in order they prove what is missing (ids that it gives to what is no print are
+//! told by the feed), so that a break of the connection may
+//! turn out to have lost nothing, and a hole is found of which no feed knew. Each print is passed on
+//! once: what a venue sends again, as news or as history, is recognised by its id.
+//!
+//! | ids | a loss is said | of how many |
+//! |---|---|---|
+//! | dense | before the first print behind a hole in them | as many as the hole has |
+//! | rising | after a break, before the first print that does not chain | what the feed knows, else one |
+//! | opaque | at the break | what the feed knows, else one, once until the next print |
+//!
+//! # History
+//! The first one fills what topics begin with. Of one that is sent again, prints that are newer than all
+//! we know were missed live: they are passed on as updates, in order, and close the hole if the history
+//! reaches back to a print we know. Opaque ids are compared as texts. One that ends before all that is
+//! kept, and has none of it, says nothing.
+//!
+//! # When ids are wrong
+//! A print whose id is lower than the newest, and that is not known, came late if it is newer than the
+//! oldest print that is kept: it is passed on. Else numbers have started over: that is a loss of one,
+//! and the chain begins there. So nothing is called old without having been seen.
+//!
+//! # Limits
+//! [`History::PRINTS_MAX`] prints; nothing waits here.
+
+use super::history::History;
+use crate::event::TradeIds;
+use crate::metrics::LossReason;
+use tapecast_model::Trade;
+
+/// What has come of an instrument's prints.
+#[derive(Debug, Default)]
+pub(super) struct Prints {
+    history: History,
+    /// The newest id, where ids are in order.
+    newest: Option<u64>,
+    /// There have been prints: there are some to lose.
+    begun: bool,
+    /// Ids are in order: a loss is said when they tell of it.
+    ordered: bool,
+    /// Prints may have been lost since the last one.
+    hole: Option<Hole>,
+}
+
+/// Prints may have been lost.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    /// How many, as far as the feed knows.
+    events: u64,
+    reason: LossReason,
+    /// It has been said already.
+    said: bool,
+}
+
+/// The beginning of a batch: first `lost` prints that never came, then `fresh` that are new, then
+/// `known` that were seen before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Cut {
+    pub(super) lost: Option<(u64, LossReason)>,
+    pub(super) fresh: usize,
+    pub(super) known: usize,
+}
+
+/// How a print stands to those before it.
+enum Fit {
+    Follows,
+    Lost(u64, LossReason),
+    Known,
+    Late,
+}
+
+// === impl Prints ===
+
+impl Prints {
+    /// The newest prints, oldest first.
+    pub(super) fn history(&mut self) -> &[Trade] {
+        self.history.prints()
+    }
+
+    /// Prints may have been lost here: so many, where the feed knows. Returns how many are to be said
+    /// at once.
+    pub(super) fn note_break(&mut self, events: Option<u64>, reason: LossReason) -> Option<u64> {
+        let known = events.unwrap_or(0);
+        if !self.begun && known == 0 {
+            return None;
+        }
+        let before = self.hole;
+        let mut hole = before.unwrap_or(Hole {
+            events: 0,
+            reason,
+            said: false,
+        });
+        if self.ordered || !self.begun {
+            hole.events = hole.events.saturating_add(known);
+            hole.said = false;
+            self.hole = Some(hole);
+            return None;
+        }
+        let lost = match before {
+            Some(_) => known,
+            None => known.max(1),
+        };
+        hole.said = true;
+        self.hole = Some(hole);
+        (lost > 0).then_some(lost)
+    }
+
+    /// Takes the beginning of a batch of news.
+    pub(super) fn take(&mut self, prints: &[Trade], ids: TradeIds) -> Cut {
+        let mut cut = Cut::default();
+        let first = prints.first().and_then(|print| print.id.number());
+        if ids == TradeIds::Opaque || first.is_none() {
+            return self.take_opaque(prints);
+        }
+        (self.begun, self.ordered) = (true, true);
+        for (at, print) in prints.iter().enumerate() {
+            let Some(id) = print.id.number() else { break };
+            match self.fit(print, id, ids) {
+                Fit::Known => {
+                    cut.known += 1;
+                    continue;
+                }
+                _ if cut.known > 0 => break,
+                Fit::Follows => {}
+                _ if at > 0 => break,
+                Fit::Lost(events, reason) => cut.lost = Some((events, reason)),
+                Fit::Late => {
+                    self.history.insert(print, id);
+                    cut.fresh = 1;
+                    break;
+                }
+            }
+            (self.newest, self.hole) = (Some(id), None);
+            self.history.extend(std::slice::from_ref(print));
+            cut.fresh += 1;
+        }
+        cut
+    }
+
+    /// These ids were seen and have no prints: they are no hole. Returns what is missing before them.
+    pub(super) fn skip(&mut self, first: u64, last: u64) -> Option<(u64, LossReason)> {
+        let newest = match self.newest {
+            Some(newest) if last > newest => newest,
+            // Of a time before, or of other numbers: the next print will tell.
+            Some(_) => return None,
+            None if self.hole.is_some() => return None,
+            None => first.saturating_sub(1),
+        };
+        let hole = self.hole.take();
+        (self.newest, self.begun, self.ordered) = (Some(last), true, true);
+        let missing = first.saturating_sub(newest.saturating_add(1));
+        let missing = missing - self.history.between(newest, first).min(missing);
+        let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
+        (missing > 0).then_some((missing, reason))
+    }
+
+    fn take_opaque(&mut self, prints: &[Trade]) -> Cut {
+        let hole = self.hole.take().filter(|hole| !hole.said);
+        (self.newest, self.ordered, self.begun) = (None, false, true);
+        self.history.extend(prints);
+        Cut {
+            lost: hole.map(|hole| (hole.events.max(1), hole.reason)),
+            fresh: prints.len(),
+            known: 0,
+        }
+    }
+
+    fn fit(&self, print: &Trade, id: u64, ids: TradeIds) -> Fit {
+        let hole = self.hole.filter(|hole| !hole.said);
+        let as_told = |hole: Hole| Fit::Lost(hole.events.max(1), hole.reason);
+        let Some(newest) = self.newest else {
+            return hole.map_or(Fit::Follows, as_told);
+        };
+        if id > newest {
+            if id - newest == 1 {
+                return Fit::Follows;
+            }
+            if ids == TradeIds::Rising {
+                return hole.map_or(Fit::Follows, as_told);
+            }
+            let missing = id - newest - 1 - self.history.between(newest, id);
+            let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
+            return match missing {
+                0 => Fit::Follows,
+                missing => Fit::Lost(missing, reason),
+            };
+        }
+        if self.history.contains(print) {
+            Fit::Known
+        } else if self.history.has_below(id) {
+            Fit::Late
+        } else {
+            Fit::Lost(1, LossReason::Ids)
+        }
+    }
+
+    /// Takes a history, oldest first. Returns the prints that were missed live, to be taken as news.
+    pub(super) fn merge(&mut self, prints: &[Trade], ids: TradeIds) -> Vec<Trade> {
+        let mut numbered: Vec<_> = prints
+            .iter()
+            .filter_map(|print| Some((print.id.number()?, *print)))
+            .collect();
+        let is_first = !self.begun;
+        let in_order = is_first || self.newest.is_some();
+        if ids == TradeIds::Opaque || numbered.len() < prints.len() || !in_order {
+            return self.merge_opaque(prints);
+        }
+        numbered.sort_by_key(|(id, _)| *id);
+        numbered.dedup_by_key(|(id, _)| *id);
+        let (Some(&(oldest, _)), Some(&(last, _))) = (numbered.first(), numbered.last()) else {
+            return Vec::new();
+        };
+        (self.begun, self.ordered) = (true, true);
+        let Some(newest) = self.newest else {
+            self.newest = Some(last);
+            let prints: Vec<_> = numbered.iter().map(|(_, print)| *print).collect();
+            self.history.extend(&prints);
+            return Vec::new();
+        };
+        if last < newest
+            && !numbered
+                .iter()
+                .any(|(_, print)| self.history.contains(print))
+        {
+            // It ends before all that is kept; or numbers have started over, as the next print will tell.
+            return Vec::new();
+        }
+        if oldest > newest {
+            // Where a history comes again there was a break, said or not.
+            self.note_break(None, LossReason::Connection);
+        } else if last >= newest {
+            // It reaches from what we know to now: nothing is missing in between but what ids say.
+            self.hole = None;
+        }
+        let mut missed = Vec::new();
+        for (id, print) in numbered {
+            if id > newest {
+                missed.push(print);
+            } else if !self.history.contains(&print) {
+                self.history.insert(&print, id);
+            }
+        }
+        missed
+    }
+
+    /// By their ids as texts: what stands behind the last print we know was missed.
+    fn merge_opaque(&mut self, prints: &[Trade]) -> Vec<Trade> {
+        let known = |print: &Trade| self.history.contains(print);
+        if let Some(last) = prints.iter().rposition(known) {
+            return prints[last + 1..].to_vec();
+        }
+        self.begun = true;
+        self.history.extend(prints);
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;

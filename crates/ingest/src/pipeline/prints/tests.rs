@@ -1,0 +1,310 @@
+//! Prints in all the ways in which they get lost, come twice or come late.
+
+use super::*;
+use proptest::prelude::*;
+use tapecast_model::{Price, Qty, TradeId};
+
+fn print(id: u64) -> Trade {
+    named(TradeId::from_number(id))
+}
+
+fn named(id: TradeId) -> Trade {
+    Trade {
+        id,
+        price: Price::from_mantissa(1),
+        qty: Qty::from_mantissa(1),
+        aggressor: None,
+        ts_event: None,
+    }
+}
+
+fn text(print: &Trade) -> String {
+    String::from_utf8_lossy(print.id.as_bytes()).into_owned()
+}
+
+/// What was passed on, word by word: ids, and `-n` where so many were lost.
+fn said(prints: &mut Prints, batch: &[Trade], ids: TradeIds) -> Vec<String> {
+    let (mut rest, mut said) = (batch, Vec::new());
+    while !rest.is_empty() {
+        let cut = prints.take(rest, ids);
+        assert!(cut.fresh + cut.known > 0, "nothing of {rest:?} was taken");
+        said.extend(cut.lost.map(|(events, _)| format!("-{events}")));
+        said.extend(rest[..cut.fresh].iter().map(text));
+        rest = &rest[cut.fresh + cut.known..];
+    }
+    said
+}
+
+struct Tape {
+    prints: Prints,
+    ids: TradeIds,
+}
+
+impl Tape {
+    fn new(ids: TradeIds) -> Self {
+        let prints = Prints::default();
+        Self { prints, ids }
+    }
+
+    fn news(&mut self, ids: &[u64]) -> String {
+        let batch: Vec<_> = ids.iter().map(|id| print(*id)).collect();
+        said(&mut self.prints, &batch, self.ids).join(" ")
+    }
+
+    fn history(&mut self, ids: &[u64]) -> String {
+        let batch: Vec<_> = ids.iter().map(|id| print(*id)).collect();
+        let missed = self.prints.merge(&batch, self.ids);
+        said(&mut self.prints, &missed, self.ids).join(" ")
+    }
+
+    fn breaks(&mut self, events: Option<u64>) -> Option<u64> {
+        self.prints.note_break(events, LossReason::Connection)
+    }
+
+    fn kept(&mut self) -> String {
+        let kept: Vec<_> = self.prints.history().iter().map(text).collect();
+        kept.join(" ")
+    }
+}
+
+#[test]
+fn a_hole_in_dense_ids_is_as_long_as_it_is() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.news(&[7, 8]), "7 8");
+    assert_eq!(tape.news(&[9, 12, 13, 20]), "9 -2 12 13 -6 20");
+    assert_eq!(tape.breaks(None), None, "the ids will tell");
+    assert_eq!(tape.news(&[21]), "21", "nothing was lost in the break");
+    assert_eq!(tape.breaks(Some(1)), None);
+    assert_eq!(tape.news(&[25]), "-3 25");
+}
+
+#[test]
+fn rising_ids_prove_a_loss_only_where_there_was_a_break() {
+    let mut tape = Tape::new(TradeIds::Rising);
+    assert_eq!(tape.news(&[7, 9, 40]), "7 9 40");
+    tape.breaks(None);
+    tape.breaks(None);
+    assert_eq!(tape.news(&[50, 60]), "-1 50 60");
+    tape.breaks(None);
+    assert_eq!(tape.news(&[61]), "61", "no number lies between");
+    tape.breaks(Some(2));
+    tape.breaks(Some(3));
+    assert_eq!(tape.news(&[70]), "-5 70");
+}
+
+#[test]
+fn opaque_ids_say_a_loss_at_the_break_and_once() {
+    let mut tape = Tape::new(TradeIds::Opaque);
+    assert_eq!(tape.breaks(None), None, "there was nothing yet");
+    assert_eq!(tape.news(&[5, 5, 3]), "5 5 3");
+    assert_eq!(tape.breaks(None), Some(1));
+    assert_eq!(tape.breaks(None), None);
+    assert_eq!(tape.breaks(Some(4)), Some(4), "what a feed knows is added");
+    assert_eq!(tape.news(&[3]), "3");
+    assert_eq!(tape.breaks(None), Some(1));
+}
+
+#[test]
+fn prints_that_could_not_be_read_before_the_first_are_lost_too() {
+    for (ids, expected) in [
+        (TradeIds::Opaque, "-2 5"),
+        (TradeIds::Rising, "-2 5"),
+        (TradeIds::Dense, "-2 5"),
+    ] {
+        let mut tape = Tape::new(ids);
+        assert_eq!(tape.breaks(Some(2)), None);
+        assert_eq!(tape.news(&[5]), expected, "{ids:?}");
+        assert_eq!(tape.news(&[6]), "6", "{ids:?}");
+    }
+}
+
+#[test]
+fn a_print_is_passed_on_once() {
+    for ids in [TradeIds::Dense, TradeIds::Rising] {
+        let mut tape = Tape::new(ids);
+        tape.news(&[1, 2, 3]);
+        assert_eq!(tape.news(&[2, 3, 4, 4, 3, 5]), "4 5", "{ids:?}");
+        assert_eq!(tape.kept(), "1 2 3 4 5");
+    }
+}
+
+#[test]
+fn a_print_that_comes_late_is_passed_on_and_lost_no_other() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.news(&[1, 2, 4, 3, 5]), "1 2 -1 4 3 5");
+    assert_eq!(tape.kept(), "1 2 3 4 5");
+    assert_eq!(tape.news(&[3]), "");
+}
+
+#[test]
+fn numbers_that_start_over_are_a_loss_and_not_old_for_ever() {
+    for ids in [TradeIds::Dense, TradeIds::Rising] {
+        let mut tape = Tape::new(ids);
+        tape.history(&[898, 899]);
+        tape.news(&[900]);
+        assert_eq!(tape.news(&[1, 2]), "-1 1 2", "{ids:?}");
+        assert_eq!(tape.news(&[3]), "3");
+        // The same behind a history.
+        let mut tape = Tape::new(ids);
+        tape.news(&[899, 900]);
+        assert_eq!(tape.history(&[41, 42]), "");
+        assert_eq!(tape.news(&[43, 44]), "-1 43 44", "{ids:?}");
+    }
+    // An id that is used again for another print.
+    let mut tape = Tape::new(TradeIds::Rising);
+    tape.news(&[1, 2, 3]);
+    let other = Trade {
+        price: Price::from_mantissa(77),
+        ..print(2)
+    };
+    assert_eq!(said(&mut tape.prints, &[other], TradeIds::Rising), ["2"]);
+}
+
+#[test]
+fn ids_that_have_no_prints_are_no_hole() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.prints.skip(3, 4), None);
+    assert_eq!(tape.news(&[5]), "5");
+    assert_eq!(tape.prints.skip(6, 8), None);
+    assert_eq!(tape.news(&[9, 11]), "9 -1 11");
+    assert_eq!(tape.prints.skip(14, 15), Some((2, LossReason::Ids)));
+    assert_eq!(tape.prints.skip(6, 8), None, "of a time before");
+    assert_eq!(tape.news(&[16]), "16");
+    tape.breaks(None);
+    assert_eq!(tape.prints.skip(17, 17), None);
+    assert_eq!(tape.news(&[18]), "18", "nothing was lost in the break");
+}
+
+#[test]
+fn a_history_sent_again_passes_on_what_was_missed() {
+    for ids in [TradeIds::Dense, TradeIds::Rising, TradeIds::Opaque] {
+        let mut tape = Tape::new(ids);
+        assert_eq!(tape.history(&[1, 2, 3]), "");
+        assert_eq!(tape.news(&[4, 5]), "4 5");
+        assert_eq!(tape.history(&[2, 3, 4, 5, 6]), "6", "{ids:?}");
+        assert_eq!(tape.news(&[7]), "7", "{ids:?}");
+        assert_eq!(tape.kept(), "1 2 3 4 5 6 7", "{ids:?}");
+    }
+}
+
+#[test]
+fn a_history_that_reaches_what_is_known_closes_a_break() {
+    let mut tape = Tape::new(TradeIds::Rising);
+    tape.news(&[10, 14]);
+    tape.breaks(None);
+    assert_eq!(tape.history(&[14, 20, 23]), "20 23");
+    tape.breaks(None);
+    assert_eq!(tape.history(&[20, 23]), "");
+    assert_eq!(tape.news(&[30]), "30");
+    // One that does not, does not; nor does one that ends before what is known.
+    tape.breaks(None);
+    assert_eq!(tape.history(&[23]), "");
+    assert_eq!(tape.history(&[40, 41]), "-1 40 41");
+    assert_eq!(tape.history(&[50]), "-1 50", "a break of which nobody knew");
+}
+
+#[test]
+fn a_hole_between_a_history_and_what_follows_is_told() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    tape.history(&[1, 2]);
+    assert_eq!(tape.news(&[5]), "-2 5");
+    assert_eq!(tape.history(&[3, 4, 5, 8]), "-2 8");
+    assert_eq!(tape.kept(), "1 2 3 4 5 8", "who joins sees what is known");
+}
+
+#[test]
+fn opaque_ids_of_a_history_are_compared_as_texts() {
+    let id = |text: &str| named(TradeId::new(text.as_bytes()).unwrap());
+    let (a, b, c, d) = (id("a9"), id("07"), id("c-1"), id("d"));
+    let mut prints = Prints::default();
+    assert_eq!(prints.merge(&[a, b], TradeIds::Opaque), []);
+    assert_eq!(said(&mut prints, &[c], TradeIds::Opaque), ["c-1"]);
+    assert_eq!(prints.merge(&[b, c, d], TradeIds::Opaque), [d]);
+    // Ids that are no numbers are opaque, whatever is said of them.
+    assert_eq!(
+        said(&mut prints, &[d, id("e")], TradeIds::Dense),
+        ["d", "e"]
+    );
+    assert_eq!(prints.note_break(None, LossReason::Ids), Some(1));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// So many prints come live.
+    News(usize),
+    /// So many are lost, and the feed knows that something was.
+    Break(usize),
+    /// The newest so many come as a history.
+    History(usize),
+    /// The newest so many come again.
+    Again(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (1_usize..5).prop_map(Op::News),
+        2 => (0_usize..4).prop_map(Op::Break),
+        2 => (1_usize..8).prop_map(Op::History),
+        1 => (1_usize..5).prop_map(Op::Again),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Between two prints that were passed on, either nothing is missing or a loss was told: of dense
+    /// ids of the right length. No print comes twice, and topics begin with rising ids.
+    #[test]
+    fn every_print_is_passed_on_once_or_told_as_lost(
+        ops in prop::collection::vec(op(), 1..40),
+        steps in prop::collection::vec(1_u64..4, 200),
+        dense in any::<bool>(),
+    ) {
+        let kind = if dense { TradeIds::Dense } else { TradeIds::Rising };
+        let mut tape = Tape::new(kind);
+        // All prints of the venue, and those it has made so far.
+        let mut ids: Vec<u64> = steps.iter().scan(100, |id, step| {
+            *id += if dense { 1 } else { *step };
+            Some(*id)
+        }).collect();
+        ids.insert(0, 100);
+        let (mut made, mut out) = (1, tape.news(&ids[..1]));
+        for op in ops {
+            let before = made;
+            let more = match op {
+                Op::News(count) => { made += count; tape.news(&ids[before..made]) }
+                Op::Break(count) => {
+                    made += count;
+                    prop_assert_eq!(tape.breaks(None), None);
+                    String::new()
+                }
+                Op::History(count) => tape.history(&ids[made.saturating_sub(count)..made]),
+                Op::Again(count) => tape.news(&ids[made.saturating_sub(count)..made]),
+            };
+            out = format!("{out} {more}");
+        }
+        let (mut last, mut lost, mut had) = (0, 0, vec![0]);
+        for word in out.split_whitespace().skip(1) {
+            if let Some(count) = word.strip_prefix('-') {
+                prop_assert_eq!(lost, 0, "{}", out);
+                lost = count.parse::<usize>().unwrap();
+                continue;
+            }
+            let id: u64 = word.parse().unwrap();
+            let at = ids.iter().position(|other| *other == id).unwrap();
+            prop_assert!(!had.contains(&at), "{} came twice: {}", id, out);
+            had.push(at);
+            if at < last {
+                // It was told as lost, and came late.
+                prop_assert_eq!(lost, 0, "{}", out);
+                continue;
+            }
+            let missing = at - last - 1;
+            prop_assert_eq!(missing > 0 && lost == 0, false, "{} before {} untold: {}", missing, id, out);
+            prop_assert!(!dense || missing == lost, "{} for {}: {}", lost, missing, out);
+            (last, lost) = (at, 0);
+        }
+        let kept: Vec<u64> = tape.prints.history().iter().filter_map(|p| p.id.number()).collect();
+        prop_assert!(kept.is_sorted_by(|a, b| a < b), "{:?}", kept);
+    }
+}
