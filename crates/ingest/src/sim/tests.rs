@@ -186,6 +186,58 @@ impl Seen {
     }
 }
 
+/// Goal: the market as a whole stays plausible for a week. Method: it is asked every two hours and
+/// makes a second's worth of events each time; `week.rs` looks at single symbols more closely.
+#[test]
+fn after_a_week_of_steps_spreads_and_prices_are_plausible() {
+    let config = SimConfig {
+        events_per_second: 600,
+        ..SimConfig::default()
+    };
+    let (mut simulation, _) = new(&config);
+    let mut prints = 0;
+    for step in 0..7 * 12 {
+        let mut events = Vec::new();
+        simulation.step(UnixNanos::new(START + step * 7_200 * SECOND), &mut events);
+        let mut fair = HashMap::new();
+        for seat in &simulation.seats {
+            let (market, listing) = (seat.market.as_ref().unwrap(), &seat.listing);
+            let best = |side| market.book().best(side).unwrap().price.mantissa();
+            let (bid, ask) = (best(Side::Bid), best(Side::Ask));
+            let home = listing.price;
+            assert!(0 < bid && bid < ask, "{} {bid} {ask}", listing.symbol);
+            assert!(
+                (ask - bid) * 10_000 <= ask * 60,
+                "{} {bid} {ask}",
+                listing.symbol
+            );
+            assert!(
+                (bid - home).abs() * 100 <= home * 20,
+                "{} {bid}",
+                listing.symbol
+            );
+            fair.insert(seat.instrument, market.fair_price());
+        }
+        for event in &events {
+            if let EventBody::Trades {
+                prints: made,
+                history: false,
+                ..
+            } = &event.body
+            {
+                let fair = fair[&event.instrument];
+                let near = |price: i64| (price - fair).abs() * 100 <= fair;
+                assert!(
+                    made.iter().all(|p| near(p.price.mantissa())),
+                    "{made:?} {fair}"
+                );
+                prints += made.len();
+            }
+        }
+    }
+    assert!(prints > 5_000, "{prints}");
+}
+
 #[test]
 fn what_was_missed_for_long_is_skipped() {
     let (mut simulation, _) = new(&SimConfig::default());
