@@ -4,11 +4,12 @@
 //! if it is a lossless replay, while its [`Pace`] is not clear. It never drops an event, and ends
 //! soon after it is told to, wherever it waits.
 
-use crate::event::Lot;
+use crate::event::{Event, EventBody, FeedEvent, LOT_EVENTS_MAX, Lot};
 use crossbeam_channel::SendTimeoutError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
+use tapecast_model::{InstrumentId, UnixNanos};
 
 /// Where a feed's events go: a bounded channel to the pipeline.
 pub type EventTx = crossbeam_channel::Sender<Lot>;
@@ -104,12 +105,39 @@ pub fn send(tx: &EventTx, lot: Lot, stop: &AtomicBool) -> Result<(), Ended> {
     }
 }
 
+/// Says the same of every instrument, waiting for room.
+///
+/// # Errors
+/// As [`send`].
+pub fn announce(
+    tx: &EventTx,
+    instruments: &[InstrumentId],
+    word: &FeedEvent,
+    now: UnixNanos,
+    stop: &AtomicBool,
+) -> Result<(), Ended> {
+    for some in instruments.chunks(LOT_EVENTS_MAX) {
+        send(tx, words(some, word, now), stop)?;
+    }
+    Ok(())
+}
+
+/// The same word of each of these instruments, which must be few enough for a lot.
+pub(crate) fn words(instruments: &[InstrumentId], word: &FeedEvent, now: UnixNanos) -> Lot {
+    let event = |instrument: &InstrumentId| Event {
+        instrument: *instrument,
+        ts_event: None,
+        ts_recv: now,
+        venue_seq: None,
+        body: EventBody::Feed(word.clone()),
+    };
+    instruments.iter().map(event).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, EventBody, FeedEvent};
     use std::sync::Arc;
-    use tapecast_model::{InstrumentId, UnixNanos};
 
     fn lot() -> Lot {
         Lot::from_buf([Event {

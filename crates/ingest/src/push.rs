@@ -7,34 +7,39 @@
 //! # Full, late and wrong
 //! While the event channel is full nothing is read, so TCP holds the publishers back; nothing is
 //! dropped. A bad line is answered with one line, `{"error":…,"line":N,"message":…}`, and skipped.
-//! Answers never delay reading: what a publisher does not read, up to [`ANSWERS_BYTES_MAX`], waits,
-//! and more is dropped and counted. A line longer than [`LINE_BYTES_MAX`] is skipped unheld.
+//! Whoever reads its answers gets every one. A publisher that reads none for a second is not waited for
+//! again until it does: [`ANSWERS_BYTES_MAX`] wait for it, and more is dropped and counted. A line longer than [`LINE_BYTES_MAX`] is skipped unheld. Who comes
+//! and who leaves is logged within a limit.
+//!
+//! A publisher whose task fails is disconnected, and each instrument it has named is told of a loss. A
+//! server that fails can be run again: it keeps its address, and [`PushServer::instruments`] says of
+//! which instruments continuity is lost.
 
 mod hot;
 pub mod line;
+mod publisher;
 
-use crate::event::{Event, LOT_EVENTS_MAX, Lot};
-use crate::feed::EventTx;
+use crate::event::{FeedEvent, LOT_EVENTS_MAX, Lot};
+use crate::feed::{EventTx, words};
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crossbeam_channel::TrySendError;
-use hashbrown::HashMap;
-use line::{Instruments, LineError, Mistake};
-use std::collections::hash_map::RandomState;
+use hashbrown::{HashMap, HashSet};
+use publisher::Publisher;
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
-use tapecast_model::clock::unix_now;
+use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, Instrument, Scale, Symbol, UnixNanos, Venue,
+    Catalog, ChannelKind, ChannelSet, Fault, InstrumentId, RateLimit, Scale, Symbol, Venue,
 };
-use tokio::io::{Interest, Ready};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 /// How many publishers may be connected.
 pub const PUBLISHERS_MAX: usize = 256;
@@ -88,9 +93,32 @@ pub enum PushError {
 /// A push source that listens.
 #[derive(Debug)]
 pub struct PushServer {
-    listener: TcpListener,
+    /// Kept from run to run: each takes a copy.
+    listener: std::net::TcpListener,
     venue: Venue,
     catalog: Arc<Catalog>,
+    /// Instruments that were listed or published.
+    named: Arc<Mutex<HashSet<InstrumentId>>>,
+    log: Arc<LogLimits>,
+    faults: PushFaults,
+}
+
+/// For tests: what makes its tasks panic.
+#[derive(Clone, Debug, Default)]
+pub struct PushFaults {
+    /// The task that takes publishers.
+    pub acceptor: Fault,
+    /// The task of a publisher.
+    pub publisher: Fault,
+}
+
+/// How often publishers may cause a line of the log.
+#[derive(Debug)]
+struct LogLimits {
+    coming: RateLimit,
+    leaving: RateLimit,
+    refused: RateLimit,
+    failed: RateLimit,
 }
 
 /// What every publisher's task has of the source.
@@ -100,16 +128,13 @@ struct Door {
     catalog: Arc<Catalog>,
     tx: EventTx,
     counters: FeedCounters,
+    named: Arc<Mutex<HashSet<InstrumentId>>>,
+    log: Arc<LogLimits>,
+    fault: Fault,
 }
 
-/// Bytes read at a time.
-const READ_BYTES: usize = 256 << 10;
-/// Reads after which other tasks of the thread get a turn.
-const READS_PER_TURN: u32 = 16;
 /// How long a full event channel is left alone.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
-/// How long a publisher that has closed may take to read its last answers.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// How long to wait after a connection could not be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -129,11 +154,13 @@ impl PushServer {
             qty_scale,
         } = config;
         let bound = TcpListener::bind(listen).await;
+        let bound = bound.and_then(TcpListener::into_std);
         let listener = bound.map_err(|source| PushError::Listen {
             listen,
             venue: venue.clone(),
             source,
         })?;
+        let mut named = HashSet::new();
         let kinds = [
             ChannelKind::Trade,
             ChannelKind::Quote,
@@ -160,14 +187,41 @@ impl PushServer {
                     price_scale,
                     qty_scale,
                 };
-                catalog.add_instrument(&venue, definition)?;
+                named.insert(catalog.add_instrument(&venue, definition)?.id);
             }
         }
+        let log = LogLimits {
+            coming: RateLimit::of_log_lines(),
+            leaving: RateLimit::of_log_lines(),
+            refused: RateLimit::of_log_lines(),
+            failed: RateLimit::of_log_lines(),
+        };
         Ok(Self {
             listener,
             venue,
             catalog,
+            named: Arc::new(Mutex::new(named)),
+            log: Arc::new(log),
+            faults: PushFaults::default(),
         })
+    }
+
+    /// For tests: what makes its tasks panic.
+    #[must_use]
+    pub fn with_faults(mut self, faults: PushFaults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The venue's name in topics.
+    pub const fn venue(&self) -> &Venue {
+        &self.venue
+    }
+
+    /// The instruments that are listed or have been published.
+    pub fn instruments(&self) -> Vec<InstrumentId> {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.iter().copied().collect()
     }
 
     /// Where publishers connect.
@@ -179,44 +233,126 @@ impl PushServer {
     }
 
     /// Takes publishers and their events until `stop` completes.
-    pub async fn run(self, tx: EventTx, metrics: &FeedMetrics, stop: impl Future<Output = ()>) {
-        let counters = metrics.of_venue(&self.venue);
+    ///
+    /// # Errors
+    /// If the system gives no copy of the listening socket.
+    pub async fn run(
+        &self,
+        tx: EventTx,
+        metrics: &FeedMetrics,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener.try_clone()?)?;
         let door = Door {
-            venue: self.venue,
-            catalog: self.catalog,
+            venue: self.venue.clone(),
+            catalog: Arc::clone(&self.catalog),
             tx,
-            counters,
+            counters: metrics.of_venue(&self.venue),
+            named: Arc::clone(&self.named),
+            log: Arc::clone(&self.log),
+            fault: self.faults.publisher.clone(),
         };
         let (stopping, stopped) = watch::channel(());
-        let mut publishers = JoinSet::new();
+        let mut publishers = Publishers::default();
         let mut stop = pin!(stop);
         loop {
-            match next(&self.listener, &mut publishers, stop.as_mut()).await {
+            let next = next(&listener, &mut publishers.tasks, stop.as_mut()).await;
+            self.faults.acceptor.look();
+            match next {
                 Next::Stop => break,
-                Next::Left => {}
+                Next::Left(left) => publishers.leave(left, &door).await,
                 Next::Came(Err(error)) => {
-                    tracing::warn!(%error, venue = %door.venue, "Publisher could not be accepted");
+                    door.log_refusal(&format!("it could not be accepted: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                Next::Came(Ok((stream, peer))) if publishers.len() >= PUBLISHERS_MAX => {
-                    tracing::warn!(%peer, venue = %door.venue, "Too many publishers");
-                    drop(stream);
+                Next::Came(Ok(_)) if publishers.tasks.len() >= PUBLISHERS_MAX => {
+                    door.log_refusal(&format!("there are {PUBLISHERS_MAX} already"));
                 }
-                Next::Came(Ok((stream, peer))) => {
-                    tracing::info!(%peer, venue = %door.venue, "Publisher connected");
-                    let publisher = Publisher::new(door.clone(), stream);
-                    publishers.spawn(publisher.run(peer, stopped.clone()));
-                }
+                Next::Came(Ok((stream, peer))) => publishers.enter(stream, peer, &door, &stopped),
             }
         }
         drop(stopping);
-        while publishers.join_next().await.is_some() {}
+        while let Some(left) = publishers.tasks.join_next_with_id().await {
+            publishers.leave(left.map(|(id, ())| id), &door).await;
+        }
+        Ok(())
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    fn log_refusal(&self, reason: &str) {
+        self.counters.publishers_refused.inc();
+        if let Some(more) = self.log.refused.pass(mono_now()) {
+            tracing::warn!(venue = %self.venue, reason, more, "Publisher refused");
+        }
+    }
+}
+
+/// Publishers' tasks, and what each has named.
+#[derive(Default)]
+struct Publishers {
+    tasks: JoinSet<()>,
+    named: HashMap<Id, Arc<Mutex<Vec<InstrumentId>>>>,
+}
+
+impl Publishers {
+    fn enter(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        door: &Door,
+        stopped: &watch::Receiver<()>,
+    ) {
+        if let Some(more) = door.log.coming.pass(mono_now()) {
+            tracing::info!(%peer, venue = %door.venue, more, "Publisher connected");
+        }
+        let publisher = Publisher::new(door.clone(), stream);
+        let named = publisher.named();
+        let task = self.tasks.spawn(publisher.run(peer, stopped.clone()));
+        self.named.insert(task.id(), named);
+    }
+
+    /// A publisher is gone. If its task failed, lines are lost that it took for received: that is told
+    /// of each instrument it named.
+    async fn leave(&mut self, left: Result<Id, JoinError>, door: &Door) {
+        let (id, failed) = match left {
+            Ok(id) => (id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let named = self.named.remove(&id);
+        let Some(named) = named.filter(|_| failed) else {
+            return;
+        };
+        door.counters.publishers_failed.inc();
+        if let Some(more) = door.log.failed.pass(mono_now()) {
+            let venue = &door.venue;
+            tracing::error!(%venue, more, "The task of a publisher panicked: it is disconnected");
+        }
+        let named = std::mem::take(&mut *named.lock().unwrap_or_else(PoisonError::into_inner));
+        let kinds = [
+            ChannelKind::Trade,
+            ChannelKind::Quote,
+            ChannelKind::Book,
+            ChannelKind::Ticker,
+        ];
+        let word = FeedEvent::Lost {
+            channels: kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with),
+            events: None,
+            reason: Cow::Borrowed("lines of a publisher were lost"),
+        };
+        for some in named.chunks(LOT_EVENTS_MAX) {
+            if !send(&door.tx, words(some, &word, unix_now())).await {
+                return;
+            }
+        }
     }
 }
 
 enum Next {
     Stop,
-    Left,
+    Left(Result<Id, JoinError>),
     Came(io::Result<(TcpStream, SocketAddr)>),
 }
 
@@ -229,270 +365,21 @@ async fn next(
     tokio::select! {
         () = stop => Next::Stop,
         came = listener.accept() => Next::Came(came),
-        Some(_) = publishers.join_next() => Next::Left,
+        Some(left) = publishers.join_next_with_id() => Next::Left(left.map(|(id, ())| id)),
     }
 }
 
-/// One publisher's connection.
-struct Publisher {
-    door: Door,
-    stream: TcpStream,
-    known: Known,
-    answers: Vec<u8>,
-    /// Events of the lines that were read last.
-    lot: Lot,
-    /// Lines so far.
-    lines: u64,
-    /// The rest of a line that is too long is being skipped.
-    skipping: bool,
-}
-
-/// Instruments that this publisher has named.
-struct Known {
-    venue: Venue,
-    catalog: Arc<Catalog>,
-    instruments: Vec<Arc<Instrument>>,
-    // Keyed by what a peer sends: with a random seed.
-    by_symbol: HashMap<Box<str>, usize, RandomState>,
-}
-
-/// A publisher's connection is at its end.
-struct Closed;
-
-// === impl Publisher ===
-
-impl Publisher {
-    fn new(door: Door, stream: TcpStream) -> Self {
-        let known = Known {
-            venue: door.venue.clone(),
-            catalog: Arc::clone(&door.catalog),
-            instruments: Vec::new(),
-            by_symbol: HashMap::default(),
-        };
-        Self {
-            door,
-            stream,
-            known,
-            answers: Vec::new(),
-            lot: Lot::new(),
-            lines: 0,
-            skipping: false,
+/// Sends, waiting for room; false if nobody takes events any more.
+async fn send(tx: &EventTx, lot: Lot) -> bool {
+    let mut lot = lot;
+    loop {
+        match tx.try_send(lot) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => lot = back,
         }
+        tokio::time::sleep(FULL_PAUSE).await;
     }
-
-    async fn run(mut self, peer: SocketAddr, mut stopped: watch::Receiver<()>) {
-        // An error means that the sender is gone, which is how it says stop.
-        let stopping = async { while stopped.changed().await.is_ok() {} };
-        tokio::select! {
-            () = stopping => {}
-            _closed = self.serve() => {}
-        }
-        tracing::info!(%peer, venue = %self.door.venue, lines = self.lines, "Publisher left");
-    }
-
-    /// Reads lines until the publisher closes or nobody takes its events.
-    async fn serve(&mut self) -> Result<(), Closed> {
-        let mut buffer: Vec<u8> = vec![0; READ_BYTES];
-        // Of the buffer, so much holds bytes, and so much of them has no newline.
-        let (mut filled, mut searched) = (0, 0);
-        let mut reads = 0_u32;
-        loop {
-            let interest = match self.answers.is_empty() {
-                true => Interest::READABLE,
-                false => Interest::READABLE | Interest::WRITABLE,
-            };
-            let ready = self.stream.ready(interest).await.or(Err(Closed))?;
-            self.answer(ready);
-            if filled == buffer.len() {
-                buffer.resize(buffer.len() * 2, 0);
-            }
-            match self.stream.try_read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(_) => return Err(Closed),
-            }
-            let used = self.take_lines(&buffer[..filled], searched).await?;
-            buffer.copy_within(used..filled, 0);
-            filled -= used;
-            searched = filled;
-            if filled >= LINE_BYTES_MAX {
-                self.too_long();
-                (filled, searched) = (0, 0);
-            }
-            if filled == 0 && buffer.len() > READ_BYTES {
-                buffer = vec![0; READ_BYTES];
-            }
-            reads += 1;
-            if reads.is_multiple_of(READS_PER_TURN) {
-                tokio::task::yield_now().await;
-            }
-        }
-        if filled > 0 && !self.skipping {
-            self.take_line(&buffer[..filled], unix_now()).await?;
-            self.send().await?;
-        }
-        let farewell = tokio::time::timeout(FAREWELL, self.answer_all());
-        farewell.await.or(Err(Closed))?
-    }
-
-    /// Takes the whole lines of what was read, the first `searched` bytes of which have no newline;
-    /// returns how many bytes they are.
-    async fn take_lines(&mut self, bytes: &[u8], searched: usize) -> Result<usize, Closed> {
-        let (mut used, mut searched) = (0, searched);
-        // What is read together has arrived together.
-        let now = unix_now();
-        while let Some(length) = newline(&bytes[searched..]) {
-            let end = searched + length;
-            let line = &bytes[used..end];
-            used = end + 1;
-            searched = used;
-            if std::mem::take(&mut self.skipping) {
-                continue;
-            }
-            self.take_line(line, now).await?;
-        }
-        self.send().await?;
-        if self.skipping {
-            used = bytes.len();
-        }
-        Ok(used)
-    }
-
-    async fn take_line(&mut self, line: &[u8], now: UnixNanos) -> Result<(), Closed> {
-        self.lines += 1;
-        if line.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        self.door.counters.messages.inc();
-        self.door.counters.bytes.inc_by(line.len() as u64);
-        if line.len() > LINE_BYTES_MAX {
-            self.refuse(&too_large());
-            return Ok(());
-        }
-        match line::read(line, now, &mut self.known) {
-            Ok(event) => self.gather(event).await,
-            Err(error) => {
-                self.refuse(&error);
-                Ok(())
-            }
-        }
-    }
-
-    /// Adds an event to what was read at once.
-    async fn gather(&mut self, event: Event) -> Result<(), Closed> {
-        self.lot.push(event);
-        if self.lot.len() < LOT_EVENTS_MAX {
-            return Ok(());
-        }
-        self.send().await
-    }
-
-    /// Sends what was read; while there is no room, nothing is read.
-    async fn send(&mut self) -> Result<(), Closed> {
-        if self.lot.is_empty() {
-            return Ok(());
-        }
-        let mut lot = std::mem::take(&mut self.lot);
-        loop {
-            match self.door.tx.try_send(lot) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Disconnected(_)) => return Err(Closed),
-                Err(TrySendError::Full(back)) => lot = back,
-            }
-            tokio::time::sleep(FULL_PAUSE).await;
-        }
-    }
-
-    fn too_long(&mut self) {
-        if !std::mem::replace(&mut self.skipping, true) {
-            self.lines += 1;
-            self.door.counters.messages.inc();
-            self.refuse(&too_large());
-        }
-    }
-
-    fn refuse(&mut self, error: &LineError) {
-        self.door.counters.reject(error.kind.reject());
-        let mut answer = format!(
-            "{{\"error\":\"{}\",\"line\":{}",
-            error.kind.label(),
-            self.lines
-        );
-        answer.push_str(",\"message\":\"");
-        for character in error.message.chars() {
-            match character {
-                '"' | '\\' => answer.extend(['\\', character]),
-                control if control.is_control() => answer.push(' '),
-                other => answer.push(other),
-            }
-        }
-        answer.push_str("\"}\n");
-        if self.answers.len() + answer.len() > ANSWERS_BYTES_MAX {
-            self.answer(Ready::WRITABLE);
-        }
-        if self.answers.len() + answer.len() > ANSWERS_BYTES_MAX {
-            self.door.counters.answers_dropped.inc();
-        } else {
-            self.answers.extend_from_slice(answer.as_bytes());
-        }
-    }
-
-    /// Writes what the socket takes of the answers.
-    fn answer(&mut self, ready: Ready) {
-        while ready.is_writable() && !self.answers.is_empty() {
-            match self.stream.try_write(&self.answers) {
-                Ok(written) if written > 0 => drop(self.answers.drain(..written)),
-                // A socket that is gone shows itself to the reader.
-                _ => return,
-            }
-        }
-    }
-
-    async fn answer_all(&mut self) -> Result<(), Closed> {
-        while !self.answers.is_empty() {
-            self.stream.writable().await.or(Err(Closed))?;
-            match self.stream.try_write(&self.answers) {
-                Ok(written) => drop(self.answers.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Err(Closed),
-            }
-        }
-        Ok(())
-    }
-}
-
-// === impl Known ===
-
-impl Instruments for Known {
-    fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
-        let at = match self.by_symbol.get(symbol) {
-            Some(at) => *at,
-            None => {
-                let name = Symbol::new(symbol).map_err(|e| e.to_string())?;
-                let found = self
-                    .catalog
-                    .ensure(&self.venue, &name)
-                    .map_err(|e| e.to_string())?;
-                self.instruments.push(found);
-                self.by_symbol
-                    .insert(symbol.into(), self.instruments.len() - 1);
-                self.instruments.len() - 1
-            }
-        };
-        Ok(&self.instruments[at])
-    }
-}
-
-fn too_large() -> LineError {
-    LineError::new(
-        Mistake::TooLarge,
-        format_args!("a line has at most {LINE_BYTES_MAX} bytes"),
-    )
-}
-
-fn newline(bytes: &[u8]) -> Option<usize> {
-    memchr::memchr(b'\n', bytes)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
-use tapecast_model::{Catalog, InstrumentId, Mono, Symbol, UnixNanos, Venue};
+use tapecast_model::{Catalog, InstrumentId, Mono, RateLimit, Symbol, UnixNanos, Venue};
 
 /// What to play, and how.
 #[derive(Clone, Debug)]
@@ -199,19 +199,28 @@ impl Replay {
         &self.ids
     }
 
+    /// The venue's name in topics.
+    pub const fn venue(&self) -> &Venue {
+        &self.config.venue
+    }
+
     /// Plays the recording: the body of a thread. Returns at the end of a recording that is not
     /// looped, when `stop` is set, or when nobody receives any more.
+    ///
+    /// # Errors
+    /// If the recording cannot be read any more: what was said of it is that it is down. It may be
+    /// run again, once [`FeedEvent::Restarted`] has been said of its instruments.
     pub fn run(
-        self,
+        &self,
         start: &StartGate,
         tx: EventTx,
         pace: Box<dyn Pace>,
         stop: Arc<AtomicBool>,
         metrics: &FeedMetrics,
-    ) {
+    ) -> Result<Played, Unreadable> {
         let counters = metrics.of_venue(&self.config.venue);
-        let parser = Parser::new(self.config.format, self.plan, &self.ids);
-        let config = self.config;
+        let parser = Parser::new(self.config.format, self.plan.clone(), &self.ids);
+        let config = self.config.clone();
         let mut player = Player {
             config,
             parser,
@@ -221,11 +230,27 @@ impl Replay {
             counters,
             events: Vec::new(),
             faults: 0,
+            log: RateLimit::of_log_lines(),
         };
+        let played = start.wait(&player.stop).and_then(|()| player.play());
         // Being told to end is no failure.
-        let _ended = start.wait(&player.stop).and_then(|()| player.play());
+        played.unwrap_or(Ok(Played::Stopped))
     }
 }
+
+/// How a replay came to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Played {
+    /// The recording is at its end.
+    End,
+    /// It was told to stop, or nobody receives any more.
+    Stopped,
+}
+
+/// A recording that could be read when it was scanned, and cannot any more.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the recording cannot be read any more: {0}")]
+pub struct Unreadable(String);
 
 /// The first reading: what the recording holds.
 fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), ReplayError> {
@@ -320,6 +345,7 @@ struct Player {
     events: Vec<Event>,
     /// Refused messages in a row.
     faults: u32,
+    log: RateLimit,
 }
 
 /// Maps recorded time to ours.
@@ -332,20 +358,24 @@ struct Tempo {
 // === impl Player ===
 
 impl Player {
-    fn play(&mut self) -> Result<(), Ended> {
+    fn play(&mut self) -> Result<Result<Played, Unreadable>, Ended> {
         loop {
-            let (end, reason) = match self.round()? {
+            match self.round()? {
                 None if self.config.looped => {
                     self.parser.reset();
                     self.faults = 0;
                     self.announce(&FeedEvent::Restarted)?;
-                    continue;
                 }
-                None => (FeedEvent::Ended as fn(_) -> _, "end of recording".into()),
-                Some(reason) => (FeedEvent::Down as fn(_) -> _, Cow::Owned(reason)),
-            };
-            tracing::info!(path = %self.config.path.display(), %reason, "Replay ended");
-            return self.announce(&end(reason));
+                None => {
+                    tracing::info!(path = %self.config.path.display(), "Replay is at its end");
+                    self.announce(&FeedEvent::Ended(Cow::Borrowed("end of recording")))?;
+                    return Ok(Ok(Played::End));
+                }
+                Some(reason) => {
+                    self.announce(&FeedEvent::Down(Cow::Owned(reason.clone())))?;
+                    return Ok(Err(Unreadable(reason)));
+                }
+            }
         }
     }
 
@@ -353,10 +383,7 @@ impl Player {
     fn round(&mut self) -> Result<Option<String>, Ended> {
         let mut capture = match Capture::open(&self.config.path) {
             Ok(capture) => capture,
-            Err(error) => {
-                tracing::error!(%error, "Recording is gone");
-                return Ok(Some(error.to_string()));
-            }
+            Err(error) => return Ok(Some(error.to_string())),
         };
         let factor = match self.config.speed {
             Speed::Factor(factor) => Some(factor),
@@ -421,10 +448,10 @@ impl Player {
 
     /// What a live feed would do after too many refused messages, as far as a recording can.
     fn reconnect(&mut self, now: UnixNanos) {
-        tracing::warn!(
-            path = %self.config.path.display(),
-            "Ten messages in a row could not be read"
-        );
+        if let Some(more) = self.log.pass(mono_now()) {
+            let path = self.config.path.display();
+            tracing::warn!(%path, more, "Ten messages in a row could not be read");
+        }
         self.counters.reconnects_rejects.inc();
         self.parser.reset();
         self.events.clear();

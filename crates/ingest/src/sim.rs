@@ -24,21 +24,21 @@ mod random;
 mod shape;
 
 use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot, TradeIds};
-use crate::feed::EventTx;
+use crate::feed::{Ended, EventTx, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
 use clock::VenueClock;
-use crossbeam_channel::{Receiver, RecvTimeoutError, TrySendError, select};
 use crowd::{Arrival, Crowd};
 use listing::Listing;
 use market::Market;
 use random::Random;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::symbol::NameError;
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, EventTime, InstrumentId, Symbol, TradingState, UnixNanos,
-    Venue,
+    Catalog, ChannelKind, ChannelSet, EventTime, Fault, InstrumentId, Symbol, TradingState,
+    UnixNanos, Venue,
 };
 
 /// What can be chosen about the simulated market.
@@ -75,6 +75,9 @@ pub enum SimError {
 #[derive(Debug)]
 pub struct Simulation {
     venue: Venue,
+    seed: u64,
+    events_per_second: u64,
+    fault: Fault,
     counters: Option<FeedCounters>,
     random: Random,
     seats: Vec<Seat>,
@@ -154,12 +157,36 @@ impl Simulation {
                 market: None,
             });
         }
+        let (seed, rate) = (config.seed, config.events_per_second);
+        Ok(Self::seated(venue, seed, rate, seats))
+    }
+
+    /// The same market from its beginning: the same instruments, of which nothing has traded yet.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        let seat = |seat: &Seat| Seat {
+            instrument: seat.instrument,
+            listing: seat.listing.clone(),
+            market: None,
+        };
+        let seats = self.seats.iter().map(seat).collect();
+        Self {
+            fault: self.fault.clone(),
+            counters: self.counters.clone(),
+            ..Self::seated(self.venue.clone(), self.seed, self.events_per_second, seats)
+        }
+    }
+
+    fn seated(venue: Venue, seed: u64, events_per_second: u64, seats: Vec<Seat>) -> Self {
         let symbols = seats.len() as u64;
-        let rate = config.events_per_second.saturating_sub(symbols).max(1);
-        let mut random = Random::new(config.seed);
+        let rate = events_per_second.saturating_sub(symbols).max(1);
+        let mut random = Random::new(seed);
         let crowd = Crowd::new(seats.len(), rate, &mut random);
-        Ok(Self {
+        Self {
             venue,
+            seed,
+            events_per_second,
+            fault: Fault::default(),
             counters: None,
             random,
             seats,
@@ -168,7 +195,24 @@ impl Simulation {
             gap: SECOND / rate,
             ticker_gap: SECOND / symbols,
             due: None,
-        })
+        }
+    }
+
+    /// For tests: what makes its thread panic.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
+    }
+
+    /// The venue's name in topics.
+    pub const fn venue(&self) -> &Venue {
+        &self.venue
+    }
+
+    /// Its instruments.
+    pub fn instruments(&self) -> impl Iterator<Item = InstrumentId> {
+        self.seats.iter().map(|seat| seat.instrument)
     }
 
     /// Counts what it makes as a venue's messages, so that a demo shows what a venue would show.
@@ -212,10 +256,11 @@ impl Simulation {
 
     /// The thread: a step every ten milliseconds, events into `events`, until told to stop or
     /// nobody takes events any more. A full channel is waited for.
-    pub fn run(mut self, events: &EventTx, stop: &Receiver<()>) {
+    pub fn run(mut self, events: &EventTx, stop: &AtomicBool) {
         let mut due = Vec::new();
         let mut venue_clock = VenueClock::new(unix_now(), mono_now());
-        loop {
+        while !stop.load(Ordering::Relaxed) {
+            self.fault.look();
             let wall = unix_now();
             self.step(venue_clock.read(wall, mono_now()), &mut due);
             for event in &mut due {
@@ -223,15 +268,12 @@ impl Simulation {
             }
             self.count(&due);
             while !due.is_empty() {
-                let lot = due.drain(..due.len().min(LOT_EVENTS_MAX)).collect();
-                if !send(lot, events, stop) {
+                let lot: Lot = due.drain(..due.len().min(LOT_EVENTS_MAX)).collect();
+                if send(events, lot, stop) == Err(Ended) {
                     return;
                 }
             }
-            match stop.recv_timeout(TICK) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-            }
+            std::thread::sleep(TICK);
         }
     }
 
@@ -305,18 +347,6 @@ impl Simulation {
             market.requote(due, random),
         ));
         1
-    }
-}
-
-/// Sends what is due; false if that is over.
-fn send(lot: Lot, events: &EventTx, stop: &Receiver<()>) -> bool {
-    match events.try_send(lot) {
-        Ok(()) => true,
-        Err(TrySendError::Disconnected(_)) => false,
-        Err(TrySendError::Full(lot)) => select! {
-            send(events, lot) -> sent => sent.is_ok(),
-            recv(stop) -> _ => false,
-        },
     }
 }
 

@@ -53,7 +53,8 @@ fn play(recording: &Recording) -> Played {
     let counters = metrics.of_venue(&venue);
     let player = std::thread::spawn(move || {
         let stop = Arc::new(AtomicBool::new(false));
-        replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &metrics);
+        let played = replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &metrics);
+        played.unwrap();
     });
     let events: Vec<_> = rx.iter().flatten().collect();
     player.join().unwrap();

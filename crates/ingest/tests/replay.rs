@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tapecast_ingest::event::{Event, EventBody, FeedEvent};
 use tapecast_ingest::feed::{Pace, StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedCounters, FeedMetrics};
-use tapecast_ingest::replay::{Replay, ReplayConfig, ReplayError, ScanReport, Speed};
+use tapecast_ingest::replay::{Played, Replay, ReplayConfig, ReplayError, ScanReport, Speed};
 use tapecast_ingest::venue::{Format, Reject};
 use tapecast_model::{Catalog, ChannelKind, Symbol, Venue};
 
@@ -69,7 +69,8 @@ impl Bench {
         let events = std::thread::scope(|scope| {
             let stopping = Arc::clone(&stop);
             scope.spawn(move || {
-                replay.run(&StartGate::opened(), tx, pace, stopping, &self.metrics);
+                let played = replay.run(&StartGate::opened(), tx, pace, stopping, &self.metrics);
+                played.unwrap();
             });
             let events: Vec<_> = rx.iter().flatten().take(take).collect();
             stop.store(true, Ordering::Relaxed);
@@ -248,14 +249,50 @@ fn a_replay_that_waits_for_its_start_can_be_stopped() {
     let (tx, rx) = crossbeam_channel::bounded(1);
     let stop = Arc::new(AtomicBool::new(true));
     let replay = bench.scan().unwrap();
-    replay.run(
+    let played = replay.run(
         &StartGate::default(),
         tx,
         Box::new(Unpaced),
         stop,
         &bench.metrics,
     );
+    assert_eq!(played, Ok(Played::Stopped));
     assert_eq!(rx.iter().count(), 0);
+}
+
+#[test]
+fn a_recording_that_is_gone_is_down_and_can_be_played_again_once_it_is_back() {
+    let bench = Bench::new(Format::Binance, &[&trade(1, 1)]);
+    let replay = bench.scan().unwrap();
+    let play = || {
+        let (tx, rx) = crossbeam_channel::bounded(10);
+        let stop = Arc::new(AtomicBool::new(false));
+        let pace = Box::new(Unpaced);
+        let played = replay.run(&StartGate::opened(), tx, pace, stop, &bench.metrics);
+        (
+            played,
+            rx.iter().flatten().map(|e| word(&e)).collect::<Vec<_>>(),
+        )
+    };
+    let path = &bench.config.path;
+    let aside = path.with_extension("aside");
+    std::fs::rename(path, &aside).unwrap();
+    let (played, words) = play();
+    let error = played.unwrap_err().to_string();
+    assert!(error.contains("cannot be read any more"), "{error}");
+    assert_eq!(words.len(), 1, "{words:?}");
+    assert!(words[0].contains(&path.display().to_string()), "{words:?}");
+    std::fs::rename(&aside, path).unwrap();
+    let (played, words) = play();
+    assert_eq!(played, Ok(Played::End));
+    assert_eq!(
+        words,
+        ["1", "end of recording"].map(|w| if w == "1" {
+            format!("{:?}", tapecast_model::TradeId::new(b"1").unwrap())
+        } else {
+            w.to_owned()
+        })
+    );
 }
 
 #[test]

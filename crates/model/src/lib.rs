@@ -11,6 +11,7 @@
 //!   of it can be trusted: [`status`].
 //! * **What exists**: the [`catalog`] of venues and instruments.
 //! * **How often**: a limit for log lines that peers can cause: [`rate`].
+//! * **What goes wrong** in tests: [`fault`].
 //! * **The seam** between numbering and publishing: [`sink`].
 
 pub mod book;
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod decimal;
 mod digits;
 pub mod epochs;
+pub mod fault;
 pub mod price;
 pub mod rate;
 pub mod seq;
@@ -33,6 +35,7 @@ pub use book::{Book, Level, Side, Touched};
 pub use catalog::Catalog;
 pub use decimal::{Decimal, DecimalError, Scale};
 pub use epochs::EpochSource;
+pub use fault::Fault;
 pub use price::{Price, Qty};
 pub use rate::RateLimit;
 pub use seq::{Epoch, Seq, StreamPos};

@@ -15,6 +15,8 @@ pub struct FeedMetrics {
     no_prints: IntCounterVec,
     reconnects: IntCounterVec,
     answers_dropped: IntCounterVec,
+    publishers_refused: IntCounterVec,
+    publishers_failed: IntCounterVec,
     delay: HistogramVec,
     clock_ahead: IntCounterVec,
 }
@@ -32,6 +34,10 @@ pub struct FeedCounters {
     pub reconnects_rejects: IntCounter,
     /// Error lines that a publisher did not read in time.
     pub answers_dropped: IntCounter,
+    /// Publishers that were not let in.
+    pub publishers_refused: IntCounter,
+    /// Publishers that were disconnected by a fault of ours.
+    pub publishers_failed: IntCounter,
     delay: Histogram,
     clock_ahead: IntCounter,
 }
@@ -95,6 +101,16 @@ impl FeedMetrics {
                 "Error lines to a publisher that did not read them in time.",
                 &["venue"],
             )?,
+            publishers_refused: counters(
+                "tapecast_publishers_refused_total",
+                "Publishers that were not let in: too many, or no descriptor for them.",
+                &["venue"],
+            )?,
+            publishers_failed: counters(
+                "tapecast_publishers_failed_total",
+                "Publishers that were disconnected because their task panicked: a fault of ours.",
+                &["venue"],
+            )?,
             delay,
             clock_ahead: counters(
                 "tapecast_venue_clock_ahead_total",
@@ -114,6 +130,8 @@ impl FeedMetrics {
             no_prints: NoPrint::ALL.map(|r| self.no_prints.with_label_values(&[venue, r.label()])),
             reconnects_rejects: self.reconnects.with_label_values(&[venue, "rejects"]),
             answers_dropped: self.answers_dropped.with_label_values(&[venue]),
+            publishers_refused: self.publishers_refused.with_label_values(&[venue]),
+            publishers_failed: self.publishers_failed.with_label_values(&[venue]),
             delay: self.delay.with_label_values(&[venue]),
             clock_ahead: self.clock_ahead.with_label_values(&[venue]),
         }

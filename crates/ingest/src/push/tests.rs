@@ -1,25 +1,31 @@
 //! Publishers on real sockets, port 0.
 
 use super::*;
-use crate::event::{EventBody, FeedEvent};
+use crate::event::{Event, EventBody, FeedEvent};
 use crossbeam_channel::Receiver;
 use prometheus::Registry;
 use tapecast_model::{Aggressor, TradingState};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 struct Bench {
     at: SocketAddr,
     catalog: Arc<Catalog>,
     rx: Receiver<Lot>,
+    tx: EventTx,
+    metrics: FeedMetrics,
     counters: FeedCounters,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<bool>,
+    push: Arc<PushServer>,
     server: JoinHandle<()>,
 }
 
 impl Bench {
     async fn new(symbols: Symbols, room: usize) -> Self {
+        Self::with_faults(symbols, room, PushFaults::default()).await
+    }
+
+    async fn with_faults(symbols: Symbols, room: usize, faults: PushFaults) -> Self {
         let catalog = Arc::new(Catalog::new(10));
         let scale = Scale::saturating(8);
         let config = PushConfig {
@@ -31,25 +37,37 @@ impl Bench {
         };
         let metrics = FeedMetrics::register(&Registry::new()).unwrap();
         let counters = metrics.of_venue(&config.venue);
-        let server = PushServer::bind(config, Arc::clone(&catalog))
+        let push = PushServer::bind(config, Arc::clone(&catalog))
             .await
-            .unwrap();
-        let at = server.local_addr().unwrap();
+            .unwrap()
+            .with_faults(faults);
         let (tx, rx) = crossbeam_channel::bounded(room);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            server
-                .run(tx, &metrics, async { drop(stopped.await) })
-                .await;
-        });
-        Self {
-            at,
+        let mut bench = Self {
+            at: push.local_addr().unwrap(),
             catalog,
             rx,
+            tx,
+            metrics,
             counters,
-            stop,
-            server,
-        }
+            stop: watch::Sender::new(false),
+            push: Arc::new(push),
+            server: tokio::spawn(async {}),
+        };
+        bench.run();
+        bench
+    }
+
+    fn run(&mut self) {
+        let (push, metrics, tx) = (
+            Arc::clone(&self.push),
+            self.metrics.clone(),
+            self.tx.clone(),
+        );
+        let mut stopped = self.stop.subscribe();
+        self.server = tokio::spawn(async move {
+            let stop = async { drop(stopped.wait_for(|stop| *stop).await) };
+            push.run(tx, &metrics, stop).await.unwrap();
+        });
     }
 
     /// Sends text, closes, and returns what was answered and what events came.
@@ -414,7 +432,7 @@ async fn when_told_to_stop_it_closes_its_publishers_and_ends() {
     stream.write_all(b"{\n").await.unwrap();
     let mut answer = [0; 9];
     stream.read_exact(&mut answer).await.unwrap();
-    bench.stop.send(()).unwrap();
+    bench.stop.send(true).unwrap();
     bench.server.await.unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
@@ -441,3 +459,96 @@ async fn an_address_in_use_is_refused_by_name() {
         "{refusal}"
     );
 }
+
+#[tokio::test]
+async fn fifty_thousand_bad_lines_are_answered_one_by_one_and_counted() {
+    const LINES: usize = 50_000;
+    let bench = Bench::new(any(), 10).await;
+    let stream = TcpStream::connect(bench.at).await.unwrap();
+    let (read, mut write) = stream.into_split();
+    let reader = tokio::spawn(async move {
+        let mut lines = BufReader::new(read).lines();
+        let mut answers = 0;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            answers += 1;
+            let place = format!("\"line\":{answers},");
+            assert!(line.contains(&place), "{line} lacks {place}");
+        }
+        answers
+    });
+    let text: String = (0..LINES)
+        .map(|n| format!("{{\"symbol\":\"S{n}\"}}\n"))
+        .collect();
+    write.write_all(text.as_bytes()).await.unwrap();
+    drop(write);
+    let answers = reader.await.unwrap();
+    let counters = &bench.counters;
+    assert_eq!(counters.rejected_in_all(), LINES as u64);
+    assert_eq!((answers, counters.answers_dropped.get()), (LINES, 0));
+    assert!(
+        bench.catalog.instruments().is_empty(),
+        "bad lines name nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_publisher_whose_task_panics_is_disconnected_and_told_of_and_the_others_go_on() {
+    let faults = PushFaults {
+        publisher: Fault::armable(),
+        ..PushFaults::default()
+    };
+    let bench = Bench::with_faults(any(), 100, faults.clone()).await;
+    let line = |symbol: &str| {
+        format!(
+            "{{\"channel\":\"quote\",\"symbol\":\"{symbol}\",\"bid\":\"1\",\"bid_qty\":\"1\"}}\n"
+        )
+    };
+    let mut broken = TcpStream::connect(bench.at).await.unwrap();
+    broken.write_all(line("A-USD").as_bytes()).await.unwrap();
+    while bench.rx.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let quoted: Vec<_> = bench.rx.try_iter().flatten().collect();
+    faults.publisher.arm();
+    broken.write_all(line("A-USD").as_bytes()).await.unwrap();
+    assert_eq!(
+        broken.read(&mut [0; 16]).await.ok().unwrap_or(0),
+        0,
+        "it is disconnected"
+    );
+    while bench.rx.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let told: Vec<_> = bench.rx.try_iter().flatten().collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].instrument, quoted[0].instrument);
+    let EventBody::Feed(FeedEvent::Lost { channels, .. }) = &told[0].body else {
+        panic!("{told:?}");
+    };
+    assert!(channels.contains(ChannelKind::Book) && channels.contains(ChannelKind::Trade));
+    assert_eq!(bench.counters.publishers_failed.get(), 1);
+    let (answers, events) = bench.publish(&line("B-USD")).await;
+    assert_eq!((answers.len(), events.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_failed_can_run_again_on_its_address() {
+    let faults = PushFaults {
+        acceptor: Fault::armable(),
+        ..PushFaults::default()
+    };
+    let mut bench = Bench::with_faults(any(), 100, faults.clone()).await;
+    let (_, events) = bench.publish(QUOTE).await;
+    assert_eq!(events.len(), 1);
+    faults.acceptor.arm();
+    let mut waiting = TcpStream::connect(bench.at).await.unwrap();
+    let server = std::mem::replace(&mut bench.server, tokio::spawn(async {}));
+    assert!(server.await.unwrap_err().is_panic());
+    assert_eq!(waiting.read(&mut [0; 16]).await.ok().unwrap_or(0), 0);
+    bench.run();
+    let (answers, events) = bench.publish(QUOTE).await;
+    assert_eq!((answers.len(), events.len()), (0, 1));
+}
+
+const QUOTE: &str =
+    "{\"channel\":\"quote\",\"symbol\":\"A-USD\",\"bid\":\"1\",\"bid_qty\":\"1\"}\n";

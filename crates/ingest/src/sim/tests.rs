@@ -186,58 +186,6 @@ impl Seen {
     }
 }
 
-/// Goal: the market as a whole stays plausible for a week. Method: it is asked every two hours and
-/// makes a second's worth of events each time; `week.rs` looks at single symbols more closely.
-#[test]
-fn after_a_week_of_steps_spreads_and_prices_are_plausible() {
-    let config = SimConfig {
-        events_per_second: 600,
-        ..SimConfig::default()
-    };
-    let (mut simulation, _) = new(&config);
-    let mut prints = 0;
-    for step in 0..7 * 12 {
-        let mut events = Vec::new();
-        simulation.step(UnixNanos::new(START + step * 7_200 * SECOND), &mut events);
-        let mut fair = HashMap::new();
-        for seat in &simulation.seats {
-            let (market, listing) = (seat.market.as_ref().unwrap(), &seat.listing);
-            let best = |side| market.book().best(side).unwrap().price.mantissa();
-            let (bid, ask) = (best(Side::Bid), best(Side::Ask));
-            let home = listing.price;
-            assert!(0 < bid && bid < ask, "{} {bid} {ask}", listing.symbol);
-            assert!(
-                (ask - bid) * 10_000 <= ask * 60,
-                "{} {bid} {ask}",
-                listing.symbol
-            );
-            assert!(
-                (bid - home).abs() * 100 <= home * 20,
-                "{} {bid}",
-                listing.symbol
-            );
-            fair.insert(seat.instrument, market.fair_price());
-        }
-        for event in &events {
-            if let EventBody::Trades {
-                prints: made,
-                history: false,
-                ..
-            } = &event.body
-            {
-                let fair = fair[&event.instrument];
-                let near = |price: i64| (price - fair).abs() * 100 <= fair;
-                assert!(
-                    made.iter().all(|p| near(p.price.mantissa())),
-                    "{made:?} {fair}"
-                );
-                prints += made.len();
-            }
-        }
-    }
-    assert!(prints > 5_000, "{prints}");
-}
-
 #[test]
 fn what_was_missed_for_long_is_skipped() {
     let (mut simulation, _) = new(&SimConfig::default());
@@ -295,15 +243,25 @@ fn numbers_out_of_bounds_are_refused_by_name() {
 fn the_thread_stops_when_told_and_when_nobody_listens() {
     let (simulation, _) = new(&SimConfig::default());
     let (events, taken) = crossbeam_channel::bounded(1);
-    let (stop, stopped) = crossbeam_channel::bounded::<()>(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || simulation.run(&events, &stopped));
     assert!(taken.recv().is_ok());
     // The channel is full and stays so: only the word to stop ends the wait.
-    stop.send(()).unwrap();
+    stop.store(true, Ordering::Relaxed);
     thread.join().unwrap();
     let (simulation, _) = new(&SimConfig::default());
     let (events, taken) = crossbeam_channel::bounded(1);
-    let (_stop, stopped) = crossbeam_channel::bounded::<()>(1);
     drop(taken);
-    simulation.run(&events, &stopped);
+    simulation.run(&events, &AtomicBool::new(false));
+}
+
+#[test]
+fn a_market_that_starts_afresh_is_the_same_market() {
+    let (mut first, _) = new(&SimConfig::default());
+    let pristine = first.afresh();
+    let events = run(&mut first, 20);
+    assert_eq!(run(&mut pristine.afresh(), 20), events);
+    assert_eq!(run(&mut first.afresh(), 20), events);
+    assert_eq!(first.instruments().count(), 60);
 }

@@ -157,7 +157,7 @@ fn play(path: &Path, format: Format) -> Played {
             Box::new(Unpaced),
             stop,
             &feed_metrics,
-        );
+        )
     });
     let mut sink = Sink::default();
     let mut trades_in: BTreeMap<String, Vec<TradeId>> = BTreeMap::new();
@@ -176,7 +176,7 @@ fn play(path: &Path, format: Format) -> Played {
         }
         pipeline.handle_event(event, Mono::new(0), &mut sink);
     }
-    player.join().unwrap();
+    player.join().unwrap().unwrap();
     Played {
         seen: sink.by_native,
         trades_in,

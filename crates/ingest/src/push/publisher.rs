@@ -1,0 +1,332 @@
+//! One publisher's connection: lines in, events out, answers back.
+//!
+//! A task of its own, which reads no further while there is no room for its events. What it leaves
+//! unread of its answers is bounded; it may not be late, for it keeps no time.
+
+use super::line::{self, Instruments, LineError, Mistake};
+use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, send};
+use crate::event::{Event, LOT_EVENTS_MAX, Lot};
+use hashbrown::{HashMap, HashSet};
+use std::collections::hash_map::RandomState;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Catalog, Instrument, InstrumentId, Symbol, UnixNanos, Venue};
+use tokio::io::{Interest, Ready};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// One publisher's connection.
+pub(super) struct Publisher {
+    door: Door,
+    stream: TcpStream,
+    known: Known,
+    answers: Vec<u8>,
+    /// Events of the lines that were read last.
+    lot: Lot,
+    /// Lines so far.
+    lines: u64,
+    /// The rest of a line that is too long is being skipped.
+    skipping: bool,
+    /// It has read none of its answers for a while.
+    deaf: bool,
+}
+
+/// Instruments that this publisher has named.
+struct Known {
+    venue: Venue,
+    catalog: Arc<Catalog>,
+    /// Their ids: all that this source has named, and all that this publisher has.
+    of_source: Arc<Mutex<HashSet<InstrumentId>>>,
+    named: Arc<Mutex<Vec<InstrumentId>>>,
+    instruments: Vec<Arc<Instrument>>,
+    // Keyed by what a peer sends: with a random seed.
+    by_symbol: HashMap<Box<str>, usize, RandomState>,
+}
+
+/// A publisher's connection is at its end.
+struct Closed;
+
+// === impl Publisher ===
+
+impl Publisher {
+    pub(super) fn new(door: Door, stream: TcpStream) -> Self {
+        let known = Known {
+            venue: door.venue.clone(),
+            catalog: Arc::clone(&door.catalog),
+            of_source: Arc::clone(&door.named),
+            named: Arc::default(),
+            instruments: Vec::new(),
+            by_symbol: HashMap::default(),
+        };
+        Self {
+            door,
+            stream,
+            known,
+            answers: Vec::new(),
+            lot: Lot::new(),
+            lines: 0,
+            skipping: false,
+            deaf: false,
+        }
+    }
+
+    /// The instruments it has named so far.
+    pub(super) fn named(&self) -> Arc<Mutex<Vec<InstrumentId>>> {
+        Arc::clone(&self.known.named)
+    }
+
+    pub(super) async fn run(mut self, peer: SocketAddr, mut stopped: watch::Receiver<()>) {
+        // An error means that the sender is gone, which is how it says stop.
+        let stopping = async { while stopped.changed().await.is_ok() {} };
+        tokio::select! {
+            () = stopping => {}
+            _closed = self.serve() => {}
+        }
+        if let Some(more) = self.door.log.leaving.pass(mono_now()) {
+            let (venue, lines) = (&self.door.venue, self.lines);
+            tracing::info!(%peer, %venue, lines, more, "Publisher left");
+        }
+    }
+
+    /// Reads lines until the publisher closes or nobody takes its events.
+    async fn serve(&mut self) -> Result<(), Closed> {
+        let mut buffer: Vec<u8> = vec![0; READ_BYTES];
+        // Of the buffer, so much holds bytes, and so much of them has no newline.
+        let (mut filled, mut searched) = (0, 0);
+        let mut reads = 0_u32;
+        loop {
+            let interest = match self.answers.is_empty() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
+            };
+            let ready = self.stream.ready(interest).await.or(Err(Closed))?;
+            self.answer(ready);
+            if filled == buffer.len() {
+                buffer.resize(buffer.len() * 2, 0);
+            }
+            match self.stream.try_read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => return Err(Closed),
+            }
+            let used = self.take_lines(&buffer[..filled], searched).await?;
+            buffer.copy_within(used..filled, 0);
+            filled -= used;
+            searched = filled;
+            if filled >= LINE_BYTES_MAX {
+                self.too_long().await;
+                (filled, searched) = (0, 0);
+            }
+            if filled == 0 && buffer.len() > READ_BYTES {
+                buffer = vec![0; READ_BYTES];
+            }
+            reads += 1;
+            if reads.is_multiple_of(READS_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        if filled > 0 && !self.skipping {
+            self.take_line(&buffer[..filled], unix_now()).await?;
+            self.send().await?;
+        }
+        let farewell = timeout(FAREWELL, self.answer_all());
+        farewell.await.or(Err(Closed))?
+    }
+
+    /// Takes the whole lines of what was read, the first `searched` bytes of which have no newline;
+    /// returns how many bytes they are.
+    async fn take_lines(&mut self, bytes: &[u8], searched: usize) -> Result<usize, Closed> {
+        let (mut used, mut searched) = (0, searched);
+        // What is read together has arrived together.
+        let now = unix_now();
+        while let Some(length) = newline(&bytes[searched..]) {
+            let end = searched + length;
+            let line = &bytes[used..end];
+            used = end + 1;
+            searched = used;
+            if std::mem::take(&mut self.skipping) {
+                continue;
+            }
+            self.take_line(line, now).await?;
+        }
+        self.send().await?;
+        if self.skipping {
+            used = bytes.len();
+        }
+        Ok(used)
+    }
+
+    async fn take_line(&mut self, line: &[u8], now: UnixNanos) -> Result<(), Closed> {
+        self.door.fault.look();
+        self.lines += 1;
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        self.door.counters.messages.inc();
+        self.door.counters.bytes.inc_by(line.len() as u64);
+        if line.len() > LINE_BYTES_MAX {
+            self.refuse(&too_large()).await;
+            return Ok(());
+        }
+        match line::read(line, now, &mut self.known) {
+            Ok(event) => self.gather(event).await,
+            Err(error) => {
+                self.refuse(&error).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds an event to what was read at once.
+    async fn gather(&mut self, event: Event) -> Result<(), Closed> {
+        self.lot.push(event);
+        if self.lot.len() < LOT_EVENTS_MAX {
+            return Ok(());
+        }
+        self.send().await
+    }
+
+    /// Sends what was read; while there is no room, nothing is read.
+    async fn send(&mut self) -> Result<(), Closed> {
+        if self.lot.is_empty() {
+            return Ok(());
+        }
+        match send(&self.door.tx, std::mem::take(&mut self.lot)).await {
+            true => Ok(()),
+            false => Err(Closed),
+        }
+    }
+
+    async fn too_long(&mut self) {
+        if !std::mem::replace(&mut self.skipping, true) {
+            self.lines += 1;
+            self.door.counters.messages.inc();
+            self.refuse(&too_large()).await;
+        }
+    }
+
+    async fn refuse(&mut self, error: &LineError) {
+        self.door.counters.reject(error.kind.reject());
+        let mut answer = format!(
+            "{{\"error\":\"{}\",\"line\":{}",
+            error.kind.label(),
+            self.lines
+        );
+        answer.push_str(",\"message\":\"");
+        for character in error.message.chars() {
+            match character {
+                '"' | '\\' => answer.extend(['\\', character]),
+                control if control.is_control() => answer.push(' '),
+                other => answer.push(other),
+            }
+        }
+        answer.push_str("\"}\n");
+        self.make_room(answer.len()).await;
+        if self.answers.len() + answer.len() > ANSWERS_BYTES_MAX {
+            self.door.counters.answers_dropped.inc();
+        } else {
+            self.answers.extend_from_slice(answer.as_bytes());
+        }
+    }
+
+    /// Waits until there is room for another answer. Whoever reads nothing for a while is waited for
+    /// once, until it reads again.
+    async fn make_room(&mut self, bytes: usize) {
+        while self.answers.len() + bytes > ANSWERS_BYTES_MAX {
+            let waiting = self.answers.len();
+            self.answer(Ready::WRITABLE);
+            if self.answers.len() < waiting {
+                self.deaf = false;
+                continue;
+            }
+            let writable = self.stream.writable();
+            if self.deaf || !matches!(timeout(ANSWERS_PATIENCE, writable).await, Ok(Ok(()))) {
+                self.deaf = true;
+                return;
+            }
+        }
+    }
+
+    /// Writes what the socket takes of the answers.
+    fn answer(&mut self, ready: Ready) {
+        while ready.is_writable() && !self.answers.is_empty() {
+            match self.stream.try_write(&self.answers) {
+                Ok(written) if written > 0 => drop(self.answers.drain(..written)),
+                // A socket that is gone shows itself to the reader.
+                _ => return,
+            }
+        }
+    }
+
+    async fn answer_all(&mut self) -> Result<(), Closed> {
+        while !self.answers.is_empty() {
+            self.stream.writable().await.or(Err(Closed))?;
+            match self.stream.try_write(&self.answers) {
+                Ok(written) => drop(self.answers.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(Closed),
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Known ===
+
+impl Instruments for Known {
+    fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
+        let at = match self.by_symbol.get(symbol) {
+            Some(at) => *at,
+            None => {
+                let name = Symbol::new(symbol).map_err(|e| e.to_string())?;
+                let found = self
+                    .catalog
+                    .ensure(&self.venue, &name)
+                    .map_err(|e| e.to_string())?;
+                note_named(&self.of_source, &self.named, found.id);
+                self.instruments.push(found);
+                self.by_symbol
+                    .insert(symbol.into(), self.instruments.len() - 1);
+                self.instruments.len() - 1
+            }
+        };
+        Ok(&self.instruments[at])
+    }
+}
+
+/// Notes that an instrument was named: once per publisher and instrument.
+fn note_named(
+    of_source: &Mutex<HashSet<InstrumentId>>,
+    named: &Mutex<Vec<InstrumentId>>,
+    id: InstrumentId,
+) {
+    let mut of_source = of_source.lock().unwrap_or_else(PoisonError::into_inner);
+    of_source.insert(id);
+    let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
+    named.push(id);
+}
+
+fn too_large() -> LineError {
+    LineError::new(
+        Mistake::TooLarge,
+        format_args!("a line has at most {LINE_BYTES_MAX} bytes"),
+    )
+}
+
+fn newline(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr(b'\n', bytes)
+}
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 << 10;
+/// Reads after which other tasks of the thread get a turn.
+const READS_PER_TURN: u32 = 16;
+/// How long one that reads none of its answers is waited for.
+const ANSWERS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a publisher that has closed may take to read its last answers.
+const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,0 +1,69 @@
+//! A fault that tests inject: the part of the process that holds it panics when it is told to.
+//!
+//! What supervises the parts is tested with it. A process that was not started by a test holds
+//! [`Fault::default`], which cannot be armed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Held by a part, and asked once per round of its work.
+#[derive(Clone, Debug, Default)]
+pub struct Fault(Option<Arc<AtomicBool>>);
+
+impl Fault {
+    /// For tests: a fault that can be armed.
+    pub fn armable() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// For tests: whoever holds a copy panics at its next look, once.
+    pub fn arm(&self) {
+        if let Some(armed) = &self.0 {
+            armed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a test can arm it.
+    pub fn is_armable(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether it still waits for somebody to look.
+    pub fn is_armed(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|armed| armed.load(Ordering::Relaxed))
+    }
+
+    /// Looks.
+    ///
+    /// # Panics
+    /// If a test has armed it.
+    #[inline]
+    #[expect(clippy::panic, reason = "this is what it is for")]
+    pub fn look(&self) {
+        if let Some(armed) = &self.0
+            && armed.swap(false, Ordering::Relaxed)
+        {
+            panic!("a fault injected by a test");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_strikes_once_and_only_what_was_made_for_it() {
+        Fault::default().arm();
+        Fault::default().look();
+        let fault = Fault::armable();
+        fault.look();
+        fault.arm();
+        let held = fault.clone();
+        assert!(std::thread::spawn(move || held.look()).join().is_err());
+        assert!(!fault.is_armed());
+        fault.look();
+    }
+}
