@@ -1,6 +1,7 @@
 //! The admin listener: metrics, probes and orders. Never to be reachable from outside.
 
 use crate::metrics::ProcessMetrics;
+use crate::parts::Parts;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -11,7 +12,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapecast_edge::io::listener::{Answer, plain};
 use tapecast_ingest::feed::StartGate;
@@ -24,10 +24,12 @@ pub struct AdminState {
     registry: Registry,
     process: ProcessMetrics,
     gate: Arc<StartGate>,
-    ready: AtomicBool,
+    parts: Parts,
+    sources: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 /// The admin listener.
+#[derive(Clone)]
 pub struct Admin {
     state: Arc<AdminState>,
     connections: Arc<Semaphore>,
@@ -39,19 +41,21 @@ const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl AdminState {
-    /// Not ready yet.
-    pub fn new(registry: Registry, process: ProcessMetrics, gate: Arc<StartGate>) -> Self {
+    /// What there is to see: the metrics, how the parts are, and a report on the sources.
+    pub fn new(
+        registry: Registry,
+        process: ProcessMetrics,
+        gate: Arc<StartGate>,
+        parts: Parts,
+        sources: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
         Self {
             registry,
             process,
             gate,
-            ready: AtomicBool::new(false),
+            parts,
+            sources: Box::new(sources),
         }
-    }
-
-    /// Whether this process should get traffic.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Answer {
@@ -59,25 +63,31 @@ impl AdminState {
         match (path, method) {
             ("/metrics", &Method::GET) => self.metrics(),
             ("/livez", &Method::GET) => plain(StatusCode::OK, "alive"),
-            ("/readyz", &Method::GET) if self.ready.load(Ordering::Relaxed) => {
-                plain(StatusCode::OK, "ready")
-            }
-            ("/readyz", &Method::GET) => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, "starting, or going away")
-            }
+            ("/readyz", &Method::GET) => match self.parts.verdict() {
+                Ok(()) => plain(StatusCode::OK, "ready"),
+                Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),
+            },
+            ("/debug/sources", &Method::GET) => self.sources(),
             ("/replay/start", &Method::POST) => {
                 self.gate.open();
                 let mut answer = Response::new(Full::default());
                 *answer.status_mut() = StatusCode::NO_CONTENT;
                 answer
             }
-            ("/metrics" | "/livez" | "/readyz", _) => only("GET"),
+            ("/metrics" | "/livez" | "/readyz" | "/debug/sources", _) => only("GET"),
             ("/replay/start", _) => only("POST"),
             _ => plain(
                 StatusCode::NOT_FOUND,
-                "here are GET /metrics, GET /livez, GET /readyz and POST /replay/start",
+                "here are GET /metrics, GET /livez, GET /readyz, GET /debug/sources and POST /replay/start",
             ),
         }
+    }
+
+    fn sources(&self) -> Answer {
+        let mut answer = Response::new(Full::from((self.sources)()));
+        let json = HeaderValue::from_static("application/json");
+        answer.headers_mut().insert(CONTENT_TYPE, json);
+        answer
     }
 
     fn metrics(&self) -> Answer {

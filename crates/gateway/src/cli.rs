@@ -4,9 +4,9 @@
 
 use crate::config::{Config, DEFAULTS, address};
 use crate::gateway::Gateway;
-use crate::{metrics, watch};
+use crate::{log, metrics, watch};
 use clap::{Args, Parser, Subcommand};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +69,8 @@ enum ConfigCommand {
     },
 }
 
+/// Exit code when a thread died or was stuck.
+const FAILURE: u8 = 1;
 /// Exit code of wrong usage or configuration.
 const USAGE: u8 = 2;
 
@@ -85,6 +87,12 @@ pub fn run() -> ExitCode {
         Some(Command::Config(ConfigCommand::Check { file })) => {
             match Config::load(&file, std::env::vars()) {
                 Ok(config) => {
+                    if let Err(wrong) = config.check_machine() {
+                        return fail(&format!("{}: {wrong}", file.display()));
+                    }
+                    for doubt in config.doubts() {
+                        complain(&format!("{}: warning: {doubt}", file.display()));
+                    }
                     let sources = config.sources.len();
                     say(&format!("{}: valid, {sources} sources", file.display()));
                     ExitCode::SUCCESS
@@ -108,31 +116,44 @@ fn serve(options: &Serve) -> ExitCode {
         config.listen.public = options.listen.unwrap_or(config.listen.public);
         config.listen.admin = options.admin_listen.unwrap_or(config.listen.admin);
         config.shards.count = options.shards.unwrap_or(config.shards.count);
+        // systemd's StateDirectory=; it may name several.
+        let given = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
+        let given = std::env::split_paths(&given).find(|path| path.is_absolute());
+        config.state_dir = config.state_dir.or(given);
         config.check("flags")
     });
     let config = match config {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string()),
     };
-    if let Err(message) = start_log(&config.log.filter) {
-        return fail(&message);
-    }
+    let log = match log::start(&config.log.filter) {
+        Ok(log) => log,
+        Err(message) => return fail(&message),
+    };
     // The control side is light: listeners, handshakes, push sources, probes.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
         .enable_all()
         .build();
-    match runtime {
+    let code = match runtime {
         Ok(runtime) => runtime.block_on(serve_until_told(&config)),
         Err(error) => fail(&format!("no runtime: {error}")),
-    }
+    };
+    log.finish(LOG_PATIENCE);
+    code
 }
+
+/// How long the end waits for whoever reads the log.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
 
 async fn serve_until_told(config: &Config) -> ExitCode {
+    for doubt in config.doubts() {
+        warn!("{doubt}");
+    }
     let files = metrics::raise_open_files();
     if files.is_some_and(|files| (files as usize) < config.limits.connections_max + FILES_SPARE) {
         warn!(
@@ -158,49 +179,55 @@ async fn serve_until_told(config: &Config) -> ExitCode {
         sources = config.sources.len(),
         "Started"
     );
-    say(&format!(
+    let banner = format!(
         "tapecast {}\n  live page  http://{public}/\n  clients    ws://{public}/v1/ws\n  metrics    \
-         http://{admin}/metrics\nCtrl-C stops it",
+         http://{admin}/metrics\nCtrl-C stops it\n",
         env!("CARGO_PKG_VERSION")
-    ));
+    );
+    tell(std::io::stdout(), banner);
     // Without a supervisor there is nobody to tell.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-    let mut look = tokio::time::interval(Duration::from_secs(1));
     let failed = loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break false,
             _ = terminate.recv() => break false,
             _ = hangup.recv() => warn!("Nothing is reloaded on SIGHUP: restart to change the configuration"),
-            _ = look.tick() => if gateway.has_failed() {
-                error!("A thread has ended that should not: ending the process");
+            why = gateway.failed() => {
+                error!(why, "A thread has ended that should not: ending the process");
                 break true;
-            },
+            }
         }
     };
     info!("Stopping");
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    end_in_any_case(gateway.patience());
     gateway.stop().await;
     info!("Stopped");
     if failed {
-        ExitCode::FAILURE
+        ExitCode::from(FAILURE)
     } else {
         ExitCode::SUCCESS
     }
 }
 
+/// Ends the process when stopping takes too long: a thread that is stuck must not keep it.
+fn end_in_any_case(patience: Duration) {
+    let thread = std::thread::Builder::new().name("end".to_owned());
+    let started = thread.spawn(move || {
+        std::thread::sleep(patience + END_SPARE);
+        error!("Stopping takes too long: ending without waiting");
+        std::process::exit(i32::from(FAILURE));
+    });
+    if let Err(error) = started {
+        warn!(%error, "Nothing will end the process if stopping takes too long");
+    }
+}
+
+/// How much longer than it should the end may take.
+const END_SPARE: Duration = Duration::from_secs(2);
+
 /// File descriptors beside those of clients: listeners, pollers, recordings, publishers.
 const FILES_SPARE: usize = 128;
-
-fn start_log(filter: &str) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| format!("log.filter: {error}"))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())
-}
 
 /// Asks `/readyz`, without a library: it must work where nothing else is installed.
 fn health(admin: SocketAddr) -> ExitCode {
@@ -242,5 +269,23 @@ fn say(text: &str) {
 
 /// Says what is wrong, on one line.
 pub(crate) fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr(), "tapecast: {message}");
+    tell(std::io::stderr(), format!("tapecast: {message}\n"));
 }
+
+/// Writes to whoever may not read: a closed pipe is the user's way to say that he has seen enough, and
+/// a full one is not waited for.
+fn tell(mut stream: impl Write + Send + 'static, text: String) {
+    let (done, waiting) = crossbeam_channel::bounded::<()>(0);
+    let telling = std::thread::Builder::new().spawn(move || {
+        let _ = stream.write_all(text.as_bytes());
+        let _ = stream.flush();
+        drop(done);
+    });
+    if telling.is_ok() {
+        // It is closed when all is written.
+        let _ = waiting.recv_timeout(TELL_PATIENCE);
+    }
+}
+
+/// How long a reader of what is said may take.
+const TELL_PATIENCE: Duration = Duration::from_secs(1);

@@ -6,14 +6,17 @@
 //! asking again.
 
 pub mod address;
+mod check;
 mod load;
 mod source;
+mod wrong;
 
 pub use load::ConfigError;
 pub use source::{PushSource, ReplaySource, SimSource, Source, Start};
 
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tapecast_edge::Limits;
 use tapecast_edge::io::poller::Settings;
@@ -28,6 +31,8 @@ pub const DEFAULTS: &str = include_str!("../../../deploy/tapecast.toml");
 pub struct Config {
     /// This process's name in `welcome`.
     pub node: String,
+    /// Where the process keeps what must outlive it; none keeps nothing.
+    pub state_dir: Option<PathBuf>,
     /// Addresses.
     pub listen: ListenConfig,
     /// Threads that own client connections.
@@ -183,6 +188,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             node: "tapecast".to_owned(),
+            state_dir: None,
             listen: ListenConfig::default(),
             shards: ShardsConfig::default(),
             limits: LimitsConfig::default(),

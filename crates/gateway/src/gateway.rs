@@ -8,9 +8,13 @@
 use crate::admin::{Admin, AdminState};
 use crate::config::Config;
 use crate::cores::{self, CoreError};
+use crate::faults::Faults;
+use crate::log;
 use crate::metrics::ProcessMetrics;
 use crate::pages;
-use crate::sources::{self, SourceError};
+use crate::parts::{Parts, Watch, keep};
+use crate::sources::{self, SourceError, Sources, Surroundings};
+use crate::state_dir::{self, RENEW_EVERY, Reservation, StateDir, StateDirError};
 use crate::threads::PipelineThread;
 use prometheus::Registry;
 use std::io;
@@ -27,10 +31,11 @@ use tapecast_fanout::pace::{Congestion, Pacer};
 use tapecast_fanout::ring::{RingTx, ring};
 use tapecast_fanout::{FanoutMetrics, Interests, Publisher};
 use tapecast_ingest::event::Lot;
+use tapecast_ingest::feed::{EventTx, StartGate};
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::clock::unix_now;
-use tapecast_model::{Catalog, Epoch, Venue};
+use tapecast_model::{Catalog, Epoch, Fault, Venue};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle as Task;
 
@@ -39,12 +44,16 @@ pub struct Gateway {
     public: SocketAddr,
     admin: SocketAddr,
     listener: Arc<Listener>,
-    state: Arc<AdminState>,
+    parts: Parts,
+    /// Its lock is held as long as the process lives.
+    _reservation: Arc<Reservation>,
     tasks: Vec<Task<()>>,
-    sources: sources::Running,
+    sources: Sources,
     shards: Vec<(ShardHandle, JoinHandle<io::Result<()>>)>,
     pipeline: JoinHandle<()>,
     stop_pipeline: crossbeam_channel::Sender<()>,
+    /// So that a gateway whose sources have all ended waits for events, and does not spin.
+    _events: EventTx,
     patience: Duration,
 }
 
@@ -64,6 +73,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The directory for what must outlive the process cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
     /// A core that is not there to be used.
     #[error(transparent)]
     Core(#[from] CoreError),
@@ -73,6 +85,13 @@ pub enum StartError {
     /// A metric is there twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// Who watches over threads, and what tests do to them.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    parts: &'a Parts,
+    faults: &'a Faults,
 }
 
 struct Metrics {
@@ -90,30 +109,38 @@ impl Gateway {
     /// # Errors
     /// If anything in the configuration cannot be had.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_with(config, &Faults::default()).await
+    }
+
+    /// For tests: as [`Gateway::start`], with faults to inject.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub async fn start_with(config: &Config, faults: &Faults) -> Result<Self, StartError> {
         let count = config.shard_count();
         let metrics = Metrics::register(count)?;
+        let parts = Parts::register(&metrics.registry)?;
+        let gate = Arc::new(StartGate::default());
+        let reservation = reserve(config, &metrics.registry)?;
         let catalog = Arc::new(Catalog::new(config.limits.instruments_max));
-        let prepared = sources::prepare(&config.sources, &catalog).await?;
+        let prepared = sources::prepare(&config.sources, &catalog, &gate, faults).await?;
         let public = bind(config.listen.public, "listen.public or --listen")?;
-        let admin = bind(config.listen.admin, "listen.admin or --admin-listen")?;
-        let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
+        let admin_socket = bind(config.listen.admin, "listen.admin or --admin-listen")?;
+        let (public_address, admin_address) = (public.local_addr()?, admin_socket.local_addr()?);
 
         let (interests, requests) = Interests::with_limits(config.limits.topics());
-        let shared = Arc::new(Shared {
-            catalog: Arc::clone(&catalog),
-            interests: Arc::new(interests),
-            congestion: Congestion::new(count),
-            limits: config.limits.edge(),
-            node: config.node.clone(),
-            connection_ids: AtomicU64::new(unix_now().get() >> 20 & 0xffff_ffff),
-        });
-        let (rings, shards) = start_shards(count, config, &shared, &metrics.edge)?;
+        let shared = shared(config, &catalog, interests);
+        let watched = Watched {
+            parts: &parts,
+            faults,
+        };
+        let (rings, shards) = start_shards(count, config, &shared, &metrics.edge, watched)?;
         let (stop_pipeline, stopped) = crossbeam_channel::bounded::<()>(0);
         let (events_tx, events) = crossbeam_channel::bounded(config.pipeline.events);
         let thread = PipelineThread {
             pipeline: Pipeline::new(
                 Arc::clone(&catalog),
-                pipeline_config(config),
+                pipeline_config(config, reservation.epochs().next(unix_now())),
                 metrics.pipeline.clone(),
             ),
             publisher: Publisher::new(rings.clone(), metrics.fanout.clone()),
@@ -123,13 +150,17 @@ impl Gateway {
             stop: stopped,
             metrics: metrics.fanout.clone(),
             gave_way: Duration::ZERO,
+            fault: faults.of("pipeline"),
         };
-        if let Some(core) = config.pipeline.core {
-            cores::check("pipeline.core", core)?;
-        }
-        let pipeline = spawn("pipeline", config.pipeline.core, move || thread.run())?;
+        let pipeline = start_pipeline(thread, config, &parts)?;
         let pacer = Pacer::new(rings, shared.congestion.clone());
-        let sources = sources::Running::start(prepared, &events_tx, &pacer, &metrics.feed)?;
+        let around = Surroundings {
+            events: &events_tx,
+            metrics: &metrics.feed,
+            pacer: &pacer,
+            parts: &parts,
+        };
+        let sources = Sources::start(prepared, &around, gate)?;
 
         let listener = Listener::new(
             shards.iter().map(|(handle, _)| handle.clone()).collect(),
@@ -139,23 +170,26 @@ impl Gateway {
             pages::pages(Arc::clone(&catalog)),
         );
         let process = ProcessMetrics::register(&metrics.registry)?;
-        let state = Arc::new(AdminState::new(metrics.registry, process, sources.gate()));
-        let tasks = vec![
-            tokio::spawn(Arc::clone(&listener).run(public)),
-            tokio::spawn(Admin::new(Arc::clone(&state)).run(admin)),
-        ];
-        state.set_ready(true);
+        let reporter = sources.reporter();
+        let (registry, gate) = (metrics.registry, sources.gate());
+        let state = AdminState::new(registry, process, gate, parts.clone(), reporter);
+        let admin = Admin::new(Arc::new(state));
+        let acceptors = (&listener, public, admin, admin_socket);
+        let tasks = start_tasks(watched, acceptors, &reservation)?;
+        parts.set_started().await;
         Ok(Self {
             public: public_address,
             admin: admin_address,
             listener,
-            state,
+            parts,
+            _reservation: reservation,
             tasks,
             sources,
             shards,
             pipeline,
             stop_pipeline,
-            patience: config.limits.close_timeout.0 + Duration::from_secs(1),
+            _events: events_tx,
+            patience: config.limits.close_timeout.0 + SPARE,
         })
     }
 
@@ -169,14 +203,23 @@ impl Gateway {
         self.admin
     }
 
-    /// Whether a thread that should run for ever has ended: then the process should end too.
-    pub fn has_failed(&self) -> bool {
-        self.pipeline.is_finished() || self.shards.iter().any(|(_, thread)| thread.is_finished())
+    /// Waits until something has died that cannot be started again, and says what: then the process
+    /// should end too.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub async fn failed(&self) -> String {
+        self.parts.failed().await
+    }
+
+    /// How long [`Gateway::stop`] takes at most, unless a thread is stuck.
+    pub fn patience(&self) -> Duration {
+        HANDSHAKES_END + self.patience + 2 * SPARE
     }
 
     /// Ends: tells every client goodbye, then stops everything.
     pub async fn stop(self) {
-        self.state.set_ready(false);
+        self.parts.end();
         self.listener.drain();
         // Pages that are kept open look like handshakes: not for long.
         let _ = tokio::time::timeout(HANDSHAKES_END, self.listener.settled()).await;
@@ -194,7 +237,7 @@ impl Gateway {
             }
         });
         // The threads end by themselves within their patience.
-        let _ = tokio::time::timeout(self.patience + Duration::from_secs(1), ended).await;
+        let _ = tokio::time::timeout(self.patience + SPARE, ended).await;
         self.sources.stop().await;
         drop(self.stop_pipeline);
         let pipeline = self.pipeline;
@@ -208,6 +251,7 @@ impl Gateway {
 impl Metrics {
     fn register(shards: usize) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        registry.register(Box::new(log::LOST.clone()))?;
         Ok(Self {
             fanout: FanoutMetrics::register(&registry, shards)?,
             edge: EdgeMetrics::register(&registry)?,
@@ -218,6 +262,18 @@ impl Metrics {
     }
 }
 
+/// What all shards have.
+fn shared(config: &Config, catalog: &Arc<Catalog>, interests: Interests) -> Arc<Shared> {
+    Arc::new(Shared {
+        catalog: Arc::clone(catalog),
+        interests: Arc::new(interests),
+        congestion: Congestion::new(config.shard_count()),
+        limits: config.limits.edge(),
+        node: config.node.clone(),
+        connection_ids: AtomicU64::new(unix_now().get() >> 20 & 0xffff_ffff),
+    })
+}
+
 type Shards = Vec<(ShardHandle, JoinHandle<io::Result<()>>)>;
 
 fn start_shards(
@@ -225,6 +281,7 @@ fn start_shards(
     config: &Config,
     shared: &Arc<Shared>,
     metrics: &EdgeMetrics,
+    watched: Watched<'_>,
 ) -> Result<(Vec<RingTx>, Shards), StartError> {
     for &core in &config.shards.cores {
         cores::check("shards.cores", core)?;
@@ -235,18 +292,18 @@ fn start_shards(
         let (tx, rx) = ring(config.shards.ring_items, doorbell);
         let shard = Shard::new(number, Arc::clone(shared), rx, metrics.shard(number));
         let (handle, mailbox) = poller.mailbox(&shard);
-        let core = config.shards.core(number);
-        let thread = spawn(&format!("shard-{number}"), core, move || {
-            poller.run(shard, &mailbox)
-        })?;
+        let (name, core) = (format!("shard-{number}"), config.shards.core(number));
+        let poller = poller.with_fault(watched.faults.of(&name));
+        let watch = watched.parts.watch(&name);
+        let thread = spawn(watch, core, move || poller.run(shard, &mailbox))?;
         rings.push(tx);
         shards.push((handle, thread));
     }
     Ok((rings, shards))
 }
 
-fn pipeline_config(config: &Config) -> PipelineConfig {
-    let mut pipeline = PipelineConfig::new(Epoch::new(unix_now().get() / 1_000_000));
+fn pipeline_config(config: &Config, epoch: Epoch) -> PipelineConfig {
+    let mut pipeline = PipelineConfig::new(epoch);
     pipeline.stale_after = config.pipeline.stale_after.0;
     for source in &config.sources {
         if let (Ok(venue), Some(span)) = (Venue::new(source.venue()), source.stale_after()) {
@@ -275,14 +332,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Starts a thread that nobody can start again: its end is told to whoever watches.
 fn spawn<T: Send + 'static>(
-    name: &str,
+    watch: Watch,
     core: Option<usize>,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new()
-        .name(name.to_owned())
+        .name(watch.name().to_owned())
         .spawn(move || {
+            let _watch = watch;
             if let Some(core) = core {
                 cores::pin(core);
             }
@@ -290,8 +349,95 @@ fn spawn<T: Send + 'static>(
         })
 }
 
+/// Opens the directory for what must outlive the process, and reserves epochs for this life.
+fn reserve(config: &Config, registry: &Registry) -> Result<Arc<Reservation>, StartError> {
+    let failures = state_dir::register(registry)?;
+    let dir = config.state_dir.as_deref();
+    let dir = dir.map(|path| StateDir::open(path, failures));
+    Ok(Arc::new(Reservation::open(dir.transpose()?)?))
+}
+
+/// Starts what runs on the control runtime for ever.
+fn start_tasks(
+    Watched { parts, faults }: Watched<'_>,
+    (listener, public, admin, admin_socket): (&Arc<Listener>, TcpListener, Admin, TcpListener),
+    reservation: &Arc<Reservation>,
+) -> io::Result<Vec<Task<()>>> {
+    let (listener, reservation) = (Arc::clone(listener), Arc::clone(reservation));
+    let accept_public = move |socket| Arc::clone(&listener).run(socket);
+    let accept_admin = move |socket| admin.clone().run(socket);
+    let renewal = parts.enter("state_dir".to_owned(), "state_dir", false);
+    Ok(vec![
+        acceptor(parts, "public_acceptor", public, faults, accept_public)?,
+        acceptor(parts, "admin_acceptor", admin_socket, faults, accept_admin)?,
+        tokio::spawn(keep(renewal, move || Ok(renew(Arc::clone(&reservation))))),
+    ])
+}
+
+fn start_pipeline(
+    thread: PipelineThread,
+    config: &Config,
+    parts: &Parts,
+) -> Result<JoinHandle<()>, StartError> {
+    if let Some(core) = config.pipeline.core {
+        cores::check("pipeline.core", core)?;
+    }
+    let watch = parts.watch("pipeline");
+    Ok(spawn(watch, config.pipeline.core, move || thread.run())?)
+}
+
+/// Accepts connections for ever, on one socket: those that knock while the task starts again wait in
+/// the kernel's queue.
+fn acceptor<F: Future<Output = ()> + Send + 'static>(
+    parts: &Parts,
+    name: &'static str,
+    socket: TcpListener,
+    faults: &Faults,
+    run: impl Fn(TcpListener) -> F + Send + 'static,
+) -> io::Result<Task<()>> {
+    let (part, fault) = (parts.enter(name.to_owned(), name, true), faults.of(name));
+    let socket = socket.into_std()?;
+    let start = move || {
+        let task = run(TcpListener::from_std(socket.try_clone()?)?);
+        Ok(or_fault(task, fault.clone()))
+    };
+    Ok(tokio::spawn(keep(part, start)))
+}
+
+/// Renews the reservation of epochs for ever.
+async fn renew(reservation: Arc<Reservation>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let reservation = Arc::clone(&reservation);
+        // The disk may be slow: the runtime does not wait for it.
+        let renewed = tokio::task::spawn_blocking(move || reservation.renew()).await;
+        if renewed.is_err() {
+            return;
+        }
+    }
+}
+
+/// The task, and for tests a panic in it.
+async fn or_fault(task: impl Future<Output = ()>, fault: Fault) {
+    if !fault.is_armable() {
+        return task.await;
+    }
+    let look = async {
+        loop {
+            fault.look();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        () = task => {}
+        () = look => {}
+    }
+}
+
 /// How long handshakes that are under way may take when the process ends.
 const HANDSHAKES_END: Duration = Duration::from_millis(500);
+/// How long threads may take beyond what they were told.
+const SPARE: Duration = Duration::from_secs(1);
 /// Connections that the kernel completes before they are accepted. With the usual 128, a storm of clients
 /// overflows it, and those who are dropped try again after a second. The system may allow less
 /// (`net.core.somaxconn`).

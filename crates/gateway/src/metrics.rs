@@ -1,7 +1,11 @@
-//! What the operating system says of this process, as metrics; and its limit of open files.
+//! What the operating system says of this process, as metrics, and its limit of open files; and the
+//! metrics of its parts.
 
-use prometheus::{Counter, Gauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tapecast_model::Venue;
 
 /// The process's metrics under their customary names.
 #[derive(Debug)]
@@ -85,6 +89,55 @@ pub fn raise_open_files() -> Option<u64> {
     ) {
         Ok(()) => maximum,
         Err(_) => current,
+    }
+}
+
+/// The metrics of the parts that should run for ever.
+#[derive(Clone, Debug)]
+pub struct PartMetrics {
+    restarts: IntCounterVec,
+    source_up: IntGaugeVec,
+}
+
+impl PartMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// If a name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let restarts = IntCounterVec::new(
+            Opts::new(
+                "tapecast_restarts_total",
+                "Parts of the process that failed and were started again, by kind of part",
+            ),
+            &["part"],
+        )?;
+        registry.register(Box::new(restarts.clone()))?;
+        let source_up = IntGaugeVec::new(
+            Opts::new(
+                "tapecast_source_up",
+                "1 while a source runs, waits for its command, or has played to its end; 0 before it \
+                 has started, and while it has failed and is to start again",
+            ),
+            &["source", "kind", "venue"],
+        )?;
+        registry.register(Box::new(source_up.clone()))?;
+        Ok(Self {
+            restarts,
+            source_up,
+        })
+    }
+
+    /// Restarts of parts of a kind.
+    pub fn restarts(&self, kind: &str) -> IntCounter {
+        self.restarts.with_label_values(&[kind])
+    }
+
+    /// Whether a source, by its place in the configuration, runs.
+    pub fn source_up(&self, number: usize, kind: &str, venue: &Venue) -> IntGauge {
+        let number = number.to_string();
+        self.source_up
+            .with_label_values(&[number.as_str(), kind, venue.as_str()])
     }
 }
 

@@ -18,7 +18,7 @@ use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
 use tapecast_ingest::event::{Event, Lot};
 use tapecast_ingest::pipeline::Pipeline;
 use tapecast_model::clock::{mono_now, unix_now};
-use tapecast_model::{Mono, UnixNanos};
+use tapecast_model::{Fault, Mono, UnixNanos};
 
 /// What the pipeline's thread owns.
 pub struct PipelineThread {
@@ -38,12 +38,15 @@ pub struct PipelineThread {
     pub metrics: FanoutMetrics,
     /// How long it has given way since all rings had room.
     pub gave_way: Duration,
+    /// For tests.
+    pub fault: Fault,
 }
 
 impl PipelineThread {
     /// Runs until told to stop.
     pub fn run(mut self) {
         loop {
+            self.fault.look();
             let mut worked = false;
             for _ in 0..TURNS_PER_LOOK {
                 self.give_way();

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tapecast_fanout::wake::Doorbell;
-use tapecast_model::Mono;
 use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Fault, Mono};
 use tapecast_uring::Volley;
 use tracing::info;
 
@@ -29,6 +29,7 @@ pub struct Poller {
     poll: Poll,
     doorbell: Arc<Doorbell>,
     settings: Settings,
+    fault: Fault,
 }
 
 /// How a shard's thread works.
@@ -75,9 +76,17 @@ impl Poller {
                 poll,
                 doorbell: Arc::clone(&doorbell),
                 settings,
+                fault: Fault::default(),
             },
             doorbell,
         ))
+    }
+
+    /// For tests: what makes its thread panic.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
     }
 
     /// The mailbox of a shard that is about to run.
@@ -160,6 +169,7 @@ impl Poller {
                 counted = now;
                 shard.publish_metrics();
             }
+            self.fault.look();
             if deadline.is_some_and(|at| now >= at || shard.connections() == 0) {
                 shard.publish_metrics();
                 return Ok(());

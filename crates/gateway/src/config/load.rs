@@ -1,7 +1,8 @@
 //! Reading a configuration, and saying in one line what is wrong with it.
 
 use super::Config;
-use serde::Deserialize as _;
+use super::wrong::read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A configuration that cannot be used: one line that names the place and the remedy.
@@ -54,33 +55,23 @@ impl Config {
         name: &str,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .map(|span| text[..span.start].matches('\n').count() + 1);
-            let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            ConfigError::Invalid {
-                place,
-                message: explain(error.message()),
-            }
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| {
+            let place = place(name, text, error.span());
+            invalid(&place, &error.message().replace('\n', " "))
         })?;
-        let mut table: toml::Table =
-            toml::from_str(text).map_err(|error| invalid(name, error.message()))?;
-        let mut overlaid = false;
+        let mut config = read(toml::Deserializer::parse(text), &table).map_err(|wrong| {
+            let place = place(name, text, wrong.span);
+            invalid(&place, &wrong.message)
+        })?;
         for (variable, value) in environment {
             if let Some(path) = key_path(&variable) {
                 set(&mut table, &path, &value).map_err(|message| invalid(&variable, &message))?;
                 // Checked one by one, so that an error names its variable.
-                Self::deserialize(table.clone())
-                    .map_err(|error| invalid(&variable, &explain(error.message())))?;
-                overlaid = true;
+                let given = table.clone();
+                config =
+                    read(Ok(given), &table).map_err(|wrong| invalid(&variable, &wrong.message))?;
             }
         }
-        let config = if overlaid {
-            Self::deserialize(table).map_err(|error| invalid(name, error.message()))?
-        } else {
-            config
-        };
         config.check(name)
     }
 
@@ -90,6 +81,10 @@ impl Config {
     /// If a value is out of range, or two do not go together.
     pub fn check(self, name: &str) -> Result<Self, ConfigError> {
         self.check_venues(name)?;
+        let wrong = super::check::problem(&self);
+        if let Some(wrong) = wrong {
+            return Err(invalid(name, &wrong));
+        }
         let limits = &self.limits;
         let wrong = if self.shards.count > tapecast_fanout::interest::SHARDS_MAX {
             "shards.count: at most 64"
@@ -155,6 +150,12 @@ impl Config {
     }
 }
 
+/// The file, and the line in it if that is known.
+fn place(name: &str, text: &str, span: Option<Range<usize>>) -> String {
+    let line = span.map(|span| text[..span.start].matches('\n').count() + 1);
+    line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"))
+}
+
 fn invalid(place: &str, message: &str) -> ConfigError {
     ConfigError::Invalid {
         place: place.to_owned(),
@@ -190,37 +191,6 @@ fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), Stri
         parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())),
     );
     Ok(())
-}
-
-/// An unknown key, with the nearest known one; other messages on one line.
-fn explain(message: &str) -> String {
-    let one_line = message.replace('\n', " ");
-    let quoted: Vec<&str> = one_line.split('`').skip(1).step_by(2).collect();
-    let ("unknown field", [unknown, known @ ..]) = (
-        one_line
-            .split(" `")
-            .next()
-            .unwrap_or_default()
-            .rsplit(": ")
-            .next()
-            .unwrap_or_default(),
-        &quoted[..],
-    ) else {
-        return one_line;
-    };
-    let nearest = known.iter().max_by(|a, b| {
-        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
-    });
-    let place = one_line.split("unknown field").next().unwrap_or_default();
-    match nearest {
-        Some(nearest) => {
-            format!(
-                "{place}unknown key {unknown:?}; did you mean {nearest:?}? (known: {})",
-                known.join(", ")
-            )
-        }
-        None => format!("{place}unknown key {unknown:?}"),
-    }
 }
 
 /// So many topics, and as many instruments, have numbers of 32 bits to spare.

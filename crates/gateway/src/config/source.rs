@@ -1,6 +1,7 @@
 //! `[[source]]` tables: each kind has its own keys.
 
 use super::Span;
+use super::wrong::read_table;
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct SimSource {
     pub events_per_second: u64,
     /// As in `[pipeline]`, for this source.
     pub stale_after: Option<Span>,
+    /// The process is not ready without it.
+    pub required: bool,
 }
 
 /// A recording.
@@ -57,6 +60,8 @@ pub struct ReplaySource {
     pub symbols: BTreeMap<String, Symbol>,
     /// As in `[pipeline]`, for this source.
     pub stale_after: Option<Span>,
+    /// The process is not ready without it.
+    pub required: bool,
 }
 
 /// A desk's own events.
@@ -74,6 +79,8 @@ pub struct PushSource {
     pub qty_scale: Scale,
     /// As in `[pipeline]`, for this source.
     pub stale_after: Option<Span>,
+    /// The process is not ready without it.
+    pub required: bool,
 }
 
 /// When a replay starts.
@@ -93,8 +100,8 @@ struct ReplayTable {
     venue: Option<String>,
     format: String,
     path: PathBuf,
-    #[serde(default)]
-    speed: SpeedKey,
+    #[serde(default = "as_recorded")]
+    speed: toml::Value,
     #[serde(default)]
     start: Start,
     #[serde(default, rename = "loop")]
@@ -102,6 +109,8 @@ struct ReplayTable {
     #[serde(default)]
     symbols: BTreeMap<String, String>,
     stale_after: Option<Span>,
+    #[serde(default = "yes")]
+    required: bool,
 }
 
 #[derive(Deserialize)]
@@ -110,46 +119,33 @@ struct PushTable {
     venue: String,
     #[serde(deserialize_with = "super::address::deserialize")]
     listen: SocketAddr,
-    #[serde(default)]
-    symbols: SymbolsKey,
+    #[serde(default = "any")]
+    symbols: toml::Value,
     #[serde(default = "eight")]
     price_scale: u8,
     #[serde(default = "eight")]
     qty_scale: u8,
     stale_after: Option<Span>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SpeedKey {
-    Whole(i64),
-    Factor(f64),
-    Word(String),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SymbolsKey {
-    Any(String),
-    List(Vec<String>),
+    #[serde(default = "yes")]
+    required: bool,
 }
 
 const KINDS: &str = "\"sim\", \"replay\" or \"push\"";
+
+const fn yes() -> bool {
+    true
+}
 
 const fn eight() -> u8 {
     8
 }
 
-impl Default for SpeedKey {
-    fn default() -> Self {
-        Self::Whole(1)
-    }
+fn as_recorded() -> toml::Value {
+    toml::Value::Integer(1)
 }
 
-impl Default for SymbolsKey {
-    fn default() -> Self {
-        Self::Any("*".to_owned())
-    }
+fn any() -> toml::Value {
+    toml::Value::String("*".to_owned())
 }
 
 impl Default for SimSource {
@@ -161,6 +157,7 @@ impl Default for SimSource {
             seed: sim.seed,
             events_per_second: sim.events_per_second,
             stale_after: None,
+            required: true,
         }
     }
 }
@@ -191,23 +188,23 @@ impl Source {
         }
     }
 
+    /// Whether the process is not ready without it.
+    pub fn is_required(&self) -> bool {
+        match self {
+            Self::Sim(sim) => sim.required,
+            Self::Replay(replay) => replay.required,
+            Self::Push(push) => push.required,
+        }
+    }
+
     fn parse(mut table: toml::Table) -> Result<Self, String> {
         let Some(toml::Value::String(kind)) = table.remove("kind") else {
-            return Err(format!("kind is missing: {KINDS}"));
+            return Err(format!("kind is missing, or is no text; write {KINDS}"));
         };
         match kind.as_str() {
-            "sim" => table
-                .try_into()
-                .map(Self::Sim)
-                .map_err(|e| e.message().to_owned()),
-            "replay" => {
-                let table: ReplayTable = table.try_into().map_err(|e| e.message().to_owned())?;
-                replay(table).map(Self::Replay)
-            }
-            "push" => {
-                let table: PushTable = table.try_into().map_err(|e| e.message().to_owned())?;
-                push(table).map(Self::Push)
-            }
+            "sim" => read_table(table).map(Self::Sim),
+            "replay" => replay(read_table(table)?).map(Self::Replay),
+            "push" => push(read_table(table)?).map(Self::Push),
             other => Err(format!("no kind {other:?}: {KINDS}")),
         }
     }
@@ -216,12 +213,14 @@ impl Source {
 fn replay(table: ReplayTable) -> Result<ReplaySource, String> {
     let format: Format = table.format.parse().map_err(|e| format!("format: {e}"))?;
     let venue = table.venue.unwrap_or_else(|| format.to_string());
-    let speed = match table.speed {
-        SpeedKey::Word(word) if word == "max" => Speed::Max,
-        SpeedKey::Whole(factor) if factor > 0 => Speed::Factor(factor as f64),
-        SpeedKey::Factor(factor) if factor.is_finite() && factor > 0.0 => Speed::Factor(factor),
-        SpeedKey::Word(_) | SpeedKey::Whole(_) | SpeedKey::Factor(_) => {
-            return Err("speed: write a positive factor such as 1, 10 or 0.5, or \"max\"".into());
+    let speed = match &table.speed {
+        toml::Value::String(word) if word == "max" => Speed::Max,
+        toml::Value::Integer(factor) if *factor > 0 => Speed::Factor(*factor as f64),
+        toml::Value::Float(factor) if factor.is_finite() && *factor > 0.0 => Speed::Factor(*factor),
+        given => {
+            return Err(format!(
+                "speed: {given} is not allowed; write a positive factor such as 1, 10 or 0.5, or \"max\""
+            ));
         }
     };
     let mut symbols = BTreeMap::new();
@@ -238,6 +237,7 @@ fn replay(table: ReplayTable) -> Result<ReplaySource, String> {
         looped: table.looped,
         symbols,
         stale_after: table.stale_after,
+        required: table.required,
     })
 }
 
@@ -246,13 +246,19 @@ fn push(table: PushTable) -> Result<PushSource, String> {
         let max = Scale::MAX;
         Scale::new(digits).ok_or_else(|| format!("{key}: {digits} is more than {max} digits"))
     };
-    let symbols = match table.symbols {
-        SymbolsKey::Any(any) if any == "*" => Symbols::Any,
-        SymbolsKey::Any(_) => return Err("symbols: write \"*\" or a list of symbols".into()),
-        SymbolsKey::List(list) => {
-            let list: Result<_, _> = list.iter().map(|symbol| Symbol::new(symbol)).collect();
-            Symbols::List(list.map_err(|e| format!("symbols: {e}"))?)
+    let wrong = |given: &toml::Value| {
+        format!("symbols: {given} is not allowed; write \"*\" or a list of symbols in quotes")
+    };
+    let symbols = match &table.symbols {
+        toml::Value::String(any) if any == "*" => Symbols::Any,
+        toml::Value::Array(list) => {
+            let name = |symbol: &toml::Value| {
+                let text = symbol.as_str().ok_or_else(|| wrong(symbol))?;
+                Symbol::new(text).map_err(|e| format!("symbols: {e}"))
+            };
+            Symbols::List(list.iter().map(name).collect::<Result<_, _>>()?)
         }
+        given => return Err(wrong(given)),
     };
     Ok(PushSource {
         venue: Venue::new(&table.venue).map_err(|e| format!("venue: {e}"))?,
@@ -261,6 +267,7 @@ fn push(table: PushTable) -> Result<PushSource, String> {
         price_scale: scale("price_scale", table.price_scale)?,
         qty_scale: scale("qty_scale", table.qty_scale)?,
         stale_after: table.stale_after,
+        required: table.required,
     })
 }
 

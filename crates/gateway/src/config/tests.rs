@@ -137,3 +137,181 @@ fn the_environment_lies_over_the_file() {
         "{error}"
     );
 }
+
+/// The keys of a section, as the program lists them where one is unknown; after `lines`.
+fn keys_after(lines: &str) -> Vec<String> {
+    let error = parse(&format!("{lines}\nno_such_key = 1")).unwrap_err();
+    let list = error.split_once("(known: ").unwrap().1;
+    list.trim_end_matches(')')
+        .split(", ")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_wrong_value_of_any_key_is_said_with_its_name_what_was_given_and_what_to_write() {
+    let replay = "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"x\"";
+    let push = "[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = \"127.0.0.1:1\"";
+    let sim = "[[source]]\nkind = \"sim\"";
+    let sections = [
+        "",
+        "[listen]",
+        "[shards]",
+        "[limits]",
+        "[pipeline]",
+        "[log]",
+        sim,
+        replay,
+        push,
+    ];
+    let values = [
+        "{ a = 1 }",
+        "[[1]]",
+        "-7",
+        "\"§ nonsense\"",
+        "true",
+        "1.5",
+        "1979-05-27",
+    ];
+    let (mut keys, mut refused) = (0, 0);
+    for lines in sections {
+        for key in keys_after(lines) {
+            keys += 1;
+            let mut said = 0;
+            for value in values {
+                // A key that the section needs is replaced, any other one is added.
+                let mut text: String = lines
+                    .lines()
+                    .filter(|line| !line.starts_with(&format!("{key} = ")))
+                    .map(|line| format!("{line}\n"))
+                    .collect();
+                match (lines, key.as_str()) {
+                    ("", "source") => text = format!("source = {value}\n"),
+                    _ => text.push_str(&format!("{key} = {value}\n")),
+                }
+                let Err(error) = parse(&text) else { continue };
+                said += 1;
+                assert_eq!(error.lines().count(), 1, "{error}");
+                let name = if key == "source" {
+                    "source"
+                } else {
+                    key.as_str()
+                };
+                assert!(error.contains(name), "{text}: {error} lacks the key");
+                let given = value.trim_matches(['"', '{', '}', '[', ']', ' ']);
+                // A table in the place of a section is judged by its keys.
+                let judged = ["unknown key \"a\"", "symbols.a: 1", "a date"];
+                let general = ["[[source]]", "[[1]]", judged[0], judged[1], judged[2]]
+                    .iter()
+                    .any(|general| error.contains(general));
+                assert!(
+                    error.contains(given) || general,
+                    "{text}: {error} lacks {given}"
+                );
+                for rust in ["expected", "struct", "untagged", "usize", "u32", "invalid "] {
+                    assert!(!error.contains(rust), "{text}: {error} says {rust}");
+                }
+            }
+            assert!(
+                said >= 3,
+                "{lines} {key}: only {said} of the values are refused"
+            );
+            refused += said;
+        }
+    }
+    assert!(
+        keys > 55 && refused > 250,
+        "{keys} keys, {refused} refused values"
+    );
+}
+
+#[test]
+fn what_no_machine_could_use_is_refused_with_the_remedy() {
+    let check = |text: &str, parts: &[&str]| {
+        let error = parse(text).unwrap_err();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{error} lacks {part}");
+        }
+    };
+    check(
+        "listen = 5",
+        &["t.toml:1", "listen: 5", "a section of its own: [listen]"],
+    );
+    check(
+        "[listen]\npublic = \"127.0.0.1:9000\"\nadmin = \"127.0.0.1:9000\"",
+        &[
+            "listen.admin",
+            "127.0.0.1:9000",
+            "listen.public",
+            "a port of its own",
+        ],
+    );
+    check(
+        "[listen]\npublic = \"0.0.0.0:9000\"\nadmin = \"127.0.0.1:9000\"",
+        &["listen.admin", "0.0.0.0:9000"],
+    );
+    check(
+        "[listen]\npublic = \"[::]:9000\"\nadmin = \"127.0.0.1:9000\"",
+        &["listen.admin", "[::]:9000"],
+    );
+    check(
+        "[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = \"127.0.0.1:8080\"",
+        &["source 1: listen", "127.0.0.1:8080", "listen.public"],
+    );
+    for (origin, why) in [
+        ("desk.example.com", "no scheme"),
+        ("https://desk.example.com/", "more than scheme"),
+        ("https://", "no host"),
+        ("https://Desk.example.com", "lower case"),
+    ] {
+        check(
+            &format!("[listen]\nallowed_origins = [\"https://a.b\", \"{origin}\"]"),
+            &[
+                "listen.allowed_origins",
+                origin,
+                why,
+                "https://desk.example.com",
+            ],
+        );
+    }
+    for filter in ["verbose", "info,chatty", "info=,=", ""] {
+        check(
+            &format!("[log]\nfilter = \"{filter}\""),
+            &["log.filter", "info,tapecast_edge=debug"],
+        );
+    }
+    for filter in [
+        "info",
+        "WARN",
+        "off",
+        "info,tapecast_edge=debug",
+        "tapecast=debug,hyper=warn",
+    ] {
+        parse(&format!("[log]\nfilter = \"{filter}\"")).unwrap();
+    }
+    for listen in ["[::1]:9000", "[::]:9000", "0.0.0.0:0", "127.0.0.1:0"] {
+        let text = format!("[listen]\npublic = \"{listen}\"\nadmin = \"127.0.0.1:9001\"");
+        assert_eq!(parse(&text).unwrap().listen.public.to_string(), listen);
+    }
+}
+
+#[test]
+fn what_this_machine_lacks_is_found_by_a_check() {
+    let check = |text: &str, parts: &[&str]| {
+        let error = parse(text).unwrap().check_machine().unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "{error} lacks {part}");
+        }
+    };
+    check("[shards]\ncores = [0, 9999]", &["shards.cores", "9999"]);
+    check("[pipeline]\ncore = 9999", &["pipeline.core", "9999"]);
+    check(
+        "[[source]]\nkind = \"sim\"\n[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"no/such.zst\"",
+        &["source 2: path", "no/such.zst"],
+    );
+    let empty = parse("").unwrap();
+    empty.check_machine().unwrap();
+    assert!(empty.doubts()[0].contains("[[source]]"));
+    assert!(parse(DEFAULTS).unwrap().doubts().is_empty());
+}

@@ -51,6 +51,7 @@ impl Rig {
             stop,
             metrics,
             gave_way: Duration::ZERO,
+            fault: tapecast_model::Fault::default(),
         };
         Self {
             thread,

@@ -1,0 +1,381 @@
+//! A source as the process sees it: started, told to stop or to start over, and asked how it is.
+//!
+//! Its thread runs a [`Feed`] and watches over it. A run that fails or panics is told to subscribers at
+//! once, as `down`; after a [pause](Pause) a new run begins, and with it a new epoch of every
+//! instrument, for nobody knows what was lost in between. A recording that is at its end stays as it
+//! is, until it is told to start over.
+//!
+//! # When it is full or late
+//! What is said of a feed waits for room in the event channel like the feed's own events, and ends
+//! when the source is told to stop or the pipeline is gone.
+
+use super::Stop;
+use crate::parts::{Part, Pause, State, Watch, words};
+use prometheus::IntGauge;
+use std::borrow::Cow;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tapecast_fanout::pace::Pacer;
+use tapecast_ingest::event::FeedEvent;
+use tapecast_ingest::feed::{Ended, EventTx, announce};
+use tapecast_ingest::metrics::{FeedCounters, FeedMetrics};
+use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{InstrumentId, Venue};
+
+/// What a kind of source brings.
+pub trait Feed: Send {
+    /// Its kind, as the configuration calls it.
+    fn kind(&self) -> &'static str;
+
+    /// Whose data it has.
+    fn venue(&self) -> &Venue;
+
+    /// The instruments that are told when it fails.
+    fn instruments(&self) -> Vec<InstrumentId>;
+
+    /// Runs from the beginning until the end, a failure, or the word to stop. It may be run again.
+    fn run(&mut self, run: &Run) -> Finish;
+}
+
+/// How a run came to its end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Finish {
+    /// It was told to, or nobody takes its events any more.
+    Stopped,
+    /// There is no more.
+    Done(&'static str),
+    /// It could not go on.
+    Failed(String),
+}
+
+/// What a run has of the process.
+#[derive(Debug)]
+pub struct Run {
+    /// Where its events go.
+    pub events: EventTx,
+    /// Where it counts.
+    pub metrics: FeedMetrics,
+    /// Whether those downstream have room.
+    pub pacer: Pacer,
+    /// When it should end.
+    pub stop: Stop,
+    part: Arc<Part>,
+    up: IntGauge,
+}
+
+/// A source whose thread was started.
+#[derive(Debug)]
+pub struct SourceHandle {
+    number: usize,
+    kind: &'static str,
+    venue: Venue,
+    part: Arc<Part>,
+    counters: FeedCounters,
+    stop: Stop,
+    thread: JoinHandle<()>,
+}
+
+// === impl Run ===
+
+impl Run {
+    pub(super) fn new(
+        events: EventTx,
+        metrics: FeedMetrics,
+        pacer: Pacer,
+        part: Arc<Part>,
+        up: IntGauge,
+    ) -> Self {
+        Self {
+            events,
+            metrics,
+            pacer,
+            stop: Stop::default(),
+            part,
+            up,
+        }
+    }
+
+    /// Notes how the source is.
+    pub fn set(&self, state: State) {
+        self.up.set(i64::from(!matches!(
+            state,
+            State::Starting | State::Down(_)
+        )));
+        self.part.set(state);
+    }
+
+    fn tell(&self, feed: &dyn Feed, word: &FeedEvent) -> Result<(), Ended> {
+        let (instruments, stop) = (feed.instruments(), self.stop.flag());
+        announce(&self.events, &instruments, word, unix_now(), stop)
+    }
+
+    /// Runs the feed, again and again where it fails.
+    fn supervise(&self, feed: &mut dyn Feed) {
+        let mut pause = Pause::default();
+        loop {
+            self.set(State::Up);
+            let began = mono_now();
+            let finish = catch_unwind(AssertUnwindSafe(|| feed.run(self)));
+            let finish = finish.unwrap_or_else(|panic| {
+                Finish::Failed(format!("it panicked: {}", words(panic.as_ref())))
+            });
+            match finish {
+                Finish::Stopped if self.stop.take_start_over() => {}
+                Finish::Stopped => return,
+                Finish::Done(reason) => {
+                    self.set(State::Ended(reason));
+                    self.stop.wait(Duration::MAX);
+                    if !self.stop.take_start_over() {
+                        return;
+                    }
+                }
+                Finish::Failed(reason) => {
+                    let pause = pause.after(mono_now() - began);
+                    self.up.set(0);
+                    self.part.set_failed(&reason, pause);
+                    let word = FeedEvent::Down(Cow::Borrowed("the source failed and starts again"));
+                    // Where it cannot be said, nobody listens, or it is time to go on.
+                    let _ = self.tell(feed, &word);
+                    self.stop.wait(pause);
+                    self.stop.take_start_over();
+                }
+            }
+            if self.stop.is_end() {
+                return;
+            }
+            let _ = self.tell(feed, &FeedEvent::Restarted);
+        }
+    }
+}
+
+// === impl SourceHandle ===
+
+impl SourceHandle {
+    /// Starts the thread of a feed.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(
+        number: usize,
+        mut feed: Box<dyn Feed>,
+        run: Run,
+        watch: Watch,
+    ) -> io::Result<Self> {
+        let (kind, venue) = (feed.kind(), feed.venue().clone());
+        let (part, stop) = (Arc::clone(&run.part), run.stop.clone());
+        let counters = run.metrics.of_venue(&venue);
+        run.set(State::Starting);
+        let thread = std::thread::Builder::new()
+            .name(format!("feed-{number}-{kind}"))
+            .spawn(move || {
+                let _watch = watch;
+                run.supervise(feed.as_mut());
+            })?;
+        Ok(Self {
+            number,
+            kind,
+            venue,
+            part,
+            counters,
+            stop,
+            thread,
+        })
+    }
+
+    /// Its place in the configuration, from 1.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Its kind, as the configuration calls it.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Whose data it has.
+    pub fn venue(&self) -> &Venue {
+        &self.venue
+    }
+
+    /// How it is.
+    pub fn part(&self) -> &Arc<Part> {
+        &self.part
+    }
+
+    /// What it counts; sources of one venue count together.
+    pub fn counters(&self) -> &FeedCounters {
+        &self.counters
+    }
+
+    /// Ends the present run and begins another, in a new epoch.
+    pub fn start_over(&self) {
+        self.stop.start_over();
+    }
+
+    /// Tells it to end for good.
+    pub fn tell_to_stop(&self) {
+        self.stop.end();
+    }
+
+    /// Waits for its end; to be told to stop before.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!(
+                source = self.number,
+                "The thread of a source ended in a panic"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parts::Parts;
+    use crossbeam_channel::Receiver;
+    use prometheus::Registry;
+    use tapecast_ingest::event::{EventBody, Lot};
+
+    /// Does in each run what it is told to.
+    struct Puppet {
+        venue: Venue,
+        runs: Receiver<Finish>,
+        began: crossbeam_channel::Sender<()>,
+    }
+
+    impl Feed for Puppet {
+        fn kind(&self) -> &'static str {
+            "sim"
+        }
+
+        fn venue(&self) -> &Venue {
+            &self.venue
+        }
+
+        fn instruments(&self) -> Vec<InstrumentId> {
+            vec![InstrumentId::new(3), InstrumentId::new(4)]
+        }
+
+        fn run(&mut self, run: &Run) -> Finish {
+            self.began.send(()).unwrap();
+            loop {
+                if run.stop.flag().load(std::sync::atomic::Ordering::Relaxed) {
+                    return Finish::Stopped;
+                }
+                match self.runs.try_recv() {
+                    Ok(Finish::Failed(text)) if text == "panic" => panic!("the puppet fell"),
+                    Ok(finish) => return finish,
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+        }
+    }
+
+    struct Stage {
+        handle: SourceHandle,
+        told: Receiver<Lot>,
+        say: crossbeam_channel::Sender<Finish>,
+        began: Receiver<()>,
+        up: IntGauge,
+        parts: Parts,
+    }
+
+    fn stage() -> Stage {
+        let registry = Registry::new();
+        let parts = Parts::register(&registry).unwrap();
+        parts.assume_started();
+        // Room for what is said of one failure.
+        let (events, told) = crossbeam_channel::bounded(2);
+        let (say, runs) = crossbeam_channel::bounded(10);
+        let (began_tx, began) = crossbeam_channel::bounded(10);
+        let up = IntGauge::new("up", "up").unwrap();
+        let metrics = FeedMetrics::register(&registry).unwrap();
+        let part = parts.enter("source 1 (sim)".into(), "sim", true);
+        let pacer = Pacer::new(Vec::new(), tapecast_fanout::pace::Congestion::new(0));
+        let watch = parts.watch_over(&part);
+        let run = Run::new(events, metrics, pacer, part, up.clone());
+        let venue = Venue::new("sim").unwrap();
+        let feed = Box::new(Puppet {
+            venue,
+            runs,
+            began: began_tx,
+        });
+        Stage {
+            handle: SourceHandle::start(1, feed, run, watch).unwrap(),
+            told,
+            say,
+            began,
+            up,
+            parts,
+        }
+    }
+
+    /// What the next lot says, of which instruments.
+    fn words_of(told: &Receiver<Lot>) -> Vec<(usize, FeedEvent)> {
+        let lot = told.recv().unwrap().into_iter();
+        lot.map(|event| match event.body {
+            EventBody::Feed(word) => (event.instrument.index(), word),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_run_that_panics_or_fails_is_down_and_begins_again_in_a_new_epoch() {
+        let stage = stage();
+        for reason in ["panic", "no more"] {
+            stage.began.recv().unwrap();
+            stage.say.send(Finish::Failed(reason.into())).unwrap();
+            let down = FeedEvent::Down("the source failed and starts again".into());
+            assert_eq!(words_of(&stage.told), [(3, down.clone()), (4, down)]);
+            let again = FeedEvent::Restarted;
+            assert_eq!(words_of(&stage.told), [(3, again.clone()), (4, again)]);
+        }
+        stage.began.recv().unwrap();
+        assert_eq!(stage.handle.part().restarts(), 2);
+        assert_eq!((stage.parts.verdict(), stage.up.get()), (Ok(()), 1));
+        stage.handle.tell_to_stop();
+        stage.handle.join();
+    }
+
+    #[test]
+    fn while_it_has_failed_the_process_is_not_ready() {
+        let stage = stage();
+        // With the channel full it cannot say that it is down, and so stays there.
+        while stage.handle.part().restarts() < 2 {
+            let _ = stage.say.try_send(Finish::Failed("no more".into()));
+            let _ = stage.began.try_recv();
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            stage.parts.verdict(),
+            Err("source 1 (sim) is down: no more; it is started again".to_owned())
+        );
+        assert_eq!(stage.up.get(), 0);
+        stage.handle.tell_to_stop();
+        stage.handle.join();
+    }
+
+    #[test]
+    fn a_source_that_is_done_stays_so_until_it_is_told_to_start_over() {
+        let stage = stage();
+        stage.began.recv().unwrap();
+        stage.say.send(Finish::Done("end of recording")).unwrap();
+        while stage.handle.part().state().0 != State::Ended("end of recording") {
+            std::thread::yield_now();
+        }
+        assert_eq!((stage.parts.verdict(), stage.up.get()), (Ok(()), 1));
+        stage.handle.start_over();
+        assert_eq!(words_of(&stage.told)[0].1, FeedEvent::Restarted);
+        stage.began.recv().unwrap();
+        stage.handle.start_over();
+        assert_eq!(words_of(&stage.told)[0].1, FeedEvent::Restarted);
+        stage.began.recv().unwrap();
+        assert_eq!(stage.handle.part().restarts(), 0, "it did not fail");
+        stage.handle.tell_to_stop();
+        stage.handle.join();
+    }
+}

@@ -1,0 +1,65 @@
+//! A desk's own events as a source, on a runtime of its own: what pages, probes and handshakes cost
+//! does not delay publishers. Started again, it keeps its address, and those who knock meanwhile wait.
+
+use super::{Feed, Finish, Run};
+use crate::config::PushSource;
+use crate::faults::Faults;
+use std::sync::Arc;
+use tapecast_ingest::push::{PushConfig, PushError, PushFaults, PushServer};
+use tapecast_model::{Catalog, InstrumentId, Venue};
+
+pub(super) struct PushFeed {
+    server: PushServer,
+}
+
+impl PushFeed {
+    pub(super) async fn new(
+        source: PushSource,
+        catalog: &Arc<Catalog>,
+        faults: &Faults,
+    ) -> Result<Self, PushError> {
+        let config = PushConfig {
+            listen: source.listen,
+            venue: source.venue,
+            symbols: source.symbols,
+            price_scale: source.price_scale,
+            qty_scale: source.qty_scale,
+        };
+        let server = PushServer::bind(config, Arc::clone(catalog)).await?;
+        let faults = PushFaults {
+            acceptor: faults.of("push"),
+            publisher: faults.of("publisher"),
+        };
+        Ok(Self {
+            server: server.with_faults(faults),
+        })
+    }
+}
+
+impl Feed for PushFeed {
+    fn kind(&self) -> &'static str {
+        "push"
+    }
+
+    fn venue(&self) -> &Venue {
+        self.server.venue()
+    }
+
+    fn instruments(&self) -> Vec<InstrumentId> {
+        self.server.instruments()
+    }
+
+    fn run(&mut self, run: &Run) -> Finish {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let ran = runtime.and_then(|runtime| {
+            let (events, stop) = (run.events.clone(), run.stop.told());
+            runtime.block_on(self.server.run(events, &run.metrics, stop))
+        });
+        match ran {
+            Ok(()) => Finish::Stopped,
+            Err(error) => Finish::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A recording as a source: it may wait for a command, and may be lossless. Started again, it plays
+//! from its beginning.
+
+use super::{Feed, Finish, Run};
+use crate::config::{ReplaySource, Start};
+use crate::faults::Faults;
+use crate::parts::State;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use tapecast_ingest::feed::{Pace, StartGate, Unpaced};
+use tapecast_ingest::replay::{Played, Replay, ReplayConfig, ReplayError, Speed};
+use tapecast_model::{Catalog, Fault, InstrumentId, Venue};
+
+pub(super) struct ReplayFeed {
+    replay: Replay,
+    gate: Arc<StartGate>,
+    /// It waits for those downstream.
+    lossless: bool,
+    fault: Fault,
+}
+
+impl ReplayFeed {
+    pub(super) fn new(
+        source: ReplaySource,
+        catalog: &Catalog,
+        gate: &Arc<StartGate>,
+        faults: &Faults,
+    ) -> Result<Self, ReplayError> {
+        let gate = match source.start {
+            Start::Immediately => Arc::new(StartGate::opened()),
+            Start::OnCommand => Arc::clone(gate),
+        };
+        let lossless = source.speed == Speed::Max;
+        let config = ReplayConfig {
+            venue: source.venue,
+            format: source.format,
+            path: source.path,
+            speed: source.speed,
+            looped: source.looped,
+            symbols: source.symbols.into_iter().collect::<HashMap<_, _>>(),
+        };
+        Ok(Self {
+            replay: Replay::scan(config, catalog)?,
+            gate,
+            lossless,
+            fault: faults.of("replay"),
+        })
+    }
+}
+
+impl Feed for ReplayFeed {
+    fn kind(&self) -> &'static str {
+        "replay"
+    }
+
+    fn venue(&self) -> &Venue {
+        self.replay.venue()
+    }
+
+    fn instruments(&self) -> Vec<InstrumentId> {
+        self.replay.instruments().to_vec()
+    }
+
+    fn run(&mut self, run: &Run) -> Finish {
+        if !self.gate.is_open() {
+            run.set(State::Waiting("for POST /replay/start"));
+            if self.gate.wait(run.stop.flag()).is_err() {
+                return Finish::Stopped;
+            }
+            run.set(State::Up);
+        }
+        self.fault.look();
+        let fault = self.fault.clone();
+        let pacer = run.pacer.clone();
+        let pace: Box<dyn Pace> = match self.lossless {
+            true => Box::new(move || {
+                fault.look();
+                pacer.is_clear()
+            }),
+            false => Box::new(Unpaced),
+        };
+        let (events, stop) = (run.events.clone(), Arc::clone(run.stop.flag()));
+        match self
+            .replay
+            .run(&self.gate, events, pace, stop, &run.metrics)
+        {
+            Ok(Played::Stopped) => Finish::Stopped,
+            Ok(Played::End) => Finish::Done("end of recording"),
+            Err(unreadable) => Finish::Failed(unreadable.to_string()),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The directory in which the process keeps what must outlive it: `state_dir`.
+//!
+//! One subdirectory for each owner, and a file `lock` that keeps a second process out. Every file
+//! begins with its owner's name and version, and is replaced as a whole: a temporary file, written
+//! through to the disk, then renamed. At present there is one owner, [`Reservation`]: epochs only rise,
+//! also when the clock was set back between two lives of the process.
+//!
+//! # Full, late and wrong
+//! A disk that is full, read-only or slow costs a metric and a warning, never the service: what cannot
+//! be kept then is what the file would have promised to the next life. A directory that another
+//! process holds, and a file of a version that is not known, are refused at the start: going on would
+//! break what they promise.
+
+use prometheus::{IntCounter, Registry};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Epoch, EpochSource, RateLimit};
+use tracing::{info, warn};
+
+/// A directory that is this process's alone.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    failures: IntCounter,
+    log: RateLimit,
+    /// Held as long as the process lives; none if the disk does not allow it.
+    _lock: Option<File>,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another process has it.
+    #[error(
+        "state_dir: another process uses {}; end it, or give each process a directory of its own",
+        .0.display()
+    )]
+    Held(PathBuf),
+    /// Something that is no directory is there.
+    #[error("state_dir: {} is no directory", .0.display())]
+    NoDirectory(PathBuf),
+    /// A later version wrote it.
+    #[error("state_dir: {} says {found:?}, and this version knows {EPOCHS:?} only; use a version that knows it, or another directory", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its first line.
+        found: String,
+    },
+}
+
+/// The epochs up to which no later life of the process may give one.
+#[derive(Debug)]
+pub struct Reservation {
+    dir: Option<StateDir>,
+    epochs: Arc<EpochSource>,
+}
+
+/// The first line of the file of epochs: owner and version.
+const EPOCHS: &str = "tapecast epochs 1";
+/// So far ahead of the last epoch they are reserved.
+const AHEAD_MILLIS: u64 = 3_600_000;
+/// How often the reservation is renewed: many times within what it is ahead.
+pub const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+/// Makes the counter of what could not be kept, which is there with and without a directory.
+///
+/// # Errors
+/// If it is registered already.
+pub fn register(registry: &Registry) -> Result<IntCounter, prometheus::Error> {
+    let failures = IntCounter::new(
+        "tapecast_state_dir_failures_total",
+        "Times that something could not be read from or written to state_dir",
+    )?;
+    registry.register(Box::new(failures.clone()))?;
+    Ok(failures)
+}
+
+// === impl StateDir ===
+
+impl StateDir {
+    /// Makes the directory if need be, and takes its lock.
+    ///
+    /// # Errors
+    /// If another process holds it, or it is no directory.
+    pub fn open(path: &Path, failures: IntCounter) -> Result<Self, StateDirError> {
+        if path.exists() && !path.is_dir() {
+            return Err(StateDirError::NoDirectory(path.to_owned()));
+        }
+        let mut dir = Self {
+            path: path.to_owned(),
+            failures,
+            // The count says how often; the log says it once in a while.
+            log: RateLimit::new(2, Duration::from_secs(3_600)),
+            _lock: None,
+        };
+        let lock = fs::create_dir_all(path).and_then(|()| File::create(path.join("lock")));
+        match lock {
+            Ok(lock) => match lock.try_lock() {
+                Ok(()) => dir._lock = Some(lock),
+                Err(TryLockError::WouldBlock) => return Err(StateDirError::Held(dir.path)),
+                Err(TryLockError::Error(error)) => dir.note("locked", &error),
+            },
+            Err(error) => dir.note("prepared", &error),
+        }
+        Ok(dir)
+    }
+
+    /// Replaces a file as a whole.
+    fn replace(&self, owner: &str, text: &str) -> bool {
+        let folder = self.path.join(owner);
+        let (file, temporary) = (folder.join("state"), folder.join("state.tmp"));
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&folder)?;
+            let mut out = File::create(&temporary)?;
+            out.write_all(text.as_bytes())?;
+            out.sync_all()?;
+            fs::rename(&temporary, &file)?;
+            // The new name is on the disk when the folder is.
+            File::open(&folder)?.sync_all()
+        };
+        match write() {
+            Ok(()) => true,
+            Err(error) => {
+                self.note("written", &error);
+                false
+            }
+        }
+    }
+
+    fn note(&self, what: &str, error: &io::Error) {
+        self.failures.inc();
+        if let Some(more) = self.log.pass(mono_now()) {
+            let path = self.path.display();
+            warn!(%error, %path, more, "state_dir cannot be {what}: the next life will not know of this one");
+        }
+    }
+}
+
+// === impl Reservation ===
+
+impl Reservation {
+    /// Reads what earlier lives have reserved, and reserves for this one.
+    ///
+    /// # Errors
+    /// If a version wrote the file that is not known.
+    pub fn open(dir: Option<StateDir>) -> Result<Self, StateDirError> {
+        let floor = dir.as_ref().map_or(Ok(Epoch::default()), reserved)?;
+        let reservation = Self {
+            dir,
+            epochs: Arc::new(EpochSource::above(floor)),
+        };
+        if floor.get() > unix_now().get() / 1_000_000 {
+            info!(
+                epoch = floor.get(),
+                "Epochs go on above those of an earlier life"
+            );
+        }
+        reservation.renew();
+        Ok(reservation)
+    }
+
+    /// Where epochs come from.
+    pub fn epochs(&self) -> &Arc<EpochSource> {
+        &self.epochs
+    }
+
+    /// Reserves epochs for the time to come; blocks while the disk does.
+    pub fn renew(&self) {
+        let now = unix_now().get() / 1_000_000;
+        self.write(
+            self.epochs
+                .last()
+                .get()
+                .max(now)
+                .saturating_add(AHEAD_MILLIS),
+        );
+    }
+
+    fn write(&self, epoch: u64) {
+        if let Some(dir) = &self.dir {
+            dir.replace("epochs", &format!("{EPOCHS}\n{epoch}\n"));
+        }
+    }
+}
+
+/// The highest epoch that an earlier life may have given.
+fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
+    let path = dir.path.join("epochs").join("state");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Epoch::default()),
+        Err(error) => {
+            dir.note("read", &error);
+            return Ok(Epoch::default());
+        }
+    };
+    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    if head != EPOCHS {
+        let found = head.chars().take(80).collect();
+        return Err(StateDirError::Version { path, found });
+    }
+    match rest.trim_end().parse() {
+        Ok(epoch) => Ok(Epoch::new(epoch)),
+        Err(error) => {
+            dir.note("read", &io::Error::other(error));
+            Ok(Epoch::default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapecast_model::UnixNanos;
+
+    fn counter() -> IntCounter {
+        register(&Registry::new()).unwrap()
+    }
+
+    fn open(path: &Path) -> Result<Reservation, StateDirError> {
+        Reservation::open(Some(StateDir::open(path, counter())?))
+    }
+
+    /// What the file says, and so the next life.
+    fn kept(path: &Path) -> u64 {
+        let text = fs::read_to_string(path.join("epochs/state")).unwrap();
+        let (head, epoch) = text.split_once('\n').unwrap();
+        assert_eq!(head, EPOCHS);
+        epoch.trim_end().parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_life_begins_above_this_one_whatever_the_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let life = open(&path).unwrap();
+        let epoch = life.epochs().next(unix_now());
+        assert!(
+            kept(&path) >= epoch.get() + AHEAD_MILLIS - 1_000,
+            "reserved before it is used"
+        );
+        // A life that ends without a word, in which the clock was an hour ahead.
+        let ahead = life
+            .epochs()
+            .next(UnixNanos::new(unix_now().get() + 3_600_000_000_000));
+        life.renew();
+        drop(life);
+        let next = open(&path).unwrap();
+        assert!(next.epochs().next(unix_now()) > ahead);
+        assert!(kept(&path) > ahead.get() + AHEAD_MILLIS);
+    }
+
+    #[test]
+    fn a_second_process_is_refused_by_name_until_the_first_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap();
+        let error = open(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("another process") && error.contains("state_dir"),
+            "{error}"
+        );
+        drop(first);
+        open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused_and_a_damaged_one_only_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()).unwrap());
+        let file = folder.path().join("epochs/state");
+        fs::write(&file, "tapecast epochs 2\n5 6\n").unwrap();
+        let error = open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("tapecast epochs 2"), "{error}");
+        fs::write(&file, "tapecast epochs 1\nmany\n").unwrap();
+        let dir = StateDir::open(folder.path(), counter()).unwrap();
+        let failures = dir.failures.clone();
+        Reservation::open(Some(dir)).unwrap();
+        assert_eq!(failures.get(), 1);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_costs_a_count_and_not_the_service() {
+        let folder = tempfile::tempdir().unwrap();
+        // Also for those who may write anywhere: a file is where the owner's folder should be.
+        fs::write(folder.path().join("epochs"), "in the way").unwrap();
+        let dir = StateDir::open(folder.path(), counter()).unwrap();
+        let failures = dir.failures.clone();
+        let life = Reservation::open(Some(dir)).unwrap();
+        life.epochs().next(unix_now());
+        life.renew();
+        assert_eq!(failures.get(), 3, "one reading and two writings");
+        let nowhere = StateDir::open(&PathBuf::from("/proc/nowhere/state"), counter());
+        let nowhere = nowhere.unwrap();
+        assert_eq!(nowhere.failures.get(), 1);
+        Reservation::open(Some(nowhere)).unwrap();
+        let file = folder.path().join("epochs");
+        let error = StateDir::open(&file, counter()).unwrap_err().to_string();
+        assert!(error.contains("is no directory"), "{error}");
+    }
+
+    #[test]
+    fn without_a_directory_epochs_are_the_time() {
+        let life = Reservation::open(None).unwrap();
+        let before = unix_now().get() / 1_000_000;
+        assert!(life.epochs().next(unix_now()).get() >= before);
+    }
+}

@@ -1,0 +1,251 @@
+//! A log that nobody reads: standard error closed, on a full disk, or a pipe that is full.
+
+use crate::support::{Raw, http};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A gateway with a push source, and where it listens.
+struct Served {
+    child: Child,
+    public: SocketAddr,
+    admin: SocketAddr,
+    push: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+/// More lines than a pipe holds: each bad one of a replay is worth a line, and so is each publisher.
+fn serve(stderr: Stdio) -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    let push = crate::support::free_address();
+    let path = folder.path().join("t.toml");
+    let text = format!(
+        "[log]\nfilter = \"debug\"\n[[source]]\nkind = \"push\"\nvenue = \"desk\"\nlisten = \"{push}\"\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tapecast"))
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--config",
+        ])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let mut found = lines.map_while(Result::ok).filter_map(|line| {
+        let rest = line.split("http://").nth(1)?;
+        rest.split('/').next()?.parse::<SocketAddr>().ok()
+    });
+    let (public, admin) = (found.next().unwrap(), found.next().unwrap());
+    Served {
+        child,
+        public,
+        admin,
+        push,
+        _folder: folder,
+    }
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+/// Everything works, and the process ends as it should.
+fn check(mut served: Served, name: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    // Handshakes that are refused are worth a line each at `debug`; with 64 KB in a pipe these fill it.
+    for _ in 0..1_500 {
+        let mut stream = TcpStream::connect(served.public).unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nbad header\r\n\r\n")
+            .unwrap();
+        let _ = stream.read(&mut [0; 256]);
+    }
+    signal(&served.child, rustix::process::Signal::HUP);
+    let mut publisher = TcpStream::connect(served.push).unwrap();
+    for _ in 0..100 {
+        publisher.write_all(b"{\n").unwrap();
+        let mut answer = [0; 8];
+        publisher.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"{\"error\"", "{name}: the push door answers");
+        // The rest of the line.
+        let mut byte = [0];
+        while byte != *b"\n" {
+            publisher.read_exact(&mut byte).unwrap();
+        }
+    }
+    for probe in ["GET /livez", "GET /readyz"] {
+        let answer = runtime.block_on(http(served.admin, probe));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
+    }
+    let mut client = runtime.block_on(Raw::connect(served.public));
+    let told = Instant::now();
+    signal(&served.child, rustix::process::Signal::TERM);
+    assert_eq!(runtime.block_on(client.close_code()), 1001, "{name}");
+    let status = served.child.wait().unwrap();
+    assert!(status.success(), "{name}: {status}");
+    assert!(
+        told.elapsed() < Duration::from_secs(10),
+        "{name}: {:?}",
+        told.elapsed()
+    );
+}
+
+fn lines_lost(served: &Served) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let text = runtime.block_on(http(served.admin, "GET /metrics"));
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("tapecast_log_lines_lost_total "));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    // The reader of the pipe is there and does not read.
+    let mut served = serve(Stdio::piped());
+    let unread = served.child.stderr.take();
+    check(served, "a pipe that is full");
+    drop(unread);
+}
+
+#[test]
+fn a_log_whose_reader_has_gone_stops_nothing() {
+    let mut served = serve(Stdio::piped());
+    drop(served.child.stderr.take());
+    // What could not be written is counted.
+    signal(&served.child, rustix::process::Signal::HUP);
+    let until = Instant::now() + crate::support::PATIENCE;
+    while lines_lost(&served) == 0 {
+        assert!(Instant::now() < until, "no line was counted as lost");
+    }
+    check(served, "a pipe whose reader has gone");
+}
+
+#[test]
+fn a_log_on_a_full_disk_stops_nothing() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let served = serve(full.into());
+    assert!(lines_lost(&served) > 0, "the lines of the start were lost");
+    check(served, "a full disk");
+}
+
+#[test]
+fn whoever_has_read_enough_of_the_output_ends_nothing_with_an_error() {
+    let head = |arguments: &str| {
+        let binary = env!("CARGO_BIN_EXE_tapecast");
+        let script = format!(
+            "{{ {binary} {arguments}; echo code $? >&2; }} 2>&1 >/dev/full | cat; {{ {binary} {arguments}; echo code $? >&2; }} | true"
+        );
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8(text).unwrap()
+    };
+    for arguments in ["config print", "--help", "--version"] {
+        let said = head(arguments);
+        assert_eq!(said.matches("code 0").count(), 2, "{arguments}: {said}");
+    }
+}
+
+#[test]
+fn a_hang_up_is_ignored_with_a_warning() {
+    let mut served = serve(Stdio::piped());
+    signal(&served.child, rustix::process::Signal::HUP);
+    let stderr = served.child.stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("WARN") && line.contains("SIGHUP")));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let answer = runtime.block_on(http(served.admin, "GET /readyz"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    signal(&served.child, rustix::process::Signal::TERM);
+    assert!(served.child.wait().unwrap().success());
+}
+
+#[test]
+fn fifty_thousand_bad_lines_are_answered_each_and_make_no_lines_of_the_log_and_no_metrics() {
+    const LINES: usize = 50_000;
+    let mut served = serve(Stdio::piped());
+    let stderr = BufReader::new(served.child.stderr.take().unwrap());
+    let logged = std::thread::spawn(move || stderr.lines().map_while(Result::ok).count());
+    let mut publisher = TcpStream::connect(served.push).unwrap();
+    let answers = BufReader::new(publisher.try_clone().unwrap());
+    let reader = std::thread::spawn(move || {
+        let answers = answers.lines().map_while(Result::ok);
+        answers
+            .filter(|answer| answer.starts_with("{\"error\":"))
+            .count()
+    });
+    let text: String = (0..LINES)
+        .map(|n| format!("{{\"channel\":\"quote\",\"symbol\":\"SYMBOL{n}-USD\",\"bid\":\"x\"}}\n"))
+        .collect();
+    publisher.write_all(text.as_bytes()).unwrap();
+    publisher.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(reader.join().unwrap(), LINES);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let metrics = runtime.block_on(http(served.admin, "GET /metrics"));
+    let rejects = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("tapecast_feed_rejects_total{"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok());
+    assert_eq!(rejects.sum::<usize>(), LINES);
+    assert!(!metrics.contains("SYMBOL"), "no series per symbol");
+    signal(&served.child, rustix::process::Signal::TERM);
+    assert!(served.child.wait().unwrap().success());
+    let logged = logged.join().unwrap();
+    assert!(logged < 100, "{logged} lines for {LINES} bad ones");
+}
+
+#[test]
+fn addresses_of_ipv6_are_listened_on() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        // A machine without IPv6.
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for listen in ["[::1]:0", "[::]:0"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tapecast"))
+            .args(["serve", "--listen", listen, "--admin-listen", "[::1]:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let mut found = lines.map_while(Result::ok).filter_map(|line| {
+            let rest = line.split("http://").nth(1)?;
+            rest.split('/').next()?.parse::<SocketAddr>().ok()
+        });
+        let (public, admin) = (found.next().unwrap(), found.next().unwrap());
+        let loopback = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), public.port());
+        let answer = runtime.block_on(http(loopback, "GET /v1/topics"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{listen}: {answer}");
+        let answer = runtime.block_on(http(admin, "GET /readyz"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{listen}: {answer}");
+        signal(&child, rustix::process::Signal::TERM);
+        assert!(child.wait().unwrap().success());
+    }
+}
