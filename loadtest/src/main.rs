@@ -138,7 +138,7 @@ fn check_all(options: &LimitOptions, batches: &[usize]) -> Result<(), Box<dyn Er
 
 fn compare_results(args: &CompareArgs) -> Outcome {
     let comparison = compare::compare(&args.results, args.allow_different)?;
-    io::stdout().write_all(comparison.text.as_bytes())?;
+    say(comparison.text.as_bytes())?;
     Ok(if comparison.worse > 0 {
         ExitCode::from(1)
     } else {
@@ -167,9 +167,17 @@ fn write_result(result: &AnyResult, out: Option<&Path>) -> Result<(), Box<dyn Er
     text.push('\n');
     match out {
         Some(path) => write_file(path, &text)?,
-        None => io::stdout().write_all(text.as_bytes())?,
+        None => say(text.as_bytes())?,
     }
     Ok(())
+}
+
+/// Writes to standard output. Whoever has seen enough closes the pipe: that is no error.
+fn say(text: &[u8]) -> io::Result<()> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
