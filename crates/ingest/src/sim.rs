@@ -3,7 +3,7 @@
 //! [`Simulation`] is sans-I/O: told the time, it appends the events due by then; the same seed and the
 //! same times give the same events. [`Simulation::run`] is the thread around it. Arrivals
 //! [cluster](crowd), and the most active symbols have most of them. Each symbol has a
-//! [character](character) of its own; its makers quote around a [fair value](fair) that returns to
+//! [character] of its own; its makers quote around a [fair value](fair) that returns to
 //! its home, so that after a week a market looks as it did in its first minute. Books carry a
 //! chain ([`Link::Step`](crate::event::Link::Step)) that the pipeline verifies like any venue's, and
 //! quotes are taken from them. The venue's time survives steps of the machine's clock:
