@@ -115,7 +115,7 @@ fn a_connection_is_never_without_any_frame_for_much_longer_than_an_interval() {
         }
         rig.clients[client].read();
         // A pong now and then, or we were idle.
-        if rig.now % 5_000_000_000 == 0 {
+        if rig.now.is_multiple_of(5_000_000_000) {
             rig.clients[client].ask(r#"{"op":"list"}"#);
         }
         assert!(

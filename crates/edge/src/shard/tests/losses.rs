@@ -80,7 +80,7 @@ fn a_loss_that_a_slow_client_does_not_hear_in_time_is_in_its_gap() {
     rig.settle();
     let notices = |rig: &Rig, client: usize| rig.clients[client].gaps.clone();
     let upstream = (500, 503, "upstream".to_owned(), true);
-    assert_eq!(notices(&rig, fast), [upstream.clone()]);
+    assert_eq!(notices(&rig, fast), std::slice::from_ref(&upstream));
     // It was kept in its place; what did not fit behind it was lost after it.
     let heard = notices(&rig, slow);
     assert_eq!(heard[0], upstream);
