@@ -199,7 +199,7 @@ impl<S: Socket> Shard<S> {
             return;
         };
         subscription.empty_at = slot.frames;
-        if had != StreamPos::default() && had < slot.lost_at {
+        if subscription.awaited == NOT_AWAITED && had < slot.lost_at {
             self.tell_gap(id, sub, had, to, now);
             if let Some(Some(conn)) = self.conns.get_mut(id as usize) {
                 self.turn.touch(id, &mut conn.place);

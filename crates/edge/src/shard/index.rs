@@ -92,7 +92,7 @@ pub(crate) struct Subscription {
 pub(crate) enum SubState {
     /// Nothing: it gets every frame.
     Live,
-    /// Its snapshot. What it has, and may have to be told is right no more, is this; zero if nothing.
+    /// Its snapshot. What it has, and may have to be told is right no more, is this; zero if unknown.
     Joining(StreamPos),
     /// Its socket; the last it got, or has queued, is this.
     Behind(StreamPos),
