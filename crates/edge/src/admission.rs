@@ -1,10 +1,10 @@
 //! Who may connect: caps on connections in all and per address.
 //!
 //! A permit is taken before the handshake's answer and given back when the connection is gone, by
-//! being dropped.
+//! being dropped. What counts as one address is [`share_of`]'s to say.
 
 use hashbrown::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts connections against their caps.
@@ -39,6 +39,17 @@ struct Counts {
     by_address: HashMap<IpAddr, usize>,
 }
 
+/// What an address shares its limits with: itself, or the /64 network that one customer has of IPv6.
+pub fn share_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        v4 => v4,
+    }
+}
+
 impl Admission {
     /// With these caps.
     pub fn new(all_max: usize, per_address_max: usize) -> Arc<Self> {
@@ -54,6 +65,7 @@ impl Admission {
     /// # Errors
     /// If a cap is reached.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, AdmissionError> {
+        let address = share_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.all >= self.all_max {
             return Err(AdmissionError::All(self.all_max));
@@ -91,6 +103,16 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_customer_of_ipv6_is_one_address() {
+        let share = |text: &str| share_of(text.parse().unwrap()).to_string();
+        assert_eq!(share("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(share("2001:db8:1:2::9"), "2001:db8:1:2::");
+        assert_eq!(share("2001:db8:1:3::9"), "2001:db8:1:3::");
+        assert_eq!(share("::ffff:10.0.0.1"), "10.0.0.1");
+        assert_eq!(share("10.0.0.1"), "10.0.0.1");
+    }
 
     #[test]
     fn caps_hold_and_permits_come_back() {

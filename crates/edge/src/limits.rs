@@ -9,10 +9,22 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections from one address.
     pub connections_per_address_max: usize,
-    /// Connections in the middle of their handshake.
+    /// Connections whose first request is not complete, or who are on their way to a shard.
     pub handshakes_max: usize,
+    /// Of these, those of one address.
+    pub handshakes_per_address_max: usize,
     /// A handshake must be complete within this time.
     pub handshake_timeout: Duration,
+    /// Connections that ask for pages and lists.
+    pub http_connections_max: usize,
+    /// Of these, those of one address.
+    pub http_connections_per_address_max: usize,
+    /// Requests of one connection.
+    pub http_requests_max: usize,
+    /// An answer must be read within this time.
+    pub http_answer_timeout: Duration,
+    /// The next request must be complete within this time.
+    pub http_idle_timeout: Duration,
     /// Topics of one connection.
     pub topics_per_connection_max: usize,
     /// Topics of symbols that no source has named that one connection may bring into being, within
@@ -51,7 +63,13 @@ impl Default for Limits {
             connections_max: 20_000,
             connections_per_address_max: 12_000,
             handshakes_max: 1_024,
+            handshakes_per_address_max: 512,
             handshake_timeout: Duration::from_secs(5),
+            http_connections_max: 1_024,
+            http_connections_per_address_max: 256,
+            http_requests_max: 1_000,
+            http_answer_timeout: Duration::from_secs(10),
+            http_idle_timeout: Duration::from_secs(10),
             topics_per_connection_max: 1_024,
             invented_topics_max: 1_024,
             topic_linger: Duration::from_secs(60),

@@ -3,6 +3,7 @@
 //! A shard counts in plain integers of its own and adds them to the shared counters a few times a
 //! second; nothing is looked up by label after start.
 
+use crate::io::http::line::End;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -66,6 +67,13 @@ pub struct ListenerMetrics {
     refused: IntCounterVec,
 }
 
+/// Handles of a listener, for plain HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpMetrics {
+    refused: IntCounterVec,
+    listener: &'static str,
+}
+
 /// The families of which each shard takes its handles.
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
@@ -76,18 +84,34 @@ pub struct EdgeMetrics {
     requests: IntCounterVec,
     errors: IntCounterVec,
     refused: IntCounterVec,
+    http_refused: IntCounterVec,
     write_delay: Histogram,
 }
 
 /// Why a handshake is refused: the closed set of labels.
-pub const REFUSALS: [&str; 7] = [
+pub const REFUSALS: [&str; 10] = [
     "bad_request",
+    "host",
     "origin",
     "subprotocol",
     "address_cap",
     "all_cap",
+    "share",
     "busy",
+    "files",
     "draining",
+];
+
+/// Why a plain request is refused or its connection cut: the closed set of labels.
+pub const HTTP_REFUSALS: [&str; 8] = [
+    "bad_request",
+    "host",
+    "origin",
+    "share",
+    "busy",
+    "evicted",
+    "slow_request",
+    "slow_answer",
 ];
 
 const GAUGES: [(&str, &str); 6] = [
@@ -179,6 +203,11 @@ impl EdgeMetrics {
                 "Handshakes refused, by reason",
                 &["reason"],
             )?,
+            http_refused: counter(
+                "tapecast_http_refused_total",
+                "Plain requests refused and connections cut, by listener and reason",
+                &["listener", "reason"],
+            )?,
             write_delay: Histogram::with_opts(
                 HistogramOpts::new(
                     "tapecast_write_delay_seconds",
@@ -197,11 +226,13 @@ impl EdgeMetrics {
             requests,
             errors,
             refused,
+            http_refused,
             ..
         } = &families;
-        for family in counters
-            .iter()
-            .chain([resyncs, closed, requests, errors, refused])
+        for family in
+            counters
+                .iter()
+                .chain([resyncs, closed, requests, errors, refused, http_refused])
         {
             registry.register(Box::new(family.clone()))?;
         }
@@ -272,6 +303,38 @@ impl EdgeMetrics {
         }
         ListenerMetrics {
             refused: self.refused.clone(),
+        }
+    }
+}
+
+impl EdgeMetrics {
+    /// A listener's handles for plain HTTP; `listener` is `"public"` or `"admin"`.
+    pub fn http(&self, listener: &'static str) -> HttpMetrics {
+        for reason in HTTP_REFUSALS {
+            self.http_refused.with_label_values(&[listener, reason]);
+        }
+        HttpMetrics {
+            refused: self.http_refused.clone(),
+            listener,
+        }
+    }
+}
+
+impl HttpMetrics {
+    /// Counts a refused request; `reason` is one of [`HTTP_REFUSALS`].
+    pub fn refuse(&self, reason: &'static str) {
+        let labels = [self.listener, reason];
+        self.refused.with_label_values(&labels).inc();
+    }
+
+    /// Counts how a connection ended, if not as HTTP has it.
+    pub fn end(&self, end: End) {
+        match end {
+            End::Done | End::Idle => {}
+            End::Garbage => self.refuse("bad_request"),
+            End::SlowRequest => self.refuse("slow_request"),
+            End::SlowAnswer => self.refuse("slow_answer"),
+            End::Evicted => self.refuse("evicted"),
         }
     }
 }

@@ -1,23 +1,26 @@
 //! The admin listener: metrics, probes and orders. Never to be reachable from outside.
+//!
+//! It is there when nothing else is: whoever comes is served. When all places are taken, or those of his
+//! address, or all file descriptors, the connection that has waited longest for its client is cut, so that
+//! clients which read nothing or say nothing keep nobody out.
 
 use crate::metrics::ProcessMetrics;
 use crate::parts::Parts;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
 use prometheus::{Encoder as _, Registry, TextEncoder};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tapecast_edge::io::listener::{Answer, plain};
+use tapecast_edge::io::http::accept::Acceptor;
+use tapecast_edge::io::http::host::{self, Hosts};
+use tapecast_edge::io::http::line::{self, Line, Times};
+use tapecast_edge::io::http::places::{Evict, Places};
+use tapecast_edge::io::http::{self, Answer, ORDERS, READS, Refusal, origin, plain};
+use tapecast_edge::metrics::HttpMetrics;
 use tapecast_ingest::feed::StartGate;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tracing::debug;
+use tokio::net::{TcpListener, TcpStream};
 
 /// What the admin listener can see and do.
 pub struct AdminState {
@@ -29,16 +32,27 @@ pub struct AdminState {
 }
 
 /// The admin listener.
-#[derive(Clone)]
 pub struct Admin {
     state: Arc<AdminState>,
-    connections: Arc<Semaphore>,
+    places: Arc<Places>,
+    hosts: Hosts,
+    metrics: HttpMetrics,
 }
 
 /// Connections at a time: scrapers and people.
 const CONNECTIONS_MAX: usize = 64;
-/// A request must be complete within this time.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Those of one address.
+const SHARE_MAX: usize = 32;
+/// Requests of one connection.
+const REQUESTS_MAX: usize = 10_000;
+/// File descriptors in reserve: for a few connections, and for what `/metrics` reads.
+const RESERVE: usize = 6;
+const TIMES: Times = Times {
+    request: Duration::from_secs(5),
+    answer: Duration::from_secs(10),
+    // Longer than scrapers usually pause.
+    idle: Duration::from_secs(75),
+};
 
 impl AdminState {
     /// What there is to see: the metrics, how the parts are, and a report on the sources.
@@ -58,29 +72,43 @@ impl AdminState {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Answer {
-        let (method, path) = (request.method(), request.uri().path());
-        match (path, method) {
-            ("/metrics", &Method::GET) => self.metrics(),
-            ("/livez", &Method::GET) => plain(StatusCode::OK, "alive"),
-            ("/readyz", &Method::GET) => match self.parts.verdict() {
+    /// Answers a request that may be made. A path is in both matches: what it takes, and what it does.
+    fn answer(&self, request: &Request<Incoming>) -> Result<Answer, Refusal> {
+        let path = request.uri().path();
+        let allow = match path {
+            "/metrics" | "/livez" | "/readyz" | "/debug/sources" | "*" => READS,
+            "/replay/start" => ORDERS,
+            _ => "",
+        };
+        if allow.is_empty() {
+            return Ok(plain(
+                StatusCode::NOT_FOUND,
+                "here are GET /metrics, GET /livez, GET /readyz, GET /debug/sources and POST /replay/start",
+            ));
+        }
+        if let Some(answer) = http::method(request.method(), allow) {
+            return Ok(answer);
+        }
+        if allow == ORDERS && origin::is_foreign(request.headers(), host::of(request)?.as_ref()) {
+            let message = "orders are not taken from pages of other sites";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, message).labelled("origin"));
+        }
+        Ok(match path {
+            "/metrics" => self.metrics(),
+            "/livez" => plain(StatusCode::OK, "alive"),
+            "/readyz" => match self.parts.verdict() {
                 Ok(()) => plain(StatusCode::OK, "ready"),
                 Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),
             },
-            ("/debug/sources", &Method::GET) => self.sources(),
-            ("/replay/start", &Method::POST) => {
+            "/debug/sources" => self.sources(),
+            "/replay/start" => {
                 self.gate.open();
                 let mut answer = Response::new(Full::default());
                 *answer.status_mut() = StatusCode::NO_CONTENT;
                 answer
             }
-            ("/metrics" | "/livez" | "/readyz" | "/debug/sources", _) => only("GET"),
-            ("/replay/start", _) => only("POST"),
-            _ => plain(
-                StatusCode::NOT_FOUND,
-                "here are GET /metrics, GET /livez, GET /readyz, GET /debug/sources and POST /replay/start",
-            ),
-        }
+            _ => plain(StatusCode::NOT_FOUND, "there is nothing here"),
+        })
     }
 
     fn sources(&self) -> Answer {
@@ -106,52 +134,55 @@ impl AdminState {
     }
 }
 
-fn only(method: &'static str) -> Answer {
-    let mut answer = plain(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &format!("this takes {method}"),
-    );
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(method));
-    answer
-}
-
 impl Admin {
-    /// Serves this state.
-    pub fn new(state: Arc<AdminState>) -> Self {
-        Self {
+    /// Serves this state to those who ask by a name of ours.
+    pub fn new(state: Arc<AdminState>, hosts: Hosts, metrics: HttpMetrics) -> Arc<Self> {
+        Arc::new(Self {
             state,
-            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        }
+            places: Places::new(CONNECTIONS_MAX, SHARE_MAX),
+            hosts,
+            metrics,
+        })
     }
 
     /// Serves for ever; to be dropped when that is over.
-    pub async fn run(self, socket: TcpListener) {
+    ///
+    /// # Cancellation
+    /// Safe: a connection is either not accepted yet or in a task of its own.
+    pub async fn run(self: Arc<Self>, socket: TcpListener) {
+        let mut acceptor = Acceptor::new(socket, RESERVE);
         loop {
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
-                return;
-            };
-            let Ok((stream, _)) = socket.accept().await else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let state = Arc::clone(&self.state);
+            let came = acceptor.next().await;
+            if acceptor.spare() == 0 {
+                // The next one needs a descriptor.
+                self.places.evict_one();
+            }
+            let line = Line::new();
+            let place = self.places.take(came.peer.ip(), &line, Evict::Anybody);
+            let admin = Arc::clone(&self);
             tokio::spawn(async move {
-                let _permit = permit;
-                let service = service_fn(|request| {
-                    let answer = state.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                let served = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(REQUEST_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-                if let Err(error) = served {
-                    debug!(%error, "Admin connection ended");
-                }
+                let _place = place;
+                admin.serve(came.stream, &line).await;
             });
         }
+    }
+
+    async fn serve(&self, stream: TcpStream, line: &Arc<Line>) {
+        let end = line::serve(stream, line, &TIMES, |request| {
+            let last = line.request() >= REQUESTS_MAX || http::has_body(request.headers());
+            let judged = http::judge(&request, &self.hosts);
+            let mut answer = judged
+                .and_then(|()| self.state.answer(&request))
+                .unwrap_or_else(|refusal| {
+                    self.metrics.refuse(refusal.label);
+                    refusal.answer()
+                });
+            if last {
+                http::close(&mut answer);
+            }
+            line.made();
+            std::future::ready(answer)
+        });
+        self.metrics.end(end.await);
     }
 }

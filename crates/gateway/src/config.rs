@@ -19,6 +19,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tapecast_edge::Limits;
+use tapecast_edge::io::http::host::Hosts;
+use tapecast_edge::io::http::origin::Origins;
+use tapecast_edge::io::listener::Rules;
 use tapecast_edge::io::poller::Settings;
 use tapecast_fanout::TopicLimits;
 
@@ -60,6 +63,9 @@ pub struct ListenConfig {
     pub admin: SocketAddr,
     /// Origins of pages that may connect, beside the pages of this server; `"*"` for all.
     pub allowed_origins: Vec<String>,
+    /// Names of this server beside addresses, `localhost` and the hosts of `allowed_origins`; `"*"` for
+    /// all.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Threads that own client connections.
@@ -86,10 +92,22 @@ pub struct LimitsConfig {
     pub connections_max: usize,
     /// Connections from one address.
     pub connections_per_address_max: usize,
-    /// Connections in the middle of their handshake.
+    /// Connections whose first request is not complete.
     pub handshakes_max: usize,
+    /// Of these, those of one address.
+    pub handshakes_per_address_max: usize,
     /// A handshake must be complete within this time.
     pub handshake_timeout: Span,
+    /// Connections that ask for pages and lists.
+    pub http_connections_max: usize,
+    /// Of these, those of one address.
+    pub http_connections_per_address_max: usize,
+    /// Requests of one connection.
+    pub http_requests_max: usize,
+    /// An answer must be read within this time.
+    pub http_answer_timeout: Span,
+    /// The next request must be complete within this time.
+    pub http_idle_timeout: Span,
     /// Topics of one connection.
     pub topics_per_connection_max: usize,
     /// Topics at one time, of all clients together.
@@ -168,6 +186,15 @@ impl Config {
     }
 }
 
+impl ListenConfig {
+    /// Who may ask, as the listeners take it.
+    pub fn rules(&self) -> Rules {
+        let origins = Origins::new(&self.allowed_origins);
+        let hosts = Hosts::new(self.allowed_hosts.iter().cloned().chain(origins.hosts()));
+        Rules { hosts, origins }
+    }
+}
+
 impl ShardsConfig {
     /// How their threads work.
     pub fn settings(&self) -> Settings {
@@ -205,6 +232,7 @@ impl Default for ListenConfig {
             public: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -228,7 +256,13 @@ impl Default for LimitsConfig {
             connections_max: edge.connections_max,
             connections_per_address_max: edge.connections_per_address_max,
             handshakes_max: edge.handshakes_max,
+            handshakes_per_address_max: edge.handshakes_per_address_max,
             handshake_timeout: Span(edge.handshake_timeout),
+            http_connections_max: edge.http_connections_max,
+            http_connections_per_address_max: edge.http_connections_per_address_max,
+            http_requests_max: edge.http_requests_max,
+            http_answer_timeout: Span(edge.http_answer_timeout),
+            http_idle_timeout: Span(edge.http_idle_timeout),
             topics_per_connection_max: edge.topics_per_connection_max,
             topics_max: topics.topics_max,
             topic_linger: Span(topics.linger),
@@ -284,7 +318,13 @@ impl LimitsConfig {
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
             handshakes_max: self.handshakes_max,
+            handshakes_per_address_max: self.handshakes_per_address_max,
             handshake_timeout: self.handshake_timeout.0,
+            http_connections_max: self.http_connections_max,
+            http_connections_per_address_max: self.http_connections_per_address_max,
+            http_requests_max: self.http_requests_max,
+            http_answer_timeout: self.http_answer_timeout.0,
+            http_idle_timeout: self.http_idle_timeout.0,
             topics_per_connection_max: self.topics_per_connection_max,
             invented_topics_max: self.invented_topics_per_connection_max,
             topic_linger: self.topic_linger.0,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tapecast_edge::io::handshake::Origins;
+use tapecast_edge::io::http::accept;
 use tapecast_edge::io::listener::Listener;
 use tapecast_edge::io::poller::{Poller, ShardHandle};
 use tapecast_edge::{EdgeMetrics, Shard, Shared};
@@ -36,7 +36,7 @@ use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::clock::unix_now;
 use tapecast_model::{Catalog, Epoch, Fault, Venue};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle as Task;
 
 /// A running gateway.
@@ -162,18 +162,19 @@ impl Gateway {
         };
         let sources = Sources::start(prepared, &around, gate)?;
 
+        let rules = config.listen.rules();
         let listener = Listener::new(
             shards.iter().map(|(handle, _)| handle.clone()).collect(),
             config.limits.edge(),
-            Origins(config.listen.allowed_origins.clone()),
-            metrics.edge.listener(),
-            pages::pages(Arc::clone(&catalog)),
+            rules.clone(),
+            (metrics.edge.listener(), metrics.edge.http("public")),
+            pages::pages(Arc::clone(&catalog), rules.origins.clone()),
         );
         let process = ProcessMetrics::register(&metrics.registry)?;
         let reporter = sources.reporter();
         let (registry, gate) = (metrics.registry, sources.gate());
         let state = AdminState::new(registry, process, gate, parts.clone(), reporter);
-        let admin = Admin::new(Arc::new(state));
+        let admin = Admin::new(Arc::new(state), rules.hosts, metrics.edge.http("admin"));
         let acceptors = (&listener, public, admin, admin_socket);
         let tasks = start_tasks(watched, acceptors, &reservation)?;
         parts.set_started().await;
@@ -221,7 +222,6 @@ impl Gateway {
     pub async fn stop(self) {
         self.parts.end();
         self.listener.drain();
-        // Pages that are kept open look like handshakes: not for long.
         let _ = tokio::time::timeout(HANDSHAKES_END, self.listener.settled()).await;
         for (handle, _) in &self.shards {
             handle.drain(self.patience);
@@ -314,22 +314,11 @@ fn pipeline_config(config: &Config, epoch: Epoch) -> PipelineConfig {
 }
 
 fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
-    listen(address).map_err(|source| StartError::Listen {
+    accept::listen(address).map_err(|source| StartError::Listen {
         address,
         key,
         source,
     })
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // As std does: a restart must not wait for the connections of the last life.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 /// Starts a thread that nobody can start again: its end is told to whoever watches.
@@ -360,12 +349,12 @@ fn reserve(config: &Config, registry: &Registry) -> Result<Arc<Reservation>, Sta
 /// Starts what runs on the control runtime for ever.
 fn start_tasks(
     Watched { parts, faults }: Watched<'_>,
-    (listener, public, admin, admin_socket): (&Arc<Listener>, TcpListener, Admin, TcpListener),
+    (listener, public, admin, admin_socket): (&Arc<Listener>, TcpListener, Arc<Admin>, TcpListener),
     reservation: &Arc<Reservation>,
 ) -> io::Result<Vec<Task<()>>> {
     let (listener, reservation) = (Arc::clone(listener), Arc::clone(reservation));
     let accept_public = move |socket| Arc::clone(&listener).run(socket);
-    let accept_admin = move |socket| admin.clone().run(socket);
+    let accept_admin = move |socket| Arc::clone(&admin).run(socket);
     let renewal = parts.enter("state_dir".to_owned(), "state_dir", false);
     Ok(vec![
         acceptor(parts, "public_acceptor", public, faults, accept_public)?,
@@ -438,7 +427,3 @@ async fn or_fault(task: impl Future<Output = ()>, fault: Fault) {
 const HANDSHAKES_END: Duration = Duration::from_millis(500);
 /// How long threads may take beyond what they were told.
 const SPARE: Duration = Duration::from_secs(1);
-/// Connections that the kernel completes before they are accepted. With the usual 128, a storm of clients
-/// overflows it, and those who are dropped try again after a second. The system may allow less
-/// (`net.core.somaxconn`).
-const BACKLOG: u32 = 4_096;

@@ -55,8 +55,9 @@ impl ProcessMetrics {
             .split(' ')
             .nth(1)
             .and_then(|n| n.parse().ok());
-        self.resident
-            .set(pages.unwrap_or(0.0) * rustix::param::page_size() as f64);
+        if let Some(pages) = pages {
+            self.resident.set(pages * rustix::param::page_size() as f64);
+        }
         // Fields 14 and 15 of stat, counted behind the name, which may contain anything.
         let stat = read("/proc/self/stat");
         let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
@@ -67,10 +68,13 @@ impl ProcessMetrics {
             .sum();
         let seconds = ticks / rustix::param::clock_ticks_per_second() as f64;
         self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
-        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-        self.open.set(open as f64);
         let limit = getrlimit(Resource::Nofile).current;
-        self.max.set(limit.map_or(f64::INFINITY, |n| n as f64));
+        let limit = limit.map_or(f64::INFINITY, |n| n as f64);
+        self.max.set(limit);
+        // To count takes a descriptor: when there is none, all are open.
+        let open = std::fs::read_dir("/proc/self/fd");
+        self.open
+            .set(open.map_or(limit, |files| files.count() as f64));
     }
 }
 

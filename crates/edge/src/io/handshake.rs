@@ -3,17 +3,15 @@
 //! `fastwebsockets::upgrade` looks at the key's presence and the version only; everything else that
 //! the RFC asks of a request is refused here, with a status and a sentence that says what is wrong.
 
+use crate::io::http::host::Host;
+use crate::io::http::origin::{self, Origins};
+use crate::io::http::{Refusal, has_body};
 use hyper::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, StatusCode, Version};
 use tapecast_wire::Encoding;
-
-/// Which pages may open connections. Requests without an `Origin`, which browsers always send, and
-/// pages that come from this server are always allowed.
-#[derive(Clone, Debug, Default)]
-pub struct Origins(pub Vec<String>);
 
 /// What was agreed on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,73 +22,64 @@ pub struct Agreement {
     pub subprotocol: Option<&'static str>,
 }
 
-/// A handshake that is refused.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// The label it is counted by: one of [`crate::metrics::REFUSALS`].
-    pub label: &'static str,
-    /// What is wrong, for the client's developer.
-    pub message: String,
-    /// A header that the answer must carry.
-    pub header: Option<(HeaderName, HeaderValue)>,
-}
-
-/// Judges an upgrade request.
+/// Judges an upgrade request at this host. `HEAD` is answered as `GET` without the upgrade would be.
 ///
 /// # Errors
 /// If it is not a WebSocket handshake of version 13, comes from a page that is not allowed, or offers
 /// only subprotocols that we do not speak.
-pub fn judge<B>(request: &Request<B>, origins: &Origins) -> Result<Agreement, Refusal> {
+pub fn judge<B>(
+    request: &Request<B>,
+    host: Option<&Host>,
+    origins: &Origins,
+) -> Result<Agreement, Refusal> {
     let headers = request.headers();
-    if request.method() != Method::GET {
-        return Err(bad(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "a WebSocket handshake is a GET request",
-        )
-        .with(hyper::header::ALLOW, "GET"));
-    }
+    let bad = |message| Refusal::new(StatusCode::BAD_REQUEST, message);
     if request.version() != Version::HTTP_11 {
         let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
-        return Err(bad(status, "a WebSocket handshake needs HTTP/1.1"));
+        return Err(Refusal::new(status, "a WebSocket handshake needs HTTP/1.1"));
     }
-    if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
+    let asked =
+        has_token(headers, &UPGRADE, "websocket") && has_token(headers, &CONNECTION, "upgrade");
+    if !asked || request.method() != Method::GET {
         let message =
             "this is a WebSocket endpoint: send Upgrade: websocket and Connection: Upgrade";
-        return Err(bad(StatusCode::UPGRADE_REQUIRED, message).with(UPGRADE, "websocket"));
+        let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, message);
+        return Err(refusal.with(UPGRADE, "websocket"));
     }
-    if headers
-        .get(SEC_WEBSOCKET_VERSION)
-        .is_none_or(|v| v.as_bytes() != b"13")
-    {
-        return Err(bad(
-            StatusCode::UPGRADE_REQUIRED,
-            "Sec-WebSocket-Version must be 13",
-        )
-        .with(SEC_WEBSOCKET_VERSION, "13"));
+    if has_body(headers) {
+        return Err(bad("a WebSocket handshake has no body"));
     }
-    let keys = headers.get_all(SEC_WEBSOCKET_KEY);
-    let mut keys = keys.iter();
-    match (keys.next(), keys.next()) {
-        (Some(key), None) if is_key(key.as_bytes()) => {}
-        _ => {
-            let message = "Sec-WebSocket-Key must be 16 bytes in base64, once";
-            return Err(bad(StatusCode::BAD_REQUEST, message));
+    match only(headers, &SEC_WEBSOCKET_VERSION) {
+        Ok(Some(b"13")) => {}
+        Ok(_) => {
+            let message = "Sec-WebSocket-Version must be 13";
+            let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, message);
+            return Err(refusal.with(SEC_WEBSOCKET_VERSION, "13"));
         }
+        Err(refusal) => return Err(refusal),
     }
-    if let Some(origin) = headers.get(ORIGIN)
-        && !origins.allow(origin, headers.get(HOST))
+    if !only(headers, &SEC_WEBSOCKET_KEY)?.is_some_and(is_key) {
+        return Err(bad("Sec-WebSocket-Key must be 16 bytes in base64"));
+    }
+    if let Some(origin) = origin::of(headers)?
+        && !origin::is_same(origin, host)
+        && !origins.list(origin)
     {
-        return Err(Refusal {
-            label: "origin",
-            ..bad(
-                StatusCode::FORBIDDEN,
-                "pages of this origin may not connect; add it to listen.allowed_origins",
-            )
-        });
+        let message = "pages of this origin may not connect; add it to listen.allowed_origins";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, message).labelled("origin"));
     }
     negotiate(headers)
+}
+
+/// The value of a header that may be there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let (value, second) = (values.next(), values.next());
+    if second.is_some() {
+        let message = format!("the header {name} is there more than once");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, &message));
+    }
+    Ok(value.map(|value| value.as_bytes()))
 }
 
 /// Agrees on the first subprotocol in the client's list that is spoken here.
@@ -101,9 +90,12 @@ fn negotiate(headers: &HeaderMap) -> Result<Agreement, Refusal> {
         .iter()
         .filter_map(|o| o.to_str().ok())
         .flat_map(|o| o.split(','))
+        .map(str::trim)
+        // Nothing between commas is no offer.
+        .filter(|offer| !offer.is_empty())
     {
         offered = true;
-        let spoken = |encoding: &Encoding| encoding.subprotocol() == offer.trim();
+        let spoken = |encoding: &Encoding| encoding.subprotocol() == offer;
         if let Some(encoding) = Encoding::ALL.into_iter().find(spoken) {
             return Ok(Agreement {
                 encoding,
@@ -114,25 +106,13 @@ fn negotiate(headers: &HeaderMap) -> Result<Agreement, Refusal> {
     if offered {
         let spoken = Encoding::ALL.map(Encoding::subprotocol).join(", ");
         let message = format!("none of the subprotocols offered is spoken here: {spoken}");
-        return Err(Refusal {
-            label: "subprotocol",
-            message,
-            ..bad(StatusCode::BAD_REQUEST, "")
-        });
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, &message);
+        return Err(refusal.labelled("subprotocol"));
     }
     Ok(Agreement {
         encoding: Encoding::default(),
         subprotocol: None,
     })
-}
-
-fn bad(status: StatusCode, message: &str) -> Refusal {
-    Refusal {
-        status,
-        label: "bad_request",
-        message: message.to_owned(),
-        header: None,
-    }
 }
 
 /// Whether a comma-separated header has a token, in any case.
@@ -145,39 +125,27 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// 16 bytes in base64 are 22 letters and two equals signs.
+/// 16 bytes in base64 are 22 letters and two equals signs; the last letter carries two bits, and the four
+/// that are left over are zero.
 fn is_key(key: &[u8]) -> bool {
     let (letters, end) = key.split_at(key.len().min(22));
     let letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-    letters.len() == 22 && letters.iter().all(letter) && end == b"=="
-}
-
-impl Refusal {
-    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
-        self
-    }
-}
-
-impl Origins {
-    fn allow(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-        let Ok(origin) = origin.to_str() else {
-            return false;
-        };
-        let same = origin
-            .split_once("://")
-            .zip(host.and_then(|h| h.to_str().ok()))
-            .is_some_and(|((_, from), host)| from.eq_ignore_ascii_case(host));
-        same || self
-            .0
-            .iter()
-            .any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin))
-    }
+    letters.len() == 22
+        && letters.iter().all(letter)
+        && letters.last().is_some_and(|last| b"AQgw".contains(last))
+        && end == b"=="
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::http::host;
+    use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, ORIGIN, TRANSFER_ENCODING};
+
+    fn judged(request: &Request<()>, origins: &Origins) -> Result<Agreement, Refusal> {
+        let host = host::of(request).unwrap();
+        judge(request, host.as_ref(), origins)
+    }
 
     fn request(change: impl FnOnce(&mut Request<()>)) -> Request<()> {
         let mut request = Request::builder()
@@ -201,20 +169,56 @@ mod tests {
         }
     }
 
+    fn add(name: HeaderName, value: &'static str) -> impl FnOnce(&mut Request<()>) {
+        move |request| {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().append(name, value);
+        }
+    }
+
     fn status(change: impl FnOnce(&mut Request<()>)) -> u16 {
-        let allowed = Origins(vec!["https://app.example".into()]);
-        judge(&request(change), &allowed).map_or_else(|r| r.status.as_u16(), |_| 101)
+        let allowed = Origins::new(&["https://app.example".to_owned()]);
+        judged(&request(change), &allowed).map_or_else(|r| r.status.as_u16(), |_| 101)
     }
 
     #[test]
     fn what_the_rfc_asks_is_asked() {
         assert_eq!(status(|_| ()), 101);
-        assert_eq!(status(|r| *r.method_mut() = Method::POST), 405);
+        assert_eq!(status(|r| *r.method_mut() = Method::HEAD), 426);
         assert_eq!(status(|r| *r.version_mut() = Version::HTTP_10), 505);
         assert_eq!(status(set(UPGRADE, "h2c")), 426);
         assert_eq!(status(set(CONNECTION, "close")), 426);
         assert_eq!(status(set(SEC_WEBSOCKET_VERSION, "8")), 426);
+        for version in ["", "13, 8", "013", "1"] {
+            assert_eq!(status(set(SEC_WEBSOCKET_VERSION, version)), 426);
+        }
+        assert_eq!(
+            status(|r| drop(r.headers_mut().remove(SEC_WEBSOCKET_VERSION))),
+            426
+        );
+        assert_eq!(status(add(SEC_WEBSOCKET_VERSION, "13")), 400);
+        assert_eq!(
+            status(add(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")),
+            400
+        );
+        assert_eq!(status(add(CONTENT_LENGTH, "0")), 101);
+        assert_eq!(status(add(CONTENT_LENGTH, "1")), 400);
+        assert_eq!(status(add(TRANSFER_ENCODING, "chunked")), 400);
         assert_eq!(status(set(SEC_WEBSOCKET_KEY, "short")), 400);
+        // Base64 as it must be: no letter of another alphabet, no bits in the padding.
+        for (key, expected) in [
+            ("AAAAAAAAAAAAAAAAAAAAAA==", 101),
+            ("/////////////////////w==", 101),
+            ("/////////////////////x==", 400),
+            ("dGhlIHNhbXBsZSBub25jZR==", 400),
+            ("dGhlIHNhbXBsZSBub25jZQ=", 400),
+            ("dGhlIHNhbXBsZSBub25jZQ", 400),
+            ("dGhlIHNhbXBs-SBub25jZQ==", 400),
+            ("dGhlIHNhbXBsZSBub25jZQ= ", 400),
+            ("", 400),
+        ] {
+            assert_eq!(status(set(SEC_WEBSOCKET_KEY, key)), expected, "{key}");
+        }
         assert_eq!(
             status(set(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ===")),
             400
@@ -231,19 +235,34 @@ mod tests {
         assert_eq!(status(set(ORIGIN, "https://app.example")), 101);
         assert_eq!(status(set(ORIGIN, "https://evil.example")), 403);
         assert_eq!(status(set(ORIGIN, "null")), 403);
-        let any = Origins(vec!["*".into()]);
-        assert!(judge(&request(set(ORIGIN, "https://evil.example")), &any).is_ok());
+        // As an ordinary proxy names us: without the port, and with TLS of its own.
+        let behind_proxy = |origin| {
+            let behind = request(set(ORIGIN, origin));
+            judge(
+                &behind,
+                Host::parse("desk.example").as_ref(),
+                &Origins::default(),
+            )
+            .is_ok()
+        };
+        assert!(behind_proxy("https://desk.example") && behind_proxy("http://desk.example"));
+        assert!(!behind_proxy("https://evil.example"));
+        let twice = |r: &mut Request<()>| {
+            set(ORIGIN, "https://app.example")(r);
+            add(ORIGIN, "https://app.example")(r);
+        };
+        assert_eq!(status(twice), 400);
+        let any = Origins::new(&["*".to_owned()]);
+        assert!(judged(&request(set(ORIGIN, "https://evil.example")), &any).is_ok());
     }
 
     #[test]
     fn a_subprotocol_is_agreed_on_or_the_handshake_refused() {
         let agreed = |offer: &'static str| {
-            judge(
-                &request(set(SEC_WEBSOCKET_PROTOCOL, offer)),
-                &Origins::default(),
-            )
-            .map(|agreement| (agreement.encoding, agreement.subprotocol))
-            .map_err(|refusal| refusal.message)
+            let request = request(set(SEC_WEBSOCKET_PROTOCOL, offer));
+            judged(&request, &Origins::default())
+                .map(|agreement| (agreement.encoding, agreement.subprotocol))
+                .map_err(|refusal| refusal.message)
         };
         let json = Ok((Encoding::Json, Some("tapecast.v1.json")));
         let bin = Ok((Encoding::Bin, Some("tapecast.v1.bin")));
@@ -257,8 +276,11 @@ mod tests {
             refusal.contains("tapecast.v1.json, tapecast.v1.bin"),
             "{refusal}"
         );
-        let none = judge(&request(|_| ()), &Origins::default()).unwrap();
+        let none = judged(&request(|_| ()), &Origins::default()).unwrap();
         assert_eq!((none.encoding, none.subprotocol), (Encoding::Json, None));
+        for empty in ["", ",", " , "] {
+            assert_eq!(agreed(empty), Ok((Encoding::Json, None)), "{empty:?}");
+        }
     }
 
     #[test]
@@ -269,7 +291,7 @@ mod tests {
                 request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, offer);
             }
         });
-        let agreement = judge(&two, &Origins::default()).unwrap();
+        let agreement = judged(&two, &Origins::default()).unwrap();
         assert_eq!(agreement.encoding, Encoding::Bin);
     }
 }

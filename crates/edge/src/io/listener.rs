@@ -6,49 +6,83 @@
 //! the least loaded shard.
 //!
 //! # Limits
-//! [`Limits::connections_max`], [`Limits::connections_per_address_max`], [`Limits::handshakes_max`]
-//! at a time, [`Limits::handshake_timeout`] for each. Who is over a limit gets a status and a sentence.
+//! [`Limits::connections_max`] in all, with what has become a WebSocket. Until its first request is complete a
+//! connection has one of [`Limits::handshakes_max`] places, and [`Limits::handshake_timeout`] to get there.
+//! Whoever asks for a page changes to one of [`Limits::http_connections_max`] places, so that pages hold up
+//! no handshake. Of each, one address has its share. Who finds no place gets 429 or 503, when and a
+//! sentence; nobody is told 101 before a shard has room for him.
 
 use crate::admission::{Admission, AdmissionError, Permit};
-use crate::io::handshake::{Agreement, Origins, Refusal, judge};
-use crate::io::poller::ShardHandle;
+use crate::io::handshake::{self, Agreement};
+use crate::io::http::accept::{Acceptor, Came, Turnstile, turn_away_now};
+use crate::io::http::host::{self, Hosts};
+use crate::io::http::line::{self, End, Line, Times};
+use crate::io::http::origin::Origins;
+use crate::io::http::places::{Evict, Place, Places};
+use crate::io::http::{self, Answer, Refusal};
+use crate::io::poller::{Seat, ShardHandle};
 use crate::limits::Limits;
-use crate::metrics::ListenerMetrics;
+use crate::metrics::{HttpMetrics, ListenerMetrics};
 use crate::shard::Arrival;
 use fastwebsockets::upgrade::{UpgradeFut, upgrade};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::{Method, Request, Response, StatusCode};
 use socket2::SockRef;
-use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
-/// An answer to a plain request.
-pub type Answer = Response<Full<Bytes>>;
+/// An answer that may take a while to make.
+pub type Making = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// Answers requests that are not handshakes; none means 404.
-pub type Pages = dyn Fn(&Request<Incoming>) -> Option<Answer> + Send + Sync;
+pub type Pages = dyn Fn(&Request<Incoming>) -> Option<Making> + Send + Sync;
 
 /// The public listener's part of the process.
 pub struct Listener {
     shards: Vec<ShardHandle>,
     admission: Arc<Admission>,
-    handshakes: Arc<Semaphore>,
-    origins: Origins,
+    /// Of those whose first request is not complete, or who are on their way to a shard.
+    handshakes: Arc<Places>,
+    /// Of those who asked for a page.
+    readers: Arc<Places>,
+    /// One is taken by each who was told 101 and is not in a shard yet.
+    agreed: Arc<Semaphore>,
+    turnstile: Turnstile,
+    rules: Rules,
     limits: Limits,
-    metrics: ListenerMetrics,
+    metrics: (ListenerMetrics, HttpMetrics),
     pages: Box<Pages>,
     draining: AtomicBool,
+}
+
+/// Who may ask.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// By which names.
+    pub hosts: Hosts,
+    /// From which pages.
+    pub origins: Origins,
+}
+
+/// A connection until it is in a shard or gone.
+struct Client {
+    address: IpAddr,
+    line: Arc<Line>,
+    /// Taken by the upgrade, if there is one; held to the end otherwise.
+    holds: Mutex<Option<Holds>>,
+}
+
+struct Holds {
+    permit: Permit,
+    place: Place,
+    reads_pages: bool,
 }
 
 /// The path of the WebSocket endpoint.
@@ -59,15 +93,21 @@ impl Listener {
     pub fn new(
         shards: Vec<ShardHandle>,
         limits: Limits,
-        origins: Origins,
-        metrics: ListenerMetrics,
+        rules: Rules,
+        metrics: (ListenerMetrics, HttpMetrics),
         pages: Box<Pages>,
     ) -> Arc<Self> {
         Arc::new(Self {
             shards,
             admission: Admission::new(limits.connections_max, limits.connections_per_address_max),
-            handshakes: Arc::new(Semaphore::new(limits.handshakes_max)),
-            origins,
+            handshakes: Places::new(limits.handshakes_max, limits.handshakes_per_address_max),
+            readers: Places::new(
+                limits.http_connections_max,
+                limits.http_connections_per_address_max,
+            ),
+            agreed: Arc::new(Semaphore::new(limits.handshakes_max)),
+            turnstile: Turnstile::default(),
+            rules,
             limits,
             metrics,
             pages,
@@ -77,18 +117,17 @@ impl Listener {
 
     /// From now on every handshake is refused.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until no handshake is under way: until those who were told that they are connected have
-    /// a shard that can tell them goodbye.
+    /// Waits until all who were told that they are connected have a shard that can tell them goodbye.
     ///
     /// # Cancellation
     /// Safe.
     pub async fn settled(&self) {
         let all = u32::try_from(self.limits.handshakes_max).unwrap_or(u32::MAX);
         // Fails only if the semaphore is closed, which it never is.
-        let _ = self.handshakes.acquire_many(all).await;
+        let _ = self.agreed.acquire_many(all).await;
     }
 
     /// Accepts connections for ever; to be dropped when that is over.
@@ -96,65 +135,57 @@ impl Listener {
     /// # Cancellation
     /// Safe: a connection is either not accepted yet or in a task of its own.
     pub async fn run(self: Arc<Self>, socket: TcpListener) {
+        let mut acceptor = Acceptor::new(socket, RESERVE);
         loop {
-            let (stream, peer) = match socket.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, most likely: others must go before new ones come.
-                    warn!(%error, "Failed to accept a connection");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                    continue;
+            let Came {
+                stream,
+                peer,
+                reserved,
+            } = acceptor.next().await;
+            if reserved {
+                self.metrics.0.refuse("files");
+                let message = "this server has no room for a connection; try again later";
+                let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later();
+                turn_away_now(&stream, &refusal.bytes());
+                continue;
+            }
+            match self.admit(peer.ip()) {
+                Ok(client) => {
+                    tokio::spawn(Arc::clone(&self).serve(stream, Arc::new(client)));
                 }
-            };
-            match self.admission.admit(peer.ip()) {
-                Ok(permit) => {
-                    let listener = Arc::clone(&self);
-                    tokio::spawn(async move { listener.serve(stream, permit).await });
-                }
-                Err(error) => {
-                    self.turn_away(stream, &error);
+                Err(refusal) => {
+                    self.metrics.0.refuse(refusal.label);
+                    self.turnstile.turn_away(stream, refusal.bytes());
                 }
             }
         }
     }
 
-    /// Answers a connection that is not admitted, without reading from it.
-    fn turn_away(&self, mut stream: TcpStream, error: &AdmissionError) {
-        let (status, label) = match error {
-            AdmissionError::All(_) => ("503 Service Unavailable", "all_cap"),
-            AdmissionError::Address(_) => ("429 Too Many Requests", "address_cap"),
+    /// Room for a connection from this address, or what it is to be told.
+    fn admit(&self, address: IpAddr) -> Result<Client, Refusal> {
+        let permit = self.admission.admit(address).map_err(|error| {
+            let (status, label) = match error {
+                AdmissionError::All(_) => (StatusCode::SERVICE_UNAVAILABLE, "all_cap"),
+                AdmissionError::Address(_) => (StatusCode::TOO_MANY_REQUESTS, "address_cap"),
+            };
+            let refusal = Refusal::new(status, &error.to_string());
+            refusal.labelled(label).later()
+        })?;
+        let line = Line::new();
+        let place = self.handshakes.take(address, &line, Evict::Nobody);
+        let holds = Holds {
+            permit,
+            place: place.map_err(Refusal::full)?,
+            reads_pages: false,
         };
-        self.metrics.refuse(label);
-        let text = error.to_string();
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n\
-             Content-Length: {}\r\n\r\n{text}",
-            text.len()
-        );
-        // A few of these at a time; when there are more, the connection is simply closed.
-        if let Ok(slot) = Arc::clone(&self.handshakes).try_acquire_owned() {
-            tokio::spawn(async move {
-                let _slot = slot;
-                let _ = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                    let _ = stream.shutdown().await;
-                    // Read what was sent, so that closing does not reset before the answer is read.
-                    let mut sink = [0; 1_024];
-                    while matches!(
-                        tokio::io::AsyncReadExt::read(&mut stream, &mut sink).await,
-                        Ok(read) if read > 0
-                    ) {}
-                })
-                .await;
-            });
-        }
+        Ok(Client {
+            address,
+            line,
+            holds: Mutex::new(Some(holds)),
+        })
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, permit: Permit) {
-        let Ok(handshake) = Arc::clone(&self.handshakes).try_acquire_owned() else {
-            self.metrics.refuse("busy");
-            return;
-        };
+    async fn serve(self: Arc<Self>, stream: TcpStream, client: Arc<Client>) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "Failed to set TCP_NODELAY");
         }
@@ -164,126 +195,187 @@ impl Listener {
         {
             debug!(%error, "Failed to set TCP_NOTSENT_LOWAT");
         }
-        // Taken by the upgrade, if there is one; held to the end otherwise.
-        let permit = Arc::new(Mutex::new(Some((permit, handshake))));
-        let timeout = self.limits.handshake_timeout;
-        let service = service_fn(|request: Request<Incoming>| {
-            let answer = self.answer(request, &permit);
-            async move { Ok::<_, Infallible>(answer) }
-        });
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(timeout)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await;
-        if let Err(error) = served {
-            debug!(%error, "Connection ended before its handshake was complete");
+        let times = Times {
+            request: self.limits.handshake_timeout,
+            answer: self.limits.http_answer_timeout,
+            idle: self.limits.http_idle_timeout,
+        };
+        let end = line::serve(stream, &client.line, &times, |request| {
+            let count = client.line.request();
+            let last = count >= self.limits.http_requests_max || http::has_body(request.headers());
+            let making = self.answer(request, &client);
+            let line = Arc::clone(&client.line);
+            async move {
+                let (mut answer, over) = match making {
+                    Ok(making) => (making.await, false),
+                    Err((refusal, over)) => (refusal.answer(), over),
+                };
+                if (last || over) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    http::close(&mut answer);
+                }
+                line.made();
+                answer
+            }
+        })
+        .await;
+        self.metrics.1.end(end);
+        if end == End::Garbage {
+            debug!("A connection sent what is not HTTP");
         }
     }
 
+    /// What a request gets; or why it gets nothing, and whether that ends its connection.
     fn answer(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
-        permit: &Mutex<Option<(Permit, OwnedSemaphorePermit)>>,
-    ) -> Answer {
-        if request.uri().path() != WEBSOCKET_PATH {
-            return (self.pages)(&request).unwrap_or_else(|| {
-                plain(
-                    StatusCode::NOT_FOUND,
-                    "there is nothing here; the WebSocket is at /v1/ws",
-                )
+        request: Request<Incoming>,
+        client: &Client,
+    ) -> Result<Making, (Refusal, bool)> {
+        let is_handshake = request.uri().path() == WEBSOCKET_PATH;
+        if !is_handshake || request.headers().get(UPGRADE).is_none() {
+            // It is no handshake, or will not become one: it must not hold the place of one.
+            client.read_pages(&self.readers).map_err(|refusal| {
+                self.metrics.1.refuse(refusal.label);
+                (refusal, true)
+            })?;
+        }
+        if is_handshake {
+            let agreed = self.shake_hands(request, client).map_err(|refusal| {
+                self.metrics.0.refuse(refusal.label);
+                // Or it would hold a place of handshakes for as long as it sends bad ones.
+                (refusal, true)
+            })?;
+            return Ok(Box::pin(async move { agreed }));
+        }
+        http::judge(&request, &self.rules.hosts).map_err(|refusal| {
+            self.metrics.1.refuse(refusal.label);
+            (refusal, false)
+        })?;
+        Ok((self.pages)(&request).unwrap_or_else(|| {
+            let nothing = match request.uri().path() {
+                "*" => http::method(&Method::OPTIONS, http::READS),
+                _ => None,
+            };
+            let nothing = nothing.unwrap_or_else(|| {
+                let message = "there is nothing here; the WebSocket is at /v1/ws";
+                http::plain(StatusCode::NOT_FOUND, message)
             });
+            Box::pin(async move { nothing })
+        }))
+    }
+
+    /// Agrees on a WebSocket and sees to it that the socket gets to a shard which has room for it.
+    fn shake_hands(
+        self: &Arc<Self>,
+        mut request: Request<Incoming>,
+        client: &Client,
+    ) -> Result<Answer, Refusal> {
+        http::judge(&request, &self.rules.hosts)?;
+        if let Some(answer) = http::method(request.method(), http::READS) {
+            return Ok(answer);
         }
-        if self.draining.load(Ordering::Relaxed) {
-            self.metrics.refuse("draining");
-            let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "the server is going away");
-            answer
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            return answer;
+        let busy = |message, label| {
+            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message);
+            refusal.labelled(label).later()
+        };
+        let host = host::of(&request)?;
+        let agreement = handshake::judge(&request, host.as_ref(), &self.rules.origins)?;
+        // Before the look at `draining`, so that whoever waits until all is settled waits for this one.
+        let agreed = Arc::clone(&self.agreed).try_acquire_owned();
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(busy("this server is going away", "draining"));
         }
-        let agreement = match judge(&request, &self.origins) {
-            Ok(agreement) => agreement,
-            Err(refusal) => return self.refuse(refusal),
+        let seat = self.seat();
+        let (Ok(agreed), Some(seat)) = (agreed, seat) else {
+            return Err(busy("this server is busy; try again later", "busy"));
         };
         let Ok((response, upgraded)) = upgrade(&mut request) else {
-            self.metrics.refuse("bad_request");
-            return plain(StatusCode::BAD_REQUEST, "not a WebSocket handshake");
+            let message = "this is not a WebSocket handshake";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         };
         // Header values are slices of hyper's read buffer: let go of it.
         drop(request);
-        let Some(permits) = permit.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return plain(
-                StatusCode::BAD_REQUEST,
-                "this connection has been upgraded already",
-            );
+        let Some(holds) = client.take() else {
+            let message = "this connection has been upgraded already";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         };
         let listener = Arc::clone(self);
-        tokio::spawn(async move { listener.hand_over(upgraded, agreement, permits).await });
+        tokio::spawn(async move {
+            listener
+                .hand_over(upgraded, agreement, holds, seat, agreed)
+                .await;
+        });
         let (mut head, _) = response.into_parts();
         if let Some(subprotocol) = agreement.subprotocol {
-            head.headers.insert(
-                SEC_WEBSOCKET_PROTOCOL,
-                HeaderValue::from_static(subprotocol),
-            );
+            let value = HeaderValue::from_static(subprotocol);
+            head.headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
         }
-        Response::from_parts(head, Full::default())
+        Ok(Response::from_parts(head, Full::default()))
     }
 
-    fn refuse(&self, refusal: Refusal) -> Answer {
-        self.metrics.refuse(refusal.label);
-        let mut answer = plain(refusal.status, &refusal.message);
-        if let Some((name, value)) = refusal.header {
-            answer.headers_mut().insert(name, value);
-        }
-        answer
+    /// A seat in the least loaded shard, or in any that has one.
+    fn seat(&self) -> Option<Seat> {
+        let least = self.shards.iter().min_by_key(|shard| shard.load());
+        least
+            .and_then(ShardHandle::seat)
+            .or_else(|| self.shards.iter().find_map(ShardHandle::seat))
     }
 
     /// Takes the socket out of hyper and tokio and gives it to a shard.
     async fn hand_over(
-        self: Arc<Self>,
+        &self,
         upgraded: UpgradeFut,
         agreement: Agreement,
-        (permit, _handshake): (Permit, OwnedSemaphorePermit),
+        holds: Holds,
+        seat: Seat,
+        _agreed: OwnedSemaphorePermit,
     ) {
+        let Holds {
+            permit,
+            place: _place,
+            ..
+        } = holds;
         // The answer must be written within the time of a handshake too.
         let upgraded = tokio::time::timeout(self.limits.handshake_timeout, upgraded).await;
         let Ok(Ok(websocket)) = upgraded else { return };
         let upgraded = websocket.into_inner().into_inner();
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        let Some((socket, early)) = line::into_socket(upgraded) else {
             warn!("Upgraded connection is not the socket it was");
-            return;
-        };
-        let Ok(socket) = parts.io.into_inner().into_std() else {
             return;
         };
         let arrival = Arrival {
             socket,
-            early: parts.read_buf.to_vec(),
+            early,
             encoding: agreement.encoding,
             permit,
         };
-        let least = self.shards.iter().min_by_key(|shard| shard.load());
-        if least.is_none_or(|shard| shard.give(arrival).is_err()) {
-            self.metrics.refuse("busy");
+        if seat.give(arrival).is_err() {
+            // The shard has ended since it gave the seat, and so will the process.
+            self.metrics.0.refuse("busy");
         }
     }
 }
 
-/// A plain-text answer.
-pub fn plain(status: StatusCode, message: &str) -> Answer {
-    let mut answer = Response::new(Full::from(format!("{message}\n")));
-    *answer.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, text);
-    answer
+impl Client {
+    /// Changes from a place of handshakes to one of readers.
+    fn read_pages(&self, readers: &Arc<Places>) -> Result<(), Refusal> {
+        let mut holds = self.lock();
+        let Some(holds) = holds.as_mut().filter(|holds| !holds.reads_pages) else {
+            return Ok(());
+        };
+        let place = readers.take(self.address, &self.line, Evict::Idle);
+        holds.place = place.map_err(Refusal::full)?;
+        holds.reads_pages = true;
+        Ok(())
+    }
+
+    fn take(&self) -> Option<Holds> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Holds>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The head of a request: browsers with many cookies stay below.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// How long accepting rests after a failure.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// How long a connection that is turned away may take to read why.
-const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// File descriptors in reserve, to tell those who come that there are no others.
+const RESERVE: usize = 2;

@@ -6,7 +6,7 @@
 //! so long, and nobody rings.
 //!
 //! New connections and orders come through a small bounded mailbox, read once per round. When it is
-//! full, the listener turns connections away: see [`ShardHandle::give`].
+//! full, the listener turns connections away before it agrees to anything: see [`ShardHandle::seat`].
 
 use crate::io::socket::Socket as _;
 use crate::shard::{Arrival, Budget, Shard, TICK};
@@ -15,7 +15,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tapecast_fanout::wake::Doorbell;
 use tapecast_model::clock::{mono_now, unix_now};
@@ -47,12 +47,31 @@ pub struct ShardHandle {
     mailbox: Sender<Order>,
     doorbell: Arc<Doorbell>,
     load: Arc<AtomicUsize>,
+    entrance: Arc<Entrance>,
 }
+
+/// Room in a shard's mailbox for one connection.
+#[derive(Debug)]
+pub struct Seat {
+    shard: ShardHandle,
+    taken: Taken,
+}
+
+/// How many connections are on their way to a shard, and whether it takes any.
+#[derive(Debug, Default)]
+struct Entrance {
+    taken: AtomicUsize,
+    closed: AtomicBool,
+}
+
+/// One of those on their way, until it is dropped.
+#[derive(Debug)]
+struct Taken(Arc<Entrance>);
 
 /// What a shard is told.
 #[derive(Debug)]
 enum Order {
-    Accept(Arrival<std::net::TcpStream>),
+    Accept(Arrival<std::net::TcpStream>, Taken),
     /// Close everything; the thread ends when all is closed or this time is over.
     Drain(Duration),
 }
@@ -93,13 +112,15 @@ impl Poller {
     pub fn mailbox(&self, shard: &Shard<TcpStream>) -> (ShardHandle, Mailbox) {
         let (sender, receiver) = bounded(MAILBOX_ORDERS);
         let doorbell = Arc::clone(&self.doorbell);
+        let entrance = Arc::new(Entrance::default());
         (
             ShardHandle {
                 mailbox: sender,
                 doorbell,
                 load: shard.load(),
+                entrance: Arc::clone(&entrance),
             },
-            Mailbox(receiver),
+            Mailbox(receiver, entrance),
         )
     }
 
@@ -145,7 +166,7 @@ impl Poller {
             }
             for _ in 0..ORDERS_PER_ROUND {
                 match mailbox.0.try_recv() {
-                    Ok(Order::Accept(arrival)) => self.accept(&mut shard, arrival)?,
+                    Ok(Order::Accept(arrival, _taken)) => self.accept(&mut shard, arrival)?,
                     Ok(Order::Drain(patience)) => {
                         shard.drain(now);
                         deadline = Some(now.after(patience));
@@ -256,18 +277,18 @@ impl ShardHandle {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Gives it a connection, or gives it back if the mailbox is full.
-    ///
-    /// # Errors
-    /// If the shard has no room in its mailbox, or is gone.
-    #[expect(
-        clippy::result_unit_err,
-        reason = "the connection is dropped: there is nothing to say"
-    )]
-    pub fn give(&self, arrival: Arrival<std::net::TcpStream>) -> Result<(), ()> {
-        let given = self.mailbox.try_send(Order::Accept(arrival));
-        self.doorbell.ring();
-        given.map_err(drop)
+    /// Room for a connection, if there is any; to be had before a client is told that it is connected.
+    pub fn seat(&self) -> Option<Seat> {
+        if self.entrance.closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let seen = Ordering::Relaxed;
+        let next = |taken: usize| (taken < SEATS).then_some(taken + 1);
+        self.entrance.taken.fetch_update(seen, seen, next).ok()?;
+        Some(Seat {
+            shard: self.clone(),
+            taken: Taken(Arc::clone(&self.entrance)),
+        })
     }
 
     /// Tells it to close everything and end within `patience`.
@@ -278,15 +299,46 @@ impl ShardHandle {
     }
 }
 
+impl Seat {
+    /// Gives the shard a connection.
+    ///
+    /// # Errors
+    /// If the shard has ended meanwhile.
+    #[expect(
+        clippy::result_unit_err,
+        reason = "the connection is dropped: there is nothing to say"
+    )]
+    pub fn give(self, arrival: Arrival<std::net::TcpStream>) -> Result<(), ()> {
+        let Self { shard, taken } = self;
+        let given = shard.mailbox.try_send(Order::Accept(arrival, taken));
+        shard.doorbell.ring();
+        given.map_err(drop)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.1.closed.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Where a shard's orders arrive.
 #[derive(Debug)]
-pub struct Mailbox(Receiver<Order>);
+pub struct Mailbox(Receiver<Order>, Arc<Entrance>);
 
 const WAKE: Token = Token(usize::MAX);
 /// Events taken per poll.
 const EVENTS: usize = 1_024;
 /// Orders that may wait for a shard: a storm of connections, at 100 ns each.
 const MAILBOX_ORDERS: usize = 4_096;
+/// Of these, connections; the others are kept for orders.
+const SEATS: usize = MAILBOX_ORDERS - 8;
 /// Orders taken per round, so that a storm of connections does not hold up the data.
 const ORDERS_PER_ROUND: usize = 64;
 /// One buffer to read into for all connections of a shard: four times the default request limit.

@@ -115,6 +115,12 @@ impl Config {
             "limits.invented_topics_per_connection_max: at least 1"
         } else if limits.requests_per_s == 0 || limits.request_bytes_max < 256 {
             "limits.requests_per_s: at least 1; limits.request_bytes_max: at least 256"
+        } else if limits.handshakes_per_address_max == 0
+            || limits.http_connections_per_address_max == 0
+            || limits.http_requests_max == 0
+        {
+            "limits.handshakes_per_address_max, limits.http_connections_per_address_max, \
+             limits.http_requests_max: at least 1, or nobody gets in"
         } else {
             return Ok(self);
         };

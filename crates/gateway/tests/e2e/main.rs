@@ -10,6 +10,7 @@
 mod captures;
 mod encodings;
 mod gateway;
+mod http;
 mod intervals;
 mod lives;
 mod log;

@@ -1,0 +1,217 @@
+//! Taking connections from the kernel, also when this process has no file descriptors left.
+//!
+//! Some descriptors are kept in reserve. When there are no others, one of them is let go for the next
+//! connection, which its listener tells from others: it can answer and close it, so that clients learn why
+//! and nobody waits in the kernel's queue. When the reserve is used up too, accepting rests for a moment.
+//! What fails is logged at a limited rate.
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::fs::File;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::RateLimit;
+use tapecast_model::clock::mono_now;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+/// Takes the connections of one listening socket.
+#[derive(Debug)]
+pub struct Acceptor {
+    socket: TcpListener,
+    reserve: Vec<File>,
+    reserve_max: usize,
+    log: RateLimit,
+}
+
+/// A connection that has come.
+#[derive(Debug)]
+pub struct Came {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// Whether it has a descriptor of the reserve, as there are no others.
+    pub reserved: bool,
+}
+
+/// Listens at an address; `[::]` takes IPv4 too, whatever the system's default is.
+///
+/// # Errors
+/// If the system refuses.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    // As std does: a restart must not wait for the connections of the last life.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    /// With so many descriptors in reserve.
+    pub fn new(socket: TcpListener, reserve_max: usize) -> Self {
+        let mut acceptor = Self {
+            socket,
+            reserve: Vec::new(),
+            reserve_max,
+            log: RateLimit::new(1, LOG_EVERY),
+        };
+        acceptor.refill();
+        acceptor
+    }
+
+    /// Descriptors that are still in reserve.
+    pub fn spare(&self) -> usize {
+        self.reserve.len()
+    }
+
+    /// The next connection.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub async fn next(&mut self) -> Came {
+        loop {
+            self.refill();
+            let error = match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    return Came {
+                        stream,
+                        peer,
+                        reserved: false,
+                    };
+                }
+                Err(error) => error,
+            };
+            if is_of_one_connection(&error) {
+                continue;
+            }
+            if let Some(held_back) = self.log.pass(mono_now()) {
+                let address = self.socket.local_addr().ok();
+                warn!(
+                    %error,
+                    ?address,
+                    held_back,
+                    "Failed to accept a connection; if there are too many open files, raise the limit \
+                     (LimitNOFILE, ulimit -n) or lower limits.connections_max"
+                );
+            }
+            if is_shortage(&error) && self.reserve.pop().is_some() {
+                if let Some(came) = self.accept_now() {
+                    return came;
+                }
+            } else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    /// Takes a connection with the descriptor that was just let go, before anybody else takes that.
+    fn accept_now(&self) -> Option<Came> {
+        let accepted = SockRef::from(&self.socket).accept();
+        let (socket, peer) = accepted.ok()?;
+        socket.set_nonblocking(true).ok()?;
+        Some(Came {
+            stream: TcpStream::from_std(socket.into()).ok()?,
+            peer: peer.as_socket()?,
+            reserved: true,
+        })
+    }
+
+    fn refill(&mut self) {
+        while self.reserve.len() < self.reserve_max {
+            let Ok(file) = File::open("/dev/null") else {
+                return;
+            };
+            self.reserve.push(file);
+        }
+    }
+}
+
+/// Whether one connection has gone again before it was taken.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+/// Whether it is us, or the system, who have not what a connection takes.
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| shortages.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Answers connections of which nothing is to be read. Some at a time are given a moment to read it; when
+/// there are more, the answer is written and the connection closed at once.
+#[derive(Debug)]
+pub struct Turnstile(Arc<Semaphore>);
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LINGERING_MAX)))
+    }
+}
+
+impl Turnstile {
+    /// Answers and closes.
+    pub fn turn_away(&self, stream: TcpStream, answer: Vec<u8>) {
+        let Ok(slot) = Arc::clone(&self.0).try_acquire_owned() else {
+            return turn_away_now(&stream, &answer);
+        };
+        tokio::spawn(async move {
+            let _slot = slot;
+            let mut stream = stream;
+            // What is left undone then is not worth more.
+            let _ = tokio::time::timeout(LINGER, async {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await?;
+                // Read what was sent, so that closing does not reset before the answer is read.
+                let mut sink = [0; 1_024];
+                while stream.read(&mut sink).await? > 0 {}
+                io::Result::Ok(())
+            })
+            .await;
+        });
+    }
+}
+
+/// Answers and closes at once; the answer fits what the kernel holds for a new connection.
+pub fn turn_away_now(stream: &TcpStream, answer: &[u8]) {
+    let socket = SockRef::from(stream);
+    let mut sink = [std::mem::MaybeUninit::uninit(); 4_096];
+    // What has come is read, as closing would reset the connection otherwise. If any of this fails, the
+    // client has gone or learns nothing, and nothing more can be done for it.
+    let _ = socket.recv(&mut sink);
+    let _ = socket.send(answer);
+    let _ = socket.shutdown(Shutdown::Write);
+}
+
+/// Connections that the kernel completes before they are accepted. With the usual 128, a storm of clients
+/// overflows it, and those who are dropped try again after a second. The system may allow less
+/// (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
+/// How long accepting rests when there is nothing to take a connection with.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A line of the log is written so often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Connections that are turned away and given a moment, at a time.
+const LINGERING_MAX: usize = 256;
+/// That moment.
+const LINGER: Duration = Duration::from_secs(1);

@@ -1,0 +1,218 @@
+//! Places for connections: so many in all, and so many for one address.
+//!
+//! A place is taken with the [`Line`] that it is for, and given back by being dropped. When there is none,
+//! either the newcomer is refused, or the one who has waited longest for his client is cut and his place
+//! is free at once: [`Evict`] says who may be.
+
+use crate::admission::share_of;
+use crate::io::http::line::Line;
+use hashbrown::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Places of one kind.
+#[derive(Debug)]
+pub struct Places {
+    inner: Mutex<Inner>,
+    all_max: usize,
+    share_max: usize,
+}
+
+/// A connection's place.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    id: u64,
+}
+
+/// Who may be cut to make room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Evict {
+    /// Nobody.
+    Nobody,
+    /// Where all places are taken, who has read all his answers and asks for nothing more.
+    Idle,
+    /// Whoever has waited longest, first of all within the newcomer's own share.
+    Anybody,
+}
+
+/// There is no place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Full {
+    /// All are taken.
+    #[error("this server has its limit of {0} such connections; try again later")]
+    All(usize),
+    /// The address has its share.
+    #[error("your address has its share of {0} such connections; try again later")]
+    Share(usize),
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    held: HashMap<u64, (IpAddr, Arc<Line>)>,
+    shares: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+// === impl Places ===
+
+impl Places {
+    /// So many in all, and for one address.
+    pub fn new(all_max: usize, share_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::default(),
+            all_max,
+            share_max,
+        })
+    }
+
+    /// Takes a place for a connection from this address.
+    ///
+    /// # Errors
+    /// If there is none, and nobody may be cut.
+    pub fn take(
+        self: &Arc<Self>,
+        address: IpAddr,
+        line: &Arc<Line>,
+        evict: Evict,
+    ) -> Result<Place, Full> {
+        let share = share_of(address);
+        let mut inner = self.lock();
+        if inner
+            .shares
+            .get(&share)
+            .is_some_and(|held| *held >= self.share_max)
+        {
+            let cut = evict == Evict::Anybody
+                && inner.evict(|of, line| (of == share).then(|| line.since()));
+            if !cut {
+                return Err(Full::Share(self.share_max));
+            }
+        }
+        if inner.held.len() >= self.all_max {
+            let cut = match evict {
+                Evict::Nobody => false,
+                Evict::Idle => inner.evict(|_, line| {
+                    line.idle_since()
+                        .filter(|since| since.elapsed() >= IDLE_MIN)
+                }),
+                Evict::Anybody => inner.evict(|_, line| Some(line.since())),
+            };
+            if !cut {
+                return Err(Full::All(self.all_max));
+            }
+        }
+        let id = inner.next;
+        inner.next += 1;
+        inner.held.insert(id, (share, Arc::clone(line)));
+        *inner.shares.entry(share).or_insert(0) += 1;
+        Ok(Place {
+            places: Arc::clone(self),
+            id,
+        })
+    }
+
+    /// Cuts who has waited longest, if there is anybody: a file descriptor is needed.
+    pub fn evict_one(&self) -> bool {
+        self.lock().evict(|_, line| Some(line.since()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Cuts the line for which `waiting_since` says the earliest time; a walk over all places.
+    fn evict(&mut self, waiting_since: impl Fn(IpAddr, &Line) -> Option<Instant>) -> bool {
+        let waiting = |(id, (share, line)): (&u64, &(IpAddr, Arc<Line>))| {
+            Some((waiting_since(*share, line)?, *id))
+        };
+        let Some((_, id)) = self.held.iter().filter_map(waiting).min() else {
+            return false;
+        };
+        if let Some(line) = self.give_back(id) {
+            line.cut();
+        }
+        true
+    }
+
+    fn give_back(&mut self, id: u64) -> Option<Arc<Line>> {
+        let (share, line) = self.held.remove(&id)?;
+        if let Some(held) = self.shares.get_mut(&share) {
+            *held -= 1;
+            if *held == 0 {
+                self.shares.remove(&share);
+            }
+        }
+        Some(line)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Nothing is there any more if he was evicted.
+        self.places.lock().give_back(self.id);
+    }
+}
+
+/// Who has been idle for less is not cut: he may be asking for the next thing right now.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1));
+    const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+
+    #[test]
+    fn one_address_has_its_share_and_all_have_a_limit() {
+        let places = Places::new(3, 2);
+        let take = |address| places.take(address, &Line::new(), Evict::Nobody);
+        let first = take(ONE).unwrap();
+        let _second = take(ONE).unwrap();
+        assert_eq!(take(ONE).unwrap_err(), Full::Share(2));
+        let _third = take(TWO).unwrap();
+        assert_eq!(take(TWO).unwrap_err(), Full::All(3));
+        drop(first);
+        let _again = take(ONE).unwrap();
+    }
+
+    #[test]
+    fn who_waited_longest_makes_room_within_the_share_first() {
+        let places = Places::new(3, 2);
+        let lines = [(); 5].map(|()| Line::new());
+        let take = |address, line: usize| places.take(address, &lines[line], Evict::Anybody);
+        let other = take(TWO, 0).unwrap();
+        let first = take(ONE, 1).unwrap();
+        let _second = take(ONE, 2).unwrap();
+        let _third = take(ONE, 3).unwrap();
+        assert!(lines[1].is_cut() && !lines[0].is_cut() && !lines[2].is_cut());
+        // Giving back what was taken away changes nothing.
+        drop(first);
+        let _fourth = take(TWO, 4).unwrap();
+        assert!(lines[0].is_cut() && !lines[2].is_cut());
+        drop(other);
+        assert_eq!(places.lock().held.len(), 3);
+        assert_eq!(places.lock().shares.values().sum::<usize>(), 3);
+    }
+
+    #[test]
+    fn who_is_busy_is_not_idle() {
+        let places = Places::new(1, 1);
+        let line = Line::new();
+        let _place = places.take(ONE, &line, Evict::Idle).unwrap();
+        line.request();
+        line.made();
+        assert_eq!(
+            places.take(TWO, &Line::new(), Evict::Idle).unwrap_err(),
+            Full::All(1)
+        );
+        assert!(places.evict_one() && !places.evict_one());
+        assert!(line.is_cut());
+    }
+}
