@@ -1,11 +1,12 @@
 //! Other people's clients against a running gateway: Python's `websockets`, Node's `ws` in both
-//! encodings, `websocat`, our own `tapecast watch`, the README's snippets, a real browser on the live page,
-//! and Prometheus' view of it all.
+//! encodings, `websocat`, our own `tapecast watch`, the README's snippets, a real browser on the live page, with
+//! nginx in between too, and Prometheus' view of it all.
 //!
 //! Every client follows the protocol as its documentation says, not as our code does it: the scripts
 //! under `tests/clients` share nothing with the crates.
 
 use crate::gateway::{Gateway, binary};
+use crate::proxy::Proxy;
 use crate::run::{Failure, must, output, program, root};
 use crate::{http, metrics, readme, setup};
 use std::io::Write as _;
@@ -57,6 +58,7 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
     });
     note("the README's snippets", snippets);
     note("browser", browser(&gateway));
+    note("behind nginx", behind_nginx(&gateway));
     note("metrics of the dashboards", dashboards(&gateway));
     note("stop", gateway.stop());
     if failures.is_empty() {
@@ -145,6 +147,20 @@ fn browser(gateway: &Gateway) -> Result<(), Failure> {
             .arg(format!("http://{}/", gateway.public))
             .env("TAPECAST_BROWSER", browser),
     )
+}
+
+/// The recipe for nginx, with a real one: the page, the lists and the WebSocket pass.
+fn behind_nginx(gateway: &Gateway) -> Result<(), Failure> {
+    let proxy = Proxy::start(gateway.public)?;
+    let browser = setup::browser().ok_or("no browser: run `cargo xtask setup`")?;
+    let script = root().join("tests/clients/proxied.mjs");
+    must(
+        program("node")
+            .arg(script)
+            .arg(format!("http://{}/", proxy.address))
+            .env("TAPECAST_BROWSER", browser),
+    )?;
+    watch(&format!("ws://{}/v1/ws", proxy.address))
 }
 
 /// Every metric that a dashboard or a rule names is exported, with its help.

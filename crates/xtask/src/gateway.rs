@@ -126,6 +126,12 @@ pub(crate) fn binary() -> std::path::PathBuf {
     target.join("debug/tapecast")
 }
 
+/// One port that is free now.
+pub(crate) fn free_port() -> Result<SocketAddr, Failure> {
+    let [port, ..] = free_ports()?;
+    Ok(port)
+}
+
 /// Ports that are free now; all are held until all are known, so that they differ.
 fn free_ports() -> Result<[SocketAddr; 3], Failure> {
     let held: Vec<TcpListener> = (0..3)

@@ -15,6 +15,7 @@ mod clients;
 mod gateway;
 mod http;
 mod metrics;
+mod proxy;
 mod readme;
 mod run;
 mod setup;

@@ -1,9 +1,9 @@
 //! Installs what the tests need and the machine lacks, and says what it installs.
 //!
 //! Debian's packages through `apt-get`, by `sudo` if we are not root; the rest goes under
-//! `target/xtask` and `tests/clients/node_modules`, and into nothing else. Prometheus is only
-//! unpacked, not installed, as its package would start a server. What is there already is used. What
-//! is not available ends the step with one line that says what to do by hand.
+//! `target/xtask` and `tests/clients/node_modules`, and into nothing else. Prometheus and nginx are only
+//! unpacked, not installed, as their packages would start servers. What is there already is used. What
+//! cannot be had ends the step with one line that says what to do by hand.
 
 use crate::run::{Failure, exists, must, output, program, root, scratch};
 use std::fs;
@@ -39,7 +39,8 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
         );
     }
     versions()?;
-    prometheus()?;
+    unpack("prometheus", exists("promtool") || promtool().exists())?;
+    unpack("nginx", nginx().is_some())?;
     node_modules()?;
     python_packages()
 }
@@ -65,6 +66,17 @@ pub(crate) fn promtool() -> PathBuf {
     } else {
         scratch().join("prometheus/usr/bin/promtool")
     }
+}
+
+/// nginx, where it is there: outside of everybody's path on Debian.
+pub(crate) fn nginx() -> Option<PathBuf> {
+    let unpacked = scratch().join("nginx/usr/sbin/nginx");
+    let mut places = ["nginx".into(), "/usr/sbin/nginx".into(), unpacked].into_iter();
+    places.find(|place: &PathBuf| {
+        let mut nginx = program(place);
+        nginx.arg("-v").stdout(Stdio::null()).stderr(Stdio::null());
+        nginx.status().is_ok_and(|status| status.success())
+    })
 }
 
 /// The Python with the packages of `tests/clients/requirements.txt`.
@@ -133,20 +145,20 @@ fn versions() -> Result<(), Failure> {
     }
 }
 
-/// Unpacks Debian's package of Prometheus without installing it.
-fn prometheus() -> Result<(), Failure> {
-    if promtool().exists() || exists("promtool") {
+/// Unpacks a package of Debian's without installing it.
+fn unpack(package: &str, present: bool) -> Result<(), Failure> {
+    if present {
         return Ok(());
     }
-    let folder = scratch().join("prometheus");
+    let folder = scratch().join(package);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    println!("    to be unpacked under target/xtask/prometheus: Debian's package prometheus");
-    let by_hand = "promtool is missing; install the package prometheus by hand";
+    println!("    to be unpacked under target/xtask/{package}: Debian's package {package}");
+    let by_hand = format!("{package} is missing; install the package {package} by hand");
     let download = || {
         let mut command = program("apt-get");
         must(
             command
-                .args(["download", "-qq", "prometheus"])
+                .args(["download", "-qq", package])
                 .current_dir(&folder),
         )
     };
@@ -154,7 +166,7 @@ fn prometheus() -> Result<(), Failure> {
     download()
         .or_else(|_| apt_get(&["update", "-qq"]).and_then(|()| download()))
         .map_err(|failure| format!("{failure}; {by_hand}"))?;
-    let package = fs::read_dir(&folder)
+    let archive = fs::read_dir(&folder)
         .ok()
         .and_then(|mut listed| {
             listed.find_map(|e| {
@@ -163,8 +175,8 @@ fn prometheus() -> Result<(), Failure> {
                     .filter(|p| p.extension().is_some_and(|x| x == "deb"))
             })
         })
-        .ok_or_else(|| by_hand.to_owned())?;
-    must(program("dpkg").arg("-x").arg(package).arg(&folder))
+        .ok_or_else(|| by_hand.clone())?;
+    must(program("dpkg").arg("-x").arg(archive).arg(&folder))
 }
 
 fn node_modules() -> Result<(), Failure> {

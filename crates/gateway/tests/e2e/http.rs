@@ -2,8 +2,10 @@
 
 mod crowds;
 
-use crate::support::{PATIENCE, gateway, http, metric};
+use crate::support::{PATIENCE, Raw, gateway, http, metric};
 use std::net::SocketAddr;
+use tapecast::config::Config;
+use tapecast::gateway::Gateway;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -374,4 +376,32 @@ async fn orders_are_not_taken_from_pages_of_other_sites() {
     let name = "tapecast_http_refused_total{listener=\"admin\",reason=\"origin\"}";
     assert_eq!(metric(&gateway, name).await, Some(4));
     gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_ipv6_listen_and_all_of_them_take_ipv4_too() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        // A machine without IPv6 has nothing to test.
+        return;
+    }
+    for (listen, from) in [
+        ("[::1]:0", &["[::1]"][..]),
+        ("[::]:0", &["[::1]", "127.0.0.1"]),
+    ] {
+        let text = format!("{SIM}[listen]\npublic = \"{listen}\"\nadmin = \"{listen}\"\n");
+        let config = Config::parse(&text, "test", std::iter::empty()).unwrap();
+        let gateway = Gateway::start(&config).await.unwrap();
+        let (public, admin) = (gateway.public_address(), gateway.admin_address());
+        assert!(public.is_ipv6() && admin.is_ipv6(), "{public} {admin}");
+        for host in from {
+            let at = |port: u16| format!("{host}:{port}").parse::<SocketAddr>().unwrap();
+            let answer = http(at(public.port()), "GET /v1/topics").await;
+            assert_eq!(status(&answer), 200, "{answer}");
+            let answer = http(at(admin.port()), "GET /readyz").await;
+            assert_eq!(status(&answer), 200, "{answer}");
+            let (_, head) = Raw::handshake(at(public.port()), "GET", "/v1/ws", "").await;
+            assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        }
+        gateway.stop().await;
+    }
 }

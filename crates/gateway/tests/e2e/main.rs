@@ -9,6 +9,7 @@
 
 mod captures;
 mod encodings;
+mod files;
 mod gateway;
 mod http;
 mod intervals;
