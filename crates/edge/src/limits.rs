@@ -34,6 +34,9 @@ pub struct Limits {
     pub topic_linger: Duration,
     /// Requests a second, with bursts of as many.
     pub requests_per_s: u32,
+    /// WebSocket frames a second that are no granted requests, with bursts of as many; beyond, a
+    /// connection is not read until it is below again.
+    pub messages_per_s: u32,
     /// Bytes of one request.
     pub request_bytes_max: usize,
     /// Bytes that may be queued for one connection; beyond, it is closed.
@@ -74,6 +77,7 @@ impl Default for Limits {
             invented_topics_max: 1_024,
             topic_linger: Duration::from_secs(60),
             requests_per_s: 20,
+            messages_per_s: 500,
             request_bytes_max: 16 * 1024,
             outbox_bytes_max: 4 * 1024 * 1024,
             parked_bytes_max: 256 * 1024 * 1024,

@@ -45,6 +45,8 @@ pub struct ShardMetrics {
     pub parked: IntGauge,
     /// Connections that gave up what was queued because too much was kept in all.
     pub evictions: IntCounter,
+    /// Times that a connection was not read because it said too much.
+    pub readers_held: IntCounter,
     /// Topics started over for a client because it was slow.
     pub resyncs_slow: IntCounter,
     /// Topics started over for a client because it asked.
@@ -78,7 +80,7 @@ pub struct HttpMetrics {
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
     gauges: [IntGaugeVec; 6],
-    counters: [IntCounterVec; 9],
+    counters: [IntCounterVec; 10],
     resyncs: IntCounterVec,
     closed: IntCounterVec,
     requests: IntCounterVec,
@@ -129,7 +131,7 @@ const GAUGES: [(&str, &str); 6] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     (
         "tapecast_connections_opened_total",
         "Client connections that came",
@@ -163,6 +165,10 @@ const COUNTERS: [(&str, &str); 9] = [
         "tapecast_evictions_total",
         "Connections that gave up what was queued because too much was kept in all",
     ),
+    (
+        "tapecast_readers_held_total",
+        "Times that a connection was not read for a while because it said too much",
+    ),
 ];
 
 impl EdgeMetrics {
@@ -177,11 +183,11 @@ impl EdgeMetrics {
             IntCounterVec::new(Opts::new(name, help), labels)
         };
         let [g0, g1, g2, g3, g4, g5] = GAUGES.map(gauge);
-        let [c0, c1, c2, c3, c4, c5, c6, c7, c8] =
+        let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9] =
             COUNTERS.map(|(name, help)| counter(name, help, &["shard"]));
         let families = Self {
             gauges: [g0?, g1?, g2?, g3?, g4?, g5?],
-            counters: [c0?, c1?, c2?, c3?, c4?, c5?, c6?, c7?, c8?],
+            counters: [c0?, c1?, c2?, c3?, c4?, c5?, c6?, c7?, c8?, c9?],
             resyncs: counter(
                 "tapecast_resyncs_total",
                 "Topics started over with a snapshot, by reason",
@@ -264,6 +270,7 @@ impl EdgeMetrics {
             writes,
             gaps,
             evictions,
+            readers_held,
         ] = self
             .counters
             .each_ref()
@@ -286,6 +293,7 @@ impl EdgeMetrics {
             parked,
             parked_bytes,
             evictions,
+            readers_held,
             resyncs_slow: resyncs("slow"),
             resyncs_asked: resyncs("asked"),
             restarts: resyncs("restart"),

@@ -6,6 +6,7 @@
 //! * [`deliver`]: the turn itself: drain the ring, group, write.
 //! * [`outbox`]: what a full socket has been promised; [`queue`]: the rules for it; [`pool`]: its bytes.
 //! * [`reader`], [`session`], [`ask`]: what clients say, and what is answered.
+//! * [`intake`]: how much they may say, and who is heard next; [`leaving`]: how connections end.
 //! * [`tend`]: what time brings: heartbeats, pings, timeouts.
 //!
 //! # When a client is slow
@@ -24,6 +25,8 @@ pub use deliver::Budget;
 pub use tend::TICK;
 mod deliver;
 mod index;
+mod intake;
+mod leaving;
 mod outbox;
 mod pool;
 mod queue;
@@ -43,17 +46,19 @@ use crate::metrics::ShardMetrics;
 use bytes::Bytes;
 use deliver::Slow;
 use index::{ConnId, Index, Slot, SlotId, SubState, Subscriber};
+use leaving::{CHORES_PER_ROUND, Leaving};
 use outbox::Outbox;
 use pool::Pool;
-use session::{Closing, PendingAck, Session};
-use std::io::ErrorKind;
+use session::{PendingAck, Session};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tapecast_fanout::{Delivery, Interests, pace::Congestion, ring::RingRx};
 use tapecast_model::{Catalog, Mono, UnixNanos};
 use tapecast_uring::Volley;
 use tapecast_wire::{CloseReason, Encoding, Opcode, frame, reply};
-use tracing::debug;
+use tend::Survey;
 use turn::{Place, Turn};
 
 /// What all shards share.
@@ -84,8 +89,22 @@ pub struct Shard<S> {
     turn: Turn,
     /// What is kept for full sockets.
     pool: Pool,
-    /// Connections that ended in this round, to be removed when nothing refers to them.
-    ended: Vec<(ConnId, CloseReason)>,
+    /// Connections that are taken apart, bit by bit.
+    leaving: VecDeque<Leaving>,
+    /// Entries that may be cleaned up in this round.
+    chores: usize,
+    /// Connections with something to read, in turn.
+    readers: VecDeque<ConnId>,
+    /// Connections that are not read before a time, because they said too much.
+    held: BinaryHeap<Reverse<(Mono, ConnId)>>,
+    /// What was heard in this round, in frames and topics of requests.
+    work: usize,
+    /// Requests granted among what is being heard.
+    granted: u32,
+    /// A connection that is being heard: what is answered goes in one write.
+    corked: Option<ConnId>,
+    /// The last ping heard that is not answered yet.
+    pinged: Option<Vec<u8>>,
     /// Writes to many sockets with one system call, where the system allows it.
     volley: Option<Volley>,
     /// Subscribers that a volley is for.
@@ -103,7 +122,10 @@ pub struct Shard<S> {
     /// Where the round of [`tend`] stands, and since when it turns.
     tended: usize,
     tended_at: Mono,
+    survey: Survey,
+    /// The server goes away; so many connections have been told.
     draining: bool,
+    drained: usize,
 }
 
 /// A connection. What a delivery touches stands here, the rest behind one pointer.
@@ -114,6 +136,8 @@ struct Conn<S> {
     blocked: bool,
     /// It counts as congested.
     congested: bool,
+    /// It is closing or has ended, and is given nothing more.
+    muted: bool,
     /// What waits for the socket; none while it keeps up.
     outbox: Option<Box<Outbox>>,
     /// A subscription whose snapshots have not all come: until then, no data.
@@ -158,7 +182,14 @@ impl<S: Socket> Shard<S> {
             index: Index::default(),
             turn: Turn::default(),
             pool: Pool::default(),
-            ended: Vec::new(),
+            leaving: VecDeque::new(),
+            chores: CHORES_PER_ROUND,
+            readers: VecDeque::new(),
+            held: BinaryHeap::new(),
+            work: 0,
+            granted: 0,
+            corked: None,
+            pinged: None,
             volley: None,
             aimed: Vec::new(),
             slow: Vec::new(),
@@ -169,7 +200,9 @@ impl<S: Socket> Shard<S> {
             congested: 0,
             tended: 0,
             tended_at: Mono::default(),
+            survey: Survey::default(),
             draining: false,
+            drained: 0,
         }
     }
 
@@ -219,6 +252,7 @@ impl<S: Socket> Shard<S> {
             idle_timeout_ms: limits.idle_timeout.as_millis() as u64,
             topics: limits.topics_per_connection_max,
             requests_per_s: limits.requests_per_s,
+            messages_per_s: limits.messages_per_s,
             request_bytes: limits.request_bytes_max,
             outbox_bytes: limits.outbox_bytes_max,
         });
@@ -234,6 +268,7 @@ impl<S: Socket> Shard<S> {
             place: Place::default(),
             blocked: false,
             congested: false,
+            muted: false,
             outbox: None,
             pending: None,
             session,
@@ -255,47 +290,11 @@ impl<S: Socket> Shard<S> {
             self.close(id, CloseReason::Drain, "the server is going away", now);
         }
         if !early.is_empty() {
-            self.hear(id, &mut early, now, wall);
+            let frames = self.hear(id, &mut early, now, wall);
+            self.allow(id, frames, now);
         }
         self.reap();
         id
-    }
-
-    /// Reads what a connection has sent. `scratch` is where it is read to.
-    /// Returns whether there may be more to read.
-    pub fn handle_readable(
-        &mut self,
-        id: u32,
-        scratch: &mut [u8],
-        now: Mono,
-        wall: UnixNanos,
-    ) -> bool {
-        let mut more = true;
-        // Bounded, so that a client that never stops talking does not stop the others.
-        for _ in 0..READS_PER_EVENT {
-            more = false;
-            let Some(conn) = self.conn_mut(id) else { break };
-            match conn.socket.try_read(scratch) {
-                Ok(0) => {
-                    let reason = conn.session.closing.as_ref();
-                    let reason = reason.map_or(CloseReason::Gone, |c| c.reason);
-                    self.end(id, reason);
-                    break;
-                }
-                Ok(read) => {
-                    self.hear(id, &mut scratch[..read], now, wall);
-                    more = true;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => more = true,
-                Err(_) => {
-                    self.end(id, CloseReason::Gone);
-                    break;
-                }
-            }
-        }
-        self.reap();
-        more
     }
 
     /// A socket that was full takes bytes again.
@@ -304,16 +303,6 @@ impl<S: Socket> Shard<S> {
             conn.blocked = false;
             self.flush(id, now);
         }
-        self.reap();
-    }
-
-    /// Closes every connection: the server is going away.
-    pub fn drain(&mut self, now: Mono) {
-        self.draining = true;
-        for id in 0..self.conns.len() as ConnId {
-            self.close(id, CloseReason::Drain, "the server is going away", now);
-        }
-        self.reap();
     }
 
     /// Sends a control message, ahead of queued data.
@@ -326,90 +315,13 @@ impl<S: Socket> Shard<S> {
             return;
         };
         // Behind a close frame nothing is said.
-        if conn.session.closing.is_some() {
+        if conn.muted {
             return;
         }
         conn.outbox(now).push_control(frame);
-        self.flush(id, now);
-        self.check_outbox(id, now);
-    }
-
-    /// Begins to close a connection: says why, gives up what is queued, and waits for the peer.
-    fn close(&mut self, id: ConnId, reason: CloseReason, message: &str, now: Mono) {
-        self.close_with(id, reason, reason.close_code(), message, now);
-    }
-
-    fn close_with(&mut self, id: ConnId, reason: CloseReason, code: u16, message: &str, now: Mono) {
-        let deadline = now.after(self.shared.limits.close_timeout);
-        let Some(conn) = self.conn_mut(id) else {
-            return;
-        };
-        if conn.session.closing.is_some() {
-            return;
-        }
-        let peer_done = reason == CloseReason::Client;
-        conn.session.closing = Some(Box::new(Closing {
-            reason,
-            deadline,
-            peer_done,
-            shut: false,
-        }));
-        conn.pending = None;
-        conn.session.waiting = None;
-        let outbox = conn.outbox(now);
-        let gone = outbox.take_data();
-        if let Some(error) = reason.error() {
-            outbox.push_control(frame::whole(Opcode::Text, &reply::bye(error, message)).into());
-        }
-        outbox.push_control(frame::close(code, message).into());
-        self.count.dropped += gone.iter().map(|e| u64::from(e.frames)).sum::<u64>();
-        self.unsubscribe_all(id);
-        self.flush(id, now);
-    }
-
-    /// Marks a connection for removal.
-    fn end(&mut self, id: ConnId, reason: CloseReason) {
-        if self.conn_mut(id).is_some() && !self.ended.iter().any(|(ended, _)| *ended == id) {
-            self.ended.push((id, reason));
-        }
-    }
-
-    /// Removes the connections that have ended.
-    fn reap(&mut self) {
-        while let Some((id, reason)) = self.ended.pop() {
-            self.unsubscribe_all(id);
-            let Some(mut conn) = self.conns.get_mut(id as usize).and_then(Option::take) else {
-                continue;
-            };
-            // All at once, and not topic by topic: that would be the queue times the topics.
-            if let Some(outbox) = conn.outbox.take() {
-                self.count.dropped += u64::from(outbox.frames());
-            }
-            if conn.congested {
-                self.congested -= 1;
-                self.shared.congestion.set(self.number, self.congested);
-            }
-            conn.socket.shutdown_write();
-            debug!(
-                connection = conn.session.id,
-                reason = reason.label(),
-                "Client closed"
-            );
-            self.free.push(id);
-            self.load.store(self.connections(), Ordering::Relaxed);
-            self.metrics.closed[reason.index()].inc();
-        }
-    }
-
-    fn unsubscribe_all(&mut self, id: ConnId) {
-        loop {
-            let Some(last) = self
-                .conn_mut(id)
-                .and_then(|c| c.session.subs.len().checked_sub(1))
-            else {
-                return;
-            };
-            self.unsubscribe(id, last);
+        if self.corked != Some(id) {
+            self.flush(id, now);
+            self.check_outbox(id, now);
         }
     }
 
@@ -480,12 +392,9 @@ impl<S> Conn<S> {
             .get_or_insert_with(|| Box::new(Outbox::new(now)))
     }
 
-    /// Whether data must wait: the socket is full, something is queued before them, or an
-    /// acknowledgement has to go first.
+    /// Whether data must wait: the socket is full, something is queued before them, an acknowledgement
+    /// has to go first, or nothing more is to be written at all.
     fn must_wait(&self) -> bool {
-        self.blocked || self.outbox.is_some() || self.pending.is_some()
+        self.blocked || self.muted || self.outbox.is_some() || self.pending.is_some()
     }
 }
-
-/// A client may have this many buffers read in a row before others get their turn.
-const READS_PER_EVENT: usize = 4;

@@ -121,6 +121,8 @@ pub struct LimitsConfig {
     pub invented_topics_per_connection_max: u32,
     /// Requests a second of one connection.
     pub requests_per_s: u32,
+    /// Frames a second of one connection that are no granted requests.
+    pub messages_per_s: u32,
     /// Bytes of one request.
     pub request_bytes_max: usize,
     /// Bytes queued for one connection.
@@ -269,6 +271,7 @@ impl Default for LimitsConfig {
             instruments_max: 100_000,
             invented_topics_per_connection_max: edge.invented_topics_max,
             requests_per_s: edge.requests_per_s,
+            messages_per_s: edge.messages_per_s,
             request_bytes_max: edge.request_bytes_max,
             outbox_bytes_max: edge.outbox_bytes_max,
             parked_bytes_max: edge.parked_bytes_max,
@@ -329,6 +332,7 @@ impl LimitsConfig {
             invented_topics_max: self.invented_topics_per_connection_max,
             topic_linger: self.topic_linger.0,
             requests_per_s: self.requests_per_s,
+            messages_per_s: self.messages_per_s,
             request_bytes_max: self.request_bytes_max,
             outbox_bytes_max: self.outbox_bytes_max,
             parked_bytes_max: self.parked_bytes_max,

@@ -26,6 +26,8 @@ pub struct Welcome<'a> {
     pub topics: usize,
     /// Requests a second a connection may make.
     pub requests_per_s: u32,
+    /// Frames a second a connection may send beside its requests.
+    pub messages_per_s: u32,
     /// The largest request.
     pub request_bytes: usize,
     /// What may be queued for a connection.
@@ -91,12 +93,13 @@ pub fn welcome(w: &Welcome<'_>) -> Vec<u8> {
     let _ = write!(
         out,
         ",\"now\":\"{}\",\"heartbeat_ms\":{},\"idle_timeout_ms\":{},\"limits\":{{\"topics\":{},\
-         \"requests_per_s\":{},\"request_bytes\":{},\"outbox_bytes\":{}}}}}",
+         \"requests_per_s\":{},\"messages_per_s\":{},\"request_bytes\":{},\"outbox_bytes\":{}}}}}",
         w.now.get(),
         w.heartbeat_ms,
         w.idle_timeout_ms,
         w.topics,
         w.requests_per_s,
+        w.messages_per_s,
         w.request_bytes,
         w.outbox_bytes
     );
@@ -356,12 +359,13 @@ mod tests {
             idle_timeout_ms: 30_000,
             topics: 1024,
             requests_per_s: 20,
+            messages_per_s: 500,
             request_bytes: 16_384,
             outbox_bytes: 4_194_304,
         });
         assert_eq!(
             text(welcome),
-            r#"{"op":"welcome","protocol":"tapecast.v1","connection":"7f3a91c2","node":"edge-2","now":"1786309548228568804","heartbeat_ms":1000,"idle_timeout_ms":30000,"limits":{"topics":1024,"requests_per_s":20,"request_bytes":16384,"outbox_bytes":4194304}}"#
+            r#"{"op":"welcome","protocol":"tapecast.v1","connection":"7f3a91c2","node":"edge-2","now":"1786309548228568804","heartbeat_ms":1000,"idle_timeout_ms":30000,"limits":{"topics":1024,"requests_per_s":20,"messages_per_s":500,"request_bytes":16384,"outbox_bytes":4194304}}"#
         );
         let ping = id(r#"{"op":"ping","id":7}"#);
         assert_eq!(

@@ -108,6 +108,15 @@ impl Request {
         }
     }
 
+    /// How many topics it names.
+    pub const fn topics(&self) -> usize {
+        match self {
+            Self::Subscribe(_, topics) => topics.len(),
+            Self::Unsubscribe(_, topics) | Self::Resync(_, topics) => topics.len(),
+            Self::List(_) | Self::Ping(_) => 0,
+        }
+    }
+
     /// The operation's name, for metrics.
     pub const fn op(&self) -> &'static str {
         match self {

@@ -35,6 +35,8 @@ pub struct Limits {
     pub topics: usize,
     /// Requests a second.
     pub requests_per_s: u32,
+    /// Frames a second beside requests.
+    pub messages_per_s: u32,
     /// Bytes of one request.
     pub request_bytes: usize,
     /// Bytes queued for this client before it is closed.

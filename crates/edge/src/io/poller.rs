@@ -141,29 +141,22 @@ impl Poller {
         }
         let mut events = Events::with_capacity(EVENTS);
         let mut scratch = vec![0; SCRATCH_BYTES];
-        let mut unread = Vec::new();
         let (mut ticked, mut counted, mut deadline) = (Mono::default(), Mono::default(), None);
-        let mut next_turn = Mono::default();
+        let (mut next_turn, mut all_done) = (Mono::default(), true);
         loop {
-            self.wait(&shard, mailbox, unread.is_empty(), next_turn, &mut events)?;
+            self.wait(&shard, mailbox, all_done, next_turn, &mut events)?;
             let (now, wall) = (mono_now(), unix_now());
-            let again = std::mem::take(&mut unread);
             let woken = events.iter().filter(|event| event.token() != WAKE);
             for event in woken {
                 let conn = event.token().0 as u32;
                 if event.is_writable() {
                     shard.handle_writable(conn, now);
                 }
-                let readable = event.is_readable() || event.is_error();
-                if readable && shard.handle_readable(conn, &mut scratch, now, wall) {
-                    unread.push(conn);
+                if event.is_readable() || event.is_error() {
+                    shard.note_readable(conn);
                 }
             }
-            for conn in again {
-                if !unread.contains(&conn) && shard.handle_readable(conn, &mut scratch, now, wall) {
-                    unread.push(conn);
-                }
-            }
+            all_done = !shard.handle_readers(&mut scratch, now, wall);
             for _ in 0..ORDERS_PER_ROUND {
                 match mailbox.0.try_recv() {
                     Ok(Order::Accept(arrival, _taken)) => self.accept(&mut shard, arrival)?,
@@ -182,6 +175,7 @@ impl Poller {
                 next_turn = now.after(self.settings.flush_interval);
             }
             shard.handle_resumed(now, wall);
+            all_done &= !shard.has_chores();
             if now - ticked >= TICK {
                 ticked = now;
                 shard.handle_time(now, wall);
@@ -203,18 +197,18 @@ impl Poller {
         &mut self,
         shard: &Shard<TcpStream>,
         mailbox: &Mailbox,
-        all_read: bool,
+        all_done: bool,
         next_turn: Mono,
         events: &mut Events,
     ) -> io::Result<()> {
-        if !self.settings.flush_interval.is_zero() && all_read && mailbox.0.is_empty() {
+        if !self.settings.flush_interval.is_zero() && all_done && mailbox.0.is_empty() {
             let left = next_turn - mono_now();
             if !left.is_zero() {
                 return self.poll(left.min(TICK), events);
             }
         }
         self.doorbell.prepare_to_sleep();
-        let idle = all_read && shard.ring().is_empty() && mailbox.0.is_empty();
+        let idle = all_done && shard.ring().is_empty() && mailbox.0.is_empty();
         let timeout = match (idle, shard.connections()) {
             (false, _) => Duration::ZERO,
             (true, 0) => IDLE_EVERY,

@@ -5,6 +5,7 @@
 //! meanwhile wait. Nothing here ends a connection but a broken protocol and a flood of requests.
 
 use super::index::{ConnId, NOT_AWAITED, SlotId};
+use super::intake::WORK_PER_ROUND;
 use super::reader::{Incoming, Violation};
 use super::session::{PendingAck, PendingTopic, Verdict};
 use super::{Shard, Shared, SubState};
@@ -19,23 +20,45 @@ use tapecast_wire::request::{OP_LABELS, Request, RequestError, RequestId, TopicR
 use tapecast_wire::{CloseReason, ErrorCode, Opcode, frame};
 
 impl<S: Socket> Shard<S> {
-    /// Takes what a connection's socket gave.
-    pub(super) fn hear(&mut self, id: ConnId, bytes: &mut [u8], now: Mono, wall: UnixNanos) {
+    /// Takes what a connection's socket gave. Returns how many frames it was.
+    pub(super) fn hear(&mut self, id: ConnId, bytes: &mut [u8], now: Mono, wall: UnixNanos) -> u32 {
         let max = self.shared.limits.request_bytes_max;
+        (self.granted, self.corked) = (0, Some(id));
         let Some(conn) = self.conn_mut(id) else {
-            return;
+            return 0;
         };
         conn.session.last_heard = now;
         let mut reader = std::mem::take(&mut conn.session.reader);
         let result = reader.feed(bytes, max, |incoming| {
             self.incoming(id, &incoming, now, wall)
         });
-        let Some(conn) = self.conn_mut(id) else {
+        if let Some(conn) = self.conn_mut(id) {
+            conn.session.reader = reader;
+        }
+        self.answer_ping(id, now);
+        self.corked = None;
+        let frames = match result {
+            Ok(frames) => frames,
+            Err(Violation { reason, message }) => {
+                self.close(id, reason, message, now);
+                1
+            }
+        };
+        if self.conn_mut(id).is_some_and(|conn| conn.outbox.is_some()) {
+            self.flush(id, now);
+            self.check_outbox(id, now);
+        }
+        frames
+    }
+
+    /// Answers the last ping of those that came in a row.
+    fn answer_ping(&mut self, id: ConnId, now: Mono) {
+        let Some(payload) = self.pinged.take() else {
             return;
         };
-        conn.session.reader = reader;
-        if let Err(Violation { reason, message }) = result {
-            self.close(id, reason, message, now);
+        if let Some(conn) = self.conn_mut(id).filter(|conn| !conn.muted) {
+            let pong = frame::whole(Opcode::Pong, &payload);
+            conn.outbox(now).push_pong(pong.into());
         }
     }
 
@@ -44,6 +67,9 @@ impl<S: Socket> Shard<S> {
         let Some(conn) = self.conn_mut(id) else {
             return false;
         };
+        if conn.session.ended.is_some() {
+            return false;
+        }
         let closing = conn.session.closing.as_ref().map(|c| c.reason);
         match (said, closing) {
             (Incoming::Close(_), Some(reason)) => {
@@ -58,7 +84,9 @@ impl<S: Socket> Shard<S> {
                 return false;
             }
             (Incoming::Ping(payload), None) => {
-                self.say_frame(id, frame::whole(Opcode::Pong, payload).into(), now);
+                let pinged = self.pinged.get_or_insert_default();
+                pinged.clear();
+                pinged.extend_from_slice(payload);
             }
             (Incoming::Text(text), None) => self.ask(id, text, now, wall),
         }
@@ -71,12 +99,16 @@ impl<S: Socket> Shard<S> {
             return;
         };
         match conn.session.rate.ask(per_second, now) {
-            Verdict::Granted if conn.pending.is_some() => {
+            Verdict::Granted if conn.pending.is_some() || conn.session.waiting.is_some() => {
                 // Bounded by the rate of requests.
                 let waiting = conn.session.waiting.get_or_insert_default();
                 waiting.0.push_back(text.into());
+                self.granted += 1;
             }
-            Verdict::Granted => self.request(id, text, now, wall),
+            Verdict::Granted => {
+                self.granted += 1;
+                self.request(id, text, now, wall);
+            }
             Verdict::Refused => {
                 let code = ErrorCode::TooManyRequests;
                 let message = format!("more than {per_second} requests a second");
@@ -90,17 +122,27 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Goes on with requests that waited for an acknowledgement, where it has been sent.
+    /// Goes on with requests that waited for an acknowledgement, where it has been sent, and with what
+    /// is to be cleaned up. To be called once a round.
     pub fn handle_resumed(&mut self, now: Mono, wall: UnixNanos) {
-        while let Some(id) = self.resumed.pop() {
+        while self.work < WORK_PER_ROUND
+            && let Some(id) = self.resumed.pop()
+        {
             while let Some(conn) = self.conn_mut(id)
                 && conn.pending.is_none()
                 && let Some(text) = conn.session.next_waiting()
             {
                 self.request(id, &text, now, wall);
+                if self.work >= WORK_PER_ROUND {
+                    self.resumed.push(id);
+                    break;
+                }
             }
         }
+        self.drain_some(now);
         self.reap();
+        self.refill_chores();
+        self.work = 0;
     }
 
     fn request(&mut self, id: ConnId, text: &[u8], now: Mono, wall: UnixNanos) {
@@ -111,6 +153,7 @@ impl<S: Socket> Shard<S> {
         if let Some(op) = OP_LABELS.iter().position(|op| *op == request.op()) {
             self.metrics.requests[op].inc();
         }
+        self.work += 1 + request.topics();
         match request {
             Request::Subscribe(request_id, topics) => {
                 self.subscribe(id, request_id, &topics, now);

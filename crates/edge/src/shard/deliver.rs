@@ -398,7 +398,7 @@ impl<S: Socket> Shard<S> {
                 .get(id as usize)
                 .and_then(Option::as_ref)
                 .is_some_and(|c| {
-                    c.session.closing.is_none()
+                    !c.muted
                         && c.session
                             .subs
                             .get(sub as usize)

@@ -34,6 +34,10 @@ pub(crate) struct Outbox {
     control: VecDeque<Bytes>,
     data: VecDeque<Entry>,
     bytes: usize,
+    /// Frames of `rest` and `data`.
+    frames: u32,
+    /// A pong stands among `control`.
+    has_pong: bool,
     /// Topics whose markers have been reached.
     due: Vec<SlotId>,
     /// When the socket last took bytes, or the outbox was last empty.
@@ -71,6 +75,8 @@ impl Outbox {
             control: VecDeque::new(),
             data: VecDeque::new(),
             bytes: 0,
+            frames: 0,
+            has_pong: false,
             due: Vec::new(),
             progress: now,
             was_full: false,
@@ -84,8 +90,7 @@ impl Outbox {
 
     /// Frames queued, control frames not counted.
     pub(crate) fn frames(&self) -> u32 {
-        let rest = self.rest.as_ref().map_or(0, |e| e.frames);
-        rest + self.data.iter().map(|e| e.frames).sum::<u32>()
+        self.frames
     }
 
     /// Whether nothing is queued.
@@ -110,12 +115,27 @@ impl Outbox {
         self.control.push_back(frame);
     }
 
+    /// Queues a pong, in place of one that has not begun to go: of several pings only the most recent
+    /// need be answered (RFC 6455, section 5.5.3).
+    pub(crate) fn push_pong(&mut self, frame: Bytes) {
+        let is_pong = |frame: &Bytes| frame.first() == Some(&PONG_HEAD);
+        if self.has_pong
+            && let Some(at) = self.control.iter().position(is_pong)
+            && let Some(old) = self.control.remove(at)
+        {
+            self.bytes -= old.len();
+        }
+        self.has_pong = true;
+        self.push_control(frame);
+    }
+
     /// Queues data.
     pub(crate) fn push_data(&mut self, entry: Entry) {
         if entry.bytes.is_empty() {
             return;
         }
         self.bytes += entry.bytes.len();
+        self.frames += entry.frames;
         self.data.push_back(entry);
     }
 
@@ -169,6 +189,7 @@ impl Outbox {
         if in_frame > 0 && self.rest.is_none() {
             let rest = left.split_rest(in_frame);
             self.bytes += rest.bytes.len();
+            self.frames += rest.frames;
             self.rest = Some(rest);
         }
         self.push_data(left);
@@ -189,14 +210,19 @@ impl Outbox {
             keep
         });
         self.bytes -= gone.bytes;
+        self.frames -= gone.frames;
         gone
     }
 
-    /// Takes out all data, but for a frame that is partly written.
-    pub(crate) fn take_data(&mut self) -> VecDeque<Entry> {
+    /// Takes out all data, but for a frame that is partly written, and tells how many frames they are.
+    pub(crate) fn take_data(&mut self) -> (VecDeque<Entry>, u32) {
         let data = std::mem::take(&mut self.data);
-        self.bytes -= data.iter().map(|e| e.bytes.len()).sum::<usize>();
-        data
+        let rest = self.rest.as_ref();
+        let kept = rest.map_or(0, |e| e.bytes.len());
+        self.bytes = kept + self.control.iter().map(Bytes::len).sum::<usize>();
+        let frames = self.frames - rest.map_or(0, |e| e.frames);
+        self.frames -= frames;
+        (data, frames)
     }
 
     /// Fills `slices` with what goes next; with `control_only`, no data that has not begun.
@@ -228,10 +254,12 @@ impl Outbox {
                     return;
                 }
                 written -= entry.bytes.len();
+                self.frames -= entry.frames;
                 if let Some(slot) = entry.slot {
                     done(slot, entry.frames, entry.published);
                 }
             } else if let Some(frame) = self.control.pop_front() {
+                self.has_pong &= frame.first() != Some(&PONG_HEAD);
                 // A control frame counts as no topic's, partly written or not.
                 let entry = Entry {
                     bytes: frame,
@@ -252,6 +280,7 @@ impl Outbox {
                 }
                 // Cut at the frame that is partly written, so that the others can be given up.
                 let (whole, in_frame) = frames_within(&entry.bytes, written);
+                self.frames -= whole;
                 if let Some(slot) = entry.slot.filter(|_| whole > 0) {
                     done(slot, whole, entry.published);
                 }
@@ -330,6 +359,9 @@ fn frame_len(bytes: &[u8]) -> usize {
     }
 }
 
+/// The first byte of a pong: it is whole, and a pong.
+const PONG_HEAD: u8 = 0x8a;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,6 +426,9 @@ mod tests {
                     Op::Write(most) => write(&mut outbox, &mut wire, most, &mut written),
                     Op::GiveUp(slot) => given_up += outbox.give_up(|other| other == slot).frames,
                 }
+                let rest = outbox.rest.iter();
+                let there: u32 = rest.chain(&outbox.data).map(|e| e.frames).sum();
+                prop_assert_eq!(outbox.frames(), there);
                 prop_assert_eq!(outbox.frames() + written + given_up, queued);
             }
             while !outbox.is_empty() {

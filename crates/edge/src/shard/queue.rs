@@ -358,7 +358,7 @@ impl<S: Socket> Shard<S> {
             return;
         };
         let mut marked = HashSet::new();
-        for entry in outbox.take_data() {
+        for entry in outbox.take_data().0 {
             let Some(slot) = entry.slot else { continue };
             let Some(sub) = self.session_find(id, slot) else {
                 continue;

@@ -69,7 +69,7 @@ impl Reader {
     }
 
     /// Takes bytes from the socket and calls `handle` for each message; stops early if it returns
-    /// `false`. `bytes` is scratch: payloads are unmasked in place.
+    /// `false`. `bytes` is scratch: payloads are unmasked in place. Returns how many frames there were.
     ///
     /// # Errors
     /// If the client broke the protocol; nothing after that can be read.
@@ -78,8 +78,8 @@ impl Reader {
         bytes: &mut [u8],
         message_bytes_max: usize,
         mut handle: impl FnMut(Incoming<'_>) -> bool,
-    ) -> Result<(), Violation> {
-        let mut rest = bytes;
+    ) -> Result<u32, Violation> {
+        let (mut rest, mut frames) = (bytes, 0);
         // The frame that was cut off comes first: add bytes to it until it is whole.
         while let Some(partial) = self.0.as_mut().filter(|p| !p.frame.is_empty()) {
             let within = partial.message.as_ref().map(Vec::len);
@@ -88,7 +88,7 @@ impl Reader {
             let want = header.map_or(partial.frame.len() + 1, |h| h.header + h.payload);
             if partial.frame.len() < want {
                 if rest.is_empty() {
-                    return Ok(());
+                    return Ok(frames);
                 }
                 let (head, tail) = rest.split_at_mut((want - partial.frame.len()).min(rest.len()));
                 partial.frame.extend_from_slice(head);
@@ -97,8 +97,9 @@ impl Reader {
             }
             let Some(header) = header else { continue };
             let mut frame = std::mem::take(&mut partial.frame);
+            frames += 1;
             if !self.frame(header, &mut frame[header.header..], &mut handle)? {
-                return Ok(());
+                return Ok(frames);
             }
         }
         while !rest.is_empty() {
@@ -111,17 +112,18 @@ impl Reader {
                 Some(header) if rest.len() >= header.header + header.payload => {
                     let (frame, tail) = rest.split_at_mut(header.header + header.payload);
                     rest = tail;
+                    frames += 1;
                     if !self.frame(header, &mut frame[header.header..], &mut handle)? {
-                        return Ok(());
+                        return Ok(frames);
                     }
                 }
                 _ => {
                     self.0.get_or_insert_default().frame = rest.to_vec();
-                    return Ok(());
+                    return Ok(frames);
                 }
             }
         }
-        Ok(())
+        Ok(frames)
     }
 
     /// Handles one whole frame. Returns what `handle` returned.

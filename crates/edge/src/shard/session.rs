@@ -4,6 +4,7 @@
 //! pointer of its own.
 
 use super::index::{SlotId, SubState, Subscription};
+use super::intake::Intake;
 use super::reader::Reader;
 use super::steps;
 use crate::admission::Permit;
@@ -41,6 +42,12 @@ pub(crate) struct Session {
     /// Where the next heartbeat's list of silent topics begins.
     pub(crate) heartbeat_from: u32,
     pub(crate) closing: Option<Box<Closing>>,
+    /// Why it is over, once nothing is read from it or written to it any more.
+    pub(crate) ended: Option<CloseReason>,
+    /// It is muted, and what it had is all cleaned up.
+    pub(crate) is_apart: bool,
+    /// How much it says.
+    pub(crate) intake: Intake,
     /// Given back when the session is dropped.
     pub(crate) _permit: Permit,
 }
@@ -121,6 +128,9 @@ impl Session {
             heartbeat_at: now,
             heartbeat_from: 0,
             closing: None,
+            ended: None,
+            is_apart: false,
+            intake: Intake::new(now),
             _permit: permit,
         }
     }

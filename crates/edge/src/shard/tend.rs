@@ -18,6 +18,14 @@ use std::time::Duration;
 use tapecast_model::{Mono, UnixNanos};
 use tapecast_wire::{CloseReason, Opcode, frame, reply};
 
+/// What waits for the connections that were visited this time round.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    frames: i64,
+    bytes: i64,
+    parked: i64,
+}
+
 /// What a connection has coming to it.
 enum Due {
     Nothing,
@@ -36,14 +44,16 @@ impl<S: Socket> Shard<S> {
             return;
         }
         self.tended_at = now;
-        for _ in 0..count {
+        // After a pause it goes on where it was, and does not make up for it all at once.
+        for _ in 0..count.min(VISITS_PER_TICK) {
             if self.tended >= self.conns.len() {
                 self.tended = 0;
+                self.publish_survey();
             }
             self.tend(self.tended as ConnId, now, wall);
+            self.survey(self.tended);
             self.tended += 1;
         }
-        self.reap();
     }
 
     fn tend(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
@@ -80,6 +90,9 @@ impl<S: Socket> Shard<S> {
             return Due::Nothing;
         };
         let session = &mut conn.session;
+        if session.ended.is_some() {
+            return Due::Nothing;
+        }
         if let Some(closing) = &session.closing {
             return if now >= closing.deadline {
                 Due::End(closing.reason)
@@ -88,7 +101,9 @@ impl<S: Socket> Shard<S> {
             };
         }
         // Behind a full socket our pings wait like everything else: then it is progress that counts.
-        if !conn.blocked && now - session.last_heard >= idle {
+        // And who is held back is not heard, whatever it says.
+        let is_heard = !conn.blocked && now >= session.intake.held_to;
+        if is_heard && now - session.last_heard >= idle {
             let message = format!("nothing heard for {:.1} s", idle.as_secs_f64());
             return Due::Close(CloseReason::Idle, message);
         }
@@ -180,18 +195,27 @@ impl<S: Socket> Shard<S> {
         m.writes.inc_by(count.writes);
         m.connections.set(self.connections() as i64);
         m.subscriptions.set(self.index.subscriptions() as i64);
-        let (mut frames, mut bytes, mut parked) = (0, 0, 0);
-        for conn in self.conns.iter().flatten() {
-            if let Some(outbox) = &conn.outbox {
-                frames += i64::from(outbox.frames());
-                bytes += outbox.bytes() as i64;
-                parked += i64::from(conn.blocked);
-            }
-        }
-        m.queued.set(frames);
-        m.outbox_bytes.set(bytes);
-        m.parked.set(parked);
         m.parked_bytes.set(self.pool.bytes() as i64);
+    }
+
+    /// Adds what waits for a connection to the sums of this time round: over all connections at once
+    /// they would hold up the data.
+    fn survey(&mut self, at: usize) {
+        if let Some(Some(conn)) = self.conns.get(at)
+            && let Some(outbox) = &conn.outbox
+        {
+            self.survey.frames += i64::from(outbox.frames());
+            self.survey.bytes += outbox.bytes() as i64;
+            self.survey.parked += i64::from(conn.blocked);
+        }
+    }
+
+    /// Tells the sums of the time round that is over.
+    fn publish_survey(&mut self) {
+        let survey = std::mem::take(&mut self.survey);
+        self.metrics.queued.set(survey.frames);
+        self.metrics.outbox_bytes.set(survey.bytes);
+        self.metrics.parked.set(survey.parked);
     }
 }
 
@@ -217,6 +241,8 @@ pub const TICK: Duration = Duration::from_millis(10);
 const BUSY_INTERVALS: u32 = 5;
 /// Visits of a connection per heartbeat: heartbeats are late by two visits at most, half of it.
 const VISITS_PER_HEARTBEAT: u32 = 4;
+/// Visits at a time, at most.
+const VISITS_PER_TICK: u128 = 1_024;
 /// Silent topics named in a heartbeat.
 const SILENT_PER_HEARTBEAT: usize = 64;
 /// Subscriptions looked at for a heartbeat; with more, the next goes on where this one ended.

@@ -4,6 +4,7 @@
 //! being announced. Sockets take as much as the test says, in pieces as small as one byte.
 
 mod client;
+mod flood;
 mod heartbeats;
 mod interval;
 mod linear;

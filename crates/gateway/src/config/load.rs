@@ -113,8 +113,10 @@ impl Config {
             "limits.topic_linger: at most 1h"
         } else if limits.invented_topics_per_connection_max == 0 {
             "limits.invented_topics_per_connection_max: at least 1"
-        } else if limits.requests_per_s == 0 || limits.request_bytes_max < 256 {
-            "limits.requests_per_s: at least 1; limits.request_bytes_max: at least 256"
+        } else if limits.requests_per_s == 0 || limits.messages_per_s == 0 {
+            "limits.requests_per_s, limits.messages_per_s: at least 1"
+        } else if limits.request_bytes_max < 256 {
+            "limits.request_bytes_max: at least 256"
         } else if limits.handshakes_per_address_max == 0
             || limits.http_connections_per_address_max == 0
             || limits.http_requests_max == 0

@@ -85,6 +85,7 @@ pub(super) struct Client {
     /// Topics whose state was said to be lost, and is not known again.
     pub(super) unknown: Vec<String>,
     pub(super) closed: Option<u16>,
+    pub(super) pongs: Vec<Vec<u8>>,
     /// Binary frames are heard as the JSON that they stand for.
     pub(super) reader: BinaryReader,
     pub(super) records: u64,
@@ -102,6 +103,14 @@ impl Client {
         }
         wire.inward.extend([0; 4]);
         wire.inward.extend(text.as_bytes());
+    }
+
+    /// Sends one frame, masked with zeros.
+    pub(super) fn frame(&self, first: u8, payload: &[u8]) {
+        let mut wire = self.socket.0.borrow_mut();
+        wire.inward
+            .extend([first, 0x80 | payload.len() as u8, 0, 0, 0, 0]);
+        wire.inward.extend(payload);
     }
 
     /// Reads everything that has come.
@@ -137,7 +146,8 @@ impl Client {
                     }
                 }
                 8 => self.closed = Some(u16::from_be_bytes([payload[0], payload[1]])),
-                9 | 10 => {}
+                9 => {}
+                10 => self.pongs.push(payload),
                 other => panic!("opcode {other}"),
             }
         }

@@ -8,6 +8,8 @@ fn wide(topics: usize) -> (Rig, usize) {
     let limits = Limits {
         topics_per_connection_max: 4_096,
         requests_per_s: 1_000,
+        // The rig reads a few bytes at a time.
+        messages_per_s: 1_000_000,
         request_bytes_max: 64 * 1_024,
         ..Limits::default()
     };

@@ -336,7 +336,9 @@ impl Rig {
     pub(super) fn balance(&mut self) {
         self.shard.publish_metrics();
         let m = &self.shard.metrics;
-        let queued = u64::try_from(m.queued.get()).unwrap();
+        let outboxes = self.shard.conns.iter().flatten();
+        let outboxes = outboxes.filter_map(|conn| conn.outbox.as_ref());
+        let queued = outboxes.map(|o| u64::from(o.frames())).sum::<u64>();
         let gone = m.delivered.get() + m.conflated.get() + m.dropped.get();
         assert_eq!(m.indexed.get(), gone + queued, "the books balance");
         for conn in self.shard.conns.iter().flatten() {

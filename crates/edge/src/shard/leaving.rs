@@ -1,0 +1,183 @@
+//! The end of a connection, in slices: what it was subscribed to and what is queued for it go bit by
+//! bit, [`CHORES_PER_ROUND`] a round over all connections, so that many large clients that end at once
+//! do not hold up the others.
+//!
+//! A connection that is closing or has ended is **muted**: from that moment it is given nothing more
+//! but the goodbye. Its place is given to another when all is gone.
+
+use super::index::ConnId;
+use super::outbox::Entry;
+use super::session::Closing;
+use super::{Conn, Shard, steps};
+use crate::io::socket::Socket;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use tapecast_model::Mono;
+use tapecast_wire::{CloseReason, Opcode, frame, reply};
+use tracing::debug;
+
+/// A connection that is taken apart.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    id: ConnId,
+    /// What was queued for it.
+    data: VecDeque<Entry>,
+}
+
+impl<S: Socket> Shard<S> {
+    /// Closes every connection: the server is going away. Goes on in the rounds that follow.
+    pub fn drain(&mut self, now: Mono) {
+        self.draining = true;
+        self.drained = 0;
+        self.drain_some(now);
+    }
+
+    /// Whether there is something to clean up: then the next round should come at once.
+    pub fn has_chores(&self) -> bool {
+        let drains = self.draining && self.drained < self.conns.len();
+        drains || !self.leaving.is_empty() || !self.resumed.is_empty()
+    }
+
+    pub(super) fn drain_some(&mut self, now: Mono) {
+        if !self.draining {
+            return;
+        }
+        let end = self.conns.len().min(self.drained + CLOSES_PER_ROUND);
+        for id in self.drained..end {
+            let id = id as ConnId;
+            self.close(id, CloseReason::Drain, "the server is going away", now);
+        }
+        self.drained = end;
+    }
+
+    /// Begins to close a connection: says why, gives up what is queued, and waits for the peer.
+    pub(super) fn close(&mut self, id: ConnId, reason: CloseReason, message: &str, now: Mono) {
+        self.close_with(id, reason, reason.close_code(), message, now);
+    }
+
+    pub(super) fn close_with(
+        &mut self,
+        id: ConnId,
+        reason: CloseReason,
+        code: u16,
+        message: &str,
+        now: Mono,
+    ) {
+        let deadline = now.after(self.shared.limits.close_timeout);
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        if conn.session.closing.is_some() || conn.session.ended.is_some() {
+            return;
+        }
+        let peer_done = reason == CloseReason::Client;
+        conn.session.closing = Some(Box::new(Closing {
+            reason,
+            deadline,
+            peer_done,
+            shut: false,
+        }));
+        let outbox = conn.outbox(now);
+        let (data, frames) = outbox.take_data();
+        if let Some(error) = reason.error() {
+            outbox.push_control(frame::whole(Opcode::Text, &reply::bye(error, message)).into());
+        }
+        outbox.push_control(frame::close(code, message).into());
+        self.count.dropped += u64::from(frames);
+        conn.mute();
+        self.leaving.push_back(Leaving { id, data });
+        self.flush(id, now);
+    }
+
+    /// A connection is over: nothing is written to it or read from it any more.
+    pub(super) fn end(&mut self, id: ConnId, reason: CloseReason) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        if conn.session.ended.replace(reason).is_some() {
+            return;
+        }
+        let is_leaving = conn.muted && !conn.session.is_apart;
+        let mut data = VecDeque::new();
+        if let Some(mut outbox) = conn.outbox.take() {
+            self.count.dropped += u64::from(outbox.frames());
+            (data, _) = outbox.take_data();
+        }
+        if std::mem::take(&mut conn.congested) {
+            self.congested -= 1;
+            self.shared.congestion.set(self.number, self.congested);
+        }
+        conn.mute();
+        conn.socket.shutdown_write();
+        if !is_leaving {
+            conn.session.is_apart = false;
+            self.leaving.push_back(Leaving { id, data });
+        }
+    }
+
+    /// Takes apart what has ended, as far as this round's chores go.
+    pub(super) fn reap(&mut self) {
+        while self.chores > 0
+            && let Some(leaving) = self.leaving.front_mut()
+        {
+            let some = leaving.data.len().min(self.chores);
+            leaving.data.truncate(leaving.data.len() - some);
+            steps::visit(some);
+            self.chores -= some;
+            let id = leaving.id;
+            while self.chores > 0
+                && let Some(last) = self
+                    .conn_mut(id)
+                    .and_then(|c| c.session.subs.len().checked_sub(1))
+            {
+                self.chores -= 1;
+                self.unsubscribe(id, last);
+            }
+            if self.chores > 0 {
+                self.chores -= 1;
+                self.leaving.pop_front();
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Everything of a connection is gone: if it has ended, so is the connection.
+    fn remove(&mut self, id: ConnId) {
+        let Some(place) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let Some(conn) = place else { return };
+        conn.session.is_apart = true;
+        conn.session.subs = Vec::new();
+        let Some(reason) = conn.session.ended else {
+            return;
+        };
+        debug!(
+            connection = conn.session.id,
+            reason = reason.label(),
+            "Client closed"
+        );
+        *place = None;
+        self.free.push(id);
+        self.load.store(self.connections(), Ordering::Relaxed);
+        self.metrics.closed[reason.index()].inc();
+    }
+
+    /// Another round's worth of chores may be done.
+    pub(super) fn refill_chores(&mut self) {
+        self.chores = CHORES_PER_ROUND;
+    }
+}
+
+impl<S> Conn<S> {
+    fn mute(&mut self) {
+        self.muted = true;
+        self.pending = None;
+        self.session.waiting = None;
+    }
+}
+
+/// Subscriptions ended and queued frames let go per round: some hundred microseconds.
+pub(super) const CHORES_PER_ROUND: usize = 1_024;
+/// Connections told goodbye per round when the server goes away: a write each.
+const CLOSES_PER_ROUND: usize = 64;
