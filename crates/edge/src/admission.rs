@@ -83,6 +83,13 @@ impl Admission {
     }
 }
 
+impl Permit {
+    /// Whose it is.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self

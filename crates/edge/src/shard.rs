@@ -45,7 +45,7 @@ use crate::limits::Limits;
 use crate::metrics::ShardMetrics;
 use bytes::Bytes;
 use deliver::Slow;
-use index::{ConnId, Index, Slot, SlotId, SubState, Subscriber};
+use index::{ConnId, Index, NOT_AWAITED, Slot, SlotId, SubState, Subscriber};
 use leaving::{CHORES_PER_ROUND, Leaving};
 use outbox::Outbox;
 use pool::Pool;
@@ -55,7 +55,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tapecast_fanout::{Delivery, Interests, pace::Congestion, ring::RingRx};
-use tapecast_model::{Catalog, Mono, UnixNanos};
+use tapecast_model::{Catalog, Mono, RateLimit, UnixNanos};
 use tapecast_uring::Volley;
 use tapecast_wire::{CloseReason, Encoding, Opcode, frame, reply};
 use tend::Survey;
@@ -123,6 +123,8 @@ pub struct Shard<S> {
     tended: usize,
     tended_at: Mono,
     survey: Survey,
+    /// How often it is said that a slow client was closed.
+    slow_lines: RateLimit,
     /// The server goes away; so many connections have been told.
     draining: bool,
     drained: usize,
@@ -140,7 +142,7 @@ struct Conn<S> {
     muted: bool,
     /// What waits for the socket; none while it keeps up.
     outbox: Option<Box<Outbox>>,
-    /// A subscription whose snapshots have not all come: until then, no data.
+    /// A subscription whose snapshots have not all come: until then, no data of its topics.
     pending: Option<Box<PendingAck>>,
     session: Box<Session>,
 }
@@ -201,6 +203,7 @@ impl<S: Socket> Shard<S> {
             tended: 0,
             tended_at: Mono::default(),
             survey: Survey::default(),
+            slow_lines: RateLimit::of_log_lines(),
             draining: false,
             drained: 0,
         }
@@ -390,6 +393,11 @@ impl<S> Conn<S> {
     fn outbox(&mut self, now: Mono) -> &mut Outbox {
         self.outbox
             .get_or_insert_with(|| Box::new(Outbox::new(now)))
+    }
+
+    /// Whether data of a subscription are held: its acknowledgement has to go first.
+    fn must_hold(&self, sub: usize) -> bool {
+        self.pending.is_some() && self.session.subs[sub].awaited != NOT_AWAITED
     }
 
     /// Whether data must wait: the socket is full, something is queued before them, an acknowledgement

@@ -198,16 +198,17 @@ impl RequestId {
     fn of(object: &Map<String, Value>) -> Result<Self, RequestError> {
         match object.get("id") {
             None | Some(Value::Null) => Ok(Self(None)),
-            Some(id @ (Value::Number(_) | Value::String(_)))
-                if id.to_string().len() <= ID_BYTES_MAX && !id.is_f64() =>
-            {
-                Ok(Self(Some(id.to_string().into_boxed_str())))
+            Some(Value::String(id)) if id.len() <= ID_BYTES_MAX => {
+                Ok(Self(Some(Value::from(id.as_str()).to_string().into())))
             }
+            // What is beyond 64 bits has become a float, and would not come back as it was.
+            Some(Value::Number(id)) if !id.is_f64() => Ok(Self(Some(id.to_string().into()))),
             Some(_) => Err(RequestError {
                 id: Self(None),
                 code: ErrorCode::MissingField,
                 message: format!(
-                    "\"id\" must be an integer or a string of at most {ID_BYTES_MAX} bytes"
+                    "\"id\" must be an integer from -2^63 to 2^64-1 or a string of at most \
+                     {ID_BYTES_MAX} bytes"
                 ),
             }),
         }
@@ -309,6 +310,45 @@ mod tests {
         assert_eq!(
             refusal(r#"{"op":"ping","id":1.5}"#).0,
             ErrorCode::MissingField
+        );
+    }
+
+    #[test]
+    fn ids_are_exact_or_refused_by_name_and_the_last_of_a_doubled_key_counts() {
+        let id = |text: &str| {
+            let request = format!(r#"{{"op":"ping","id":{text}}}"#);
+            let parsed = Request::parse(request.as_bytes());
+            parsed.map(|request| request.id().as_json().unwrap().to_owned())
+        };
+        let longest = format!("\"{}\"", "x".repeat(64));
+        for exact in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            &longest,
+            "0",
+        ] {
+            assert_eq!(id(exact).unwrap(), exact);
+        }
+        let too_long = format!("\"{}\"", "x".repeat(65));
+        let beyond = [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "1.5",
+            "1e3",
+            "[]",
+        ];
+        for refused in beyond.into_iter().chain([too_long.as_str()]) {
+            let error = id(refused).unwrap_err();
+            assert_eq!(error.code, ErrorCode::MissingField, "{refused}");
+            assert!(error.message.contains("\"id\""), "{}", error.message);
+        }
+        let doubled = concat!(
+            r#"{"op":"list","op":"unsubscribe","id":1,"topics":["a"],"id":2,"#,
+            r#""topics":[{"topic":"b","topic":"c"}]}"#
+        );
+        assert_eq!(
+            Request::parse(doubled.as_bytes()).unwrap(),
+            Request::Unsubscribe(RequestId(Some("2".into())), vec!["c".into()])
         );
     }
 

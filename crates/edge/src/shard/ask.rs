@@ -1,8 +1,10 @@
 //! What clients say, and what is answered.
 //!
 //! Requests of a connection are answered in order. A subscription is acknowledged when each of its
-//! topics knows where it starts, which takes one round through the pipeline; requests that come
-//! meanwhile wait. Nothing here ends a connection but a broken protocol and a flood of requests.
+//! topics knows where it starts, which takes one round through the pipeline, or after
+//! [`ACK_PATIENCE`]: a topic whose snapshot has not come by then starts with `none`, and the snapshot
+//! follows. Requests that come meanwhile wait, and so do frames of the new topics; frames of all other
+//! topics do not. Nothing here ends a connection but a broken protocol and a flood of requests.
 
 use super::index::{ConnId, NOT_AWAITED, SlotId};
 use super::intake::WORK_PER_ROUND;
@@ -12,10 +14,11 @@ use super::{Shard, Shared, SubState};
 use crate::io::socket::Socket;
 use hashbrown::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tapecast_fanout::TopicEntry;
 use tapecast_model::catalog::{CatalogError, Resolved};
 use tapecast_model::{Mono, RateLimit, StreamPos, Topic, TopicError, UnixNanos};
-use tapecast_wire::reply::{self, Rejected};
+use tapecast_wire::reply::{self, Rejected, Start};
 use tapecast_wire::request::{OP_LABELS, Request, RequestError, RequestId, TopicRequest};
 use tapecast_wire::{CloseReason, ErrorCode, Opcode, frame};
 
@@ -249,6 +252,7 @@ impl<S: Socket> Shard<S> {
         let ack = PendingAck {
             id: request,
             outstanding: topics.len(),
+            since: now,
             topics,
             rejected,
         };
@@ -270,6 +274,24 @@ impl<S: Socket> Shard<S> {
             // The acknowledgement says where it starts, whatever it had before.
             self.join(id, sub, StreamPos::default());
         }
+    }
+
+    /// Acknowledges a subscription that has waited long enough.
+    pub(super) fn acknowledge_late(&mut self, id: ConnId, now: Mono) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let is_late = |ack: &mut Box<PendingAck>| now - ack.since >= ACK_PATIENCE;
+        let Some(mut ack) = conn.pending.take_if(is_late) else {
+            return;
+        };
+        for topic in ack.topics.iter_mut().filter(|t| t.started.is_none()) {
+            let slot = self.index.slot(topic.slot);
+            let pos = slot.map_or_else(StreamPos::default, |slot| slot.pos);
+            topic.started = Some((pos, Start::Nothing));
+        }
+        self.push_acknowledgement(id, &ack, now);
+        self.flush(id, now);
     }
 
     /// Finds out whether a connection may subscribe a topic.
@@ -430,6 +452,9 @@ const fn catalog_code(error: &CatalogError) -> ErrorCode {
         CatalogError::Duplicate(..) => ErrorCode::Internal,
     }
 }
+
+/// A subscription is acknowledged after this time at the latest, or half of it later.
+pub(super) const ACK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// A client's text, short enough to send back.
 fn clip(text: &str) -> String {

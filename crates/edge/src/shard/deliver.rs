@@ -163,8 +163,7 @@ impl<S: Socket> Shard<S> {
             } else {
                 Start::Nothing
             };
-            let subscription = &mut c.session.subs[sub as usize];
-            let awaited = std::mem::replace(&mut subscription.awaited, NOT_AWAITED);
+            let awaited = c.session.subs[sub as usize].awaited;
             if let Some(ack) = PendingAck::resolve(&mut c.pending, awaited, pos, start) {
                 self.acknowledge(conn, &ack, now);
             }
@@ -415,9 +414,18 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Sends the acknowledgement of a subscription, ahead of the snapshots in this turn, and goes on
-    /// with requests that waited for it.
-    pub(super) fn acknowledge(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
+    /// Acknowledges a subscription in a turn: ahead of the snapshots in it, and in one write with them.
+    fn acknowledge(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
+        self.push_acknowledgement(id, ack, now);
+        let Self { turn, conns, .. } = self;
+        if let Some(Some(conn)) = conns.get_mut(id as usize) {
+            turn.touch(id, &mut conn.place);
+        }
+    }
+
+    /// Queues the acknowledgement of a subscription, behind it what its topics have had meanwhile, and
+    /// goes on with requests that waited for it. It is to be flushed by the caller.
+    pub(super) fn push_acknowledgement(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
         let topics = ack.topics.iter().filter_map(|topic| {
             let slot = self.index.slot(topic.slot)?;
             let (pos, start) = topic.started?;
@@ -435,14 +443,16 @@ impl<S: Socket> Shard<S> {
         let text = reply::subscribed(&ack.id, topics, &ack.rejected);
         let frame = frame::whole(Opcode::Text, &text).into();
         if let Some(conn) = self.conn_mut(id) {
-            // Not flushed here: the snapshots of this turn go out with it.
-            conn.outbox(now).push_control(frame);
+            for topic in &ack.topics {
+                if let Some(sub) = conn.session.find(topic.slot) {
+                    conn.session.subs[sub].awaited = NOT_AWAITED;
+                }
+            }
+            let outbox = conn.outbox(now);
+            outbox.push_control(frame);
+            outbox.release();
             if conn.session.waiting.is_some() {
                 self.resumed.push(id);
-            }
-            let Self { turn, conns, .. } = self;
-            if let Some(Some(conn)) = conns.get_mut(id as usize) {
-                turn.touch(id, &mut conn.place);
             }
         }
     }

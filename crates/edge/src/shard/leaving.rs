@@ -6,7 +6,7 @@
 //! but the goodbye. Its place is given to another when all is gone.
 
 use super::index::ConnId;
-use super::outbox::Entry;
+use super::outbox::{Entry, Outbox};
 use super::session::Closing;
 use super::{Conn, Shard, steps};
 use crate::io::socket::Socket;
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use tapecast_model::Mono;
 use tapecast_wire::{CloseReason, Opcode, frame, reply};
-use tracing::debug;
+use tracing::{debug, info};
 
 /// A connection that is taken apart.
 #[derive(Debug)]
@@ -69,6 +69,21 @@ impl<S: Socket> Shard<S> {
         };
         if conn.session.closing.is_some() || conn.session.ended.is_some() {
             return;
+        }
+        if reason == CloseReason::SlowConsumer
+            && let Some(left_out) = self.slow_lines.pass(now)
+        {
+            let outbox = conn.outbox.as_deref();
+            let lag = outbox.and_then(Outbox::oldest).map(|oldest| now - oldest);
+            info!(
+                connection = format_args!("{:08x}", conn.session.id),
+                address = %conn.session.permit.address(),
+                topics = conn.session.subs.len(),
+                queued_bytes = outbox.map_or(0, Outbox::bytes),
+                lag_ms = lag.unwrap_or_default().as_millis() as u64,
+                left_out,
+                "Slow client closed"
+            );
         }
         let peer_done = reason == CloseReason::Client;
         conn.session.closing = Some(Box::new(Closing {
@@ -153,7 +168,7 @@ impl<S: Socket> Shard<S> {
             return;
         };
         debug!(
-            connection = conn.session.id,
+            connection = format_args!("{:08x}", conn.session.id),
             reason = reason.label(),
             "Client closed"
         );

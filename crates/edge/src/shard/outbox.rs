@@ -33,6 +33,9 @@ pub(crate) struct Outbox {
     rest: Option<Entry>,
     control: VecDeque<Bytes>,
     data: VecDeque<Entry>,
+    /// Data of topics that are not acknowledged yet: they pass nobody, and nobody waits for them.
+    held: VecDeque<Entry>,
+    held_bytes: usize,
     bytes: usize,
     /// Frames of `rest` and `data`.
     frames: u32,
@@ -74,6 +77,8 @@ impl Outbox {
             rest: None,
             control: VecDeque::new(),
             data: VecDeque::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
             bytes: 0,
             frames: 0,
             has_pong: false,
@@ -95,7 +100,10 @@ impl Outbox {
 
     /// Whether nothing is queued.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_none() && self.control.is_empty() && self.data.is_empty()
+        self.rest.is_none()
+            && self.control.is_empty()
+            && self.data.is_empty()
+            && self.held.is_empty()
     }
 
     /// Whether control frames are queued that have not begun.
@@ -129,6 +137,20 @@ impl Outbox {
         self.push_control(frame);
     }
 
+    /// Queues data of a topic that is not acknowledged yet, or its marker.
+    pub(crate) fn hold(&mut self, entry: Entry) {
+        self.bytes += entry.bytes.len();
+        self.held_bytes += entry.bytes.len();
+        self.frames += entry.frames;
+        self.held.push_back(entry);
+    }
+
+    /// What was held goes on, behind what is queued: its topics are acknowledged.
+    pub(crate) fn release(&mut self) {
+        self.data.append(&mut self.held);
+        self.held_bytes = 0;
+    }
+
     /// Queues data.
     pub(crate) fn push_data(&mut self, entry: Entry) {
         if entry.bytes.is_empty() {
@@ -142,13 +164,7 @@ impl Outbox {
     /// Lets a topic that has fallen behind stand in line. `before` is where it stood, `published` when
     /// the first frame was published that it will not get.
     pub(crate) fn push_marker(&mut self, slot: SlotId, before: StreamPos, published: Mono) {
-        self.data.push_back(Entry {
-            bytes: Bytes::new(),
-            slot: Some(slot),
-            frames: 0,
-            before,
-            published,
-        });
+        self.data.push_back(Entry::marker(slot, before, published));
     }
 
     /// Takes out the topics whose turn it is to start over: all that stood before them is written.
@@ -167,13 +183,14 @@ impl Outbox {
     /// Whether a topic stands in line.
     #[cfg(test)]
     pub(crate) fn has_marker(&self, slot: SlotId) -> bool {
-        let mut markers = self.data.iter().filter(|entry| entry.bytes.is_empty());
+        let queued = self.data.iter().chain(&self.held);
+        let mut markers = queued.filter(|entry| entry.bytes.is_empty());
         markers.any(|entry| entry.slot == Some(slot))
     }
 
     /// Whether there are bytes to write.
     pub(crate) fn has_bytes(&self) -> bool {
-        self.bytes > 0
+        self.bytes > self.held_bytes
     }
 
     /// Queues data of which `written` bytes are on the socket already. The frame they end in becomes
@@ -200,15 +217,18 @@ impl Outbox {
     /// the queue, however many topics.
     pub(crate) fn give_up(&mut self, mut which: impl FnMut(SlotId) -> bool) -> Gone {
         let mut gone = Gone::default();
-        steps::visit(self.data.len());
-        self.data.retain(|entry| {
+        steps::visit(self.data.len() + self.held.len());
+        let mut keep = |entry: &Entry| {
             let keep = !entry.slot.is_some_and(&mut which);
             if !keep {
                 gone.frames += entry.frames;
                 gone.bytes += entry.bytes.len();
             }
             keep
-        });
+        };
+        self.data.retain(&mut keep);
+        self.held.retain(&mut keep);
+        self.held_bytes = self.held.iter().map(|e| e.bytes.len()).sum();
         self.bytes -= gone.bytes;
         self.frames -= gone.frames;
         gone
@@ -216,6 +236,7 @@ impl Outbox {
 
     /// Takes out all data, but for a frame that is partly written, and tells how many frames they are.
     pub(crate) fn take_data(&mut self) -> (VecDeque<Entry>, u32) {
+        self.release();
         let data = std::mem::take(&mut self.data);
         let rest = self.rest.as_ref();
         let kept = rest.map_or(0, |e| e.bytes.len());
@@ -225,16 +246,12 @@ impl Outbox {
         (data, frames)
     }
 
-    /// Fills `slices` with what goes next; with `control_only`, no data that has not begun.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], control_only: bool) -> usize {
-        let data = if control_only {
-            None
-        } else {
-            let queued = self.data.iter().map(|e| &e.bytes);
-            Some(queued.filter(|bytes| !bytes.is_empty()))
-        };
+    /// Fills `slices` with what goes next.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let queued = self.data.iter().map(|e| &e.bytes);
+        let data = queued.filter(|bytes| !bytes.is_empty());
         let rest = self.rest.iter().map(|e| &e.bytes);
-        let all = rest.chain(&self.control).chain(data.into_iter().flatten());
+        let all = rest.chain(&self.control).chain(data);
         let mut filled = 0;
         for (slice, bytes) in slices.iter_mut().zip(all) {
             *slice = IoSlice::new(bytes);
@@ -306,6 +323,17 @@ impl Outbox {
 }
 
 impl Entry {
+    /// What holds the place of a topic in line.
+    pub(crate) fn marker(slot: SlotId, before: StreamPos, published: Mono) -> Self {
+        Self {
+            bytes: Bytes::new(),
+            slot: Some(slot),
+            frames: 0,
+            before,
+            published,
+        }
+    }
+
     /// A piece of a turn, kept for longer than the turn.
     pub(crate) fn of(turn: &Turn, at: PieceId, pool: &Pool) -> Self {
         let piece = turn.piece(at);
@@ -396,7 +424,7 @@ mod tests {
             let (mut serial, mut queued, mut written, mut given_up) = (0_u32, 0_u32, 0_u32, 0_u32);
             let write = |outbox: &mut Outbox, wire: &mut Vec<u8>, most: usize, written: &mut u32| {
                 let mut slices = [IoSlice::new(&[]); 4];
-                let filled = outbox.slices(&mut slices, false);
+                let filled = outbox.slices(&mut slices);
                 let mut taken = Vec::new();
                 for slice in &slices[..filled] {
                     taken.extend_from_slice(slice);
@@ -469,7 +497,7 @@ mod tests {
             prop_assert_eq!(outbox.frames() + done, 3);
             prop_assert_eq!(outbox.bytes(), bytes.len() - written);
             let mut slices = [IoSlice::new(&[]); 4];
-            let filled = outbox.slices(&mut slices, false);
+            let filled = outbox.slices(&mut slices);
             let left: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
             prop_assert_eq!(&left[..], &bytes[written..]);
         }

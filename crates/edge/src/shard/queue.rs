@@ -33,13 +33,23 @@ impl<S: Socket> Shard<S> {
         };
         if rule == Rule::Queue {
             conn.session.subs[sub].queued += piece.frames;
-            conn.outbox(now).push_data(Entry::of(turn, at, pool));
+            let entry = Entry::of(turn, at, pool);
+            if conn.must_hold(sub) {
+                conn.outbox(now).hold(entry);
+            } else {
+                conn.outbox(now).push_data(entry);
+            }
             self.note_congestion(id);
             self.check_outbox(id, now);
         } else {
             // What is queued already stays, or a topic that changes faster than the queue moves would
             // never be sent at all.
-            conn.outbox(now).push_marker(slot, before, piece.published);
+            if conn.must_hold(sub) {
+                let marker = Entry::marker(slot, before, piece.published);
+                conn.outbox(now).hold(marker);
+            } else {
+                conn.outbox(now).push_marker(slot, before, piece.published);
+            }
             let delivery = self.index.slot(slot).map(|slot| slot.delivery);
             self.count
                 .give_up(delivery.unwrap_or(Delivery::Keep), frames);
@@ -110,8 +120,7 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Writes what is queued, as far as the socket takes it. While an acknowledgement is awaited,
-    /// only control frames go.
+    /// Writes what is queued, as far as the socket takes it.
     pub(super) fn flush(&mut self, id: ConnId, now: Mono) {
         let Self { conns, count, .. } = self;
         let Some(Some(conn)) = conns.get_mut(id as usize) else {
@@ -122,21 +131,19 @@ impl<S: Socket> Shard<S> {
             outbox,
             session,
             blocked,
-            pending,
             ..
         } = conn;
-        let control_only = pending.is_some();
         let mut due = Vec::new();
         while !*blocked && let Some(queue) = outbox.as_mut() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            if !queue.has_bytes() && !control_only {
+            if !queue.has_bytes() {
                 due.extend(queue.take_due());
             }
             if queue.is_empty() {
                 *outbox = None;
                 break;
             }
-            let filled = queue.slices(&mut slices, control_only);
+            let filled = queue.slices(&mut slices);
             if filled == 0 {
                 break;
             }

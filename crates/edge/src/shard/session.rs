@@ -49,7 +49,7 @@ pub(crate) struct Session {
     /// How much it says.
     pub(crate) intake: Intake,
     /// Given back when the session is dropped.
-    pub(crate) _permit: Permit,
+    pub(crate) permit: Permit,
 }
 
 /// Requests that wait; bounded by the rate of requests.
@@ -75,6 +75,8 @@ pub(crate) struct PendingAck {
     pub(crate) topics: Vec<PendingTopic>,
     pub(crate) rejected: Vec<Rejected>,
     pub(crate) outstanding: usize,
+    /// When it was asked for.
+    pub(crate) since: Mono,
 }
 
 /// A topic of a subscription that is not acknowledged yet.
@@ -131,7 +133,7 @@ impl Session {
             ended: None,
             is_apart: false,
             intake: Intake::new(now),
-            _permit: permit,
+            permit,
         }
     }
 

@@ -66,6 +66,7 @@ impl<S: Socket> Shard<S> {
             conn.blocked = false;
             self.flush(id, now);
         }
+        self.acknowledge_late(id, now);
         match self.due(id, now) {
             Due::Nothing => {}
             Due::End(reason) => self.end(id, reason),

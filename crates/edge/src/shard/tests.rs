@@ -10,6 +10,7 @@ mod interval;
 mod linear;
 mod lives;
 mod losses;
+mod requests;
 mod rig;
 mod simulation;
 

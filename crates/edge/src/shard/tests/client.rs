@@ -19,6 +19,8 @@ pub(super) struct Wire {
     /// Bytes on their way to the server.
     pub(super) inward: VecDeque<u8>,
     pub(super) shut: bool,
+    /// The client has said that nothing more will come.
+    pub(super) fin: bool,
     /// Where slices that were written stood.
     pub(super) addresses: Vec<usize>,
 }
@@ -49,6 +51,9 @@ impl Socket for FakeSocket {
 
     fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
+        if wire.inward.is_empty() && wire.fin {
+            return Ok(0);
+        }
         if wire.inward.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
