@@ -47,7 +47,7 @@ use bytes::Bytes;
 use deliver::Slow;
 use index::{ConnId, Index, NOT_AWAITED, Slot, SlotId, SubState, Subscriber};
 use leaving::{CHORES_PER_ROUND, Leaving};
-use outbox::Outbox;
+use outbox::{Entry, Outbox};
 use pool::Pool;
 use session::{PendingAck, Session};
 use std::cmp::Reverse;
@@ -395,9 +395,15 @@ impl<S> Conn<S> {
             .get_or_insert_with(|| Box::new(Outbox::new(now)))
     }
 
-    /// Whether data of a subscription are held: its acknowledgement has to go first.
-    fn must_hold(&self, sub: usize) -> bool {
-        self.pending.is_some() && self.session.subs[sub].awaited != NOT_AWAITED
+    /// Queues an entry of a subscription; it is held if the acknowledgement has to go first.
+    fn enqueue(&mut self, sub: usize, entry: Entry, now: Mono) {
+        let holds = self.pending.is_some() && self.session.subs[sub].awaited != NOT_AWAITED;
+        let outbox = self.outbox(now);
+        if holds {
+            outbox.hold(entry);
+        } else {
+            outbox.push(entry);
+        }
     }
 
     /// Whether data must wait: the socket is full, something is queued before them, an acknowledgement

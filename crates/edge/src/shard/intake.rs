@@ -124,7 +124,7 @@ impl<S: Socket> Shard<S> {
         }
         let read = conn.socket.try_read(&mut scratch[..room]);
         self.work += READ_WORK;
-        match read {
+        let more = match read {
             Ok(0) => {
                 let conn = self.conn_mut(id);
                 let closing = conn.and_then(|c| c.session.closing.as_ref().map(|c| c.reason));
@@ -142,7 +142,9 @@ impl<S: Socket> Shard<S> {
                 self.end(id, CloseReason::Gone);
                 false
             }
-        }
+        };
+        self.reap();
+        more
     }
 
     /// Rates what was read. Returns whether to read on at once.

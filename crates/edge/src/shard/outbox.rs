@@ -151,20 +151,11 @@ impl Outbox {
         self.held_bytes = 0;
     }
 
-    /// Queues data.
-    pub(crate) fn push_data(&mut self, entry: Entry) {
-        if entry.bytes.is_empty() {
-            return;
-        }
+    /// Queues data of a topic, or its marker.
+    pub(crate) fn push(&mut self, entry: Entry) {
         self.bytes += entry.bytes.len();
         self.frames += entry.frames;
         self.data.push_back(entry);
-    }
-
-    /// Lets a topic that has fallen behind stand in line. `before` is where it stood, `published` when
-    /// the first frame was published that it will not get.
-    pub(crate) fn push_marker(&mut self, slot: SlotId, before: StreamPos, published: Mono) {
-        self.data.push_back(Entry::marker(slot, before, published));
     }
 
     /// Takes out the topics whose turn it is to start over: all that stood before them is written.
@@ -209,7 +200,9 @@ impl Outbox {
             self.frames += rest.frames;
             self.rest = Some(rest);
         }
-        self.push_data(left);
+        if !left.bytes.is_empty() {
+            self.push(left);
+        }
         done
     }
 
@@ -323,7 +316,8 @@ impl Outbox {
 }
 
 impl Entry {
-    /// What holds the place of a topic in line.
+    /// Lets a topic that has fallen behind stand in line. `before` is where it stood, `published` when
+    /// the first frame was published that it will not get.
     pub(crate) fn marker(slot: SlotId, before: StreamPos, published: Mono) -> Self {
         Self {
             bytes: Bytes::new(),
@@ -446,7 +440,7 @@ mod tests {
                         let frames = payloads.len() as u32;
                         queued += frames;
                         let entry = Entry { bytes: bytes.into(), slot: Some(slot), frames, before: StreamPos::default(), published: Mono::default() };
-                        outbox.push_data(entry);
+                        outbox.push(entry);
                     }
                     Op::Control(size) => {
                         outbox.push_control(frame::whole(Opcode::Pong, &vec![b'p'; size]).into());

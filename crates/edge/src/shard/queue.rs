@@ -33,23 +33,13 @@ impl<S: Socket> Shard<S> {
         };
         if rule == Rule::Queue {
             conn.session.subs[sub].queued += piece.frames;
-            let entry = Entry::of(turn, at, pool);
-            if conn.must_hold(sub) {
-                conn.outbox(now).hold(entry);
-            } else {
-                conn.outbox(now).push_data(entry);
-            }
+            conn.enqueue(sub, Entry::of(turn, at, pool), now);
             self.note_congestion(id);
             self.check_outbox(id, now);
         } else {
             // What is queued already stays, or a topic that changes faster than the queue moves would
             // never be sent at all.
-            if conn.must_hold(sub) {
-                let marker = Entry::marker(slot, before, piece.published);
-                conn.outbox(now).hold(marker);
-            } else {
-                conn.outbox(now).push_marker(slot, before, piece.published);
-            }
+            conn.enqueue(sub, Entry::marker(slot, before, piece.published), now);
             let delivery = self.index.slot(slot).map(|slot| slot.delivery);
             self.count
                 .give_up(delivery.unwrap_or(Delivery::Keep), frames);
@@ -321,13 +311,14 @@ impl<S: Socket> Shard<S> {
         let subscription = &mut conn.session.subs[sub];
         subscription.queued += 1;
         subscription.empty_at = 0;
-        conn.outbox(now).push_data(Entry {
+        let notice = Entry {
             bytes: bytes.into(),
             slot: Some(slot_id),
             frames: 1,
             before: since,
             published: now,
-        });
+        };
+        conn.enqueue(sub, notice, now);
         self.count.indexed += 1;
         self.metrics.gaps.inc();
     }
@@ -385,8 +376,8 @@ impl<S: Socket> Shard<S> {
                 SubState::Joining(_) => continue,
             };
             if marked.insert(slot) {
-                conn.outbox(now)
-                    .push_marker(slot, entry.before, entry.published);
+                let marker = Entry::marker(slot, entry.before, entry.published);
+                conn.enqueue(sub, marker, now);
             }
             self.set_state(id, sub, SubState::Behind(since));
         }
