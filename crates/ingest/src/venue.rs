@@ -25,6 +25,7 @@ pub mod okx;
 pub(crate) mod plain;
 pub mod symbols;
 pub mod tape;
+mod trading;
 
 use crate::event::{Checksum, Link, TradeIds};
 use std::fmt;

@@ -14,6 +14,7 @@ mod hot;
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
+    trading,
 };
 use crate::event::{Link, TradeIds};
 use hot::Hot;
@@ -46,7 +47,7 @@ const TRADES: What<'static> = What::Trades {
 const MARKET: &str = "MARKET";
 
 /// Kinds that Binance sends and nobody here wants.
-const UNUSED: [&str; 23] = [
+const UNUSED: [&str; 22] = [
     "blockTrade",
     "kline",
     "continuous_kline",
@@ -59,7 +60,6 @@ const UNUSED: [&str; 23] = [
     "markPriceUpdate",
     "indexPriceUpdate",
     "forceOrder",
-    "contractInfo",
     "compositeIndex",
     "assetIndexUpdate",
     "nav",
@@ -138,6 +138,13 @@ impl Source<'_> {
             Some("bookTicker") => book_ticker(data, listener),
             Some("24hrTicker") => ticker(data, 2, listener),
             Some("24hrMiniTicker") => ticker(data, 1, listener),
+            Some("contractInfo") => {
+                let state = data.text_of("cs").and_then(trading::binance);
+                if let Some((native, state)) = data.text_of("s").zip(state) {
+                    listener.trading(Some(native), state);
+                }
+                Ok(())
+            }
             Some(kind) if UNUSED.contains(&kind) => Ok(()),
             Some(_) => Err(Reject::Unknown),
             None if data.get("lastUpdateId").is_some() => self.whole_depth(data, listener),

@@ -9,6 +9,7 @@
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
+    trading,
 };
 use crate::event::{Link, TradeIds};
 use hashbrown::HashMap;
@@ -191,6 +192,10 @@ impl State {
         };
         if listener.begin(&head)? {
             listener.finish()?;
+        }
+        let phase = data.text_of("curPreListingPhase").and_then(trading::bybit);
+        if let Some(state) = phase {
+            listener.trading(Some(native), state);
         }
         self.tickers.insert(native.into(), ticker);
         Ok(())

@@ -11,6 +11,7 @@
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, rfc3339_time,
+    trading,
 };
 use crate::event::TradeIds;
 use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
@@ -74,7 +75,8 @@ impl Envelope {
             "market_trades" => Self::trades,
             "ticker" => Self::tickers::<2>,
             "ticker_batch" => Self::tickers::<1>,
-            "heartbeats" | "subscriptions" | "candles" | "status" => return Ok(()),
+            "status" => Self::products,
+            "heartbeats" | "subscriptions" | "candles" => return Ok(()),
             _ => return Err(Reject::Unknown),
         };
         for event in root.items("events")? {
@@ -154,6 +156,16 @@ impl Envelope {
                 }
             }
             listener.finish()?;
+        }
+        Ok(())
+    }
+
+    fn products(self, event: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        for product in event.items("products")? {
+            let state = product.text_of("status").and_then(trading::coinbase);
+            if let Some((native, state)) = product.text_of("id").zip(state) {
+                listener.trading(Some(native), state);
+            }
         }
         Ok(())
     }

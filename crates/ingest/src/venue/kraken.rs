@@ -9,11 +9,12 @@
 use super::cursor::{Cursor, Scalar, Syntax};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, rfc3339_time,
+    trading,
 };
 use crate::event::{Checksum, TradeIds};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId, TradingState};
+use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId};
 
 /// Reads Kraken's messages.
 #[derive(Default)]
@@ -330,7 +331,7 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
 
 fn system(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
     let [system] = Fields::of(item, ["system"])?.0;
-    if let Some(state) = system.and_then(content).and_then(|s| trading_state(&s)) {
+    if let Some(state) = system.and_then(content).and_then(|s| trading::kraken(&s)) {
         listener.trading(None, state);
     }
     Ok(())
@@ -345,23 +346,12 @@ fn instruments(data: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
     let Some(pairs) = pairs else { return Ok(()) };
     Cursor::new(pairs).array(|pair| {
         let [symbol, status] = Fields::of(pair, ["symbol", "status"])?.0;
-        let state = status.and_then(content).and_then(|s| trading_state(&s));
+        let state = status.and_then(content).and_then(|s| trading::kraken(&s));
         if let (Some(symbol), Some(state)) = (symbol.and_then(content), state) {
             listener.trading(Some(&symbol), state);
         }
         Ok(())
     })
-}
-
-/// States of the system and of pairs; limit and reduce-only orders still trade.
-fn trading_state(text: &str) -> Option<TradingState> {
-    match text {
-        "online" | "limit_only" | "reduce_only" => Some(TradingState::Open),
-        "cancel_only" => Some(TradingState::CancelOnly),
-        "post_only" => Some(TradingState::PostOnly),
-        "maintenance" | "delisted" | "work_in_progress" => Some(TradingState::Halted),
-        _ => None,
-    }
 }
 
 /// The texts of some members of an object, in the order asked for; of a repeated key the last.

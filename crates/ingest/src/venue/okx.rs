@@ -9,6 +9,7 @@
 use super::tape::{Json, Node};
 use super::{
     BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
+    trading,
 };
 use crate::event::{Checksum, Link, TradeIds};
 use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
@@ -27,7 +28,7 @@ struct Push<'a> {
 }
 
 /// Beginnings of the names of channels that OKX offers and nobody here wants.
-const UNUSED: [&str; 23] = [
+const UNUSED: [&str; 22] = [
     "candle",
     "mark-price",
     "index-",
@@ -35,7 +36,6 @@ const UNUSED: [&str; 23] = [
     "open-interest",
     "price-limit",
     "estimated-price",
-    "instruments",
     "status",
     "liquidation-",
     "opt-summary",
@@ -71,6 +71,9 @@ impl Dialect for Okx {
                 };
             };
             let channel = arg.text("channel")?;
+            if channel == "instruments" {
+                return instruments(root, listener);
+            }
             let Some(stream) = stream_of(channel) else {
                 let unused = UNUSED.iter().any(|prefix| channel.starts_with(prefix));
                 return if unused { Ok(()) } else { Err(Reject::Unknown) };
@@ -97,6 +100,17 @@ impl Dialect for Okx {
     fn hides_loss(&self, raw: &[u8]) -> bool {
         contains(raw, b"\"books")
     }
+}
+
+/// Definitions, of which only the state of trading is wanted.
+fn instruments(root: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    for instrument in root.items("data")? {
+        let state = instrument.text_of("state").and_then(trading::okx);
+        if let Some((native, state)) = instrument.text_of("instId").zip(state) {
+            listener.trading(Some(native), state);
+        }
+    }
+    Ok(())
 }
 
 /// Ranks of books are their depths, the faster of equals first.

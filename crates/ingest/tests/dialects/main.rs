@@ -11,6 +11,7 @@ mod published;
 mod reading;
 mod scanned;
 mod tape;
+mod trading;
 
 use reading::{check, rejects};
 use tapecast_ingest::venue::Format;
