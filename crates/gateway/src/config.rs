@@ -152,9 +152,13 @@ pub struct PipelineSection {
     pub events: usize,
     /// The core it runs on; none leaves it to the system.
     pub core: Option<usize>,
-    /// A symbol without data for so long is stale; sources may say otherwise for theirs.
-    pub stale_after: Span,
+    /// A channel without data for so long is stale; sources may say otherwise for theirs. Without it
+    /// recordings go by the pace of each channel, other sources by [`STALE_AFTER`].
+    pub stale_after: Option<Span>,
 }
+
+/// How long a channel of a simulated or published symbol may be silent if nobody says otherwise.
+pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// What is logged.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -290,7 +294,7 @@ impl Default for PipelineSection {
         Self {
             events: 1_024,
             core: None,
-            stale_after: Span(Duration::from_secs(5)),
+            stale_after: None,
         }
     }
 }

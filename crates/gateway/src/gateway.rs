@@ -304,10 +304,10 @@ fn start_shards(
 
 fn pipeline_config(config: &Config, epoch: Epoch) -> PipelineConfig {
     let mut pipeline = PipelineConfig::new(epoch);
-    pipeline.stale_after = config.pipeline.stale_after.0;
     for source in &config.sources {
-        if let (Ok(venue), Some(span)) = (Venue::new(source.venue()), source.stale_after()) {
-            pipeline.stale_after_by_venue.insert(venue, span.0);
+        if let Ok(venue) = Venue::new(source.venue()) {
+            let silence = source.silence(config.pipeline.stale_after);
+            pipeline.silence_by_venue.insert(venue, silence);
         }
     }
     pipeline

@@ -66,7 +66,9 @@ pub enum Outcome {
         /// The instrument's quote comes from this book.
         makes_quote: bool,
     },
-    /// The message told nothing new: a keep-alive, or older than the book.
+    /// The message told what the book knows already: it says nothing of the stream's being alive.
+    Old,
+    /// The message told that nothing has changed: a keep-alive.
     Unchanged {
         /// The venue's checksum was there, and agreed.
         checked: bool,
@@ -167,7 +169,7 @@ impl VerifiedBook {
         let beside = self.state == State::HeldBeside || matches!(snapshot.link, Link::Range { .. });
         if beside && self.book().is_some() && chain.number() < self.chain.number() {
             // It was fetched beside the stream, and the book is ahead of it.
-            return Outcome::Unchanged { checked: false };
+            return Outcome::Old;
         }
         let first = self
             .backlog
@@ -203,7 +205,7 @@ impl VerifiedBook {
 
     fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>) -> Outcome {
         match self.chain.fit(change.link) {
-            Fit::Old => return Outcome::Unchanged { checked: false },
+            Fit::Old => return Outcome::Old,
             Fit::Broken(broken) => {
                 self.lose();
                 if chain::bridges(change.link) {

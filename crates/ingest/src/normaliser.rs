@@ -160,6 +160,15 @@ impl Parser {
         }
     }
 
+    /// Says of every instrument which of its channels are asked for.
+    pub fn announce_channels(&self, ts_recv: UnixNanos, out: &mut Vec<Event>) {
+        let known = self.normaliser.instruments.iter();
+        out.extend(known.map(|Known { id, planned, .. }| {
+            let asked = FeedEvent::Subscribed(planned.channels());
+            feed_event(*id, ts_recv, asked)
+        }));
+    }
+
     /// Says the feed's word on itself of every instrument.
     pub fn announce(&mut self, event: &FeedEvent, ts_recv: UnixNanos, out: &mut Vec<Event>) {
         for known in &mut self.normaliser.instruments {

@@ -13,7 +13,7 @@
 //! # Limits
 //! Instruments are bounded by the [`Catalog`]; per instrument it holds fifty prints, one book and, while
 //! that waits for a snapshot, a bounded backlog ([`BacklogLimits`]). Nothing waits here: what cannot be
-//! kept is counted.
+//! kept is counted. Silence is noticed by whoever tells the time: see [`Pipeline::handle_time`].
 //!
 //! # Invariants
 //! * Numbers of a stream are dense: +1 per event, crossed books included.
@@ -27,6 +27,8 @@ mod health;
 mod history;
 mod instrument;
 mod prints;
+
+pub use health::SilenceLimit;
 
 use crate::book::BacklogLimits;
 use crate::event::Event;
@@ -45,10 +47,10 @@ use tapecast_model::{
 pub struct PipelineConfig {
     /// The epoch streams begin in: the process's start time in milliseconds.
     pub epoch: Epoch,
-    /// How long an instrument may be silent before it is stale. Default 5 s.
-    pub stale_after: Duration,
+    /// How long a channel may be silent before it is stale. Default 5 s.
+    pub silence: SilenceLimit,
     /// The same for single venues, where it differs.
-    pub stale_after_by_venue: HashMap<Venue, Duration>,
+    pub silence_by_venue: HashMap<Venue, SilenceLimit>,
     /// How many changes a book keeps while it waits for a snapshot.
     pub backlog: BacklogLimits,
 }
@@ -88,8 +90,8 @@ impl PipelineConfig {
     pub fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
-            stale_after: Duration::from_secs(5),
-            stale_after_by_venue: HashMap::new(),
+            silence: SilenceLimit::Fixed(Duration::from_secs(5)),
+            silence_by_venue: HashMap::new(),
             backlog: BacklogLimits::default(),
         }
     }
@@ -135,7 +137,7 @@ impl Pipeline {
         }
     }
 
-    /// Says which instruments have fallen silent. Cheap if called often: it looks at them only when
+    /// Says which channels have fallen silent. Cheap if called often: it looks at them only when
     /// one may have, and at most ten times a second.
     pub fn handle_time(&mut self, now: Mono, sink: &mut impl UpdateSink) {
         if self.sweep_at.is_none_or(|at| now < at) {
@@ -217,7 +219,6 @@ impl Pipeline {
         let Some(state) = self.begin(id) else {
             return false;
         };
-        state.enter();
         if self.instruments.len() <= id.index() {
             self.instruments.resize_with(id.index() + 1, || None);
         }
@@ -234,12 +235,12 @@ impl Pipeline {
             .venues
             .entry_ref(venue)
             .or_insert_with(|| Arc::new(self.metrics.of_venue(venue)));
-        let stale_after = self.config.stale_after_by_venue.get(venue);
+        let silence = self.config.silence_by_venue.get(venue);
         let state = InstrumentState::new(
             Arc::clone(&instrument),
             Arc::clone(counters),
             epoch,
-            stale_after.copied().unwrap_or(self.config.stale_after),
+            silence.copied().unwrap_or(self.config.silence),
             self.config.backlog,
         );
         Some(Box::new(state))

@@ -359,6 +359,8 @@ struct Tempo {
 
 impl Player {
     fn play(&mut self) -> Result<Result<Played, Unreadable>, Ended> {
+        self.parser.announce_channels(unix_now(), &mut self.events);
+        self.send()?;
         loop {
             match self.round()? {
                 None if self.config.looped => {

@@ -357,20 +357,9 @@ impl Digits {
 impl Plan {
     /// What can be subscribed: what any instrument has, and the status.
     pub fn channels(&self) -> ChannelSet {
-        let mut set = ChannelSet::EMPTY.with(ChannelKind::Status);
-        for planned in &self.instruments {
-            for (there, kind) in [
-                (planned.trades.is_some(), ChannelKind::Trade),
-                (planned.quote.is_some(), ChannelKind::Quote),
-                (planned.book.is_some(), ChannelKind::Book),
-                (planned.ticker.is_some(), ChannelKind::Ticker),
-            ] {
-                if there {
-                    set = set.with(kind);
-                }
-            }
-        }
-        set
+        let status = ChannelSet::EMPTY.with(ChannelKind::Status);
+        let planned = self.instruments.iter();
+        planned.fold(status, |set, planned| set.union(planned.channels()))
     }
 }
 
@@ -394,6 +383,18 @@ impl Planned {
                 top.then_some(Use::Quote)
             }
         }
+    }
+
+    /// The channels that are used of it.
+    pub fn channels(&self) -> ChannelSet {
+        let used = [
+            (self.trades.is_some(), ChannelKind::Trade),
+            (self.quote.is_some(), ChannelKind::Quote),
+            (self.book.is_some(), ChannelKind::Book),
+            (self.ticker.is_some(), ChannelKind::Ticker),
+        ];
+        let used = used.into_iter().filter(|(used, _)| *used);
+        used.fold(ChannelSet::EMPTY, |set, (_, kind)| set.with(kind))
     }
 
     /// Whether it has a book.

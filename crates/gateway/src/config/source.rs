@@ -1,12 +1,13 @@
 //! `[[source]]` tables: each kind has its own keys.
 
-use super::Span;
 use super::wrong::read_table;
+use super::{STALE_AFTER, Span};
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tapecast_ingest::pipeline::SilenceLimit;
 use tapecast_ingest::push::Symbols;
 use tapecast_ingest::replay::Speed;
 use tapecast_ingest::venue::Format;
@@ -194,6 +195,16 @@ impl Source {
             Self::Sim(sim) => sim.required,
             Self::Replay(replay) => replay.required,
             Self::Push(push) => push.required,
+        }
+    }
+
+    /// How long its channels may be silent, where `of_all` is what counts for sources that do not say.
+    pub fn silence(&self, of_all: Option<Span>) -> SilenceLimit {
+        let said = self.stale_after().or(of_all);
+        match (said, self) {
+            (Some(Span(limit)), _) => SilenceLimit::Fixed(limit),
+            (None, Self::Replay(_)) => SilenceLimit::ByPace,
+            (None, Self::Sim(_) | Self::Push(_)) => SilenceLimit::Fixed(STALE_AFTER),
         }
     }
 

@@ -113,10 +113,7 @@ fn buffered_changes_follow_the_snapshot_one_state_each() {
     let outcome = give(&mut book, snapshot(at(100), &[(10, 10)], &[]));
     assert_eq!(reached(outcome), Touched::ALL);
     assert_eq!(bids(&book).unwrap(), [(10, 10)]);
-    assert_eq!(
-        book.catch_up().unwrap().1,
-        Outcome::Unchanged { checked: false }
-    );
+    assert_eq!(book.catch_up().unwrap().1, Outcome::Old);
     assert_eq!(reached(book.catch_up().unwrap().1).bid, 1);
     assert_eq!(bids(&book).unwrap(), [(10, 10), (2, 2)]);
     assert_eq!(reached(book.catch_up().unwrap().1).bid, 1);
@@ -232,7 +229,7 @@ fn an_old_change_is_no_news_and_an_overlapping_one_is_a_break() {
     reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
     reached(give(&mut book, change(range(99, 103), &[(2, 2)], &[])));
     let old = give(&mut book, change(range(102, 103), &[(2, 9)], &[]));
-    assert_eq!(old, Outcome::Unchanged { checked: false });
+    assert_eq!(old, Outcome::Old);
     assert_eq!(bids(&book).unwrap(), [(2, 2), (1, 1)]);
     let lost = give(&mut book, change(range(103, 104), &[], &[]));
     assert_eq!(lost, link_break(103, 103, false));
@@ -244,7 +241,7 @@ fn a_snapshot_fetched_beside_the_stream_does_not_turn_the_book_back() {
     reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
     reached(give(&mut book, change(range(101, 110), &[(2, 2)], &[])));
     let late = give(&mut book, snapshot(at(105), &[(9, 9)], &[]));
-    assert_eq!(late, Outcome::Unchanged { checked: false });
+    assert_eq!(late, Outcome::Old);
     reached(give(&mut book, change(at(111), &[(3, 3)], &[])));
     reached(give(&mut book, snapshot(at(120), &[(9, 9)], &[])));
     assert_eq!(bids(&book).unwrap(), [(9, 9)]);

@@ -264,7 +264,9 @@ mod tests {
         let venue = metrics.of_venue(&Venue::new("okx").unwrap());
         for feed in FeedState::ALL {
             venue.enter(feed);
-            assert_eq!(venue.gauge(feed).get(), 1, "{feed:?}");
+        }
+        for (number, feed) in FeedState::ALL.into_iter().enumerate() {
+            (0..number).for_each(|_| venue.enter(feed));
         }
         venue.count_gap(GapReason::Overflow);
         let text = prometheus::TextEncoder::new()
@@ -274,7 +276,11 @@ mod tests {
             "tapecast_book_gaps_total{reason=\"overflow\",venue=\"okx\"} 1",
             "tapecast_book_gaps_total{reason=\"link\",venue=\"okx\"} 0",
             "tapecast_checksums_total{result=\"bad\",venue=\"okx\"} 0",
-            "tapecast_instruments{feed=\"gap\",venue=\"okx\"} 1",
+            "tapecast_instruments{feed=\"pending\",venue=\"okx\"} 1",
+            "tapecast_instruments{feed=\"live\",venue=\"okx\"} 2",
+            "tapecast_instruments{feed=\"stale\",venue=\"okx\"} 3",
+            "tapecast_instruments{feed=\"gap\",venue=\"okx\"} 4",
+            "tapecast_instruments{feed=\"down\",venue=\"okx\"} 5",
             "tapecast_events_total{channel=\"trade\"} 0",
             "tapecast_book_buffered_dropped_total{venue=\"okx\"} 0",
             "tapecast_crossed_books_total{venue=\"okx\"} 0",

@@ -1,48 +1,76 @@
 //! The health of one instrument: whether what is held can be trusted, as its status stream says it.
 //!
-//! Causes are kept apart and the worst one speaks: down before stale before gap before live. A book
-//! that its venue crossed is live, with a reason. What has been said is kept, so that a status is
-//! published only when something changed; setting a cause costs a flag, never a comparison of texts.
+//! Health belongs to what is asked of the venue: book, quote, trades and ticker each have a state of
+//! their own (see [`channel`]), so that a dead book is told while trades go on. The instrument's state is
+//! the worst of what should speak regularly, book and quote; where there is neither, the line's. A quote
+//! that is taken from the book shares the book's state. A book that its venue crossed is live, with a
+//! reason. Silence is judged by [`limit`], and not at all while trading is not open.
+//!
+//! What has been said is kept, so that a status is published only when something changed; an event on a
+//! channel that is live costs two stores, never a comparison of texts.
 
-use std::borrow::Cow;
+mod channel;
+mod limit;
+
+pub use limit::SilenceLimit;
+
+use channel::Channel;
 use std::time::Duration;
-use tapecast_model::{ChannelStates, FeedState, Mono, Status, TradingState};
+use tapecast_model::{
+    ChannelKind, ChannelSet, ChannelState, ChannelStates, FeedState, Mono, Status, TradingState,
+};
 
-type Reason = Cow<'static, str>;
+pub(super) use channel::{Moment, Reason};
 
 /// What is known of an instrument's feed, and what has been said of it.
 #[derive(Debug)]
 pub(super) struct Health {
-    down: Option<Reason>,
-    stale: bool,
-    gap: Option<Reason>,
+    book: Channel,
+    quote: Channel,
+    trade: Channel,
+    ticker: Channel,
+    /// The quote is taken from the book.
+    shared: bool,
+    line: Line,
     crossed: Option<Reason>,
     trading: TradingState,
-    last_data: Mono,
-    stale_after: Duration,
     changed: bool,
+    /// The status stream starts over: what is known is said even if it is what was said.
+    anew: bool,
+    /// Since somebody last asked, a channel has come to be waited for: when to look for its silence.
+    look_at: Option<Mono>,
     said: Status,
+}
+
+/// What is known of the connection, as far as this instrument can tell.
+#[derive(Debug)]
+enum Line {
+    Pending,
+    Live,
+    Down(Reason),
 }
 
 // === impl Health ===
 
 impl Health {
-    /// Nothing has come yet.
-    pub(super) fn new(stale_after: Duration) -> Self {
-        let reason = Reason::Borrowed("no data yet");
+    /// Nothing is asked for, and nothing has come.
+    pub(super) fn new(limit: SilenceLimit) -> Self {
         Self {
-            down: Some(reason.clone()),
-            stale: false,
-            gap: None,
+            book: Channel::new(ChannelKind::Book, limit),
+            quote: Channel::new(ChannelKind::Quote, limit),
+            trade: Channel::new(ChannelKind::Trade, limit),
+            ticker: Channel::new(ChannelKind::Ticker, limit),
+            shared: false,
+            line: Line::Pending,
             crossed: None,
             trading: TradingState::Unknown,
-            last_data: Mono::default(),
-            stale_after,
             changed: false,
+            anew: false,
+            look_at: None,
             said: Status {
-                feed: FeedState::Down,
+                feed: FeedState::Pending,
                 trading: TradingState::Unknown,
-                reason,
+                reason: NO_DATA,
                 channels: ChannelStates::NONE,
             },
         }
@@ -53,31 +81,86 @@ impl Health {
         &self.said
     }
 
-    /// Data came.
-    pub(super) fn note_data(&mut self, now: Mono) {
-        self.last_data = now;
-        if self.stale || self.down.is_some() {
-            self.stale = false;
-            self.down = None;
+    /// These channels are asked for.
+    pub(super) fn note_asked(&mut self, kinds: ChannelSet, at: Moment) {
+        for kind in kinds.iter() {
+            let asked = self.channel(kind).is_some_and(|channel| channel.ask(at));
+            self.news_of(kind, asked);
+        }
+        if matches!(self.line, Line::Down(_)) {
+            self.line = Line::Pending;
             self.changed = true;
         }
     }
 
-    /// The connection is gone; only data bring it back.
-    pub(super) fn note_down(&mut self, reason: Reason) {
-        self.down = Some(reason);
+    /// Data of a channel came. They bring back this channel only.
+    pub(super) fn note_data(&mut self, kind: ChannelKind, at: Moment) {
+        if kind == ChannelKind::Quote && std::mem::take(&mut self.shared) {
+            // What its own stream was before that is past.
+            self.quote.restart(at);
+            self.changed = true;
+        }
+        let Some(channel) = self.channel(kind) else {
+            return;
+        };
+        let mut news = channel.receive(at);
+        if kind != ChannelKind::Book {
+            // What comes next makes up for what was lost; a book needs a snapshot.
+            news |= channel.heal(at);
+        }
+        if !matches!(self.line, Line::Live) {
+            self.line = Line::Live;
+            self.changed = true;
+        }
+        self.news_of(kind, news);
+    }
+
+    /// A message of the book came that there is no book for. The book's stream is alive.
+    pub(super) fn note_heard(&mut self, at: Moment) {
+        let news = self.book.hear(at);
+        if !matches!(self.line, Line::Live) {
+            self.line = Line::Live;
+            self.changed = true;
+        }
+        self.news_of(ChannelKind::Book, news);
+    }
+
+    /// The quote is taken from the book: it is what the book is.
+    pub(super) const fn note_shared(&mut self) {
+        self.changed |= !self.shared;
+        self.shared = true;
+    }
+
+    /// The connection is gone; only data bring a channel back, each its own.
+    pub(super) fn note_down(&mut self, reason: Reason, at: Moment) {
+        for channel in self.channels_mut() {
+            channel.go_down(reason.clone(), at);
+        }
+        self.line = Line::Down(reason);
         self.changed = true;
     }
 
-    /// There is no right book.
-    pub(super) fn note_gap(&mut self, reason: Reason) {
-        self.gap = Some(reason);
-        self.changed = true;
+    /// Something of a channel was lost: what is held of it is not current.
+    pub(super) fn note_gap(&mut self, kind: ChannelKind, reason: Reason, at: Moment) {
+        let lost = self
+            .channel(kind)
+            .is_some_and(|channel| channel.lose(reason, at));
+        self.changed |= lost;
     }
 
     /// There is a right book.
-    pub(super) fn note_healed(&mut self) {
-        self.changed |= self.gap.take().is_some();
+    pub(super) fn note_healed(&mut self, at: Moment) {
+        self.changed |= self.book.heal(at);
+    }
+
+    /// Every stream starts over: what is asked for has not come yet.
+    pub(super) fn note_restarted(&mut self, at: Moment) {
+        for channel in self.channels_mut() {
+            channel.restart(at);
+        }
+        self.wait_anew();
+        self.changed = true;
+        self.anew = true;
     }
 
     /// The venue's book crossed.
@@ -96,24 +179,48 @@ impl Health {
         self.crossed.is_some()
     }
 
-    /// The venue's word on trading.
-    pub(super) fn note_trading(&mut self, trading: TradingState) {
+    /// The venue's word on trading. Limits count anew from when it opens.
+    pub(super) fn note_trading(&mut self, trading: TradingState, at: Moment) {
+        let opens = trading.expects_data() && !self.trading.expects_data();
         self.changed |= self.trading != trading;
         self.trading = trading;
-    }
-
-    /// When silence becomes staleness; none while there is nothing to wait for.
-    pub(super) fn deadline(&self) -> Option<Mono> {
-        let watched = !self.stale && self.down.is_none();
-        watched.then(|| self.last_data.after(self.stale_after))
-    }
-
-    /// Notes the silence if it has lasted too long.
-    pub(super) fn note_time(&mut self, now: Mono) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.stale = true;
-            self.changed = true;
+        if opens {
+            for channel in self.channels_mut() {
+                channel.interrupt(at.now);
+            }
+            self.wait_anew();
         }
+    }
+
+    /// When to look for silence, if something has come to be waited for since the last call.
+    pub(super) const fn take_look(&mut self) -> Option<Mono> {
+        self.look_at.take()
+    }
+
+    /// Looks for silence. Returns when to look again; none while nothing is waited for.
+    pub(super) fn note_time(&mut self, at: Moment) -> Option<Mono> {
+        self.look_at = None;
+        if !self.trading.expects_data() {
+            return None;
+        }
+        let alone = self.channels().filter(|c| self.is_own(c)).count() == 1;
+        let shared = self.shared;
+        let (mut next, mut silent) = (None, false);
+        for channel in self.channels_mut() {
+            if shared && channel.kind() == ChannelKind::Quote {
+                continue;
+            }
+            match channel.look(at.now) {
+                Ok(look_at) => next = earlier(next, look_at),
+                Err(limit) => {
+                    let kind = (!alone).then_some(channel.kind());
+                    channel.fall_silent(silence(kind, limit), limit, at);
+                    silent = true;
+                }
+            }
+        }
+        self.changed |= silent;
+        next
     }
 
     /// The status, and the feed state before it, if there is something new to say.
@@ -122,110 +229,135 @@ impl Health {
             return None;
         }
         let status = self.status();
-        if status == self.said {
+        if !std::mem::take(&mut self.anew) && status == self.said {
             return None;
         }
         let before = std::mem::replace(&mut self.said, status);
         Some((before.feed, &self.said))
     }
 
+    /// A change of one channel: there is something to say, and to wait for.
+    fn news_of(&mut self, kind: ChannelKind, news: bool) {
+        if news {
+            self.changed = true;
+            let look_at = self.channel(kind).and_then(|channel| channel.look_at());
+            self.wait_for(look_at);
+        }
+    }
+
+    fn wait_anew(&mut self) {
+        let looks = self.channels().filter_map(Channel::look_at).min();
+        self.wait_for(looks);
+    }
+
+    fn wait_for(&mut self, look_at: Option<Mono>) {
+        if self.trading.expects_data() {
+            self.look_at = earlier(self.look_at, look_at);
+        }
+    }
+
+    const fn channel(&mut self, kind: ChannelKind) -> Option<&mut Channel> {
+        match kind {
+            ChannelKind::Book => Some(&mut self.book),
+            ChannelKind::Quote => Some(&mut self.quote),
+            ChannelKind::Trade => Some(&mut self.trade),
+            ChannelKind::Ticker => Some(&mut self.ticker),
+            ChannelKind::Bar | ChannelKind::Status | ChannelKind::Instrument => None,
+        }
+    }
+
+    /// Those that should speak regularly first.
+    fn channels(&self) -> impl Iterator<Item = &Channel> {
+        [&self.book, &self.quote, &self.trade, &self.ticker].into_iter()
+    }
+
+    fn channels_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        let Self {
+            book,
+            quote,
+            trade,
+            ticker,
+            ..
+        } = self;
+        [book, quote, trade, ticker].into_iter()
+    }
+
+    /// Whether it is watched, and not part of another.
+    fn is_own(&self, channel: &Channel) -> bool {
+        channel.is_watched() && !(self.shared && channel.kind() == ChannelKind::Quote)
+    }
+
     fn status(&self) -> Status {
-        let (feed, reason) = if let Some(reason) = &self.down {
-            (FeedState::Down, reason.clone())
-        } else if self.stale {
-            (FeedState::Stale, silence(self.stale_after))
-        } else if let Some(reason) = &self.gap {
-            (FeedState::Gap, reason.clone())
-        } else {
-            (FeedState::Live, self.crossed.clone().unwrap_or_default())
+        let (feed, reason) = match self.worst() {
+            Some((channel, FeedState::Pending)) => {
+                let all = self.channels().filter(|c| self.is_own(c));
+                let mut states = all.filter_map(Channel::state);
+                let alone = states.all(|state| state.feed == FeedState::Pending);
+                let kind = channel.kind().label();
+                let of_kind = || format!("no {kind} data yet").into();
+                let reason = if alone { NO_DATA } else { of_kind() };
+                (FeedState::Pending, reason)
+            }
+            Some((_, FeedState::Live)) => {
+                (FeedState::Live, self.crossed.clone().unwrap_or_default())
+            }
+            Some((channel, feed)) => (feed, channel.reason().cloned().unwrap_or_default()),
+            None => self.line.state(),
         };
+        let states = self.channels().map(|channel| {
+            let of = if self.shared && channel.kind() == ChannelKind::Quote {
+                &self.book
+            } else {
+                channel
+            };
+            Some((channel.kind(), of.state()?))
+        });
         Status {
             feed,
             trading: self.trading,
             reason,
-            channels: ChannelStates::NONE,
+            channels: states.flatten().collect(),
+        }
+    }
+
+    /// The channel that decides, and how it is: of equally bad ones the book.
+    fn worst(&self) -> Option<(&Channel, FeedState)> {
+        let regular = [&self.book, &self.quote].into_iter();
+        let regular = regular.filter(|channel| self.is_own(channel));
+        let states = regular.filter_map(|c| c.state().map(|ChannelState { feed, .. }| (c, feed)));
+        states.reduce(|worst, other| {
+            if other.1.severity() > worst.1.severity() {
+                other
+            } else {
+                worst
+            }
+        })
+    }
+}
+
+impl Line {
+    fn state(&self) -> (FeedState, Reason) {
+        match self {
+            Self::Pending => (FeedState::Pending, NO_DATA),
+            Self::Live => (FeedState::Live, Reason::Borrowed("")),
+            Self::Down(reason) => (FeedState::Down, reason.clone()),
         }
     }
 }
 
-fn silence(limit: Duration) -> Reason {
-    format!(
-        "no data for {}.{} s",
-        limit.as_secs(),
-        limit.subsec_millis() / 100
-    )
-    .into()
+const NO_DATA: Reason = Reason::Borrowed("no data yet");
+
+fn earlier(one: Option<Mono>, other: Option<Mono>) -> Option<Mono> {
+    one.into_iter().chain(other).min()
+}
+
+/// Says that a limit is over, of which channel unless it is the only one.
+fn silence(kind: Option<ChannelKind>, limit: Duration) -> Reason {
+    let (seconds, tenths) = (limit.as_secs(), limit.subsec_millis() / 100);
+    let kind = kind.map_or("", ChannelKind::label);
+    let space = if kind.is_empty() { "" } else { " " };
+    format!("no {kind}{space}data for {seconds}.{tenths} s").into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_secs(5);
-
-    const fn at(seconds: u64) -> Mono {
-        Mono::new(seconds * 1_000_000_000)
-    }
-
-    fn check(health: &mut Health, expected: Option<(FeedState, &str)>) {
-        let news = health
-            .take_news()
-            .map(|(_, status)| (status.feed, status.reason.to_string()));
-        assert_eq!(
-            news,
-            expected.map(|(feed, reason)| (feed, reason.to_owned()))
-        );
-    }
-
-    #[test]
-    fn the_worst_cause_speaks_and_each_change_is_said_once() {
-        let mut health = Health::new(LIMIT);
-        check(&mut health, None);
-        health.note_data(at(1));
-        check(&mut health, Some((FeedState::Live, "")));
-        health.note_data(at(2));
-        check(&mut health, None);
-        health.note_gap("u 17 after 15".into());
-        check(&mut health, Some((FeedState::Gap, "u 17 after 15")));
-        health.note_data(at(3));
-        check(&mut health, None);
-        health.note_time(at(8));
-        check(&mut health, Some((FeedState::Stale, "no data for 5.0 s")));
-        health.note_down("connection closed".into());
-        check(&mut health, Some((FeedState::Down, "connection closed")));
-        health.note_data(at(9));
-        check(&mut health, Some((FeedState::Gap, "u 17 after 15")));
-        health.note_healed();
-        check(&mut health, Some((FeedState::Live, "")));
-    }
-
-    #[test]
-    fn what_changes_and_changes_back_is_not_said() {
-        let mut health = Health::new(LIMIT);
-        health.note_data(at(1));
-        check(&mut health, Some((FeedState::Live, "")));
-        health.note_crossed("crossed".into());
-        health.note_uncrossed();
-        check(&mut health, None);
-        health.note_trading(TradingState::Unknown);
-        check(&mut health, None);
-    }
-
-    #[test]
-    fn silence_counts_from_the_last_data_and_not_while_down() {
-        let mut health = Health::new(LIMIT);
-        assert_eq!(health.deadline(), None);
-        health.note_data(at(1));
-        health.note_data(at(4));
-        assert_eq!(health.deadline(), Some(at(9)));
-        health.note_down("end".into());
-        assert_eq!(health.deadline(), None);
-        health.note_time(at(100));
-        check(&mut health, Some((FeedState::Down, "end")));
-    }
-
-    #[test]
-    fn limits_are_spelled_in_seconds() {
-        assert_eq!(silence(Duration::from_millis(1_250)), "no data for 1.2 s");
-    }
-}
+mod tests;

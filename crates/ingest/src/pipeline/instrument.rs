@@ -12,7 +12,7 @@
 
 mod loss;
 
-use super::health::Health;
+use super::health::{Health, Moment, SilenceLimit};
 use super::prints::Prints;
 use crate::book::{BacklogLimits, Break, Outcome, Stamp, VerifiedBook};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
@@ -20,7 +20,6 @@ use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::sequencer::Sequencer;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 use tapecast_model::{
     Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, InstrumentId, Mono, Quote, Side,
     StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
@@ -34,6 +33,8 @@ pub(super) struct InstrumentState {
     sequencer: Sequencer,
     health: Health,
     health_stamp: Stamp,
+    /// A source has said something of it: until then it is in nobody's count.
+    counted: bool,
     prints: Prints,
     prints_stamp: Stamp,
     quote: Option<(Quote, Stamp)>,
@@ -73,7 +74,7 @@ impl InstrumentState {
         instrument: Arc<Instrument>,
         counters: Arc<VenueCounters>,
         epoch: Epoch,
-        stale_after: Duration,
+        silence: SilenceLimit,
         backlog: BacklogLimits,
     ) -> Self {
         let mut sequencer = Sequencer::new(epoch);
@@ -84,7 +85,8 @@ impl InstrumentState {
             instrument,
             counters,
             sequencer,
-            health: Health::new(stale_after),
+            health: Health::new(silence),
+            counted: false,
             health_stamp: Stamp {
                 ts_recv,
                 ..Stamp::default()
@@ -100,11 +102,6 @@ impl InstrumentState {
     /// Which instrument it is.
     pub(super) fn id(&self) -> InstrumentId {
         self.instrument.id
-    }
-
-    /// Counts it among the instruments of its venue, from now on.
-    pub(super) fn enter(&self) {
-        self.counters.enter(self.health.said().feed);
     }
 
     /// Takes an event. Returns the moment from which silence is staleness, if nothing was waited for
@@ -127,7 +124,11 @@ impl InstrumentState {
             ts_recv,
             venue_seq,
         };
-        let waited = self.health.deadline().is_some();
+        let at = Moment { now, wall: ts_recv };
+        if !self.counted {
+            self.counted = true;
+            self.counters.enter(self.health.said().feed);
+        }
         let mut said_at = Stamp {
             ts_recv,
             ..Stamp::default()
@@ -145,25 +146,22 @@ impl InstrumentState {
                 history: false,
                 ids,
             } => {
-                self.health.note_data(now);
+                self.health.note_data(ChannelKind::Trade, at);
                 self.handle_trades(&prints, ids, stamp, out);
             }
             EventBody::SkippedIds { first, last } => {
-                self.health.note_data(now);
+                self.health.note_data(ChannelKind::Trade, at);
                 if let Some((events, reason)) = self.prints.skip(first, last) {
                     self.lose(ChannelKind::Trade, events, reason, stamp, out);
                 }
             }
             EventBody::Quote(quote) => {
-                self.health.note_data(now);
+                self.health.note_data(ChannelKind::Quote, at);
                 self.handle_quote(quote, stamp, out);
             }
-            EventBody::Book(book) => {
-                self.health.note_data(now);
-                self.handle_book(stamp, book, out);
-            }
+            EventBody::Book(book) => self.handle_book(stamp, at, book, out),
             EventBody::Ticker(ticker) => {
-                self.health.note_data(now);
+                self.health.note_data(ChannelKind::Ticker, at);
                 self.ticker = Some((*ticker, stamp));
                 let pos = self.number(ChannelKind::Ticker, 1, out.metrics);
                 publish(
@@ -176,49 +174,44 @@ impl InstrumentState {
             }
             EventBody::Trading(trading) => {
                 said_at = stamp;
-                self.health.note_trading(trading);
+                self.health.note_trading(trading, at);
             }
-            EventBody::Feed(FeedEvent::Restarted) => {
-                // The status is said anew with the first event that follows, not by itself.
-                self.restart(stamp, out);
-                return None;
-            }
-            EventBody::Feed(event) => self.handle_feed(event, stamp, out),
+            EventBody::Feed(event) => self.handle_feed(event, stamp, at, out),
         }
         self.say_news(said_at, out);
-        self.health.deadline().filter(|_| !waited)
+        self.health.take_look()
     }
 
     fn handle_feed<S: UpdateSink>(
         &mut self,
         event: FeedEvent,
         stamp: Stamp,
+        at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
         match event {
             FeedEvent::Down(reason) => {
                 self.break_off(ChannelSet::ALL, None, LossReason::Connection, stamp, out);
                 if self.book.wanted {
-                    self.health.note_gap(reason.clone());
+                    self.health.note_gap(ChannelKind::Book, reason.clone(), at);
                 }
-                self.health.note_down(reason);
+                self.health.note_down(reason, at);
             }
-            FeedEvent::Ended(reason) => self.health.note_down(reason),
+            FeedEvent::Ended(reason) => self.health.note_down(reason, at),
             FeedEvent::Gap(reason) => {
+                self.note_gaps(ChannelSet::ALL, &reason, at);
                 self.break_off(ChannelSet::ALL, None, LossReason::Messages, stamp, out);
-                self.note_book_gap(reason);
             }
+            FeedEvent::Subscribed(kinds) => self.health.note_asked(kinds, at),
             FeedEvent::Lost {
                 channels,
                 events,
                 reason,
             } => {
+                self.note_gaps(channels, &reason, at);
                 self.break_off(channels, events, LossReason::Unread, stamp, out);
-                if channels.contains(ChannelKind::Book) {
-                    self.note_book_gap(reason);
-                }
             }
-            FeedEvent::Subscribed(_) | FeedEvent::Restarted => {}
+            FeedEvent::Restarted => self.restart(stamp, at, out),
         }
     }
 
@@ -229,7 +222,8 @@ impl InstrumentState {
         ts_recv: UnixNanos,
         out: &mut Outlet<'_, S>,
     ) -> Option<Mono> {
-        self.health.note_time(now);
+        let at = Moment { now, wall: ts_recv };
+        let next = self.health.note_time(at);
         self.say_news(
             Stamp {
                 ts_recv,
@@ -237,7 +231,7 @@ impl InstrumentState {
             },
             out,
         );
-        self.health.deadline()
+        next
     }
 
     /// Where a stream stands, and its state.
@@ -323,20 +317,25 @@ impl InstrumentState {
     fn handle_book<S: UpdateSink>(
         &mut self,
         stamp: Stamp,
+        at: Moment,
         event: Box<BookEvent>,
         out: &mut Outlet<'_, S>,
     ) {
         self.book.wanted = true;
+        if event.makes_quote {
+            self.health.note_shared();
+        }
         let outcome = self.book.verified.handle(stamp, event);
-        self.settle_book(stamp, outcome, out);
+        self.settle_book(stamp, at, outcome, out);
         while let Some((stamp, outcome)) = self.book.verified.catch_up() {
-            self.settle_book(stamp, outcome, out);
+            self.settle_book(stamp, at, outcome, out);
         }
     }
 
     fn settle_book<S: UpdateSink>(
         &mut self,
         stamp: Stamp,
+        at: Moment,
         outcome: Outcome,
         out: &mut Outlet<'_, S>,
     ) {
@@ -350,13 +349,16 @@ impl InstrumentState {
                 if checked {
                     self.counters.count_checksum(true);
                 }
+                self.health.note_data(ChannelKind::Book, at);
                 if replaced {
-                    self.health.note_healed();
+                    self.health.note_healed(at);
                 }
                 self.book.note(stamp, touched, replaced);
                 self.show_book(makes_quote, out);
             }
+            Outcome::Old => {}
             Outcome::Unchanged { checked } => {
+                self.health.note_data(ChannelKind::Book, at);
                 if checked {
                     self.counters.count_checksum(true);
                 }
@@ -365,6 +367,7 @@ impl InstrumentState {
                 dropped,
                 overflowed,
             } => {
+                self.health.note_heard(at);
                 if dropped > 0 {
                     self.counters.count_dropped(dropped);
                 }
@@ -373,6 +376,7 @@ impl InstrumentState {
                 }
             }
             Outcome::Broken(broken) => {
+                self.health.note_heard(at);
                 self.counters.count_gap(match broken {
                     Break::Link(_) | Break::SnapshotTooOld(_) => GapReason::Link,
                     Break::Checksum { .. } => {
@@ -381,7 +385,7 @@ impl InstrumentState {
                     }
                 });
                 let reason = format!("{} {broken}", self.instrument.venue);
-                self.drop_book(reason.into(), stamp, out);
+                self.drop_book(reason.into(), stamp, at, out);
             }
         }
     }
@@ -430,28 +434,24 @@ impl InstrumentState {
         &mut self,
         reason: Cow<'static, str>,
         stamp: Stamp,
+        at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
         self.book.verified.lose();
         self.forget_book(LossReason::Book, stamp, out);
-        self.health.note_gap(reason);
+        self.health.note_gap(ChannelKind::Book, reason, at);
     }
 
-    /// Begins a new epoch of every stream, with nothing known but the status.
-    fn restart<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {
+    /// Begins a new epoch of every stream, with nothing known but the status, which is its first event.
+    fn restart<S: UpdateSink>(&mut self, stamp: Stamp, at: Moment, out: &mut Outlet<'_, S>) {
         self.sequencer.restart();
-        self.sequencer.advance(ChannelKind::Status, 1);
-        self.health_stamp = Stamp {
-            ts_recv: stamp.ts_recv,
-            ..Stamp::default()
-        };
         self.prints = Prints::default();
         self.book.verified.restart();
         self.book.wanted = false;
         self.book.touched = Touched::NONE;
         self.book.replaced = false;
-        self.health.note_healed();
         self.health.note_uncrossed();
+        self.health.note_restarted(at);
         let known = [
             (ChannelKind::Book, std::mem::take(&mut self.book.shown)),
             (ChannelKind::Quote, self.quote.take().is_some()),

@@ -1,16 +1,30 @@
 //! What never came of an instrument: numbered, published, and taken with all that was derived from it.
 
+use super::super::health::{Moment, Reason};
 use super::{InstrumentState, Outlet, publish};
 use crate::book::Stamp;
 use crate::metrics::{GapReason, LossReason};
-use std::borrow::Cow;
 use tapecast_model::{Body, ChannelKind, ChannelSet, Touched, UpdateSink};
 
 impl InstrumentState {
-    pub(super) fn note_book_gap(&mut self, reason: Cow<'static, str>) {
-        if self.book.wanted {
-            self.counters.count_gap(GapReason::Feed);
-            self.health.note_gap(reason);
+    /// What is held of these channels is not current, until what comes next makes up for it.
+    pub(super) fn note_gaps(&mut self, channels: ChannelSet, reason: &Reason, at: Moment) {
+        let held = [
+            (ChannelKind::Book, self.book.wanted),
+            (
+                ChannelKind::Quote,
+                self.quote.is_some() && !self.quote_of_book,
+            ),
+            (ChannelKind::Ticker, self.ticker.is_some()),
+        ];
+        for (kind, _) in held
+            .into_iter()
+            .filter(|(kind, held)| *held && channels.contains(*kind))
+        {
+            if kind == ChannelKind::Book {
+                self.counters.count_gap(GapReason::Feed);
+            }
+            self.health.note_gap(kind, reason.clone(), at);
         }
     }
 

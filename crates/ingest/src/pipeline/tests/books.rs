@@ -5,7 +5,11 @@ use super::*;
 #[test]
 fn a_snapshot_and_the_changes_kept_for_it_are_one_event_each() {
     let mut bench = Bench::live();
-    for n in 100..=102 {
+    assert_eq!(
+        bench.give(change(at(100), &[(100, 1)], &[])),
+        ["status 3: pending (no book data yet)"]
+    );
+    for n in 101..=102 {
         assert_eq!(
             bench.give(change(at(n), &[(n.cast_signed(), 1)], &[])),
             Vec::<String>::new()
@@ -18,6 +22,7 @@ fn a_snapshot_and_the_changes_kept_for_it_are_one_event_each() {
             "book 1: 99x1 |  from 0,0 replaced",
             "book 2: 101x1 99x1 |  from 0,-",
             "book 3: 102x1 101x1 99x1 |  from 0,-",
+            "status 4: live",
         ]
     );
     let now = "book 3: 102x1 101x1 99x1 |  from 0,0 replaced".to_owned();
@@ -33,7 +38,7 @@ fn a_broken_link_drops_the_book_once_and_the_next_snapshot_heals() {
         [
             "book 2: 1 lost",
             "quote 2: 1 lost",
-            "status 3: gap (one u 17 after 15)"
+            "status 4: gap (one u 17 after 15)"
         ]
     );
     assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 2, None));
@@ -57,7 +62,7 @@ fn a_broken_link_drops_the_book_once_and_the_next_snapshot_heals() {
             "book 3: 10x1 | 11x1 from 0,0 replaced",
             "quote 3: 10x1 11x1",
             "book 4: 10x3 | 11x1 from 0,-",
-            "status 4: live",
+            "status 5: live",
         ]
     );
     assert_eq!(
@@ -76,10 +81,10 @@ fn a_snapshot_too_old_is_said_and_waited_over() {
     bench.give(change(at(110), &[(1, 1)], &[]));
     assert_eq!(
         bench.give(snapshot(at(100), &[(2, 2)], &[])),
-        ["status 3: gap (one snapshot 100 is older than the changes kept for it, from 110)"]
+        ["status 4: gap (one snapshot 100 is older than the changes kept for it, from 110)"]
     );
     let healed = bench.give(snapshot(at(109), &[(2, 2)], &[]));
-    assert_eq!(healed.last().unwrap(), "status 4: live");
+    assert_eq!(healed.last().unwrap(), "status 5: live");
     assert_eq!(healed.len(), 3);
 }
 
@@ -98,7 +103,7 @@ fn a_state_whose_checksum_disagrees_is_never_published() {
     let lines = bench.give(check(right, change(Link::None, &[(12, 1)], &[])));
     assert_eq!(lines[0], "book 2: 1 lost");
     assert!(
-        lines[1].starts_with("status 3: gap (one book hashes to "),
+        lines[1].starts_with("status 4: gap (one book hashes to "),
         "{lines:?}"
     );
     assert_eq!(lines.len(), 2);
@@ -135,7 +140,7 @@ fn a_feed_that_lost_messages_drops_books_but_gaps_nothing_without_one() {
     bench.give(snapshot(Link::None, &[(10, 1)], &[]));
     assert_eq!(
         bench.give(gap()),
-        ["book 2: 1 lost", "status 3: gap (sequence_num 9 after 7)"]
+        ["book 2: 1 lost", "status 4: gap (sequence_num 9 after 7)"]
     );
     assert_eq!(bench.give(gap()), Vec::<String>::new());
     assert_eq!(
@@ -144,7 +149,7 @@ fn a_feed_that_lost_messages_drops_books_but_gaps_nothing_without_one() {
     );
     assert_eq!(
         bench.give(snapshot(Link::None, &[(12, 1)], &[])),
-        ["book 3: 12x1 |  from 0,0 replaced", "status 4: live"]
+        ["book 3: 12x1 |  from 0,0 replaced", "status 5: live"]
     );
     assert_eq!(
         bench.metric("tapecast_book_gaps_total{reason=\"feed\",venue=\"one\"}"),
@@ -159,7 +164,7 @@ fn a_crossed_book_is_numbered_and_held_back_with_all_it_touches() {
     bench.give(with_quote(snapshot(Link::None, start, &[(11, 1), (12, 1)])));
     assert_eq!(
         bench.give(with_quote(change(Link::None, &[(8, 2), (11, 5)], &[]))),
-        ["status 3: live (crossed: bid 11 at or above ask 11)"]
+        ["status 4: live (crossed: bid 11 at or above ask 11)"]
     );
     assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 2, None));
     assert_eq!(
@@ -173,7 +178,7 @@ fn a_crossed_book_is_numbered_and_held_back_with_all_it_touches() {
         [
             "book 4: 11x5 10x1 9x1 8x2 | 12x2 from 0,0",
             "quote 2: 11x5 12x2",
-            "status 4: live",
+            "status 5: live",
         ]
     );
     assert_eq!(

@@ -10,7 +10,7 @@ fn a_new_round_is_a_new_epoch_of_everything() {
     bench.give(snapshot(Link::Step(5), &[(10, 1)], &[]));
     bench.give(EventBody::Ticker(Box::default()));
     let end = EventBody::Feed(FeedEvent::Ended("end of recording".into()));
-    assert_eq!(bench.give(end), ["status 3: down (end of recording)"]);
+    assert_eq!(bench.give(end), ["status 6: down (end of recording)"]);
     assert_eq!(
         bench.current(ChannelKind::Quote).2.unwrap(),
         "quote 1: 10x1 11x1",
@@ -34,16 +34,24 @@ fn a_new_round_is_a_new_epoch_of_everything() {
     }
     let status = Some("e8 status 1: down (end of recording)".to_owned());
     assert_eq!(bench.current(ChannelKind::Status), (EPOCH + 1, 1, status));
-    assert_eq!(
-        bench.give(trades(&[1])),
-        ["e8 trade 1: 1", "e8 status 2: live"]
-    );
+    assert_eq!(bench.give(trades(&[1])), ["e8 trade 1: 1"]);
     assert_eq!(
         bench.give(snapshot(Link::Step(5), &[(10, 1)], &[])),
         ["e8 book 1: 10x1 |  from 0,0 replaced"]
     );
+    assert_eq!(
+        bench.give(quote(10, 11)),
+        ["e8 quote 1: 10x1 11x1", "e8 status 4: live"]
+    );
     let again = bench.give(EventBody::Feed(FeedEvent::Restarted));
-    assert_eq!(again, ["e9 book 0: unknown"]);
+    assert_eq!(
+        again,
+        [
+            "e9 book 0: unknown",
+            "e9 quote 0: unknown",
+            "e9 status 1: pending (no book data yet)"
+        ]
+    );
     assert_eq!(
         bench.give(EventBody::Feed(FeedEvent::Restarted)),
         Vec::<String>::new()
@@ -57,7 +65,7 @@ fn a_new_round_forgets_gaps_and_kept_changes() {
     bench.give(change(at(7), &[(9, 1)], &[]));
     assert_eq!(
         bench.give(EventBody::Feed(FeedEvent::Restarted)),
-        Vec::<String>::new()
+        ["e8 status 1: pending (no data yet)"]
     );
     assert_eq!(
         bench.give(snapshot(at(1), &[(10, 1)], &[])),
@@ -71,12 +79,15 @@ fn silence_is_stale_and_data_are_live_again() {
     assert_eq!(bench.wait(4_900), Vec::<String>::new());
     bench.give(quote(10, 11));
     assert_eq!(bench.wait(4_900), Vec::<String>::new());
-    assert_eq!(bench.wait(200), ["status 3: stale (no data for 5.0 s)"]);
+    assert_eq!(
+        bench.wait(200),
+        ["status 4: stale (no quote data for 5.0 s)"]
+    );
     assert_eq!(bench.wait(60_000), Vec::<String>::new());
     assert_eq!(bench.give(history([1])), Vec::<String>::new());
     assert_eq!(
         bench.give(quote(10, 11)),
-        ["quote 2: 10x1 11x1", "status 4: live"]
+        ["quote 2: 10x1 11x1", "status 5: live"]
     );
     assert_eq!(
         bench.metric("tapecast_instruments{feed=\"stale\",venue=\"one\"}"),
@@ -91,6 +102,7 @@ fn silence_is_stale_and_data_are_live_again() {
 #[test]
 fn a_status_out_of_silence_tells_the_time_it_was_noticed() {
     let mut bench = Bench::live();
+    bench.give(quote(10, 11));
     bench.now = bench.now.after(Duration::from_secs(6));
     let mut times = Vec::new();
     let now = bench.now;
@@ -119,14 +131,18 @@ fn keep_alives_and_lost_changes_are_data_too() {
     bench.wait(4_000);
     bench.give(change(link(7, 8), &[], &[]));
     assert_eq!(bench.wait(4_000), Vec::<String>::new());
-    assert_eq!(bench.wait(1_500), ["status 4: stale (no data for 5.0 s)"]);
-    let back = bench.give(trades(&[1]));
     assert_eq!(
-        back,
-        [
-            "trade 1: 1",
-            "status 5: gap (one u names 6 before it, the book is at 5)"
-        ]
+        bench.wait(1_500),
+        ["status 5: stale (no book data for 5.0 s)"]
+    );
+    assert_eq!(
+        bench.give(trades(&[1])),
+        ["trade 1: 1"],
+        "not the book's life"
+    );
+    assert_eq!(
+        bench.give(change(link(8, 9), &[], &[])),
+        ["status 6: gap (one u names 6 before it, the book is at 5)"]
     );
 }
 
@@ -157,11 +173,11 @@ fn each_venue_has_its_own_patience() {
     let mut bench = Bench::with(|config| {
         let two = Venue::new("two").unwrap();
         config
-            .stale_after_by_venue
-            .insert(two, Duration::from_millis(1_500));
+            .silence_by_venue
+            .insert(two, SilenceLimit::Fixed(Duration::from_millis(1_500)));
     });
-    bench.give_to(0, trades(&[1]));
-    bench.give_to(2, trades(&[1]));
+    bench.give_to(0, quote(10, 11));
+    bench.give_to(2, quote(10, 11));
     assert_eq!(
         bench.pipeline.next_deadline(),
         Some(Mono::new(1_500_000_000))
@@ -173,7 +189,7 @@ fn each_venue_has_its_own_patience() {
     );
     assert_eq!(bench.wait(3_500), ["status 3: stale (no data for 5.0 s)"]);
     assert_eq!(bench.pipeline.next_deadline(), None);
-    bench.give_to(2, trades(&[1]));
+    bench.give_to(2, quote(10, 11));
     assert_eq!(
         bench.pipeline.next_deadline(),
         Some(Mono::new(6_500_000_000))

@@ -40,7 +40,7 @@ fn what_nobody_has_published_is_told_of_and_neither_kept_nor_counted() {
     let status = current(&mut bench, &invented, ChannelKind::Status);
     assert_eq!(
         status,
-        (EPOCH, 1, Some("status 1: down (no data yet)".into()))
+        (EPOCH, 1, Some("status 1: pending (no data yet)".into()))
     );
     assert_eq!(
         current(&mut bench, &invented, ChannelKind::Quote),

@@ -1,0 +1,263 @@
+//! The health of one channel of an instrument.
+//!
+//! Causes are kept apart, each with the time it began, and the worst one speaks: down before stale
+//! before gap before pending. So what ends one cause does not hide another.
+
+use super::limit::{Pace, SilenceLimit};
+use std::borrow::Cow;
+use std::time::Duration;
+use tapecast_model::{ChannelKind, ChannelState, FeedState, Mono, UnixNanos};
+
+pub(in crate::pipeline) type Reason = Cow<'static, str>;
+
+/// A moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Moment {
+    /// For limits.
+    pub(in crate::pipeline) now: Mono,
+    /// For `since`.
+    pub(in crate::pipeline) wall: UnixNanos,
+}
+
+/// What is known of one channel.
+#[derive(Debug)]
+pub(super) struct Channel {
+    kind: ChannelKind,
+    limit: SilenceLimit,
+    /// It is asked for, or has spoken.
+    watched: bool,
+    /// Nothing that it can be used with has come yet.
+    pending: bool,
+    down: Option<Box<Cause>>,
+    stale: Option<Box<Cause>>,
+    gap: Option<Box<Cause>>,
+    /// When it became what it is without these causes: live or pending.
+    since: UnixNanos,
+    /// Its limit counts from here.
+    from: Mono,
+    /// The last event, if nothing has interrupted the channel since.
+    last: Option<Mono>,
+    /// Boxed, as most channels have a fixed limit, or none.
+    pace: Option<Box<Pace>>,
+}
+
+/// Why a channel is not what it should be. Rare, so that it is kept apart.
+#[derive(Debug)]
+struct Cause {
+    reason: Reason,
+    since: UnixNanos,
+}
+
+// === impl Channel ===
+
+impl Channel {
+    /// A channel that nobody watches yet.
+    pub(super) const fn new(kind: ChannelKind, limit: SilenceLimit) -> Self {
+        Self {
+            kind,
+            limit,
+            watched: false,
+            pending: false,
+            down: None,
+            stale: None,
+            gap: None,
+            since: UnixNanos::new(0),
+            from: Mono::new(0),
+            last: None,
+            pace: None,
+        }
+    }
+
+    /// Which channel it is.
+    pub(super) const fn kind(&self) -> ChannelKind {
+        self.kind
+    }
+
+    /// Whether it is asked for or has spoken.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// Its state; none while it is not watched.
+    pub(super) fn state(&self) -> Option<ChannelState> {
+        let (feed, since) = match self.cause() {
+            Some((feed, cause)) => (feed, cause.since),
+            None if self.pending => (FeedState::Pending, self.since),
+            None => (FeedState::Live, self.since),
+        };
+        self.watched.then_some(ChannelState { feed, since })
+    }
+
+    /// Why it is not live, in words; none if it is, or is pending.
+    pub(super) fn reason(&self) -> Option<&Reason> {
+        self.cause().map(|(_, cause)| &cause.reason)
+    }
+
+    fn cause(&self) -> Option<(FeedState, &Cause)> {
+        let causes = [
+            (FeedState::Down, &self.down),
+            (FeedState::Stale, &self.stale),
+            (FeedState::Gap, &self.gap),
+        ];
+        causes
+            .into_iter()
+            .find_map(|(feed, cause)| Some((feed, cause.as_deref()?)))
+    }
+
+    /// It is asked for. Of a channel that arrives already this is no news.
+    pub(super) fn ask(&mut self, at: Moment) -> bool {
+        if self.watched && self.down.is_none() {
+            return false;
+        }
+        self.watched = true;
+        self.down = None;
+        self.stale = None;
+        self.begin(at);
+        true
+    }
+
+    /// Its messages start over: nothing has come yet. A connection that is gone is gone still.
+    pub(super) fn restart(&mut self, at: Moment) {
+        if self.watched {
+            self.stale = None;
+            self.gap = None;
+            self.begin(at);
+        }
+    }
+
+    fn begin(&mut self, at: Moment) {
+        self.pending = true;
+        self.since = at.wall;
+        self.interrupt(at.now);
+    }
+
+    /// A message came that it cannot be used with, such as a change to a book that nobody has: the
+    /// connection is there, and the channel waits on. Returns whether that is news.
+    pub(super) fn hear(&mut self, at: Moment) -> bool {
+        if !self.watched {
+            return self.ask(at);
+        }
+        let was_down = self.down.take().is_some();
+        if self.pending {
+            // Its first limit runs on: it counts until there is something to use.
+            if was_down {
+                self.begin(at);
+            }
+            return was_down;
+        }
+        self.tick(at.now);
+        let revived = was_down | self.stale.take().is_some();
+        self.settle(revived, at);
+        revived
+    }
+
+    /// Data came. Returns whether that is news. A gap needs to be healed.
+    pub(super) fn receive(&mut self, at: Moment) -> bool {
+        if self.watched && !self.pending && self.down.is_none() && self.stale.is_none() {
+            self.tick(at.now);
+            return false;
+        }
+        self.watched = true;
+        self.pending = false;
+        self.down = None;
+        self.stale = None;
+        self.tick(at.now);
+        self.settle(true, at);
+        true
+    }
+
+    /// What was lost was made good.
+    pub(super) fn heal(&mut self, at: Moment) -> bool {
+        let healed = self.gap.take().is_some();
+        self.settle(healed, at);
+        healed
+    }
+
+    /// What is held of it cannot be trusted, until it is healed.
+    pub(super) fn lose(&mut self, reason: Reason, at: Moment) -> bool {
+        Cause::set(&mut self.gap, self.watched, reason, at)
+    }
+
+    /// Its connection is gone, until it is asked for again or speaks.
+    pub(super) fn go_down(&mut self, reason: Reason, at: Moment) -> bool {
+        self.last = None;
+        self.stale = None;
+        Cause::set(&mut self.down, self.watched, reason, at)
+    }
+
+    /// Silence up to now says nothing: trading was not open.
+    pub(super) fn interrupt(&mut self, now: Mono) {
+        self.from = now;
+        self.last = None;
+    }
+
+    /// When to look for silence, not later than its limit is over; none while it is not waited for.
+    pub(super) fn look_at(&self) -> Option<Mono> {
+        if !self.watched || self.down.is_some() || self.stale.is_some() {
+            return None;
+        }
+        let shortest = if self.pending {
+            self.limit.first(self.kind)
+        } else {
+            self.limit.shortest(self.kind)
+        };
+        Some(self.from.after(shortest?))
+    }
+
+    /// Looks whether its limit is over. Returns when to look again, or the limit that is over.
+    pub(super) fn look(&self, now: Mono) -> Result<Option<Mono>, Duration> {
+        let Some(earliest) = self.look_at() else {
+            return Ok(None);
+        };
+        if now < earliest {
+            return Ok(Some(earliest));
+        }
+        let limit = if self.pending {
+            earliest - self.from
+        } else {
+            self.limit.at_pace(self.pace.as_deref())
+        };
+        let due = self.from.after(limit);
+        if now < due { Ok(Some(due)) } else { Err(limit) }
+    }
+
+    /// Its limit is over.
+    pub(super) fn fall_silent(&mut self, reason: Reason, limit: Duration, at: Moment) {
+        let late = at.now - self.from.after(limit);
+        let late = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
+        let since = UnixNanos::new(at.wall.get().saturating_sub(late));
+        self.stale = Some(Box::new(Cause { reason, since }));
+    }
+
+    /// The channel spoke: its limit counts anew, and its pace is noted.
+    fn tick(&mut self, now: Mono) {
+        self.from = now;
+        let last = self.last.replace(now);
+        if self.limit.follows_pace(self.kind)
+            && let Some(last) = last
+        {
+            let pace = self.pace.get_or_insert_with(|| Box::new(Pace::new()));
+            pace.note(now - last);
+        }
+    }
+
+    /// After a change for the better: what it is now, it is since now, unless another cause is left.
+    fn settle(&mut self, changed: bool, at: Moment) {
+        if changed && self.cause().is_none() {
+            self.since = at.wall;
+        }
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    /// A cause that holds already began when it began; its newest reason counts.
+    fn set(cause: &mut Option<Box<Self>>, watched: bool, reason: Reason, at: Moment) -> bool {
+        if watched {
+            let since = cause.as_ref().map_or(at.wall, |cause| cause.since);
+            *cause = Some(Box::new(Self { reason, since }));
+        }
+        watched
+    }
+}
