@@ -265,7 +265,7 @@ await check('a gap is drawn into the tape', () => withFaults(async (page, gatewa
 
 await check('a symbol whose feed is stale says so', () => withFaults(async (page, gateway) => {
   gateway.fault('stale');
-  await page.waitText('focus-state', /stale: no data for 5\.0 s/);
+  await page.waitText('focus-state', /stale: no data for 5\.0 s · book stale since \d\d:\d\d:\d\d$/);
 }));
 
 await check('a cut connection comes back by itself', () => withFaults(async (page, gateway) => {

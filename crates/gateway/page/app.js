@@ -8,7 +8,7 @@ import { brief, show } from './decimal.js';
 import { Ladder } from './ladder.js';
 import { Tape } from './tape.js';
 import { Cell, count, Frames, milliseconds } from './view.js';
-import { percent, trouble, Watch } from './watch.js';
+import { behind, percent, trouble, Watch } from './watch.js';
 
 const DEPTH = 25;
 const FIGURES_EVERY_MS = 250;
@@ -182,8 +182,9 @@ function drawHead(row) {
   const wrong = status ? trouble(status) : '';
   const reason = status?.reason ?? '';
   const said = reason.startsWith(wrong) ? reason : [wrong, reason].filter(Boolean).join(': ');
-  head.state.set(row.gone ? 'The gateway lists this instrument no longer.' : wrong === '' ? '' : said);
-  head.state.element.hidden = wrong === '' && !row.gone;
+  const words = [wrong === '' ? '' : said, status ? behind(status) : ''].filter(Boolean).join(' · ');
+  head.state.set(row.gone ? 'The gateway lists this instrument no longer.' : words);
+  head.state.element.hidden = words === '' && !row.gone;
   document.title = `${last} ${instrument.symbol} · tapecast`;
 }
 

@@ -291,6 +291,19 @@ export function trouble(status) {
   return trading === 'open' || trading === 'unknown' ? '' : trading.replaceAll('_', ' ');
 }
 
+/** The channels that are behind, each with how and since when. One that waits for its first event is not. */
+export function behind(status) {
+  return Object.entries(status.channels ?? {})
+    .filter(([, { feed }]) => feed !== 'live' && feed !== 'pending')
+    .map(([name, { feed, since }]) => `${name} ${feed} since ${time(since)}`)
+    .join(', ');
+}
+
+/** Nanoseconds since 1970 as the time of day here. */
+function time(nanos) {
+  return new Date(Number(BigInt(nanos) / 1_000_000n)).toTimeString().slice(0, 8);
+}
+
 /** A change in per cent as `[text, class]`: signed, two digits, and no sign on what shows as zero. */
 export function percent(text) {
   if (text === undefined) return ['–', ''];

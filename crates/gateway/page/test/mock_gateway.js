@@ -19,7 +19,11 @@ const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-sr
 
 /** What is said of the first two instruments on command. */
 const STATUS = {
-  stale: { feed: 'stale', reason: 'no data for 5.0 s' },
+  stale: {
+    feed: 'stale',
+    reason: 'no data for 5.0 s',
+    channels: { trade: { feed: 'live', since: '1795237251398112034' }, book: { feed: 'stale', since: '1795237282974344959' } },
+  },
   crossed: { feed: 'live', reason: 'crossed: bid 2.01 ask 2.00' },
   live: { feed: 'live', reason: '' },
 };
