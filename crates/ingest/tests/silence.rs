@@ -68,7 +68,8 @@ fn events_of(lines: &[String], catalog: &Catalog) -> Vec<Event> {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let stop = Arc::new(AtomicBool::new(false));
-            replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &metrics);
+            let played = replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &metrics);
+            played.unwrap();
         });
         let mut time = UnixNanos::new(START * 1_000_000_000);
         let timed = rx.iter().flatten().map(|mut event| {

@@ -110,8 +110,8 @@ impl Channel {
             return false;
         }
         self.watched = true;
-        self.down = None;
-        self.stale = None;
+        // What is asked for anew comes whole: earlier losses do not matter.
+        (self.down, self.stale, self.gap) = (None, None, None);
         self.begin(at);
         true
     }

@@ -211,7 +211,7 @@ fn a_lost_connection_is_a_loss_of_every_stream_that_holds_something() {
             "quote 2: 1 lost",
             "ticker 2: 1 lost",
             "trade 2: 1 lost",
-            "status 3: down (connection closed)",
+            "status 6: down (connection closed)",
         ]
     );
     for kind in [ChannelKind::Quote, ChannelKind::Book, ChannelKind::Ticker] {
@@ -220,15 +220,16 @@ fn a_lost_connection_is_a_loss_of_every_stream_that_holds_something() {
     assert_eq!(bench.give(down()), Vec::<String>::new(), "it is said once");
     assert_eq!(
         bench.give(quote(10, 11)),
-        ["quote 3: 10x1 11x1", "status 4: gap (connection closed)"]
+        ["quote 3: 10x1 11x1"],
+        "the book is down still"
     );
     assert_eq!(
         bench.give(change(Link::Step(6), &[], &[])),
-        Vec::<String>::new()
+        ["status 8: gap (connection closed)"]
     );
     assert_eq!(
         bench.give(snapshot(Link::Step(6), &[(10, 1)], &[])),
-        ["book 3: 10x1 |  from 0,0 replaced", "status 5: live"]
+        ["book 3: 10x1 |  from 0,0 replaced", "status 9: live"]
     );
     let lost = "tapecast_events_lost_total{channel=\"quote\",reason=\"connection\"}";
     assert_eq!(bench.metric(lost), 1);
@@ -253,7 +254,10 @@ fn what_a_feed_says_is_lost_is_lost_of_these_channels_only() {
     );
     assert_eq!(
         bench.give(lost(of(ChannelKind::Quote), None)),
-        ["quote 2: 1 lost"]
+        [
+            "quote 2: 1 lost",
+            "status 4: gap (an element could not be read)"
+        ]
     );
     assert_eq!(bench.give(trades(&[2])), ["trade 5: 2"]);
     let counted = "tapecast_events_lost_total{channel=\"trade\",reason=\"unread\"}";

@@ -58,7 +58,7 @@ impl Model {
                 for kind in kinds {
                     let channel = self.of(*kind);
                     if !channel.watched || channel.down {
-                        channel.down = false;
+                        (channel.down, channel.gap) = (false, false);
                         channel.begin(second);
                     }
                 }
