@@ -153,9 +153,10 @@ impl Admin {
         let mut acceptor = Acceptor::new(socket, RESERVE);
         loop {
             let came = acceptor.next().await;
-            if acceptor.spare() == 0 {
-                // The next one needs a descriptor.
+            if acceptor.spare() <= RESERVE / 2 {
+                // The next ones need descriptors: let whoever is cut give his back.
                 self.places.evict_one();
+                tokio::task::yield_now().await;
             }
             let line = Line::new();
             let place = self.places.take(came.peer.ip(), &line, Evict::Anybody);

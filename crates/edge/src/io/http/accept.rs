@@ -7,9 +7,11 @@
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tapecast_model::RateLimit;
 use tapecast_model::clock::mono_now;
@@ -109,7 +111,7 @@ impl Acceptor {
                 );
             }
             if is_shortage(&error) && self.reserve.pop().is_some() {
-                if let Some(came) = self.accept_now() {
+                if let Some(came) = self.accept_now().await {
                     return came;
                 }
             } else {
@@ -118,14 +120,17 @@ impl Acceptor {
         }
     }
 
-    /// Takes a connection with the descriptor that was just let go, before anybody else takes that.
-    fn accept_now(&self) -> Option<Came> {
-        let accepted = SockRef::from(&self.socket).accept();
-        let (socket, peer) = accepted.ok()?;
-        socket.set_nonblocking(true).ok()?;
+    /// Takes a connection with the descriptor that was just let go, before anybody else takes that. None if
+    /// there is no connection: the kernel looks for a descriptor first, and so is short of one with nobody
+    /// in its queue. To have looked in vain makes the next look wait for a connection.
+    async fn accept_now(&self) -> Option<Came> {
+        let accepted = poll_fn(|cx| Poll::Ready(self.socket.poll_accept(cx))).await;
+        let Poll::Ready(Ok((stream, peer))) = accepted else {
+            return None;
+        };
         Some(Came {
-            stream: TcpStream::from_std(socket.into()).ok()?,
-            peer: peer.as_socket()?,
+            stream,
+            peer,
             reserved: true,
         })
     }
@@ -208,7 +213,7 @@ pub fn turn_away_now(stream: &TcpStream, answer: &[u8]) {
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 4_096;
 /// How long accepting rests when there is nothing to take a connection with.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// A line of the log is written so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 /// Connections that are turned away and given a moment, at a time.
