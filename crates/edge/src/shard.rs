@@ -7,6 +7,7 @@
 //! * [`outbox`]: what a full socket has been promised; [`queue`]: the rules for it; [`pool`]: its bytes.
 //! * [`reader`], [`session`], [`ask`]: what clients say, and what is answered.
 //! * [`intake`]: how much they may say, and who is heard next; [`leaving`]: how connections end.
+//! * [`inspect`]: what the admin listener is told of them.
 //! * [`tend`]: what time brings: heartbeats, pings, timeouts.
 //!
 //! # When a client is slow
@@ -25,6 +26,7 @@ pub use deliver::Budget;
 pub use tend::TICK;
 mod deliver;
 mod index;
+pub mod inspect;
 mod intake;
 mod leaving;
 mod outbox;
@@ -46,6 +48,7 @@ use crate::metrics::ShardMetrics;
 use bytes::Bytes;
 use deliver::Slow;
 use index::{ConnId, Index, NOT_AWAITED, Slot, SlotId, SubState, Subscriber};
+use inspect::{Inspection, Past};
 use leaving::{CHORES_PER_ROUND, Leaving};
 use outbox::{Entry, Outbox};
 use pool::Pool;
@@ -123,6 +126,12 @@ pub struct Shard<S> {
     tended: usize,
     tended_at: Mono,
     survey: Survey,
+    /// What the admin listener has asked for.
+    inspections: VecDeque<Inspection>,
+    /// Connections that have ended, the last of them.
+    ended: Past,
+    /// The time of day, as of the last round.
+    wall: UnixNanos,
     /// How often it is said that a slow client was closed.
     slow_lines: RateLimit,
     /// The server goes away; so many connections have been told.
@@ -203,6 +212,9 @@ impl<S: Socket> Shard<S> {
             tended: 0,
             tended_at: Mono::default(),
             survey: Survey::default(),
+            inspections: VecDeque::new(),
+            ended: Past::new(),
+            wall: UnixNanos::default(),
             slow_lines: RateLimit::of_log_lines(),
             draining: false,
             drained: 0,
@@ -259,13 +271,9 @@ impl<S: Socket> Shard<S> {
             request_bytes: limits.request_bytes_max,
             outbox_bytes: limits.outbox_bytes_max,
         });
-        let session = Box::new(Session::new(
-            name,
-            encoding,
-            permit,
-            limits.requests_per_s,
-            now,
-        ));
+        let mut session = Session::new(name, encoding, permit, limits.requests_per_s, now);
+        (session.address, session.since) = (socket.peer(), wall);
+        let session = Box::new(session);
         let conn = Conn {
             socket,
             place: Place::default(),

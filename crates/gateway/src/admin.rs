@@ -4,8 +4,11 @@
 //! address, or all file descriptors, the connection that has waited longest for its client is cut, so that
 //! clients which read nothing or say nothing keep nobody out.
 
+pub mod connections;
+
 use crate::metrics::ProcessMetrics;
 use crate::parts::Parts;
+use connections::Connections;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -28,6 +31,7 @@ pub struct AdminState {
     process: ProcessMetrics,
     gate: Arc<StartGate>,
     parts: Parts,
+    connections: Connections,
     sources: Box<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -55,41 +59,45 @@ const TIMES: Times = Times {
 };
 
 impl AdminState {
-    /// What there is to see: the metrics, how the parts are, and a report on the sources.
+    /// What there is to see: the metrics, how the parts are, who is connected, and a report on the sources.
     pub fn new(
         registry: Registry,
         process: ProcessMetrics,
         gate: Arc<StartGate>,
         parts: Parts,
-        sources: impl Fn() -> String + Send + Sync + 'static,
+        (connections, sources): (Connections, impl Fn() -> String + Send + Sync + 'static),
     ) -> Self {
         Self {
             registry,
             process,
             gate,
             parts,
+            connections,
             sources: Box::new(sources),
         }
     }
 
     /// Answers a request that may be made. A path is in both matches: what it takes, and what it does.
-    fn answer(&self, request: &Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
         let path = request.uri().path();
         let allow = match path {
-            "/metrics" | "/livez" | "/readyz" | "/debug/sources" | "*" => READS,
+            "/metrics" | "/livez" | "/readyz" | "/debug/sources" | "/debug/connections" | "*" => {
+                READS
+            }
             "/replay/start" => ORDERS,
             _ => "",
         };
         if allow.is_empty() {
             return Ok(plain(
                 StatusCode::NOT_FOUND,
-                "here are GET /metrics, GET /livez, GET /readyz, GET /debug/sources and POST /replay/start",
+                "here are GET /metrics, GET /livez, GET /readyz, GET /debug/sources, GET /debug/connections and \
+                 POST /replay/start",
             ));
         }
         if let Some(answer) = http::method(request.method(), allow) {
             return Ok(answer);
         }
-        if allow == ORDERS && origin::is_foreign(request.headers(), host::of(request)?.as_ref()) {
+        if allow == ORDERS && origin::is_foreign(request.headers(), host::of(&request)?.as_ref()) {
             let message = "orders are not taken from pages of other sites";
             return Err(Refusal::new(StatusCode::FORBIDDEN, message).labelled("origin"));
         }
@@ -101,6 +109,10 @@ impl AdminState {
                 Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),
             },
             "/debug/sources" => self.sources(),
+            "/debug/connections" => {
+                let query = request.uri().query().unwrap_or_default();
+                self.connections.answer(query).await
+            }
             "/replay/start" => {
                 self.gate.open();
                 let mut answer = Response::new(Full::default());
@@ -172,17 +184,21 @@ impl Admin {
         let end = line::serve(stream, line, &TIMES, |request| {
             let last = line.request() >= REQUESTS_MAX || http::has_body(request.headers());
             let judged = http::judge(&request, &self.hosts);
-            let mut answer = judged
-                .and_then(|()| self.state.answer(&request))
-                .unwrap_or_else(|refusal| {
+            async move {
+                let answered = match judged {
+                    Ok(()) => self.state.answer(request).await,
+                    Err(refusal) => Err(refusal),
+                };
+                let mut answer = answered.unwrap_or_else(|refusal| {
                     self.metrics.refuse(refusal.label);
                     refusal.answer()
                 });
-            if last {
-                http::close(&mut answer);
+                if last {
+                    http::close(&mut answer);
+                }
+                line.made();
+                answer
             }
-            line.made();
-            std::future::ready(answer)
         });
         self.metrics.end(end.await);
     }

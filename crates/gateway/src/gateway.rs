@@ -5,6 +5,7 @@
 //! connect. Order of end: new handshakes are refused, every client is told goodbye, feeds stop, the
 //! pipeline stops.
 
+use crate::admin::connections::Connections;
 use crate::admin::{Admin, AdminState};
 use crate::config::Config;
 use crate::cores::{self, CoreError};
@@ -164,16 +165,16 @@ impl Gateway {
 
         let rules = config.listen.rules();
         let listener = Listener::new(
-            shards.iter().map(|(handle, _)| handle.clone()).collect(),
+            handles(&shards),
             config.limits.edge(),
             rules.clone(),
             (metrics.edge.listener(), metrics.edge.http("public")),
             pages::pages(Arc::clone(&catalog), rules.origins.clone()),
         );
         let process = ProcessMetrics::register(&metrics.registry)?;
-        let reporter = sources.reporter();
+        let seen = (Connections::new(handles(&shards)), sources.reporter());
         let (registry, gate) = (metrics.registry, sources.gate());
-        let state = AdminState::new(registry, process, gate, parts.clone(), reporter);
+        let state = AdminState::new(registry, process, gate, parts.clone(), seen);
         let admin = Admin::new(Arc::new(state), rules.hosts, metrics.edge.http("admin"));
         let acceptors = (&listener, public, admin, admin_socket);
         let tasks = start_tasks(watched, acceptors, &reservation)?;
@@ -275,6 +276,10 @@ fn shared(config: &Config, catalog: &Arc<Catalog>, interests: Interests) -> Arc<
 }
 
 type Shards = Vec<(ShardHandle, JoinHandle<io::Result<()>>)>;
+
+fn handles(shards: &Shards) -> Vec<ShardHandle> {
+    shards.iter().map(|(handle, _)| handle.clone()).collect()
+}
 
 fn start_shards(
     count: usize,

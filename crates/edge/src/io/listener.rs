@@ -27,16 +27,17 @@ use crate::shard::Arrival;
 use fastwebsockets::upgrade::{UpgradeFut, upgrade};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use socket2::SockRef;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tapecast_model::{RateLimit, clock::mono_now};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// An answer that may take a while to make.
 pub type Making = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -59,6 +60,8 @@ pub struct Listener {
     limits: Limits,
     metrics: (ListenerMetrics, HttpMetrics),
     pages: Box<Pages>,
+    /// How often it is said that an origin was refused.
+    origin_lines: RateLimit,
     draining: AtomicBool,
 }
 
@@ -85,6 +88,8 @@ struct Holds {
     reads_pages: bool,
 }
 
+/// Of a refused origin, so much is said in the log.
+const ORIGIN_BYTES: usize = 128;
 /// The path of the WebSocket endpoint.
 pub const WEBSOCKET_PATH: &str = "/v1/ws";
 
@@ -111,6 +116,7 @@ impl Listener {
             limits,
             metrics,
             pages,
+            origin_lines: RateLimit::of_log_lines(),
             draining: AtomicBool::new(false),
         })
     }
@@ -278,7 +284,8 @@ impl Listener {
             refusal.labelled(label).later()
         };
         let host = host::of(&request)?;
-        let agreement = handshake::judge(&request, host.as_ref(), &self.rules.origins)?;
+        let agreement = handshake::judge(&request, host.as_ref(), &self.rules.origins)
+            .inspect_err(|refusal| self.note_refusal(&request, client.address, refusal))?;
         // Before the look at `draining`, so that whoever waits until all is settled waits for this one.
         let agreed = Arc::clone(&self.agreed).try_acquire_owned();
         if self.draining.load(Ordering::SeqCst) {
@@ -310,6 +317,18 @@ impl Listener {
             head.headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
         }
         Ok(Response::from_parts(head, Full::default()))
+    }
+
+    /// Says which origin was refused: somebody's page does not work, or should not be there.
+    fn note_refusal(&self, request: &Request<Incoming>, address: IpAddr, refusal: &Refusal) {
+        if refusal.label == "origin"
+            && let Some(left_out) = self.origin_lines.pass(mono_now())
+        {
+            let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
+            let origin = origin.unwrap_or_default();
+            let origin = String::from_utf8_lossy(&origin[..origin.len().min(ORIGIN_BYTES)]);
+            info!(%address, ?origin, left_out, "Origin refused: listen.allowed_origins does not list it");
+        }
     }
 
     /// A seat in the least loaded shard, or in any that has one.

@@ -9,6 +9,7 @@
 //! full, the listener turns connections away before it agrees to anything: see [`ShardHandle::seat`].
 
 use crate::io::socket::Socket as _;
+use crate::shard::inspect::{Answer, Query};
 use crate::shard::{Arrival, Budget, Shard, TICK};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use mio::net::TcpStream;
@@ -69,9 +70,10 @@ struct Entrance {
 struct Taken(Arc<Entrance>);
 
 /// What a shard is told.
-#[derive(Debug)]
 enum Order {
     Accept(Arrival<std::net::TcpStream>, Taken),
+    /// Say who is connected.
+    Inspect(Query, Answer),
     /// Close everything; the thread ends when all is closed or this time is over.
     Drain(Duration),
 }
@@ -160,6 +162,7 @@ impl Poller {
             for _ in 0..ORDERS_PER_ROUND {
                 match mailbox.0.try_recv() {
                     Ok(Order::Accept(arrival, _taken)) => self.accept(&mut shard, arrival)?,
+                    Ok(Order::Inspect(query, answer)) => shard.inspect(query, answer),
                     Ok(Order::Drain(patience)) => {
                         shard.drain(now);
                         deadline = Some(now.after(patience));
@@ -283,6 +286,14 @@ impl ShardHandle {
             shard: self.clone(),
             taken: Taken(Arc::clone(&self.entrance)),
         })
+    }
+
+    /// Asks it who is connected. `answer` is called on the shard's thread, or dropped if the shard has
+    /// no time for it: too many ask, or it has ended.
+    pub fn inspect(&self, query: Query, answer: Answer) {
+        // If there is no room, the answer is dropped, and who waits for it knows.
+        let _ = self.mailbox.try_send(Order::Inspect(query, answer));
+        self.doorbell.ring();
     }
 
     /// Tells it to close everything and end within `patience`.

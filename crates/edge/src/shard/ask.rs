@@ -142,7 +142,9 @@ impl<S: Socket> Shard<S> {
                 }
             }
         }
+        self.wall = wall;
         self.drain_some(now);
+        self.inspect_some(now);
         self.reap();
         self.refill_chores();
         self.work = 0;

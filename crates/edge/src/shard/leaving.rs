@@ -35,7 +35,10 @@ impl<S: Socket> Shard<S> {
     /// Whether there is something to clean up: then the next round should come at once.
     pub fn has_chores(&self) -> bool {
         let drains = self.draining && self.drained < self.conns.len();
-        drains || !self.leaving.is_empty() || !self.resumed.is_empty()
+        drains
+            || !self.leaving.is_empty()
+            || !self.resumed.is_empty()
+            || !self.inspections.is_empty()
     }
 
     pub(super) fn drain_some(&mut self, now: Mono) {
@@ -85,6 +88,7 @@ impl<S: Socket> Shard<S> {
                 "Slow client closed"
             );
         }
+        let seen = conn.seen(now);
         let peer_done = reason == CloseReason::Client;
         conn.session.closing = Some(Box::new(Closing {
             reason,
@@ -101,6 +105,7 @@ impl<S: Socket> Shard<S> {
         self.count.dropped += u64::from(frames);
         conn.mute();
         self.leaving.push_back(Leaving { id, data });
+        self.remember(seen, reason);
         self.flush(id, now);
     }
 
@@ -113,6 +118,8 @@ impl<S: Socket> Shard<S> {
             return;
         }
         let is_leaving = conn.muted && !conn.session.is_apart;
+        // Who was told goodbye is remembered as he was then.
+        let seen = (!conn.muted).then(|| conn.seen(self.tended_at));
         let mut data = VecDeque::new();
         if let Some(mut outbox) = conn.outbox.take() {
             self.count.dropped += u64::from(outbox.frames());
@@ -127,6 +134,9 @@ impl<S: Socket> Shard<S> {
         if !is_leaving {
             conn.session.is_apart = false;
             self.leaving.push_back(Leaving { id, data });
+        }
+        if let Some(seen) = seen {
+            self.remember(seen, reason);
         }
     }
 

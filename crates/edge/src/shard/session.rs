@@ -10,8 +10,9 @@ use super::steps;
 use crate::admission::Permit;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
-use tapecast_model::{Mono, RateLimit, StreamPos};
+use tapecast_model::{Mono, RateLimit, StreamPos, UnixNanos};
 use tapecast_wire::reply::{NotResumed, Rejected, Start};
 use tapecast_wire::{CloseReason, Encoding, RequestId};
 
@@ -20,6 +21,9 @@ use tapecast_wire::{CloseReason, Encoding, RequestId};
 pub(crate) struct Session {
     /// Its name in logs and on the admin listener.
     pub(crate) id: u64,
+    /// Where it comes from, if the system knew.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) since: UnixNanos,
     pub(crate) encoding: Encoding,
     pub(crate) reader: Reader,
     pub(crate) subs: Vec<Subscription>,
@@ -111,6 +115,8 @@ impl Session {
     pub(crate) fn new(id: u64, encoding: Encoding, permit: Permit, rate: u32, now: Mono) -> Self {
         Self {
             id,
+            address: None,
+            since: UnixNanos::default(),
             encoding,
             reader: Reader::default(),
             subs: Vec::new(),

@@ -6,6 +6,7 @@
 mod client;
 mod flood;
 mod heartbeats;
+mod inspect;
 mod interval;
 mod linear;
 mod lives;

@@ -8,6 +8,7 @@
 )]
 
 mod captures;
+mod connections;
 mod encodings;
 mod files;
 mod gateway;
