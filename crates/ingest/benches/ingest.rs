@@ -12,7 +12,7 @@ use divan::counter::ItemsCount;
 use hashbrown::HashMap;
 use std::hint::black_box;
 use tapecast_ingest::normaliser::Parser;
-use tapecast_ingest::push::line::{Instruments, read};
+use tapecast_ingest::push::line::{Instruments, take};
 use tapecast_ingest::scan::Survey;
 use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue};
@@ -241,8 +241,8 @@ fn read_line(bencher: Bencher<'_, '_>, line: Line, space: &str) {
     });
     bencher.counter(ItemsCount::new(READINGS)).bench_local(|| {
         for _ in 0..READINGS {
-            let event = read(black_box(text.as_bytes()), UnixNanos::new(1), &mut desk).unwrap();
-            assert_eq!(event.instrument, InstrumentId::new(7));
+            let taken = take(black_box(text.as_bytes()), UnixNanos::new(1), &mut desk);
+            assert_eq!(taken.events[0].instrument, InstrumentId::new(7));
         }
     });
 }

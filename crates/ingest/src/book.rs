@@ -11,6 +11,13 @@
 //! of all other venues have nothing to wait for and are dropped. Losses are told to the caller, who
 //! counts them.
 //!
+//! # What is old
+//! A message whose numbers lie behind the book says nothing new, and an exact repeat of the last message
+//! applied changes nothing. But a venue may number from the beginning again: a message that is old by its
+//! numbers and new by its venue's time proves it, and where there is no such time only so many old
+//! messages in a row, and for so long, are taken for that ([`OLD_MAX`], [`OLD_FOR`]). Then the book is
+//! dropped like any other whose chain broke.
+//!
 //! # Invariants
 //! * [`VerifiedBook::book`] is a state that the venue's messages, applied in order, lead to.
 //! * Every state reached is told once, in order: the snapshot's, then one per change.
@@ -29,6 +36,7 @@ use backlog::Backlog;
 use chain::{Chain, Fit};
 use checksum::Hasher;
 use std::fmt;
+use std::time::Duration;
 use tapecast_model::{Book, EventTime, Instrument, Side, Touched, UnixNanos};
 
 /// When something happened, and the venue's number for it.
@@ -50,7 +58,26 @@ pub struct VerifiedBook {
     state: State,
     backlog: Backlog,
     hasher: Hasher,
+    /// The last change that was applied, to know it again.
+    last: Option<Box<BookEvent>>,
+    /// The venue's time of the last message that was applied.
+    last_time: Option<EventTime>,
+    old: OldRun,
 }
+
+/// Messages in a row that were older than the book.
+#[derive(Clone, Copy, Debug, Default)]
+struct OldRun {
+    count: u32,
+    since: UnixNanos,
+}
+
+/// Old messages in a row that a book may be told before its venue's numbers are taken to have started over.
+/// A snapshot that was fetched beside the stream is ahead of it by less.
+pub const OLD_MAX: u32 = 1_000;
+
+/// For how long a book may be told nothing but old messages.
+pub const OLD_FOR: Duration = Duration::from_secs(10);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,9 +93,9 @@ pub enum Outcome {
         /// The instrument's quote comes from this book.
         makes_quote: bool,
     },
-    /// The message told what the book knows already: it says nothing of the stream's being alive.
+    /// The message is older than the book: no news, and no sign that the book is up to date.
     Old,
-    /// The message told that nothing has changed: a keep-alive.
+    /// The message told nothing new: a keep-alive, or the last one once more.
     Unchanged {
         /// The venue's checksum was there, and agreed.
         checked: bool,
@@ -89,6 +116,8 @@ pub enum Outcome {
 pub enum Break {
     /// Messages are missing before this one.
     Link(LinkBreak),
+    /// The venue's numbers have started over, or went back for good.
+    StartedOver(LinkBreak),
     /// The snapshot is older than the changes that wait for one.
     SnapshotTooOld(LinkBreak),
     /// The book does not hash to what the venue says.
@@ -121,6 +150,9 @@ impl VerifiedBook {
             state: State::WAITING,
             backlog: Backlog::new(limits),
             hasher: Hasher::new(instrument.price_scale, instrument.qty_scale),
+            last: None,
+            last_time: None,
+            old: OldRun::default(),
         }
     }
 
@@ -133,11 +165,11 @@ impl VerifiedBook {
     /// [`VerifiedBook::catch_up`] until it has no more.
     pub fn handle(&mut self, stamp: Stamp, event: Box<BookEvent>) -> Outcome {
         if event.snapshot {
-            return self.start(&event);
+            return self.start(stamp, &event);
         }
         match self.state {
             State::Waiting { overflowed } => self.keep(stamp, event, overflowed),
-            State::Held | State::HeldBeside => self.go_on(stamp, event),
+            State::Held | State::HeldBeside => self.go_on(stamp, event, false),
         }
     }
 
@@ -145,7 +177,7 @@ impl VerifiedBook {
     pub fn catch_up(&mut self) -> Option<(Stamp, Outcome)> {
         self.book()?;
         let (stamp, change) = self.backlog.pop()?;
-        Some((stamp, self.go_on(stamp, change)))
+        Some((stamp, self.go_on(stamp, change, true)))
     }
 
     /// Forgets the book until the next snapshot; changes that wait for one still do.
@@ -154,6 +186,9 @@ impl VerifiedBook {
             self.book.clear();
             self.chain = Chain::default();
             self.state = State::WAITING;
+            self.last = None;
+            self.last_time = None;
+            self.old = OldRun::default();
         }
     }
 
@@ -164,10 +199,14 @@ impl VerifiedBook {
         self.backlog.clear();
     }
 
-    fn start(&mut self, snapshot: &BookEvent) -> Outcome {
+    fn start(&mut self, stamp: Stamp, snapshot: &BookEvent) -> Outcome {
         let chain = Chain::at_snapshot(snapshot.link);
         let beside = self.state == State::HeldBeside || matches!(snapshot.link, Link::Range { .. });
-        if beside && self.book().is_some() && chain.number() < self.chain.number() {
+        if beside
+            && self.book().is_some()
+            && chain.number() < self.chain.number()
+            && !self.has_started_over(stamp)
+        {
             // It was fetched beside the stream, and the book is ahead of it.
             return Outcome::Old;
         }
@@ -181,6 +220,9 @@ impl VerifiedBook {
         }
         self.chain = chain;
         self.state = State::Held;
+        self.last = None;
+        self.last_time = stamp.ts_event;
+        self.old = OldRun::default();
         self.book
             .replace(snapshot.bids.iter().copied(), snapshot.asks.iter().copied());
         self.check(snapshot, Touched::ALL)
@@ -203,19 +245,28 @@ impl VerifiedBook {
         }
     }
 
-    fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>) -> Outcome {
-        match self.chain.fit(change.link) {
-            Fit::Old => return Outcome::Old,
-            Fit::Broken(broken) => {
-                self.lose();
-                if chain::bridges(change.link) {
-                    // The next snapshot may lie right before or within this change.
-                    self.backlog.put_back(stamp, change);
-                }
-                return Outcome::Broken(Break::Link(broken));
+    /// Takes the next change; one that was `kept` came before the snapshot, so that it may be older.
+    fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>, kept: bool) -> Outcome {
+        let broken = match self.chain.fit(change.link) {
+            Fit::Follows => None,
+            _ if self.last.as_ref() == Some(&change) => {
+                return Outcome::Unchanged { checked: false };
             }
-            Fit::Follows => self.chain.advance(change.link),
+            Fit::Old if kept || !self.has_started_over(stamp) => return Outcome::Old,
+            Fit::Old => Some(Break::StartedOver(self.chain.beginning(change.link))),
+            Fit::Broken(broken) => Some(Break::Link(broken)),
+        };
+        if let Some(broken) = broken {
+            self.lose();
+            if chain::bridges(change.link) {
+                // The next snapshot may lie right before or within this change.
+                self.backlog.put_back(stamp, change);
+            }
+            return Outcome::Broken(broken);
         }
+        self.chain.advance(change.link);
+        self.old = OldRun::default();
+        self.last_time = stamp.ts_event.or(self.last_time);
         if chain::bridges(change.link) {
             self.state = State::HeldBeside;
         }
@@ -227,7 +278,29 @@ impl VerifiedBook {
                 }
             }
         }
-        self.check(&change, touched)
+        let outcome = self.check(&change, touched);
+        if self.book().is_some() {
+            self.last = Some(change);
+        }
+        outcome
+    }
+
+    /// Notes a message that is old by its numbers. Whether it proves, by its venue's time or together
+    /// with those before it, that the numbers have started over.
+    fn has_started_over(&mut self, stamp: Stamp) -> bool {
+        let nanos = |time: EventTime| time.nanos();
+        if let (Some(time), Some(last)) = (stamp.ts_event.map(nanos), self.last_time.map(nanos))
+            && time > last
+        {
+            return true;
+        }
+        let time = stamp.ts_event.map_or(stamp.ts_recv, nanos);
+        if self.old.count == 0 {
+            self.old.since = time;
+        }
+        self.old.count += 1;
+        let lasted = time.get().saturating_sub(self.old.since.get());
+        self.old.count > OLD_MAX || u128::from(lasted) > OLD_FOR.as_nanos()
     }
 
     /// Cuts the book to its depth and compares it with the venue's checksum.
@@ -266,6 +339,7 @@ impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link(link) => link.fmt(f),
+            Self::StartedOver(link) => write!(f, "numbers started over: {link}"),
             Self::SnapshotTooOld(LinkBreak { found, after, .. }) => {
                 write!(
                     f,

@@ -1,7 +1,8 @@
 //! Recordings of venues' messages: JSON lines, zstd or plain, read as a stream.
 //!
 //! A line is `{"ts":<receive time, ns>,"raw":"<frame text>"}`, with `http` and `symbol` beside it in
-//! rows that were fetched over HTTP; or it is a bare message without a receive time.
+//! rows that were fetched over HTTP; or it is a bare message without a receive time. A byte order mark at
+//! the head of the file, carriage returns and blank lines are passed over.
 //!
 //! # Limits
 //! One line is held at a time, of at most [`LINE_BYTES_MAX`]; a longer one is passed over without
@@ -118,7 +119,9 @@ impl Capture {
         let reader: Box<dyn BufRead + Send> = if is_zstd(&start[..length]) {
             let decoder = zstd::Decoder::new(file).map_err(io)?;
             Box::new(BufReader::with_capacity(READ_BYTES, decoder))
-        } else if !named_zstd && start[..length].trim_ascii_start().first() == Some(&b'{') {
+        } else if !named_zstd
+            && unmarked(&start[..length]).trim_ascii_start().first() == Some(&b'{')
+        {
             Box::new(BufReader::with_capacity(READ_BYTES, file))
         } else {
             return Err(CaptureError::NotACapture {
@@ -147,8 +150,15 @@ impl Capture {
                     self.ended = true;
                     return None;
                 }
-                Ok(Reached::Line) if self.line.trim_ascii().is_empty() => {}
-                Ok(Reached::Line) => break self.row.read(&self.line),
+                Ok(Reached::Line) => {
+                    let line = match self.number {
+                        1 => unmarked(&self.line),
+                        _ => &self.line,
+                    };
+                    if !line.trim_ascii().is_empty() {
+                        break self.row.read(line);
+                    }
+                }
                 Ok(Reached::TooLong) => break Err(BrokenLine::TooLong),
                 Err(_) => {
                     self.ended = true;
@@ -208,11 +218,11 @@ impl Row {
         }
         let (mut raw, mut ts, mut other) = (None, None, false);
         cursor.object::<BrokenLine>(|member, key| {
-            match key.plain() {
-                Some("raw") => raw = Some(member.value()?),
-                Some("ts") => ts = Some(member.value()?),
-                Some("http") => self.http = content(member.value()?),
-                Some("symbol") => self.symbol = content(member.value()?),
+            match key.content().as_ref() {
+                "raw" => raw = Some(member.value()?),
+                "ts" => ts = Some(member.value()?),
+                "http" => self.http = content(member.value()?),
+                "symbol" => self.symbol = content(member.value()?),
                 _ => {
                     other = true;
                     member.value()?;
@@ -316,6 +326,11 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
+/// What follows a byte order mark, if there is one.
+fn unmarked(start: &[u8]) -> &[u8] {
+    start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start)
+}
+
 /// Whether a file begins with a zstd frame, or with a skippable one.
 const fn is_zstd(start: &[u8]) -> bool {
     matches!(
@@ -396,6 +411,21 @@ mod tests {
         packed.extend(zstd::encode_all(&LINES.as_bytes()[30..], 1).unwrap());
         let (_dir, path) = file("a.jsonl.zst", &packed);
         check_lines(&path);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_carriage_returns_are_passed_over() {
+        let marked = format!("\u{feff}{}\r\n\r\n", LINES.replace('\n', "\r\n"));
+        let (_dir, path) = file("a.jsonl", marked.as_bytes());
+        check_lines(&path);
+        let (_dir, path) = file("a.zst", &zstd::encode_all(marked.as_bytes(), 1).unwrap());
+        check_lines(&path);
+        let blank = format!("\u{feff}\r\n{LINES}");
+        let (_dir, path) = file("b.jsonl", blank.as_bytes());
+        assert_eq!(read(&path)[0].0, 2);
+        // Anywhere else it is no JSON.
+        let (_dir, path) = file("c.jsonl", format!("{LINES}\n\u{feff}{{}}").as_bytes());
+        assert!(read(&path).last().unwrap().2.is_err());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! streams that are used.
 //!
 //! A [`Parser`] is a dialect and a normaliser together: bytes of one connection in, events out. A
-//! message that is refused leaves no event behind, except that a book whose change may have been in
-//! it gets a gap, where nothing later would show the loss.
+//! message that is refused leaves no event behind but losses: of every stream whose news may have been in
+//! it, where nothing later would show that ([`Format::shows_loss`]).
 
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::scan::{Plan, Planned, Use};
@@ -15,8 +15,8 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    ChannelKind, ChannelSet, InstrumentId, Level, Price, Qty, Quote, Side, Ticker, Trade,
-    TradingState, UnixNanos, decimal,
+    ChannelKind, ChannelSet, EventTime, InstrumentId, Level, Price, Qty, Quote, Side, Ticker,
+    Trade, TradingState, UnixNanos, decimal,
 };
 
 /// Reads the messages of one connection.
@@ -27,9 +27,11 @@ pub struct Parser {
 
 /// Turns what a dialect says into events.
 pub struct Normaliser {
+    format: Format,
     spells: bool,
     instruments: Vec<Known>,
-    by_native: HashMap<Box<str>, usize>,
+    /// None for ids of which nothing is served.
+    by_native: HashMap<Box<str>, Option<usize>>,
     current: Option<Current>,
     prints: SmallVec<[Trade; 1]>,
     bids: Vec<Level>,
@@ -47,6 +49,8 @@ pub struct Asides {
     pub no_prints: SmallVec<[NoPrint; 1]>,
     /// Parts that could not be read, while others could.
     pub faults: SmallVec<[Reject; 1]>,
+    /// Times outside the years 1980 to 2200, which were left out.
+    pub undated: u32,
 }
 
 struct Known {
@@ -66,7 +70,7 @@ struct Current {
 
 /// What is kept of a [`Head`].
 struct Heading {
-    ts_event: Option<tapecast_model::EventTime>,
+    ts_event: Option<EventTime>,
     venue_seq: Option<u64>,
     history: bool,
     ids: TradeIds,
@@ -113,7 +117,8 @@ impl Parser {
             Err(reject) => {
                 out.truncate(before);
                 self.normaliser.asides.clear();
-                if reject.is_fault() {
+                // What is news of nobody we know is nobody's loss.
+                if reject.is_fault() && reject != Reject::Symbol {
                     self.lost(raw, ts_recv, out);
                 }
                 Err(reject)
@@ -128,27 +133,39 @@ impl Parser {
         &self.normaliser.asides
     }
 
-    /// Something unreadable came: says so of the books it may have changed, if nothing later would.
+    /// Something unreadable came: says so of whatever it may have been news of, if nothing later would.
     pub fn lost(&mut self, raw: &[u8], ts_recv: UnixNanos, out: &mut Vec<Event>) {
-        if !self.dialect.hides_loss(raw) {
-            return;
-        }
         let text = String::from_utf8_lossy(raw);
-        let named = |known: &&Known| text.contains(known.planned.native.as_ref());
-        let books = || {
-            self.normaliser
-                .instruments
-                .iter()
-                .filter(|k| k.planned.has_book())
-        };
-        let all = !books().any(|k| named(&k));
-        for known in books().filter(|k| all || named(k)) {
-            let lost = FeedEvent::Lost {
-                channels: ChannelSet::EMPTY.with(ChannelKind::Book),
-                events: None,
-                reason: Cow::Borrowed("a book message could not be read"),
-            };
-            out.push(feed_event(known.id, ts_recv, lost));
+        let words = self.dialect.words().iter();
+        let heard = words.filter(|(word, _)| text.contains(word));
+        let heard = heard.fold(ChannelSet::EMPTY, |set, (_, kind)| set.with(*kind));
+        let Normaliser {
+            format,
+            instruments,
+            by_native,
+            ..
+        } = &mut self.normaliser;
+        let named = |native: &str| !native.is_empty() && text.contains(native);
+        let all = !by_native.keys().any(|native| named(native));
+        for known in instruments {
+            let Planned { native, .. } = &known.planned;
+            let mut channels = ChannelSet::EMPTY;
+            for (kind, carries) in known.planned.streams() {
+                if (heard == ChannelSet::EMPTY || heard.contains(kind))
+                    && !format.shows_loss(carries)
+                {
+                    channels = channels.with(kind);
+                }
+            }
+            if channels != ChannelSet::EMPTY && (all || named(native)) {
+                known.quote_lost |= channels.contains(ChannelKind::Quote);
+                let lost = FeedEvent::Lost {
+                    channels,
+                    events: None,
+                    reason: Cow::Borrowed("a message could not be read"),
+                };
+                out.push(feed_event(known.id, ts_recv, lost));
+            }
         }
     }
 
@@ -184,6 +201,14 @@ impl Asides {
     fn clear(&mut self) {
         self.no_prints.clear();
         self.faults.clear();
+        self.undated = 0;
+    }
+
+    /// Leaves out a time that is none.
+    fn dated(&mut self, time: Option<EventTime>) -> Option<EventTime> {
+        let dated = time.filter(|time| time.is_dated());
+        self.undated += u32::from(dated.is_none() && time.is_some());
+        dated
     }
 
     /// A message of which no part could be read is refused; what was lost with it has been said.
@@ -201,14 +226,12 @@ impl Asides {
 
 impl Normaliser {
     fn new(format: Format, plan: Plan, ids: &[InstrumentId]) -> Self {
-        let mut by_native: HashMap<Box<str>, usize> = plan
-            .instruments
-            .iter()
-            .enumerate()
-            .map(|(at, p)| (p.native.clone(), at))
-            .collect();
+        let served = plan.instruments.iter().enumerate();
+        let mut by_native: HashMap<_, _> =
+            served.map(|(at, p)| (p.native.clone(), Some(at))).collect();
+        by_native.extend(plan.left_out.into_iter().map(|id| (id.native, None)));
         if let Some(at) = plan.nameless {
-            by_native.insert("".into(), at);
+            by_native.insert("".into(), Some(at));
         }
         let known = |(planned, id): (Planned, &InstrumentId)| Known {
             id: *id,
@@ -217,6 +240,7 @@ impl Normaliser {
             quote_lost: false,
         };
         Self {
+            format,
             spells: format.spells(),
             instruments: plan.instruments.into_iter().zip(ids).map(known).collect(),
             by_native,
@@ -302,13 +326,14 @@ impl Heading {
 impl Listener for Normaliser {
     fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject> {
         self.current = None;
-        let at = *self.by_native.get(head.native).ok_or(Reject::Symbol)?;
-        let known = &self.instruments[at];
-        let Some(purpose) = known.planned.use_of(head.stream) else {
+        let Some(at) = *self.by_native.get(head.native).ok_or(Reject::Symbol)? else {
+            return Ok(false);
+        };
+        let Some(purpose) = self.instruments[at].planned.use_of(head.stream) else {
             return Ok(false);
         };
         let mut heading = Heading {
-            ts_event: head.ts_event,
+            ts_event: self.asides.dated(head.ts_event),
             venue_seq: head.venue_seq,
             history: false,
             ids: TradeIds::Opaque,
@@ -321,7 +346,7 @@ impl Listener for Normaliser {
             What::Ticker(ticker) => heading.ticker = Some(Box::new(*ticker)),
             What::Quote => heading.book.snapshot = true,
         }
-        if purpose == Use::Quote && known.quote_lost && !heading.book.snapshot {
+        if purpose == Use::Quote && self.instruments[at].quote_lost && !heading.book.snapshot {
             return Ok(false);
         }
         self.prints.clear();
@@ -330,7 +355,7 @@ impl Listener for Normaliser {
         self.quote = if heading.book.snapshot {
             Quote::default()
         } else {
-            known.last_quote
+            self.instruments[at].last_quote
         };
         self.current = Some(Current {
             at,
@@ -357,6 +382,7 @@ impl Listener for Normaliser {
             first_id,
             ..
         } = *print;
+        let ts_event = self.asides.dated(ts_event);
         if let (Some(first), Some(id)) = (first_id, id.number())
             && first < id
         {
@@ -448,7 +474,7 @@ impl Listener for Normaliser {
     }
 
     fn trading(&mut self, native: Option<&str>, state: TradingState) {
-        let only = native.map(|name| self.by_native.get(name).copied());
+        let only = native.map(|name| self.by_native.get(name).copied().flatten());
         for (at, known) in self.instruments.iter().enumerate() {
             if only.is_none_or(|only| only == Some(at)) {
                 self.events.push(Event {
@@ -472,15 +498,19 @@ impl Listener for Normaliser {
 
     fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject) {
         self.asides.faults.push(reject);
+        if !reject.is_fault() {
+            return;
+        }
         self.release_prints();
-        let only = native.map(|name| self.by_native.get(name).copied());
-        for (at, known) in self.instruments.iter().enumerate() {
+        let only = native.map(|name| self.by_native.get(name).copied().flatten());
+        for (at, known) in self.instruments.iter_mut().enumerate() {
             if only.is_some_and(|only| only != Some(at)) {
                 continue;
             }
             let Some(purpose) = known.planned.use_of(stream) else {
                 continue;
             };
+            known.quote_lost |= purpose == Use::Quote;
             let channels = ChannelSet::EMPTY.with(purpose.kind());
             let lost = match self.events.last_mut() {
                 // Rows that stand together are lost together.

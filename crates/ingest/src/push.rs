@@ -6,7 +6,8 @@
 //!
 //! # Full, late and wrong
 //! While the event channel is full nothing is read, so TCP holds the publishers back; nothing is
-//! dropped. A bad line is answered with one line, `{"error":…,"line":N,"message":…}`, and skipped.
+//! dropped. A bad line is answered with one line, `{"error":…,"line":N,"message":…}`, and skipped;
+//! so is each bad trade of a line, while the others are taken.
 //! Whoever reads its answers gets every one. A publisher that reads none for a second is not waited for
 //! again until it does: [`ANSWERS_BYTES_MAX`] wait for it, and more is dropped and counted. A line longer than [`LINE_BYTES_MAX`] is skipped unheld. Who comes
 //! and who leaves is logged within a limit.

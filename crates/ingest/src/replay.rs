@@ -1,7 +1,9 @@
 //! Plays a recording as if its venue were speaking now.
 //!
 //! [`Replay::scan`] reads the whole file before anything is published: instruments, scales, channels
-//! and the choice of streams are fixed from then on, and broken lines are reported with their place.
+//! and the choice of streams are fixed from then on, and broken lines are reported with their place. An
+//! instrument that has no symbol is named and left out; only if nothing is left, or nothing could be read
+//! in this format, is the recording refused.
 //! [`Replay::run`] is the body of a thread: it sends events at the recorded pace times a factor, or
 //! as fast as those downstream take them, and stamps them with the time of sending.
 //!
@@ -11,21 +13,22 @@
 //! skipped; ten in a row count as a lost connection: every instrument gets a gap and the parser
 //! starts afresh. A recording that can no longer be read is down with a reason.
 
+mod survey;
+
 use crate::capture::{Capture, CaptureError, Line};
 use crate::event::{Event, FeedEvent, Lot};
 use crate::feed::{Ended, EventTx, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crate::normaliser::{Asides, Parser};
-use crate::scan::{Plan, Survey};
-use crate::venue::symbols::Unmapped;
-use crate::venue::{Format, MESSAGE_BYTES_MAX, Reject};
+use crate::scan::{NoSymbol, Plan};
+use crate::venue::{Format, Reject};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use survey::{advice, survey};
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{Catalog, InstrumentId, Mono, RateLimit, Symbol, UnixNanos, Venue};
@@ -73,8 +76,10 @@ pub struct ScanReport {
     pub messages: u64,
     /// Lines that hold no message.
     pub broken_lines: u64,
-    /// Messages that cannot be read.
+    /// Messages, and parts of messages, that cannot be read.
     pub rejected: u64,
+    /// Ids of which nothing is served.
+    pub left_out: u64,
 }
 
 /// Why a recording cannot be played.
@@ -83,20 +88,22 @@ pub enum ReplayError {
     /// It cannot be opened.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// It names an instrument for which there is no symbol.
-    #[error("{}:{line}: {source}", path.display())]
-    Unmapped {
+    /// None of its ids has a symbol.
+    #[error("{}: none of its {count} ids has a symbol: {first}", path.display())]
+    LeftOut {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// Which one.
-        source: Unmapped,
+        /// How many ids.
+        count: usize,
+        /// What is wrong with the first of them.
+        first: NoSymbol,
     },
     /// Nothing in it can be published.
     #[error(
-        "{}: no trades, quotes, books or tickers among {messages} messages; is its format {format}?",
-        path.display()
+        "{}: no trades, quotes, books or tickers of {} among {messages} messages; {}",
+        path.display(),
+        format.product(),
+        advice(likely)
     )]
     Nothing {
         /// The file.
@@ -105,8 +112,10 @@ pub enum ReplayError {
         messages: u64,
         /// How they were read.
         format: Format,
+        /// How they can be read.
+        likely: Vec<Format>,
     },
-    /// Two of its ids have the same symbol, or another source has it.
+    /// Another source has one of its symbols.
     #[error("{}: {source}", path.display())]
     Catalog {
         /// The file.
@@ -122,9 +131,6 @@ pub enum ReplayError {
 /// Refused messages in a row that count as a lost connection.
 const REJECTS_IN_A_ROW: u32 = 10;
 
-/// Lines that are reported one by one; what comes after is only counted.
-const REPORTED_LINES_MAX: u64 = 20;
-
 /// How long a lossless replay waits before it asks again whether there is room.
 const PACE_CHECK: Duration = Duration::from_micros(200);
 
@@ -137,7 +143,7 @@ impl Replay {
     /// Reads the whole recording and adds what it holds to the catalogue.
     ///
     /// # Errors
-    /// If it cannot be read, names an instrument that has no symbol, or holds nothing to publish.
+    /// If it cannot be read, or nothing in it can be published.
     pub fn scan(config: ReplayConfig, catalog: &Catalog) -> Result<Self, ReplayError> {
         if let Speed::Factor(factor) = config.speed
             && !(factor.is_finite() && factor > 0.0)
@@ -174,6 +180,7 @@ impl Replay {
             messages = report.messages,
             broken_lines = report.broken_lines,
             rejected = report.rejected,
+            left_out = report.left_out,
             "Recording scanned"
         );
         Ok(Self {
@@ -251,87 +258,6 @@ pub enum Played {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the recording cannot be read any more: {0}")]
 pub struct Unreadable(String);
-
-/// The first reading: what the recording holds.
-fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), ReplayError> {
-    let mut capture = Capture::open(&config.path)?;
-    let mut survey = Survey::new(config.format, config.symbols.clone());
-    let mut dialect = config.format.dialect();
-    let mut report = ScanReport::default();
-    while let Some(Line {
-        number, message, ..
-    }) = capture.next_line()
-    {
-        let message = match message {
-            Ok(message) => message,
-            Err((broken, _)) => {
-                report.broken_lines += 1;
-                report.warn(config, number, &broken);
-                continue;
-            }
-        };
-        report.messages += 1;
-        let faults = survey.faults();
-        let result = if message.raw.len() > MESSAGE_BYTES_MAX {
-            Err(Reject::Oversized)
-        } else {
-            dialect.read(message, &mut survey)
-        };
-        let unmapped = survey.take_unmapped();
-        report.rejected += survey.faults() - faults;
-        match (result, unmapped) {
-            (Ok(()), Some(source)) => {
-                let (path, line) = (config.path.clone(), number);
-                return Err(ReplayError::Unmapped { path, line, source });
-            }
-            (Ok(()), None) => {}
-            (Err(reject), _) => {
-                report.rejected += 1;
-                report.warn(config, number, &reject);
-            }
-        }
-    }
-    let plan = survey.into_plan();
-    if plan.instruments.is_empty() {
-        let (path, messages, format) = (config.path.clone(), report.messages, config.format);
-        return Err(ReplayError::Nothing {
-            path,
-            messages,
-            format,
-        });
-    }
-    Ok((plan, report))
-}
-
-// === impl ScanReport ===
-
-impl ScanReport {
-    /// Reports a line, if it is among the first that are wrong.
-    fn warn(&self, config: &ReplayConfig, line: u64, reason: &dyn fmt::Display) {
-        let wrong = self.broken_lines + self.rejected;
-        let place = Place {
-            path: &config.path,
-            line,
-        };
-        if wrong <= REPORTED_LINES_MAX {
-            tracing::warn!(%place, %reason, "Line skipped");
-        } else if wrong == REPORTED_LINES_MAX + 1 {
-            tracing::warn!(%place, "More lines are skipped and only counted");
-        }
-    }
-}
-
-/// A line of a file, as compilers write it.
-struct Place<'a> {
-    path: &'a Path,
-    line: u64,
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path.display(), self.line)
-    }
-}
 
 /// A recording being played.
 struct Player {
@@ -432,7 +358,12 @@ impl Player {
         self.counters.messages.inc();
         self.counters.bytes.inc_by(message.raw.len() as u64);
         let result = self.parser.parse(message, now, &mut self.events);
-        let Asides { no_prints, faults } = self.parser.asides();
+        let Asides {
+            no_prints,
+            faults,
+            undated,
+        } = self.parser.asides();
+        self.counters.undated.inc_by(u64::from(*undated));
         faults.iter().for_each(|part| self.counters.reject(*part));
         no_prints.iter().for_each(|r| self.counters.no_print(*r));
         match result {

@@ -8,12 +8,17 @@
 //! Quotes come from a stream of their own if there is one, else from the book. Books come from the
 //! deepest stream. The other streams of an instrument are read and passed over.
 //!
+//! # Names
+//! Symbols are given when all ids are known, since ids say something of each other. An id without a
+//! symbol, or whose symbol another id before it has, is left out and named in [`Plan::left_out`]; the
+//! others are served.
+//!
 //! # Scales
 //! The most digits after the point that a price (a quantity) of the instrument has, trailing zeros
 //! aside. If the largest number would then not fit an `i64`, the scale that keeps the most numbers;
 //! those it cannot keep are refused when their message comes.
 
-use crate::venue::symbols::{Unmapped, symbol_of};
+use crate::venue::symbols::{Evidence, Unmapped, symbol_of};
 use crate::venue::{Carries, Format, Head, Listener, Print, Reject, Stream};
 use hashbrown::HashMap;
 use tapecast_model::{
@@ -27,8 +32,6 @@ pub struct Survey {
     entries: Vec<Entry>,
     by_native: HashMap<Box<str>, usize>,
     current: Option<(usize, Stream)>,
-    /// An id without a symbol, in a message that was otherwise well.
-    unmapped: Option<Unmapped>,
     /// Parts of messages that could not be read.
     faults: u64,
 }
@@ -40,6 +43,37 @@ pub struct Plan {
     pub instruments: Vec<Planned>,
     /// Which of them a snapshot belongs to that names none.
     pub nameless: Option<usize>,
+    /// Ids of which nothing is served.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An id of which nothing is served.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LeftOut {
+    /// The venue's name.
+    pub native: Box<str>,
+    /// Why.
+    pub reason: NoSymbol,
+}
+
+/// Why an id has no symbol.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoSymbol {
+    /// The rules of the venue lead to none.
+    #[error(transparent)]
+    Unmapped(#[from] Unmapped),
+    /// Another id has it.
+    #[error(
+        "{native:?} and {first:?} are both {symbol}, and {first:?} came first; give one of them another name in [source.symbols]"
+    )]
+    Taken {
+        /// The id that is left out.
+        native: Box<str>,
+        /// The id that is served.
+        first: Box<str>,
+        /// What both are called.
+        symbol: Symbol,
+    },
 }
 
 /// What is used of an instrument.
@@ -91,7 +125,6 @@ impl Use {
 
 struct Entry {
     native: Box<str>,
-    symbol: Result<Symbol, Unmapped>,
     trades: Option<u32>,
     ticker: Option<u32>,
     quote: bool,
@@ -124,7 +157,6 @@ impl Survey {
             entries: Vec::new(),
             by_native: HashMap::new(),
             current: None,
-            unmapped: None,
             faults: 0,
         }
     }
@@ -134,9 +166,9 @@ impl Survey {
         self.faults
     }
 
-    /// The id without a symbol that the last message named, if it did.
-    pub fn take_unmapped(&mut self) -> Option<Unmapped> {
-        self.unmapped.take()
+    /// Whether anything has been heard that could be published.
+    pub fn has_heard(&self) -> bool {
+        !self.entries.is_empty() && self.entries.iter().any(Entry::is_heard)
     }
 
     /// What will be used.
@@ -155,27 +187,56 @@ impl Survey {
             self.entries[only].prices.add(&prices);
             self.entries[only].quantities.add(&quantities);
         }
+        let heard = |entry: &&Entry| entry.is_heard() && !entry.native.is_empty();
+        let natives = self.entries.iter().filter(heard);
+        let evidence = Evidence::of(self.format, natives.map(|entry| entry.native.as_ref()));
         let mut plan = Plan::default();
-        for (at, entry) in self.entries.iter().enumerate() {
-            if let Some(planned) = entry.plan() {
-                if nameless.is_some_and(|(_, only)| only == at) {
-                    plan.nameless = Some(plan.instruments.len());
+        let mut names: HashMap<Symbol, Box<str>> = HashMap::new();
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, e)| heard(e)) {
+            let native = &entry.native;
+            let symbol = match self.name(native, &evidence, &names) {
+                Ok(symbol) => symbol,
+                Err(reason) => {
+                    let native = native.clone();
+                    plan.left_out.push(LeftOut { native, reason });
+                    continue;
                 }
-                plan.instruments.push(planned);
+            };
+            names.insert(symbol.clone(), native.clone());
+            if nameless.is_some_and(|(_, only)| only == at) {
+                plan.nameless = Some(plan.instruments.len());
             }
+            plan.instruments.push(entry.plan(symbol));
         }
         plan
+    }
+
+    /// The symbol of an id, if no other has it already.
+    fn name(
+        &self,
+        native: &str,
+        evidence: &Evidence,
+        names: &HashMap<Symbol, Box<str>>,
+    ) -> Result<Symbol, NoSymbol> {
+        let symbol = match self.overrides.get(native) {
+            Some(symbol) => symbol.clone(),
+            None => symbol_of(self.format, native, evidence)?,
+        };
+        match names.get(&symbol) {
+            Some(first) => Err(NoSymbol::Taken {
+                native: native.into(),
+                first: first.clone(),
+                symbol,
+            }),
+            None => Ok(symbol),
+        }
     }
 
     fn entry(&mut self, native: &str) -> usize {
         if let Some(at) = self.by_native.get(native) {
             return *at;
         }
-        let symbol = match self.overrides.get(native) {
-            Some(symbol) => Ok(symbol.clone()),
-            None => symbol_of(self.format, native),
-        };
-        self.entries.push(Entry::new(native, symbol));
+        self.entries.push(Entry::new(native));
         self.by_native.insert(native.into(), self.entries.len() - 1);
         self.entries.len() - 1
     }
@@ -186,6 +247,9 @@ impl Survey {
         };
         let entry = &mut self.entries[at];
         entry.prices.note("price", price)?;
+        if qty.starts_with('-') && !decimal::is_zero(qty.as_bytes()) {
+            return Err(Reject::Number("quantity"));
+        }
         entry.quantities.note("quantity", qty)
     }
 }
@@ -212,13 +276,7 @@ impl Listener for Survey {
         let Some((at, stream)) = self.current.take() else {
             return Ok(());
         };
-        let entry = &mut self.entries[at];
-        entry.heard(stream);
-        if let Err(unmapped) = &entry.symbol
-            && !entry.native.is_empty()
-        {
-            self.unmapped = Some(unmapped.clone());
-        }
+        self.entries[at].heard(stream);
         Ok(())
     }
 
@@ -234,10 +292,9 @@ impl Listener for Survey {
 // === impl Entry ===
 
 impl Entry {
-    fn new(native: &str, symbol: Result<Symbol, Unmapped>) -> Self {
+    fn new(native: &str) -> Self {
         Self {
             native: native.into(),
-            symbol,
             trades: None,
             ticker: None,
             quote: false,
@@ -270,8 +327,14 @@ impl Entry {
         self.book.is_some_and(|book| book.carries == Carries::Book)
     }
 
-    fn plan(&self) -> Option<Planned> {
-        let symbol = self.symbol.as_ref().ok()?.clone();
+    /// Whether anything of it was heard.
+    fn is_heard(&self) -> bool {
+        let book = self.book.or(self.top).or(self.seed);
+        let quote = self.quote || self.spare_quote;
+        self.trades.or(self.ticker).is_some() || book.is_some() || quote
+    }
+
+    fn plan(&self, symbol: Symbol) -> Planned {
         let book = self.book.or(self.top).or(self.seed);
         let quote = if self.quote {
             Some(Carries::Quote)
@@ -282,8 +345,7 @@ impl Entry {
         } else {
             self.spare_quote.then_some(Carries::SpareQuote)
         };
-        let heard = self.trades.or(self.ticker).is_some() || quote.is_some();
-        heard.then(|| Planned {
+        Planned {
             native: self.native.clone(),
             symbol,
             price_scale: self.prices.scale(),
@@ -292,7 +354,7 @@ impl Entry {
             ticker: self.ticker,
             book,
             quote,
-        })
+        }
     }
 }
 
@@ -303,14 +365,21 @@ impl Digits {
     fn note(&mut self, field: &'static str, text: &str) -> Result<(), Reject> {
         let bytes = text.as_bytes();
         if bytes.iter().any(|b| matches!(b, b'e' | b'E')) {
-            let plain = Decimal::parse(bytes).map_err(|e| Reject::of_number(field, e))?;
-            return self.note(field, &plain.to_string());
+            return match Decimal::parse(bytes).map_err(|e| Reject::of_number(field, e)) {
+                Ok(plain) => self.note(field, &plain.to_string()),
+                // No scale could keep it.
+                Err(Reject::Scale) => Ok(()),
+                Err(reject) => Err(reject),
+            };
         }
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let needing = fraction.trim_end_matches('0').len();
         let Some(scale) = u8::try_from(needing).ok().and_then(Scale::new) else {
-            return Ok(());
+            return match decimal::parse_parts(bytes).map_err(|e| Reject::of_number(field, e)) {
+                Ok(_) | Err(Reject::Scale) => Ok(()),
+                Err(reject) => Err(reject),
+            };
         };
         match decimal::parse_scaled(bytes, scale) {
             Ok(_) => {}
@@ -401,108 +470,23 @@ impl Planned {
     pub const fn has_book(&self) -> bool {
         self.book.is_some()
     }
+
+    /// The streams that are used, by the channel that they serve. A quote from the book is the book's.
+    pub fn streams(&self) -> impl Iterator<Item = (ChannelKind, Carries)> {
+        let book = self.book.map(|book| book.carries);
+        [
+            (ChannelKind::Trade, self.trades.map(|_| Carries::Trades)),
+            (
+                ChannelKind::Quote,
+                self.quote.filter(|quote| book != Some(*quote)),
+            ),
+            (ChannelKind::Book, book),
+            (ChannelKind::Ticker, self.ticker.map(|_| Carries::Ticker)),
+        ]
+        .into_iter()
+        .filter_map(|(kind, carries)| Some((kind, carries?)))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::venue::{BookHead, What};
-
-    fn scale_of(numbers: &[&str]) -> u8 {
-        let mut digits = Digits::default();
-        for number in numbers {
-            digits.note("price", number).unwrap();
-        }
-        digits.scale().digits()
-    }
-
-    #[test]
-    fn a_scale_is_the_most_digits_that_are_not_padding() {
-        assert_eq!(scale_of(&["61837.64000000", "0.00000000", "12"]), 2);
-        assert_eq!(scale_of(&["0.00000000001"]), 11);
-        assert_eq!(scale_of(&["1e-08", "5E2"]), 8);
-        assert_eq!(scale_of(&["12345678901.12345678"]), 8);
-        assert_eq!(scale_of(&["9223372036.854775807", "0.1"]), 9);
-        assert_eq!(scale_of(&["12345678901", "0.12345678"]), 8);
-        assert_eq!(scale_of(&[]), 0);
-    }
-
-    #[test]
-    fn one_absurd_number_does_not_cost_the_others_their_digits() {
-        let mut numbers = vec!["61837.64"; 3];
-        numbers.push("99999999999999999");
-        assert_eq!(scale_of(&numbers), 2);
-        numbers.push("99999999999999999999999");
-        numbers.push("0.0000000000000000000000001");
-        assert_eq!(scale_of(&numbers), 2);
-        assert_eq!(
-            scale_of(&["123456789012345678", "123456789012345677", "0.12", "0.1"]),
-            1
-        );
-        assert_eq!(
-            scale_of(&["923456789012345678", "923456789012345677", "0.1"]),
-            0
-        );
-    }
-
-    #[test]
-    fn what_is_no_number_is_refused() {
-        for text in ["", "x", "1.2.3", "--1", "1,5"] {
-            assert!(Digits::default().note("price", text).is_err(), "{text}");
-        }
-    }
-
-    fn planned(streams: &[Stream]) -> Planned {
-        let mut survey = Survey::new(Format::Okx, HashMap::new());
-        for stream in streams {
-            let what = What::Book(BookHead::default());
-            let head = Head {
-                native: "A-B",
-                stream: *stream,
-                ts_event: None,
-                venue_seq: None,
-                what,
-            };
-            survey.begin(&head).unwrap();
-            survey.finish().unwrap();
-        }
-        survey.into_plan().instruments.remove(0)
-    }
-
-    #[test]
-    fn the_deepest_book_and_the_quotes_own_stream_are_used() {
-        let shallow = Stream::new(Carries::WholeBook, 5);
-        let deep = Stream::new(Carries::Book, 400);
-        let top = Stream::new(Carries::Top, 1);
-        let quote = Stream::new(Carries::Quote, 1);
-        let seed = Stream::new(Carries::Seed, 0);
-        let book = |makes_quote| Some(Use::Book { makes_quote });
-
-        let plan = planned(&[deep, shallow]);
-        assert_eq!(
-            (plan.use_of(deep), plan.use_of(shallow)),
-            (book(true), None)
-        );
-        let plan = planned(&[top, deep]);
-        assert_eq!(
-            (plan.use_of(deep), plan.use_of(top)),
-            (book(false), Some(Use::Quote))
-        );
-        let plan = planned(&[top]);
-        assert_eq!(plan.use_of(top), book(true));
-        let plan = planned(&[quote, deep, seed]);
-        assert_eq!(
-            (plan.use_of(deep), plan.use_of(quote)),
-            (book(false), Some(Use::Quote))
-        );
-        assert_eq!(plan.use_of(seed), book(false));
-        let plan = planned(&[shallow, seed]);
-        assert_eq!(
-            (plan.use_of(seed), plan.use_of(shallow)),
-            (None, book(true))
-        );
-        let spare = Stream::new(Carries::SpareQuote, 1);
-        assert_eq!(planned(&[spare]).use_of(spare), Some(Use::Quote));
-        assert_eq!(planned(&[spare, deep]).use_of(spare), None);
-    }
-}
+mod tests;

@@ -16,6 +16,7 @@
 //! tickers); [`Dialect::reset`] forgets it. Chains and checksums of books are passed on, not judged:
 //! see [`crate::book`].
 
+mod bases;
 pub mod binance;
 pub mod bybit;
 pub mod coinbase;
@@ -30,7 +31,9 @@ mod trading;
 use crate::event::{Checksum, Link, TradeIds};
 use std::fmt;
 use std::str::FromStr;
-use tapecast_model::{Aggressor, DecimalError, EventTime, Side, Ticker, TradeId, TradingState};
+use tapecast_model::{
+    Aggressor, ChannelKind, DecimalError, EventTime, Side, Ticker, TradeId, TradingState,
+};
 
 /// The largest message that is parsed: Coinbase's book snapshots are 5 MB, with room to grow.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
@@ -56,7 +59,9 @@ pub enum Format {
 
 /// A name that is no format.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no format {0:?}: binance, binance-usdm, coinbase, kraken, okx, bybit-spot, bybit-linear")]
+#[error(
+    "no format {0:?}: binance (spot), binance-usdm (USD-M futures), coinbase (Advanced Trade), kraken (v2), okx (v5), bybit-spot (v5), bybit-linear (v5)"
+)]
 pub struct FormatError(String);
 
 /// Why a message was not taken.
@@ -117,11 +122,9 @@ pub trait Dialect: Send {
     /// The connection is a new one.
     fn reset(&mut self);
 
-    /// Whether an unreadable message that looks like this may have been a change to a book whose
-    /// loss nothing later would show: the venue numbers nothing and its checksum sees the top only.
-    fn hides_loss(&self, _raw: &[u8]) -> bool {
-        false
-    }
+    /// Words by which an unreadable message may be known for news of a channel. One that has none of
+    /// them may have been anything.
+    fn words(&self) -> &'static [(&'static str, ChannelKind)];
 }
 
 /// Hears what messages say. Each piece of news is `begin`, if that says yes its prints or levels,
@@ -170,7 +173,7 @@ pub struct Head<'a> {
     pub native: &'a str,
     /// The stream it belongs to.
     pub stream: Stream,
-    /// The venue's time.
+    /// The venue's time; the listener drops one that is not [dated](EventTime::is_dated).
     pub ts_event: Option<EventTime>,
     /// The venue's number.
     pub venue_seq: Option<u64>,
@@ -329,6 +332,34 @@ impl fmt::Display for Format {
     }
 }
 
+impl Format {
+    /// The product that it is the dialect of: venues have several, and each speaks its own.
+    pub const fn product(self) -> &'static str {
+        match self {
+            Self::Binance => "Binance spot",
+            Self::BinanceUsdm => "Binance USD-M futures",
+            Self::Coinbase => "Coinbase Advanced Trade",
+            Self::Kraken => "Kraken v2",
+            Self::Okx => "OKX v5",
+            Self::BybitSpot => "Bybit v5 spot",
+            Self::BybitLinear => "Bybit v5 linear",
+        }
+    }
+
+    /// Whether what comes later shows that a message of a stream was lost: by ids of trades that are
+    /// dense, by the chain of a book, or by a number of the connection.
+    pub const fn shows_loss(self, carries: Carries) -> bool {
+        match self {
+            Self::Coinbase => true,
+            Self::Binance | Self::BinanceUsdm => {
+                matches!(carries, Carries::Trades | Carries::Book | Carries::Seed)
+            }
+            Self::Kraken | Self::Okx => matches!(carries, Carries::Trades),
+            Self::BybitSpot | Self::BybitLinear => matches!(carries, Carries::Book),
+        }
+    }
+}
+
 // === impl Reject ===
 
 impl Reject {
@@ -406,13 +437,17 @@ impl Stream {
     }
 }
 
-/// A venue's integer time, whose unit shows in its size: milliseconds, microseconds (Binance with
-/// `timeUnit=MICROSECOND`) or nanoseconds. Unambiguous from 1973 to 5138.
+/// An integer time whose unit the venue does not fix (Binance sends milliseconds, with
+/// `timeUnit=MICROSECOND` microseconds, and archives of it have other units): the unit shows in its size.
+/// Seconds, milliseconds, microseconds and nanoseconds of the years 1980 to 2200 are apart by far.
 pub(crate) const fn integer_time(number: u64) -> EventTime {
+    const MILLIS_FROM: u64 = 100_000_000_000;
     const MICROS_FROM: u64 = 100_000_000_000_000;
     const NANOS_FROM: u64 = 100_000_000_000_000_000;
     use tapecast_model::UnixNanos;
-    if number < MICROS_FROM {
+    if number < MILLIS_FROM {
+        EventTime::from_secs(number)
+    } else if number < MICROS_FROM {
         EventTime::from_millis(number)
     } else if number < NANOS_FROM {
         EventTime::new(UnixNanos::from_micros(number))
@@ -421,10 +456,11 @@ pub(crate) const fn integer_time(number: u64) -> EventTime {
     }
 }
 
-/// An RFC 3339 time with any number of digits after the second.
+/// An RFC 3339 time with any number of digits after the second; one before 1970 or after 2554 is as
+/// good as the epoch, which is no time of a venue either.
 pub(crate) fn rfc3339_time(text: &str) -> Option<EventTime> {
     let time: jiff::Timestamp = text.parse().ok()?;
-    let nanos = u64::try_from(time.as_nanosecond()).ok()?;
+    let nanos = u64::try_from(time.as_nanosecond()).unwrap_or(0);
     Some(EventTime::new(tapecast_model::UnixNanos::new(nanos)))
 }
 
@@ -447,14 +483,16 @@ mod tests {
     #[test]
     fn the_unit_of_an_integer_time_shows_in_its_size() {
         for number in [
-            1_723_161_255_343,
-            1_723_161_255_343_000,
-            1_723_161_255_343_000_000,
+            1_723_161_255,
+            1_723_161_255_000,
+            1_723_161_255_000_000,
+            1_723_161_255_000_000_000,
         ] {
-            assert_eq!(
-                integer_time(number).nanos().get(),
-                1_723_161_255_343_000_000
-            );
+            let nanos = integer_time(number).nanos().get();
+            assert_eq!(nanos, 1_723_161_255_000_000_000);
+        }
+        for number in [0, 1, 99_999_999_999, 99_999_999_999_999, u64::MAX] {
+            assert!(!integer_time(number).is_dated(), "{number}");
         }
     }
 
@@ -476,6 +514,8 @@ mod tests {
             Some(1_786_309_548_504_360_000),
         );
         check("2026-08-09T21:05:48Z", Some(1_786_309_548_000_000_000));
+        check("0001-01-01T00:00:00Z", Some(0));
+        check("9999-01-01T00:00:00Z", Some(0));
         check("2026-08-09 21:05:48.854840045 +0000 UTC m=+41691.2", None);
         check("", None);
     }

@@ -79,7 +79,7 @@ pub enum CatalogError {
     #[error("{0} has no symbol {1}")]
     UnknownSymbol(Venue, Symbol),
     /// The venue does not offer this kind of channel.
-    #[error("{0} offers no {1} channel")]
+    #[error("{0} has no {1} channel here: its sources hold no {1}s")]
     ChannelNotOffered(Venue, &'static str),
     /// This kind of channel is not conflated.
     #[error("interval {0} is not offered for {1}: subscribe without @{0}, every event is sent")]

@@ -101,6 +101,22 @@ impl EventTime {
         Self::new(UnixNanos::from_millis(millis))
     }
 
+    /// A time of seconds since the epoch; saturates.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self::new(UnixNanos::new(secs.saturating_mul(1_000_000_000)))
+    }
+
+    /// Whether it lies in the years 1980 to 2200: what a venue calls a time and does not is a
+    /// placeholder, or a number in another unit.
+    pub const fn is_dated(self) -> bool {
+        Self::FIRST <= self.nanos && self.nanos < Self::END
+    }
+
+    /// The beginning of 1980.
+    const FIRST: u64 = 315_532_800 * 1_000_000_000;
+    /// The end of 2200.
+    const END: u64 = 7_289_654_400 * 1_000_000_000;
+
     /// Parses 1 to 20 decimal digits, keeping leading zeros.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let width = u8::try_from(text.len())
@@ -139,6 +155,20 @@ mod tests {
         assert_eq!(EventTime::parse(b""), None);
         assert_eq!(EventTime::parse(b"12a"), None);
         assert_eq!(EventTime::parse(b"99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_time_is_dated_from_1980_to_2200() {
+        for (secs, dated) in [
+            (0, false),
+            (315_532_799, false),
+            (315_532_800, true),
+            (7_289_654_399, true),
+            (7_289_654_400, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(EventTime::from_secs(secs).is_dated(), dated, "{secs}");
+        }
     }
 
     #[test]

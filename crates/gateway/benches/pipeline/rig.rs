@@ -135,7 +135,11 @@ impl Rig {
                 }
             }
             Feed::Push(desk) => {
-                events.extend(lines.iter().map(|raw| line::read(raw, now, desk).unwrap()));
+                events.extend(
+                    lines
+                        .iter()
+                        .flat_map(|raw| line::take(raw, now, desk).events),
+                );
             }
         }
     }

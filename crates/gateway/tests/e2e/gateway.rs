@@ -266,7 +266,12 @@ async fn a_desk_publishes_its_own_events() {
     assert_eq!(trade["trades"][0]["id"], "0000000001");
     assert_eq!(trade["trades"][0]["ts_event"], "0000012345678901234");
     assert_eq!((&trade["seq"], &trade["prev"]), (&1.into(), &0.into()));
-    let quote = next_json(&mut client).await;
+    // The trade that could not be read is lost to its topic.
+    let mut quote = next_json(&mut client).await;
+    while quote["op"] == "gap" {
+        assert_eq!(quote["topic"], "trade:desk:T0-USD");
+        quote = next_json(&mut client).await;
+    }
     assert_eq!(
         (&quote["bid"], &quote["type"]),
         (&"1.5".into(), &"snapshot".into())

@@ -88,9 +88,12 @@ impl Chain {
                 last,
             } => {
                 let (first, last) = (i128::from(first), i128::from(last));
-                if last <= at {
+                // What it names as the number before it is judged first: it is the venue's own word.
+                if i128::from(previous) == at {
+                    Fit::Follows
+                } else if last <= at {
                     Fit::Old
-                } else if i128::from(previous) == at || (at_snapshot && first <= at) {
+                } else if at_snapshot && first <= at {
                     Fit::Follows
                 } else {
                     broken(i128::from(previous), true)
@@ -114,6 +117,22 @@ impl Chain {
                     broken(i128::from(number), false)
                 }
             }
+        }
+    }
+
+    /// Where a message that it calls old begins.
+    pub(super) fn beginning(self, link: Link) -> LinkBreak {
+        let found = match link {
+            Link::Range { first, .. } => i128::from(first),
+            Link::Previous {
+                first: Some(first), ..
+            } => i128::from(first),
+            other => last(other).unwrap_or_default(),
+        };
+        LinkBreak {
+            found,
+            after: self.number().unwrap_or_default(),
+            names_previous: false,
         }
     }
 
@@ -220,6 +239,7 @@ mod tests {
         check(chain, futures(133, 120, 140), Fit::Follows);
         check(chain, futures(110, 125, 140), broken(125, 120, true));
         check(chain, futures(95, 90, 120), Fit::Old);
+        check(chain, futures(1, 120, 3), Fit::Follows);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Hasher {
     price_scale: Scale,
     qty_scale: Scale,
     text: Vec<u8>,
+    /// The most digits after the point that prices and sizes were spelled with.
+    precision: [u8; 2],
 }
 
 // === impl Hasher ===
@@ -24,6 +26,7 @@ impl Hasher {
             price_scale,
             qty_scale,
             text: Vec::new(),
+            precision: [0; 2],
         }
     }
 
@@ -32,8 +35,17 @@ impl Hasher {
         self.text.clear();
         let theirs = match theirs {
             Checksum::Kraken(theirs) => {
-                self.write_kraken(book);
-                theirs
+                self.write_kraken(book, None);
+                let ours = crc32fast::hash(&self.text);
+                if ours == theirs {
+                    return (ours, theirs);
+                }
+                // The venue hashes its own digits, which are the instrument's precision however a
+                // number was written.
+                self.text.clear();
+                self.write_kraken(book, Some(self.precision));
+                let padded = crc32fast::hash(&self.text);
+                return (if padded == theirs { padded } else { ours }, theirs);
             }
             Checksum::Okx(theirs) => {
                 self.write_okx(book);
@@ -45,10 +57,13 @@ impl Hasher {
 
     /// Ten asks rising, ten bids falling: digits of price and size, without point, leading zeros or
     /// separators.
-    fn write_kraken(&mut self, book: &Book) {
+    fn write_kraken(&mut self, book: &Book, precision: Option<[u8; 2]>) {
         for side in [Side::Ask, Side::Bid] {
             for level in book.levels(side).take(KRAKEN_LEVELS) {
-                let [price_digits, qty_digits] = level.spelled;
+                let [price_digits, qty_digits] = precision.unwrap_or(level.spelled);
+                for (most, spelled) in self.precision.iter_mut().zip(level.spelled) {
+                    *most = spelled.max(*most);
+                }
                 let price = level.price.mantissa();
                 write_digits(&mut self.text, price, self.price_scale, price_digits);
                 write_digits(

@@ -469,3 +469,115 @@ fn breaks_say_what_was_found_and_expected() {
         "book hashes to 1, the venue says 2",
     );
 }
+
+fn started_over(found: i128, after: i128) -> Outcome {
+    Outcome::Broken(Break::StartedOver(LinkBreak {
+        found,
+        after,
+        names_previous: false,
+    }))
+}
+
+/// A stamp of a time that the venue gives, in milliseconds.
+fn told(millis: u64) -> Stamp {
+    Stamp {
+        ts_event: Some(EventTime::from_millis(millis)),
+        ..Stamp::default()
+    }
+}
+
+#[test]
+fn old_messages_are_bounded_in_number() {
+    let mut book = book();
+    reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
+    reached(give(&mut book, change(range(101, 110), &[(2, 2)], &[])));
+    for _ in 0..OLD_MAX {
+        let old = give(&mut book, change(range(3, 5), &[(9, 9)], &[]));
+        assert_eq!(old, Outcome::Old);
+    }
+    let one_more = give(&mut book, change(range(3, 5), &[(9, 9)], &[]));
+    assert_eq!(one_more, started_over(3, 110));
+    assert_eq!(bids(&book), None);
+    // The message that proved it is kept for the snapshot to come.
+    reached(give(&mut book, snapshot(at(4), &[(7, 7)], &[])));
+    assert_eq!(caught_up(&mut book).len(), 1);
+    assert_eq!(bids(&book).unwrap(), [(9, 9), (7, 7)]);
+}
+
+#[test]
+fn old_messages_are_bounded_in_time() {
+    let mut book = book();
+    reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
+    let received = |millis: u64| Stamp {
+        ts_recv: UnixNanos::from_millis(millis),
+        ..Stamp::default()
+    };
+    let limit = OLD_FOR.as_millis() as u64;
+    let old = |book: &mut VerifiedBook, millis: u64| {
+        book.handle(received(millis), change(range(3, 5), &[(9, 9)], &[]))
+    };
+    assert_eq!(old(&mut book, 5), Outcome::Old);
+    assert_eq!(old(&mut book, 5 + limit), Outcome::Old);
+    // A message that follows ends the run.
+    reached(give(&mut book, change(range(101, 101), &[(2, 2)], &[])));
+    assert_eq!(old(&mut book, 6 + limit), Outcome::Old);
+    assert_eq!(old(&mut book, 7 + 2 * limit), started_over(3, 101));
+}
+
+#[test]
+fn what_is_old_by_its_number_and_new_by_its_time_starts_over() {
+    let mut book = book();
+    reached(book.handle(told(50), snapshot(at(100), &[(1, 1)], &[])));
+    let covered = book.handle(told(40), change(range(90, 95), &[(5, 5)], &[]));
+    assert_eq!(covered, Outcome::Old);
+    reached(book.handle(told(60), change(range(101, 110), &[(2, 2)], &[])));
+    let late = book.handle(told(60), change(range(102, 109), &[(5, 5)], &[]));
+    assert_eq!(late, Outcome::Old);
+    let again = book.handle(told(61), change(range(1, 2), &[(5, 5)], &[]));
+    assert_eq!(again, started_over(1, 110));
+    // What it names as the number before it counts first.
+    let link = |previous, last| Link::Previous {
+        first: Some(previous + 1),
+        previous,
+        last,
+    };
+    let mut book = self::book();
+    reached(book.handle(told(50), snapshot(link(-1, 100), &[(1, 1)], &[])));
+    reached(book.handle(told(51), change(link(100, 3), &[(2, 2)], &[])));
+    reached(book.handle(told(52), change(link(3, 5), &[(3, 3)], &[])));
+    assert_eq!(bids(&book).unwrap(), [(3, 3), (2, 2), (1, 1)]);
+}
+
+#[test]
+fn the_last_message_once_more_changes_nothing() {
+    let previous = |previous, last| Link::Previous {
+        first: None,
+        previous,
+        last,
+    };
+    let futures = |previous, last| Link::Previous {
+        first: Some(previous + 1),
+        previous,
+        last,
+    };
+    for (start, first, second) in [
+        (at(100), range(101, 102), range(103, 103)),
+        (previous(-1, 100), previous(100, 102), previous(102, 103)),
+        (previous(-1, 100), futures(100, 102), futures(102, 103)),
+        (Link::Step(100), Link::Step(101), Link::Step(102)),
+    ] {
+        let mut book = book();
+        reached(give(&mut book, snapshot(start, &[(1, 1)], &[])));
+        reached(give(&mut book, change(first, &[(2, 2)], &[])));
+        let again = give(&mut book, change(first, &[(2, 2)], &[]));
+        assert_eq!(again, Outcome::Unchanged { checked: false }, "{first:?}");
+        reached(give(&mut book, change(second, &[(3, 3)], &[])));
+        assert_eq!(bids(&book).unwrap(), [(3, 3), (2, 2), (1, 1)], "{first:?}");
+    }
+    // The same number with other levels is another message.
+    let mut book = book();
+    reached(give(&mut book, snapshot(Link::Step(100), &[(1, 1)], &[])));
+    reached(give(&mut book, change(Link::Step(101), &[(2, 2)], &[])));
+    let other = give(&mut book, change(Link::Step(101), &[(2, 3)], &[]));
+    assert_eq!(other, link_break(101, 101, false));
+}

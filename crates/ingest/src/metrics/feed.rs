@@ -13,6 +13,7 @@ pub struct FeedMetrics {
     bytes: IntCounterVec,
     rejects: IntCounterVec,
     no_prints: IntCounterVec,
+    undated: IntCounterVec,
     reconnects: IntCounterVec,
     answers_dropped: IntCounterVec,
     publishers_refused: IntCounterVec,
@@ -30,6 +31,8 @@ pub struct FeedCounters {
     pub bytes: IntCounter,
     rejects: [IntCounter; Reject::LABELS.len()],
     no_prints: [IntCounter; NoPrint::ALL.len()],
+    /// Venue times outside the years 1980 to 2200, which were left out.
+    pub undated: IntCounter,
     /// Connections given up because of ten refused messages in a row.
     pub reconnects_rejects: IntCounter,
     /// Error lines that a publisher did not read in time.
@@ -91,6 +94,11 @@ impl FeedMetrics {
                 "Rows of a venue's tape that are no prints and were not published, by reason.",
                 &["venue", "reason"],
             )?,
+            undated: counters(
+                "tapecast_feed_times_dropped_total",
+                "Venue times outside the years 1980 to 2200, which were left out.",
+                &["venue"],
+            )?,
             reconnects: counters(
                 "tapecast_feed_reconnects_total",
                 "Connections given up and made anew, by reason.",
@@ -128,6 +136,7 @@ impl FeedMetrics {
             bytes: self.bytes.with_label_values(&[venue]),
             rejects: Reject::LABELS.map(|r| self.rejects.with_label_values(&[venue, r])),
             no_prints: NoPrint::ALL.map(|r| self.no_prints.with_label_values(&[venue, r.label()])),
+            undated: self.undated.with_label_values(&[venue]),
             reconnects_rejects: self.reconnects.with_label_values(&[venue, "rejects"]),
             answers_dropped: self.answers_dropped.with_label_values(&[venue]),
             publishers_refused: self.publishers_refused.with_label_values(&[venue]),

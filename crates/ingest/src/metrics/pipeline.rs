@@ -11,6 +11,7 @@ pub struct PipelineMetrics {
     gaps: IntCounterVec,
     checksums: IntCounterVec,
     dropped: IntCounterVec,
+    old: IntCounterVec,
     crossed: IntCounterVec,
     instruments: IntGaugeVec,
     invented: IntGauge,
@@ -53,6 +54,7 @@ pub(crate) struct VenueCounters {
     checksums_ok: IntCounter,
     checksums_bad: IntCounter,
     dropped: IntCounter,
+    old: IntCounter,
     crossed: IntCounter,
     instruments: [IntGauge; FeedState::ALL.len()],
 }
@@ -126,9 +128,14 @@ impl PipelineMetrics {
                 "Book changes that came before a snapshot and could not be kept for it.",
                 &["venue"],
             )?,
+            old: counters(
+                "tapecast_book_old_messages_total",
+                "Book messages that were older than the book and said nothing new.",
+                &["venue"],
+            )?,
             crossed: counters(
                 "tapecast_crossed_books_total",
-                "Times a venue's own book locked or crossed and was held back.",
+                "Times a venue's own book or quote locked or crossed and was held back.",
                 &["venue"],
             )?,
             instruments,
@@ -168,6 +175,7 @@ impl PipelineMetrics {
             checksums_ok: self.checksums.with_label_values(&[venue, "ok"]),
             checksums_bad: self.checksums.with_label_values(&[venue, "bad"]),
             dropped: self.dropped.with_label_values(&[venue]),
+            old: self.old.with_label_values(&[venue]),
             crossed: self.crossed.with_label_values(&[venue]),
             instruments: FeedState::ALL
                 .map(|feed| self.instruments.with_label_values(&[venue, feed.label()])),
@@ -231,6 +239,10 @@ impl VenueCounters {
 
     pub(crate) fn count_dropped(&self, changes: u64) {
         self.dropped.inc_by(changes);
+    }
+
+    pub(crate) fn count_old(&self) {
+        self.old.inc();
     }
 
     pub(crate) fn count_crossed(&self) {

@@ -3,7 +3,7 @@
 //! Every event goes through [`InstrumentState::handle`]: the news is numbered and published first,
 //! then, if the event changed anyone's mind about the feed, its status. Quotes taken from a book are
 //! made here, before numbering. A book that its venue crossed is kept and numbered but held back; it
-//! is published again with all that was touched meanwhile.
+//! is published again with all that was touched meanwhile. A crossed quote is treated alike.
 //!
 //! # Losses
 //! What never came is an event too: it is numbered and published as [`Body::Lost`]. A state is lost once,
@@ -11,6 +11,7 @@
 //! drops what was taken from it.
 
 mod loss;
+mod quote;
 
 use super::health::{Health, Moment, SilenceLimit};
 use super::prints::Prints;
@@ -18,11 +19,12 @@ use crate::book::{BacklogLimits, Break, Outcome, Stamp, VerifiedBook};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::sequencer::Sequencer;
+use quote::crossed;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tapecast_model::{
-    Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, InstrumentId, Mono, Quote, Side,
-    StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
+    Body, ChannelKind, ChannelSet, Epoch, Instrument, InstrumentId, Mono, Quote, Side, StreamPos,
+    Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -39,6 +41,8 @@ pub(super) struct InstrumentState {
     prints_stamp: Stamp,
     quote: Option<(Quote, Stamp)>,
     quote_of_book: bool,
+    /// The last quote of a stream of its own was crossed, and held back.
+    quote_crossed: bool,
     ticker: Option<(Ticker, Stamp)>,
     book: BookState,
 }
@@ -95,6 +99,7 @@ impl InstrumentState {
             prints_stamp: Stamp::default(),
             quote: None,
             quote_of_book: false,
+            quote_crossed: false,
             ticker: None,
         }
     }
@@ -307,13 +312,6 @@ impl InstrumentState {
         }
     }
 
-    fn handle_quote<S: UpdateSink>(&mut self, quote: Quote, stamp: Stamp, out: &mut Outlet<'_, S>) {
-        self.quote = Some((quote, stamp));
-        self.quote_of_book = false;
-        let pos = self.number(ChannelKind::Quote, 1, out.metrics);
-        publish(out.sink, &self.instrument, pos, stamp, Body::Quote(&quote));
-    }
-
     fn handle_book<S: UpdateSink>(
         &mut self,
         stamp: Stamp,
@@ -356,7 +354,7 @@ impl InstrumentState {
                 self.book.note(stamp, touched, replaced);
                 self.show_book(makes_quote, out);
             }
-            Outcome::Old => {}
+            Outcome::Old => self.counters.count_old(),
             Outcome::Unchanged { checked } => {
                 self.health.note_data(ChannelKind::Book, at);
                 if checked {
@@ -378,7 +376,9 @@ impl InstrumentState {
             Outcome::Broken(broken) => {
                 self.health.note_heard(at);
                 self.counters.count_gap(match broken {
-                    Break::Link(_) | Break::SnapshotTooOld(_) => GapReason::Link,
+                    Break::Link(_) | Break::StartedOver(_) | Break::SnapshotTooOld(_) => {
+                        GapReason::Link
+                    }
                     Break::Checksum { .. } => {
                         self.counters.count_checksum(false);
                         GapReason::Checksum
@@ -400,11 +400,14 @@ impl InstrumentState {
         if book.is_crossed() {
             if !self.health.is_crossed() {
                 self.counters.count_crossed();
-                self.health.note_crossed(crossed(&self.instrument, book));
+                let best = [Side::Bid, Side::Ask].map(|side| Some(book.best(side)?.price));
+                self.health.note_crossed(crossed(&self.instrument, best));
             }
             return;
         }
-        self.health.note_uncrossed();
+        if !self.quote_crossed {
+            self.health.note_uncrossed();
+        }
         let touched = std::mem::replace(&mut state.touched, Touched::NONE);
         let replaced = std::mem::take(&mut state.replaced);
         state.shown = true;
@@ -450,11 +453,10 @@ impl InstrumentState {
         self.book.wanted = false;
         self.book.touched = Touched::NONE;
         self.book.replaced = false;
-        self.health.note_uncrossed();
         self.health.note_restarted(at);
         let known = [
             (ChannelKind::Book, std::mem::take(&mut self.book.shown)),
-            (ChannelKind::Quote, self.quote.take().is_some()),
+            (ChannelKind::Quote, self.take_quote()),
             (ChannelKind::Ticker, self.ticker.take().is_some()),
         ];
         for (kind, _) in known.into_iter().filter(|(_, known)| *known) {
@@ -550,16 +552,4 @@ fn publish(
     body: Body<'_>,
 ) {
     sink.publish(&update(instrument, pos, stamp, body));
-}
-
-/// Says how a book is crossed, in the numbers clients see.
-fn crossed(instrument: &Instrument, book: &Book) -> Cow<'static, str> {
-    let mut text = b"crossed: bid ".to_vec();
-    for (side, join) in [(Side::Bid, &b""[..]), (Side::Ask, b" at or above ask ")] {
-        text.extend_from_slice(join);
-        if let Some(level) = book.best(side) {
-            level.price.write(&mut text, instrument.price_scale);
-        }
-    }
-    String::from_utf8_lossy(&text).into_owned().into()
 }

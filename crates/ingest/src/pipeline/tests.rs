@@ -316,10 +316,10 @@ fn quotes_of_a_stream_of_their_own_are_all_passed_on() {
     let mut bench = Bench::live();
     assert_eq!(bench.give(quote(10, 11)), ["quote 1: 10x1 11x1"]);
     assert_eq!(bench.give(quote(10, 11)), ["quote 2: 10x1 11x1"]);
-    assert_eq!(bench.give(quote(12, 11)), ["quote 3: 12x1 11x1"]);
+    assert_eq!(bench.give(quote(12, 13)), ["quote 3: 12x1 13x1"]);
     assert_eq!(
         bench.current(ChannelKind::Quote).2.unwrap(),
-        "quote 3: 12x1 11x1"
+        "quote 3: 12x1 13x1"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Trades, quotes and books as desks write them, read in one pass: compact lines without escapes,
 //! members in any order.
 //!
-//! Declines (`None`) whatever is not so, and every mistake: [`line::read`](super::line::read) then says
+//! Declines (`None`) whatever is not so, and every mistake: [`line::take`](super::line::take) then says
 //! what it is. Nothing is asked of the instruments before the whole line has been read.
 
 use super::line::Instruments;
@@ -125,6 +125,9 @@ impl<'a> Line<'a> {
                 None => None,
             };
             let (price, qty) = numbers([print.price?, print.qty?], instrument)?;
+            if qty.is_zero() {
+                return None;
+            }
             Some(Trade {
                 id: TradeId::new(print.id?.as_bytes())?,
                 price,

@@ -1,9 +1,16 @@
 //! A published line: one event in the words of the client protocol.
 //!
-//! Read in one pass where `channel` and `symbol` stand before what depends on them, which is how
-//! lines are written; otherwise what came too early is read again. Numbers are strings or bare, as
-//! their digits stand. Nothing is allocated for a trade or a quote beyond the event. Lines written as
+//! Its members are found first, in any order, and read when it is known what they are; of a member that
+//! is there twice the last counts. Numbers are strings or bare, as their digits stand. Lines written as
 //! most are have a faster reader, [`super::hot`]; what is wrong with a line is said here only.
+//!
+//! # Wrong lines
+//! A line that is refused is answered and has no effect, except that what it would have said counts as
+//! lost if it says whose news it was: a book, for one, cannot be trusted any more. Trades of a line are
+//! taken one by one: the good ones are published, a bad one is answered and said as a loss between them,
+//! and one with a quantity of zero is no print: answered, counted, and nobody's loss.
+//!
+//! Size: every channel's words and what may be wrong with them; the readers of single words are shared.
 
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
 use crate::venue::Reject;
@@ -12,8 +19,8 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 use tapecast_model::{
-    Aggressor, Decimal, DecimalError, EventTime, Instrument, Level, Price, Qty, Quote, Side,
-    Ticker, Trade, TradeId, TradingState, UnixNanos,
+    Aggressor, ChannelKind, ChannelSet, Decimal, DecimalError, EventTime, Instrument, Level, Price,
+    Qty, Quote, Side, Ticker, Trade, TradeId, TradingState, UnixNanos,
 };
 
 /// What is wrong with a line: answered to its publisher.
@@ -42,6 +49,8 @@ pub enum Mistake {
     UnknownSymbol,
     /// The line is too long.
     TooLarge,
+    /// A trade in which nothing changed hands: skipped, and nobody's loss.
+    NoPrint,
 }
 
 /// Finds the instrument of a symbol.
@@ -53,68 +62,35 @@ pub trait Instruments {
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String>;
 }
 
-/// Reads a line to an event.
-///
-/// # Errors
-/// If it is not one.
-pub fn read(
-    line: &[u8],
-    ts_recv: UnixNanos,
-    instruments: &mut dyn Instruments,
-) -> Result<Event, LineError> {
-    if let Some(event) = super::hot::read(line, ts_recv, instruments) {
-        return Ok(event);
-    }
-    let text = std::str::from_utf8(line)
-        .map_err(|e| LineError::new(Mistake::BadJson, format_args!("{e}")))?;
-    let mut fields = Fields::default();
-    let mut cursor = Cursor::new(text);
-    let mut trades: Option<Prints> = None;
-    cursor.object::<LineError>(|member, key| {
-        // What is a member of no event is a member of nothing.
-        let key = key.plain().unwrap_or_default();
-        if key == "trades"
-            && let (Some("trade"), Some(symbol)) = (fields.channel()?, fields.symbol)
-        {
-            let instrument = find(instruments, symbol)?;
-            trades = Some(prints(member, instrument)?);
-            return Ok(());
-        }
-        fields.take(key, member.value()?)
-    })?;
-    cursor.end()?;
-    let channel = fields
-        .channel()?
-        .ok_or_else(|| LineError::missing("channel"))?;
-    let symbol = fields.symbol.ok_or_else(|| LineError::missing("symbol"))?;
-    let instrument = find(instruments, symbol)?;
-    let body = match channel {
-        "trade" => fields.trades(trades, instrument)?,
-        "quote" => fields.quote(instrument)?,
-        "book" => fields.book(instrument)?,
-        "ticker" => fields.ticker()?,
-        "status" => fields.status()?,
-        other => {
-            return Err(LineError::new(
-                Mistake::UnknownChannel,
-                format_args!("no channel {other:?}: trade, quote, book, ticker, status"),
-            ));
-        }
-    };
-    Ok(Event {
-        instrument: instrument.id,
-        ts_event: fields
-            .ts_event
-            .map(|t| time("ts_event", t))
-            .transpose()?
-            .flatten(),
-        ts_recv,
-        venue_seq: fields.venue_seq.map(venue_seq).transpose()?.flatten(),
-        body,
-    })
+/// What a line came to.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Its news, oldest first. What is lost with it is part of that.
+    pub events: SmallVec<[Event; 1]>,
+    /// What is wrong with it, or with single trades of it.
+    pub mistakes: SmallVec<[LineError; 1]>,
 }
 
-type Prints = SmallVec<[Trade; 1]>;
+/// Reads a line.
+pub fn take(line: &[u8], ts_recv: UnixNanos, instruments: &mut dyn Instruments) -> Taken {
+    if let Some(event) = super::hot::read(line, ts_recv, instruments) {
+        return Taken {
+            events: SmallVec::from_buf([event]),
+            ..Taken::default()
+        };
+    }
+    let mut taken = Taken::default();
+    let mut fields = Fields::default();
+    if let Err(mistake) = fields
+        .fill(line)
+        .and_then(|()| fields.tell(ts_recv, instruments, &mut taken))
+    {
+        taken.events.clear();
+        taken.mistakes = SmallVec::from_buf([mistake]);
+        taken.events.extend(fields.lost(ts_recv, instruments));
+    }
+    taken
+}
 
 /// The texts of a line's members, by name.
 #[derive(Default)]
@@ -198,12 +174,13 @@ impl Mistake {
             Self::UnknownChannel => "unknown_channel",
             Self::UnknownSymbol => "unknown_symbol",
             Self::TooLarge => "too_large",
+            Self::NoPrint => "no_print",
         }
     }
 
-    /// How it is counted.
-    pub const fn reject(self) -> Reject {
-        match self {
+    /// How it is counted; what is no print is counted as such.
+    pub const fn reject(self) -> Option<Reject> {
+        Some(match self {
             Self::BadJson => Reject::Malformed,
             Self::MissingField => Reject::Missing("field"),
             Self::BadField => Reject::Number("field"),
@@ -211,20 +188,80 @@ impl Mistake {
             Self::UnknownChannel => Reject::Unknown,
             Self::UnknownSymbol => Reject::Symbol,
             Self::TooLarge => Reject::Oversized,
-        }
+            Self::NoPrint => return None,
+        })
     }
 }
 
 // === impl Fields ===
 
 impl<'a> Fields<'a> {
+    /// Reads a line's members; of one that is there twice the last counts.
+    fn fill(&mut self, line: &'a [u8]) -> Result<(), LineError> {
+        let text = std::str::from_utf8(line)
+            .map_err(|e| LineError::new(Mistake::BadJson, format_args!("{e}")))?;
+        let mut cursor = Cursor::new(text);
+        cursor.object::<LineError>(|member, key| {
+            let value = member.value()?;
+            self.take(&key.content(), value)
+        })?;
+        Ok(cursor.end()?)
+    }
+
+    /// Says what the line says.
+    fn tell(
+        &self,
+        ts_recv: UnixNanos,
+        instruments: &mut dyn Instruments,
+        taken: &mut Taken,
+    ) -> Result<(), LineError> {
+        let channel = self
+            .channel()?
+            .ok_or_else(|| LineError::missing("channel"))?;
+        let symbol = self.symbol()?.ok_or_else(|| LineError::missing("symbol"))?;
+        let instrument = find(instruments, symbol)?;
+        let ts_event = self.ts_event.map(|t| time("ts_event", t));
+        let mut event = Event {
+            instrument: instrument.id,
+            ts_event: ts_event.transpose()?.flatten(),
+            ts_recv,
+            venue_seq: self.venue_seq.map(venue_seq).transpose()?.flatten(),
+            body: EventBody::Feed(FeedEvent::Restarted),
+        };
+        event.body = match channel {
+            "trade" => return self.trades(instrument, &event, taken),
+            "quote" => self.quote(instrument)?,
+            "book" => self.book(instrument)?,
+            "ticker" => self.ticker()?,
+            "status" => self.status()?,
+            other => {
+                return Err(LineError::new(
+                    Mistake::UnknownChannel,
+                    format_args!("no channel {other:?}: trade, quote, book, ticker, status"),
+                ));
+            }
+        };
+        taken.events.push(event);
+        Ok(())
+    }
+
+    /// A line is refused: what it would have said is lost, if it says whose news it was.
+    fn lost(&self, ts_recv: UnixNanos, instruments: &mut dyn Instruments) -> Option<Event> {
+        let kind = match self.channel().ok()?? {
+            "trade" => ChannelKind::Trade,
+            "quote" => ChannelKind::Quote,
+            "book" => ChannelKind::Book,
+            "ticker" => ChannelKind::Ticker,
+            _ => return None,
+        };
+        let instrument = instruments.find(self.symbol().ok()??).ok()?;
+        Some(lost(instrument, kind, ts_recv))
+    }
+
     fn take(&mut self, key: &str, value: &'a str) -> Result<(), LineError> {
         let place = match key {
             "channel" => &mut self.channel,
-            "symbol" => {
-                self.symbol = Some(plain_text("symbol", value)?);
-                return Ok(());
-            }
+            "symbol" => &mut self.symbol,
             "ts_event" => &mut self.ts_event,
             "venue_seq" => &mut self.venue_seq,
             "type" => &mut self.kind,
@@ -253,24 +290,45 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
+    fn symbol(&self) -> Result<Option<&'a str>, LineError> {
+        let symbol = self.symbol.map(|value| plain_text("symbol", value));
+        symbol.transpose()
+    }
+
+    /// Takes the trades one by one: what is wrong with one concerns it alone, and is said as a loss
+    /// between its neighbours.
     fn trades(
         &self,
-        read: Option<Prints>,
         instrument: &Instrument,
-    ) -> Result<EventBody, LineError> {
-        let prints = match (read, self.trades) {
-            (Some(read), _) => read,
-            (None, Some(text)) => prints(&mut Cursor::new(text), instrument)?,
-            (None, None) => return Err(LineError::missing("trades")),
-        };
-        if prints.is_empty() {
+        head: &Event,
+        taken: &mut Taken,
+    ) -> Result<(), LineError> {
+        let text = self.trades.ok_or_else(|| LineError::missing("trades"))?;
+        let mut prints = SmallVec::new();
+        let mut at = 0;
+        Cursor::new(text).array::<LineError>(|item| {
+            let row = item.value()?;
+            match print(at, row, instrument) {
+                Ok(print) if print.qty.is_zero() => {
+                    let qty = InTrade { at, name: "qty" };
+                    let why = format_args!("{qty} should be above 0: this is no print");
+                    taken.mistakes.push(LineError::new(Mistake::NoPrint, why));
+                }
+                Ok(print) => prints.push(print),
+                Err(mistake) => {
+                    release(&mut prints, head, taken);
+                    taken.mistakes.push(mistake);
+                    note_loss(instrument, head.ts_recv, taken);
+                }
+            }
+            at += 1;
+            Ok(())
+        })?;
+        if at == 0 {
             return Err(LineError::bad("trades", "an array with at least one trade"));
         }
-        Ok(EventBody::Trades {
-            prints,
-            history: false,
-            ids: TradeIds::Opaque,
-        })
+        release(&mut prints, head, taken);
+        Ok(())
     }
 
     fn quote(&self, instrument: &Instrument) -> Result<EventBody, LineError> {
@@ -280,8 +338,8 @@ impl<'a> Fields<'a> {
                 (None, Some(_)) => Err(LineError::missing(names[0])),
                 (Some(_), None) => Err(LineError::missing(names[1])),
                 (Some(price), Some(qty)) => {
-                    let price = price_of(names[0], token(names[0], price)?, instrument)?;
-                    let qty = qty_of(names[1], token(names[1], qty)?, instrument)?;
+                    let price = price_of(names[0], scalar(names[0], price)?, instrument)?;
+                    let qty = qty_of(names[1], scalar(names[1], qty)?, instrument)?;
                     Ok((!qty.is_zero()).then_some((price, qty)))
                 }
             };
@@ -330,7 +388,7 @@ impl<'a> Fields<'a> {
         }
         let figure = |at: usize| {
             let read = |value| {
-                let text = token(TICKER[at], value)?;
+                let text = scalar(TICKER[at], value)?;
                 Decimal::parse(text.as_bytes()).map_err(|e| LineError::number(TICKER[at], e))
             };
             self.ticker[at].map(read).transpose()
@@ -394,57 +452,92 @@ fn find<'i>(
     instruments.find(symbol).map_err(unknown)
 }
 
-fn prints(cursor: &mut Cursor<'_>, instrument: &Instrument) -> Result<Prints, LineError> {
-    let mut prints = Prints::new();
-    cursor.array::<LineError>(|item| {
-        let at = prints.len();
-        let field = |name: &'static str| InTrade { at, name };
-        let (mut id, mut price, mut qty, mut aggressor, mut ts_event) =
-            (None, None, None, None, None);
-        item.object::<LineError>(|member, key| {
-            match key.plain() {
-                Some("id") => {
-                    let token = scalar(field("id"), member)?;
-                    let read = token.and_then(|t| TradeId::new(t.as_bytes()));
-                    let should = "a number or 1 to 39 plain characters";
-                    id = Some(read.ok_or_else(|| LineError::bad(field("id"), should))?);
-                }
-                Some("price") => {
-                    let token = scalar(field("price"), member)?;
-                    price = token
-                        .map(|t| price_of(field("price"), t, instrument))
-                        .transpose()?;
-                }
-                Some("qty") => {
-                    let token = scalar(field("qty"), member)?;
-                    qty = token
-                        .map(|t| qty_of(field("qty"), t, instrument))
-                        .transpose()?;
-                }
-                Some("side") => {
-                    aggressor = match scalar(field("side"), member)? {
-                        Some("buy") => Some(Aggressor::Buy),
-                        Some("sell") => Some(Aggressor::Sell),
-                        None => None,
-                        _ => return Err(LineError::bad(field("side"), "buy or sell")),
-                    };
-                }
-                Some("ts_event") => ts_event = time(field("ts_event"), member.value()?)?,
-                _ => drop(member.value()?),
-            }
-            Ok(())
-        })?;
-        let missing = |name| LineError::missing(&field(name).to_string());
-        prints.push(Trade {
-            id: id.ok_or_else(|| missing("id"))?,
-            price: price.ok_or_else(|| missing("price"))?,
-            qty: qty.ok_or_else(|| missing("qty"))?,
-            aggressor,
-            ts_event,
+/// Makes an event of the prints so far.
+fn release(prints: &mut SmallVec<[Trade; 1]>, head: &Event, taken: &mut Taken) {
+    if !prints.is_empty() {
+        let body = EventBody::Trades {
+            prints: std::mem::take(prints),
+            history: false,
+            ids: TradeIds::Opaque,
+        };
+        taken.events.push(Event {
+            body,
+            ..head.clone()
         });
+    }
+}
+
+/// A trade of a batch was lost; trades that stand together are lost together.
+fn note_loss(instrument: &Instrument, ts_recv: UnixNanos, taken: &mut Taken) {
+    if let Some(Event {
+        body:
+            EventBody::Feed(FeedEvent::Lost {
+                events: Some(events),
+                ..
+            }),
+        ..
+    }) = taken.events.last_mut()
+    {
+        *events += 1;
+    } else {
+        let lost = lost(instrument, ChannelKind::Trade, ts_recv);
+        taken.events.push(lost);
+    }
+}
+
+/// One event of a channel was lost.
+fn lost(instrument: &Instrument, kind: ChannelKind, ts_recv: UnixNanos) -> Event {
+    Event {
+        instrument: instrument.id,
+        ts_event: None,
+        ts_recv,
+        venue_seq: None,
+        body: EventBody::Feed(FeedEvent::Lost {
+            channels: ChannelSet::EMPTY.with(kind),
+            events: Some(1),
+            reason: Cow::Borrowed("the publisher's line could not be read"),
+        }),
+    }
+}
+
+fn print(at: usize, row: &str, instrument: &Instrument) -> Result<Trade, LineError> {
+    let field = |name: &'static str| InTrade { at, name };
+    let [mut id, mut price, mut qty, mut side, mut ts_event] = [None; 5];
+    Cursor::new(row).object::<LineError>(|member, key| {
+        let value = member.value()?;
+        let place = match key.content().as_ref() {
+            "id" => &mut id,
+            "price" => &mut price,
+            "qty" => &mut qty,
+            "side" => &mut side,
+            "ts_event" => &mut ts_event,
+            _ => return Ok(()),
+        };
+        *place = (value != "null").then_some(value);
         Ok(())
     })?;
-    Ok(prints)
+    let id = TradeId::new(needed(field("id"), id)?.as_bytes());
+    let should = "a number or 1 to 39 plain characters";
+    Ok(Trade {
+        id: id.ok_or_else(|| LineError::bad(field("id"), should))?,
+        price: price_of(field("price"), needed(field("price"), price)?, instrument)?,
+        qty: qty_of(field("qty"), needed(field("qty"), qty)?, instrument)?,
+        aggressor: match side.map(|side| scalar(field("side"), side)).transpose()? {
+            Some("buy") => Some(Aggressor::Buy),
+            Some("sell") => Some(Aggressor::Sell),
+            None => None,
+            _ => return Err(LineError::bad(field("side"), "buy or sell")),
+        },
+        ts_event: match ts_event {
+            Some(value) => time(field("ts_event"), value)?,
+            None => None,
+        },
+    })
+}
+
+fn needed(field: InTrade, value: Option<&str>) -> Result<&str, LineError> {
+    let value = value.ok_or_else(|| LineError::missing(&field.to_string()))?;
+    scalar(field, value)
 }
 
 /// The name of a trade's field in messages.
@@ -497,21 +590,8 @@ fn levels(
     Ok(levels)
 }
 
-/// The token of a number or a plain string; none if it is null.
-fn scalar<'a>(
-    field: impl fmt::Display,
-    cursor: &mut Cursor<'a>,
-) -> Result<Option<&'a str>, LineError> {
-    match cursor.scalar()? {
-        Scalar::Null => Ok(None),
-        other => {
-            let should = || LineError::bad(field, "a string or a number");
-            other.token().map(Some).ok_or_else(should)
-        }
-    }
-}
-
-fn token<'a>(field: &'static str, value: &'a str) -> Result<&'a str, LineError> {
+/// The token of a number or a plain string.
+fn scalar(field: impl fmt::Display, value: &str) -> Result<&str, LineError> {
     let token = Cursor::new(value).scalar().ok().and_then(Scalar::token);
     token.ok_or_else(|| LineError::bad(field, "a string or a number"))
 }

@@ -3,9 +3,10 @@
 //! A task of its own, which reads no further while there is no room for its events. What it leaves
 //! unread of its answers is bounded; it may not be late, for it keeps no time.
 
-use super::line::{self, Instruments, LineError, Mistake};
+use super::line::{self, Instruments, LineError, Mistake, Taken};
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, send};
 use crate::event::{Event, LOT_EVENTS_MAX, Lot};
+use crate::venue::NoPrint;
 use hashbrown::{HashMap, HashSet};
 use std::collections::hash_map::RandomState;
 use std::io;
@@ -173,13 +174,14 @@ impl Publisher {
             self.refuse(&too_large()).await;
             return Ok(());
         }
-        match line::read(line, now, &mut self.known) {
-            Ok(event) => self.gather(event).await,
-            Err(error) => {
-                self.refuse(&error).await;
-                Ok(())
-            }
+        let Taken { events, mistakes } = line::take(line, now, &mut self.known);
+        for mistake in &mistakes {
+            self.refuse(mistake).await;
         }
+        for event in events {
+            self.gather(event).await?;
+        }
+        Ok(())
     }
 
     /// Adds an event to what was read at once.
@@ -211,7 +213,10 @@ impl Publisher {
     }
 
     async fn refuse(&mut self, error: &LineError) {
-        self.door.counters.reject(error.kind.reject());
+        match error.kind.reject() {
+            Some(reject) => self.door.counters.reject(reject),
+            None => self.door.counters.no_print(NoPrint::NoQuantity),
+        }
         let mut answer = format!(
             "{{\"error\":\"{}\",\"line\":{}",
             error.kind.label(),

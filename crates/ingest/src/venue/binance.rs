@@ -18,7 +18,7 @@ use super::{
 };
 use crate::event::{Link, TradeIds};
 use hot::Hot;
-use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
 
 /// Which of Binance's markets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,7 +109,9 @@ impl Dialect for Binance {
             };
             if payload.is_array() {
                 for item in payload.elements() {
-                    source.read(item, listener)?;
+                    if let Err(reject) = source.read(item, listener) {
+                        listener.fault(item.text_of("s"), stream_of(item), reject);
+                    }
                 }
                 return Ok(());
             }
@@ -118,6 +120,19 @@ impl Dialect for Binance {
     }
 
     fn reset(&mut self) {}
+
+    fn words(&self) -> &'static [(&'static str, ChannelKind)] {
+        // `trade` and `aggTrade`; `bookTicker` has no word of its own where it comes alone.
+        &[
+            ("rade\"", ChannelKind::Trade),
+            ("rade\\", ChannelKind::Trade),
+            ("@depth", ChannelKind::Book),
+            ("depthUpdate", ChannelKind::Book),
+            ("lastUpdateId", ChannelKind::Book),
+            ("bookTicker", ChannelKind::Quote),
+            ("24hr", ChannelKind::Ticker),
+        ]
+    }
 }
 
 /// Where a payload came from.
@@ -203,6 +218,17 @@ impl Source<'_> {
             }),
         };
         levels(data, "bids", "asks", &head, listener)
+    }
+}
+
+/// The stream that an item of an array seems to be of: arrays are of tickers, or of quotes.
+fn stream_of(item: Node<'_, '_>) -> Stream {
+    match item.text_of("e") {
+        Some("24hrTicker") => Stream::new(Carries::Ticker, 2),
+        Some("24hrMiniTicker") => Stream::new(Carries::Ticker, 1),
+        Some("trade") => Stream::new(Carries::Trades, 2),
+        Some("aggTrade") => Stream::new(Carries::Trades, 1),
+        _ => Stream::new(Carries::Quote, 1),
     }
 }
 
@@ -359,11 +385,16 @@ const fn aggressor(buyer_made: bool) -> Aggressor {
 
 /// When it happened (`T`), or else when it was sent (`E`).
 fn time(data: Node<'_, '_>) -> Result<Option<EventTime>, Reject> {
-    let number = match data.uint_of("T")? {
-        Some(number) => Some(number),
-        None => data.uint_of("E")?,
-    };
-    Ok(number.map(integer_time))
+    Ok(happened_or_sent(data.uint_of("T")?, data.uint_of("E")?))
+}
+
+/// `T` if it is a time, else `E`.
+fn happened_or_sent(happened: Option<u64>, sent: Option<u64>) -> Option<EventTime> {
+    let (happened, sent) = (happened.map(integer_time), sent.map(integer_time));
+    happened
+        .filter(|time| time.is_dated())
+        .or(sent)
+        .or(happened)
 }
 
 fn decimal(data: Node<'_, '_>, key: &'static str) -> Result<Option<Decimal>, Reject> {

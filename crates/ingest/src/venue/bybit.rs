@@ -8,12 +8,11 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
-    trading,
+    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, trading,
 };
 use crate::event::{Link, TradeIds};
 use hashbrown::HashMap;
-use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
 
 /// Reads Bybit's messages.
 #[derive(Default)]
@@ -80,6 +79,15 @@ impl Dialect for Bybit {
     fn reset(&mut self) {
         self.state = State::default();
     }
+
+    fn words(&self) -> &'static [(&'static str, ChannelKind)] {
+        &[
+            ("orderbook", ChannelKind::Book),
+            ("orderbook", ChannelKind::Quote),
+            ("publicTrade", ChannelKind::Trade),
+            ("tickers", ChannelKind::Ticker),
+        ]
+    }
 }
 
 impl State {
@@ -119,7 +127,7 @@ impl State {
         let head = Head {
             native,
             stream: Stream::new(carries, depth),
-            ts_event: time.map(integer_time),
+            ts_event: time.map(EventTime::from_millis),
             venue_seq: Some(number),
             what: What::Book(BookHead {
                 snapshot,
@@ -186,7 +194,7 @@ impl State {
         let head = Head {
             native,
             stream: Stream::new(Carries::Ticker, 1),
-            ts_event: root.uint_of("ts")?.map(integer_time),
+            ts_event: root.uint_of("ts")?.map(EventTime::from_millis),
             venue_seq: None,
             what: What::Ticker(&ticker),
         };
@@ -206,7 +214,7 @@ fn trades(root: Node<'_, '_>, native: &str, listener: &mut dyn Listener) -> Resu
     let head = Head {
         native,
         stream: Stream::new(Carries::Trades, 1),
-        ts_event: root.uint_of("ts")?.map(integer_time),
+        ts_event: root.uint_of("ts")?.map(EventTime::from_millis),
         venue_seq: None,
         what: What::Trades {
             history: false,
@@ -236,7 +244,7 @@ fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
         price: trade.text("p")?,
         qty: trade.text("v")?,
         aggressor,
-        ts_event: trade.uint_of("T")?.map(integer_time),
+        ts_event: trade.uint_of("T")?.map(EventTime::from_millis),
         market: true,
         first_id: None,
     })

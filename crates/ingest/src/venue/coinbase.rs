@@ -2,7 +2,8 @@
 //!
 //! `sequence_num` rises by one per message over the whole connection. A break means that something
 //! was lost, nobody knows of which book, so all of them get a gap, before the news of the message
-//! that showed it. A message that could not be read counts as lost.
+//! that showed it. A message that could not be read counts as lost; one that comes once more, with the
+//! same number and text, is no break.
 //!
 //! Trades come newest first, and their `side` is the maker's. Their ids rise by one per product, in 253
 //! steps of 253 that we have a recording of, from the snapshot on to the updates. The ticker is not in step with the
@@ -14,13 +15,15 @@ use super::{
     trading,
 };
 use crate::event::TradeIds;
-use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
 
 /// Reads Coinbase's messages.
 #[derive(Default)]
 pub struct Coinbase {
     json: Json,
     last: Option<u64>,
+    /// A sum over the text of the last message, to know it again.
+    last_sum: u32,
 }
 
 /// What an envelope says of all that is in it.
@@ -32,7 +35,14 @@ struct Envelope {
 
 impl Dialect for Coinbase {
     fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
-        let (Self { json, last }, Message { raw, http, .. }) = (self, message);
+        let Self {
+            json,
+            last,
+            last_sum,
+        } = self;
+        let Message { raw, http, .. } = message;
+        // Before it is read, which rewrites it.
+        let sum = crc32fast::hash(raw);
         json.read(raw, |root| {
             let Some(channel) = root.text_of("channel") else {
                 let control = http.is_some() || root.text_of("type") == Some("error");
@@ -43,16 +53,21 @@ impl Dialect for Coinbase {
                 };
             };
             let sequence = root.uint("sequence_num")?;
+            let time = root.text_of("timestamp").and_then(rfc3339_time);
+            if *last == Some(sequence) && *last_sum == sum {
+                // The same message once more.
+                return Ok(());
+            }
             if let Some(last) = *last
                 && last.checked_add(1) != Some(sequence)
             {
                 listener.gap(format!("sequence_num {sequence} after {last}"));
             }
-            let time = root.text_of("timestamp").and_then(rfc3339_time);
             let envelope = Envelope { sequence, time };
             let result = envelope.read(channel, root, listener);
             if matches!(result, Ok(()) | Err(Reject::Unknown)) {
                 *last = Some(sequence);
+                *last_sum = sum;
             }
             result
         })
@@ -61,7 +76,14 @@ impl Dialect for Coinbase {
     fn reset(&mut self) {
         self.last = None;
     }
+
+    fn words(&self) -> &'static [(&'static str, ChannelKind)] {
+        &[]
+    }
 }
+
+/// Reads one event of a message.
+type Reader = fn(Envelope, Node<'_, '_>, &mut dyn Listener) -> Result<(), Reject>;
 
 impl Envelope {
     fn read(
@@ -70,17 +92,22 @@ impl Envelope {
         root: Node<'_, '_>,
         listener: &mut dyn Listener,
     ) -> Result<(), Reject> {
-        let each = match channel {
-            "l2_data" => Self::book,
-            "market_trades" => Self::trades,
-            "ticker" => Self::tickers::<2>,
-            "ticker_batch" => Self::tickers::<1>,
-            "status" => Self::products,
+        let (each, stream): (Reader, _) = match channel {
+            "l2_data" => (Self::book, Stream::new(Carries::Book, 1)),
+            "market_trades" => (Self::trades, Stream::new(Carries::Trades, 1)),
+            "ticker" => (Self::tickers::<2>, Stream::new(Carries::Ticker, 2)),
+            "ticker_batch" => (Self::tickers::<1>, Stream::new(Carries::Ticker, 1)),
+            "status" => {
+                let mut events = root.items("events")?;
+                return events.try_for_each(|event| self.products(event, listener));
+            }
             "heartbeats" | "subscriptions" | "candles" => return Ok(()),
             _ => return Err(Reject::Unknown),
         };
         for event in root.items("events")? {
-            each(self, event, listener)?;
+            if let Err(reject) = each(self, event, listener) {
+                listener.fault(event.text_of("product_id"), stream, reject);
+            }
         }
         Ok(())
     }

@@ -293,6 +293,14 @@ impl<'a> Text<'a> {
         if self.escaped { None } else { Some(self.raw) }
     }
 
+    /// Whether this is the content.
+    pub fn is(self, content: &str) -> bool {
+        match self.plain() {
+            Some(plain) => plain == content,
+            None => self.content() == content,
+        }
+    }
+
     /// The content.
     pub fn content(self) -> Cow<'a, str> {
         match self.plain() {

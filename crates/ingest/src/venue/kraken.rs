@@ -14,7 +14,7 @@ use super::{
 use crate::event::{Checksum, TradeIds};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use tapecast_model::{Aggressor, Decimal, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, Side, Ticker, TradeId};
 
 /// Reads Kraken's messages.
 #[derive(Default)]
@@ -68,9 +68,14 @@ impl Dialect for Kraken {
         let snapshot = kind.as_deref() == Some("snapshot");
         let data = || data.ok_or(Reject::Missing("data"));
         match channel.as_ref() {
-            "book" => Cursor::new(data()?).array(|item| self.book(item, snapshot, listener)),
+            "book" => each(
+                data()?,
+                Stream::new(Carries::Book, 1),
+                listener,
+                |item, to| self.book(item, snapshot, to),
+            ),
             "trade" => trades(data()?, snapshot, listener),
-            "ticker" => Cursor::new(data()?).array(|item| ticker(item, listener)),
+            "ticker" => each(data()?, Stream::new(Carries::Ticker, 1), listener, ticker),
             "status" => Cursor::new(data()?).array(|item| system(item, listener)),
             "instrument" => instruments(data()?, listener),
             "heartbeat" | "ohlc" | "level3" | "pong" => Ok(()),
@@ -80,8 +85,13 @@ impl Dialect for Kraken {
 
     fn reset(&mut self) {}
 
-    fn hides_loss(&self, raw: &[u8]) -> bool {
-        super::okx::contains(raw, b"\"book\"") || super::okx::contains(raw, b"\\\"book\\\"")
+    fn words(&self) -> &'static [(&'static str, ChannelKind)] {
+        &[
+            ("book", ChannelKind::Book),
+            ("trade", ChannelKind::Trade),
+            ("ticker", ChannelKind::Ticker),
+            ("ticker", ChannelKind::Quote),
+        ]
     }
 }
 
@@ -152,6 +162,24 @@ impl Kraken {
         }
         Ok(())
     }
+}
+
+/// Reads the items of a message one by one: what is wrong with one concerns it alone.
+fn each(
+    data: &str,
+    stream: Stream,
+    listener: &mut dyn Listener,
+    mut read: impl FnMut(&mut Cursor<'_>, &mut dyn Listener) -> Result<(), Reject>,
+) -> Result<(), Reject> {
+    Cursor::new(data).array::<Reject>(|item| {
+        let item = item.value()?;
+        if let Err(reject) = read(&mut Cursor::new(item), listener) {
+            let fields = Fields::of(&mut Cursor::new(item), ["symbol"]);
+            let symbol = fields.ok().and_then(|fields| content(fields.0[0]?));
+            listener.fault(symbol.as_deref(), stream, reject);
+        }
+        Ok(())
+    })
 }
 
 /// Prints; those of one symbol that stand together are one piece of news.
@@ -362,7 +390,7 @@ impl<'a, const N: usize> Fields<'a, N> {
         let mut fields = [None; N];
         cursor.object::<Reject>(|member, key| {
             let value = member.value()?;
-            if let Some(at) = keys.iter().position(|k| key.plain() == Some(k)) {
+            if let Some(at) = keys.iter().position(|k| key.is(k)) {
                 fields[at] = Some(value);
             }
             Ok(())

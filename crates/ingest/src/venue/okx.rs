@@ -8,11 +8,10 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
-    trading,
+    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, trading,
 };
 use crate::event::{Checksum, Link, TradeIds};
-use tapecast_model::{Aggressor, Decimal, EventTime, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
 
 /// Reads OKX's messages.
 #[derive(Default)]
@@ -85,20 +84,32 @@ impl Dialect for Okx {
             };
             match stream.carries {
                 Carries::Trades => push.trades(root, stream, listener),
-                Carries::Ticker => root
-                    .items("data")?
-                    .try_for_each(|data| push.ticker(data, stream, listener)),
-                _ => root
-                    .items("data")?
-                    .try_for_each(|data| push.book(data, stream, listener)),
+                _ => {
+                    for data in root.items("data")? {
+                        let result = match stream.carries {
+                            Carries::Ticker => push.ticker(data, stream, listener),
+                            _ => push.book(data, stream, listener),
+                        };
+                        if let Err(reject) = result {
+                            listener.fault(push.native_of(data).ok(), stream, reject);
+                        }
+                    }
+                    Ok(())
+                }
             }
         })
     }
 
     fn reset(&mut self) {}
 
-    fn hides_loss(&self, raw: &[u8]) -> bool {
-        contains(raw, b"\"books")
+    fn words(&self) -> &'static [(&'static str, ChannelKind)] {
+        &[
+            ("books", ChannelKind::Book),
+            ("bbo-tbt", ChannelKind::Book),
+            ("bbo-tbt", ChannelKind::Quote),
+            ("trades", ChannelKind::Trade),
+            ("tickers", ChannelKind::Ticker),
+        ]
     }
 }
 
@@ -301,16 +312,11 @@ fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
 }
 
 fn time(data: Node<'_, '_>) -> Result<Option<EventTime>, Reject> {
-    Ok(data.uint_of("ts")?.map(integer_time))
+    Ok(data.uint_of("ts")?.map(EventTime::from_millis))
 }
 
 fn sequence(data: Node<'_, '_>, key: &'static str) -> Result<Option<u64>, Reject> {
     Ok(data
         .int_of(key)?
         .and_then(|number| u64::try_from(number).ok()))
-}
-
-/// Whether `text` has `word` in it.
-pub(super) fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }

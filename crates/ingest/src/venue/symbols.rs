@@ -1,21 +1,36 @@
 //! A venue's id for an instrument, and the symbol it has in topics.
 //!
-//! Where a venue writes base and quote together, the id is split at the longest suffix of a list of
-//! quote currencies. The lists are per venue: a currency that quotes on one venue is a base's last
-//! letters on another (`ADAEUR` is ADA in euros, whatever AEUR is). What cannot be split is an error
-//! by name, and the configuration's `[source.symbols]` overrides.
+//! Where a venue writes base and quote together, the id is split by a list of quote currencies. The lists
+//! are per venue: a currency that quotes on one venue is a base's last letters on another (`ADAEUR` is
+//! ADA in euros, whatever AEUR is).
+//!
+//! # Ids that can be split in more than one way
+//! `BNBUSD` is BNB in USD, or BN in BUSD. No length decides that. A split counts if its base is
+//! [known](super::bases), or is the base of another id of the same recording that can be split in one way
+//! only. If several splits count, the one whose quote other ids of the recording have. If that leaves none
+//! or several, the id has no symbol: it is refused by name, with all its splits, and the configuration's
+//! `[source.symbols]` decides.
 
 use super::Format;
+use super::bases::BASES;
+use hashbrown::HashSet;
+use std::fmt;
 use tapecast_model::Symbol;
 
 /// An id that has no symbol.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "no symbol for {format} id {native:?}; give it one in [source.symbols]: \"{native}\" = \"BASE-QUOTE\""
-)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unmapped {
     format: Format,
     native: String,
+    /// What it may be.
+    splits: Vec<String>,
+}
+
+/// What the ids of a recording say of each other.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    bases: HashSet<String>,
+    quotes: HashSet<&'static str>,
 }
 
 /// What Binance quotes in: USD-M futures use some of these.
@@ -32,42 +47,89 @@ pub const BYBIT_QUOTES: [&str; 21] = [
     "MNT", "BIT", "BRZ", "EUR", "BRL", "TRY", "PLN", "GBP", "USD",
 ];
 
-/// The symbol of a venue's id.
+/// The symbol of a venue's id, by what other ids say.
 ///
 /// # Errors
-/// If the rules of the venue do not lead to one.
-pub fn symbol_of(format: Format, native: &str) -> Result<Symbol, Unmapped> {
-    let text = match format {
-        Format::Binance => pair(native, &BINANCE_QUOTES),
-        Format::BinanceUsdm => binance_contract(native),
-        Format::Coinbase => coinbase(native),
-        Format::Kraken => kraken(native),
-        Format::Okx => okx(native),
-        Format::BybitSpot => pair(native, &BYBIT_QUOTES),
-        Format::BybitLinear => bybit_contract(native),
+/// If the rules of the venue do not lead to one, or to more than one.
+pub fn symbol_of(format: Format, native: &str, evidence: &Evidence) -> Result<Symbol, Unmapped> {
+    let splits = spellings(format, native, evidence);
+    let symbol = match splits.as_slice() {
+        [only] => Symbol::new(only).ok(),
+        _ => None,
     };
-    let unmapped = || Unmapped {
+    symbol.ok_or_else(|| Unmapped {
         format,
         native: native.to_owned(),
-    };
-    text.and_then(|t| Symbol::new(&t).ok()).ok_or_else(unmapped)
+        splits,
+    })
 }
 
-/// `BTCUSDT` is `BTC-USDT`.
-fn pair(native: &str, quotes: &[&str]) -> Option<String> {
+/// What an id may be called; one name if it is clear.
+fn spellings(format: Format, native: &str, evidence: &Evidence) -> Vec<String> {
+    match format {
+        Format::Binance | Format::BinanceUsdm | Format::BybitSpot | Format::BybitLinear => {
+            let Some((pair, suffix)) = pair_of(format, native) else {
+                return Vec::new();
+            };
+            let splits = evidence.choose(pair.splits(quotes_of(format)));
+            let spell = |(base, quote): &Split| format!("{base}-{quote}{suffix}");
+            splits.iter().map(spell).collect()
+        }
+        Format::Coinbase => coinbase(native).into_iter().collect(),
+        Format::Kraken => kraken(native).into_iter().collect(),
+        Format::Okx => okx(native).into_iter().collect(),
+    }
+}
+
+/// A base and a quote.
+type Split = (String, &'static str);
+
+/// Base and quote written together, or a base whose quote is known.
+enum Pair {
+    Together(String),
+    InUsdc(String),
+}
+
+impl Pair {
+    /// All ways to split it.
+    fn splits(self, quotes: &'static [&'static str]) -> Vec<Split> {
+        let together = match self {
+            Self::InUsdc(base) => return vec![(base, "USDC")],
+            Self::Together(together) => together,
+        };
+        let split = |quote: &&'static str| {
+            let base = together
+                .strip_suffix(*quote)
+                .filter(|base| !base.is_empty())?;
+            Some((base.to_owned(), *quote))
+        };
+        quotes.iter().filter_map(split).collect()
+    }
+}
+
+const fn quotes_of(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::BybitSpot | Format::BybitLinear => &BYBIT_QUOTES,
+        _ => &BINANCE_QUOTES,
+    }
+}
+
+/// What of an id is a pair, and what follows it in the symbol.
+fn pair_of(format: Format, native: &str) -> Option<(Pair, String)> {
     let native = native.to_ascii_uppercase();
-    let fits = |quote: &&&str| native.len() > quote.len() && native.ends_with(**quote);
-    let quote = quotes.iter().filter(fits).max_by_key(|quote| quote.len())?;
-    let base = native.strip_suffix(quote)?;
-    Some(format!("{base}-{quote}"))
+    match format {
+        Format::BinanceUsdm => binance_contract(&native),
+        Format::BybitLinear => bybit_contract(&native),
+        _ => Some((Pair::Together(native), String::new())),
+    }
 }
 
 /// `BTCUSDT` is a perpetual, `BTCUSDT_240927` is dated.
-fn binance_contract(native: &str) -> Option<String> {
+fn binance_contract(native: &str) -> Option<(Pair, String)> {
     match native.split_once('_') {
-        None => pair(native, &BINANCE_QUOTES).map(|p| p + "-PERP"),
+        None => Some((Pair::Together(native.to_owned()), "-PERP".to_owned())),
         Some((id, date)) if date.len() == 6 && date.bytes().all(|b| b.is_ascii_digit()) => {
-            pair(id, &BINANCE_QUOTES).map(|p| format!("{p}-{date}"))
+            Some((Pair::Together(id.to_owned()), format!("-{date}")))
         }
         Some(_) => None,
     }
@@ -75,15 +137,95 @@ fn binance_contract(native: &str) -> Option<String> {
 
 /// `BTCUSDT` is a perpetual, `BTCUSDT-27JUN25` is dated. Those that settle in USDC name no quote:
 /// `BTCPERP`, `BTC-27JUN25`.
-fn bybit_contract(native: &str) -> Option<String> {
+fn bybit_contract(native: &str) -> Option<(Pair, String)> {
     if let Some((id, date)) = native.split_once('-') {
         let date = day_month_year(date)?;
-        let pair = pair(id, &BYBIT_QUOTES).unwrap_or_else(|| format!("{id}-USDC"));
-        return Some(format!("{pair}-{date}"));
+        let together = Pair::Together(id.to_owned());
+        let pair = if Pair::Together(id.to_owned())
+            .splits(&BYBIT_QUOTES)
+            .is_empty()
+        {
+            Pair::InUsdc(id.to_owned())
+        } else {
+            together
+        };
+        return (!id.is_empty()).then(|| (pair, format!("-{date}")));
     }
     match native.strip_suffix("PERP") {
-        Some(base) if !base.is_empty() => Some(format!("{base}-USDC-PERP")),
-        _ => pair(native, &BYBIT_QUOTES).map(|p| p + "-PERP"),
+        Some(base) if !base.is_empty() => Some((Pair::InUsdc(base.to_owned()), "-PERP".to_owned())),
+        _ => Some((Pair::Together(native.to_owned()), "-PERP".to_owned())),
+    }
+}
+
+// === impl Evidence ===
+
+impl Evidence {
+    /// What a recording's ids say: first those that can be split in one way only, then those that
+    /// their bases decide.
+    pub fn of<'a>(format: Format, natives: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let mut evidence = Self::default();
+        let splits = |native: &str| match pair_of(format, native) {
+            Some((pair, _)) => pair.splits(quotes_of(format)),
+            None => Vec::new(),
+        };
+        for native in natives.clone() {
+            if let [(base, quote)] = splits(native).as_slice() {
+                evidence.bases.insert(base.clone());
+                evidence.quotes.insert(quote);
+            }
+        }
+        let mut decided = Vec::new();
+        for native in natives {
+            if let [(_, quote)] = evidence.known(&splits(native)).as_slice() {
+                decided.push(*quote);
+            }
+        }
+        evidence.quotes.extend(decided);
+        evidence
+    }
+
+    /// The splits whose base is known.
+    fn known(&self, splits: &[Split]) -> Vec<Split> {
+        let known = |base: &str| self.bases.contains(base) || BASES.binary_search(&base).is_ok();
+        let known = splits.iter().filter(|(base, _)| known(base));
+        known.cloned().collect()
+    }
+
+    /// Of several ways to split an id those that cannot be told apart.
+    fn choose(&self, splits: Vec<Split>) -> Vec<Split> {
+        if splits.len() < 2 {
+            return splits;
+        }
+        let known = self.known(&splits);
+        if known.is_empty() {
+            // The quotes of others decide nothing where nobody knows the base.
+            return splits;
+        }
+        let others_have = |(_, quote): &&Split| self.quotes.contains(quote);
+        let quoted: Vec<_> = known.iter().filter(others_have).cloned().collect();
+        if quoted.len() == 1 { quoted } else { known }
+    }
+}
+
+// === impl Unmapped ===
+
+impl std::error::Error for Unmapped {}
+
+impl fmt::Display for Unmapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            format,
+            native,
+            splits,
+        } = self;
+        write!(f, "no symbol for {format} id {native:?}")?;
+        if splits.len() > 1 {
+            write!(f, ", which may be {}", splits.join(" or "))?;
+        }
+        write!(
+            f,
+            "; give it one in [source.symbols]: \"{native}\" = \"BASE-QUOTE\""
+        )
     }
 }
 
@@ -134,7 +276,7 @@ mod tests {
     use super::*;
 
     fn check(format: Format, native: &str, expected: Option<&str>) {
-        let symbol = symbol_of(format, native).ok();
+        let symbol = symbol_of(format, native, &Evidence::default()).ok();
         assert_eq!(
             symbol.as_ref().map(Symbol::as_str),
             expected,
@@ -143,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_split_at_the_longest_quote() {
+    fn ids_are_split_by_the_quotes_of_their_venue() {
         for (native, symbol) in [
             ("BTCUSDT", "BTC-USDT"),
             ("SWRVBUSD", "SWRV-BUSD"),
@@ -154,6 +296,14 @@ mod tests {
             ("BETHETH", "BETH-ETH"),
             ("1000SHIBUSDT", "1000SHIB-USDT"),
             ("LRCBTC", "LRC-BTC"),
+            ("BNBUSD", "BNB-USD"),
+            ("STXUSD", "STX-USD"),
+            ("DOTUSD", "DOT-USD"),
+            ("BATUSD", "BAT-USD"),
+            ("SUSDUSDT", "SUSD-USDT"),
+            ("ETHDAI", "ETH-DAI"),
+            ("BNBBUSD", "BNB-BUSD"),
+            ("btcusdt", "BTC-USDT"),
         ] {
             check(Format::Binance, native, Some(symbol));
         }
@@ -162,13 +312,83 @@ mod tests {
         check(Format::Binance, "USDT", None);
         check(Format::Binance, "FOOBAR", None);
         check(Format::Binance, "币安人生USDT", None);
-        let refusal = symbol_of(Format::Binance, "FOOBAR")
+        let refusal = symbol_of(Format::Binance, "FOOBAR", &Evidence::default())
             .unwrap_err()
             .to_string();
         assert!(
             refusal.contains("\"FOOBAR\"") && refusal.contains("[source.symbols]"),
             "{refusal}"
         );
+    }
+
+    /// What each of a recording's ids is called.
+    fn called(format: Format, natives: &[&str]) -> Vec<String> {
+        let evidence = Evidence::of(format, natives.iter().copied());
+        let call = |native: &&str| match symbol_of(format, native, &evidence) {
+            Ok(symbol) => symbol.to_string(),
+            Err(unmapped) => unmapped.to_string(),
+        };
+        natives.iter().map(call).collect()
+    }
+
+    #[test]
+    fn what_can_be_split_in_several_ways_is_decided_by_evidence_or_named() {
+        let refusal = |native: &str, splits: &str| {
+            format!(
+                "no symbol for binance id \"{native}\", which may be {splits}; give it one in [source.symbols]: \"{native}\" = \"BASE-QUOTE\""
+            )
+        };
+        // Nobody says what QQB is.
+        assert_eq!(
+            called(Format::Binance, &["QQBUSD"]),
+            [refusal("QQBUSD", "QQ-BUSD or QQB-USD")]
+        );
+        // Another id does.
+        assert_eq!(
+            called(Format::Binance, &["QQBUSD", "QQBUSDT"]),
+            ["QQB-USD", "QQB-USDT"]
+        );
+        assert_eq!(
+            called(Format::Binance, &["QQETH", "QQBUSD"]),
+            ["QQ-ETH", "QQ-BUSD"]
+        );
+        // Both are said: then the quote of others decides.
+        assert_eq!(
+            called(Format::Binance, &["QQETH", "QQBETH", "QQBUSD", "BTCUSD"]),
+            ["QQ-ETH", "QQB-ETH", "QQB-USD", "BTC-USD"]
+        );
+        assert_eq!(
+            called(
+                Format::Binance,
+                &["QQETH", "QQBETH", "QQBUSD", "BTCUSD", "ETHBUSD"]
+            )[2],
+            refusal("QQBUSD", "QQ-BUSD or QQB-USD")
+        );
+        // A quote alone decides nothing.
+        assert_eq!(
+            called(Format::Binance, &["QQBUSD", "BTCUSD"])[0],
+            refusal("QQBUSD", "QQ-BUSD or QQB-USD")
+        );
+        // AVA and AVAX are both known.
+        assert_eq!(
+            called(Format::Binance, &["AVAXUSD", "BTCUSD"])[0],
+            "AVAX-USD"
+        );
+        assert_eq!(called(Format::BybitSpot, &["STXUSD"]), ["STX-USD"]);
+        assert!(called(Format::BybitSpot, &["QQXUSD"])[0].contains("QQ-XUSD or QQX-USD"));
+        assert!(
+            called(Format::BybitLinear, &["QQXUSD-27JUN25"])[0]
+                .contains("QQ-XUSD-250627 or QQX-USD-250627")
+        );
+        assert_eq!(
+            called(Format::BinanceUsdm, &["BNBUSD_240927"]),
+            ["BNB-USD-240927"]
+        );
+    }
+
+    #[test]
+    fn the_known_bases_are_in_order() {
+        assert!(BASES.is_sorted());
     }
 
     #[test]

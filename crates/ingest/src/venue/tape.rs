@@ -58,12 +58,12 @@ impl Json {
 }
 
 impl<'t, 'i> Node<'t, 'i> {
-    /// A member of an object.
+    /// A member of an object; of a key that is there more than once the last.
     pub fn get(self, key: &'static str) -> Option<Self> {
-        self.0
-            .as_object()?
-            .get(key)
-            .map(Self)
+        let members = self.0.as_object()?.iter();
+        let found = members.filter(|(name, _)| *name == key).last();
+        found
+            .map(|(_, value)| Self(value))
             .filter(|v| !v.0.is_null())
     }
 
@@ -204,8 +204,10 @@ mod tests {
     fn members_are_typed_and_named_when_they_are_not_there() {
         let mut json = Json::default();
         let mut raw =
-            br#"{"u":18446744073709551615,"t":"12","n":null,"f":1.5,"e":"","i":-1}"#.to_vec();
+            br#"{"u":18446744073709551615,"t":"12","n":null,"f":1.5,"e":"","i":-1,"d":{"d":7},"d":1,"d":2,"g":1,"g":null}"#.to_vec();
         json.read(&mut raw, |root| {
+            assert_eq!(root.uint("d"), Ok(2));
+            assert!(root.get("g").is_none());
             assert_eq!(root.uint("u"), Ok(u64::MAX));
             assert_eq!(root.uint("t"), Ok(12));
             assert_eq!(root.uint("n"), Err(Reject::Missing("n")));

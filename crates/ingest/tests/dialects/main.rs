@@ -285,24 +285,48 @@ fn an_unreadable_change_to_an_unnumbered_book_is_a_gap() {
     let (btc, eth) = (book("BTC/USD"), book("ETH/USD"));
     let cut = &btc[..btc.len() - 9];
     let lines = reading::events(Format::Kraken, &[&btc, &eth, cut, &eth, "{\"chann", "{}"]);
-    assert_eq!(
-        lines
-            .iter()
-            .filter(|l| l.contains(" lost "))
-            .collect::<Vec<_>>(),
-        ["BTC-USD lost ? book: a book message could not be read"]
-    );
+    let of_btc = "BTC-USD lost ? book: a message could not be read";
+    let of_eth = "ETH-USD lost ? book: a message could not be read";
+    let lost = |lines: Vec<String>| -> Vec<String> {
+        lines.into_iter().filter(|l| l.contains(" lost ")).collect()
+    };
+    // What says neither whose news it is nor of what may have been anything.
+    assert_eq!(lost(lines), [of_btc, of_btc, of_eth]);
     let nameless = r#"{"channel":"book","type":"update","da"#;
     let lines = reading::events(Format::Kraken, &[&btc, &eth, nameless]);
+    assert_eq!(lost(lines), [of_btc, of_eth]);
+    // Ids of trades show what is missing.
+    let trade = r#"{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD"#;
+    let lines = reading::events(Format::Kraken, &[&btc, &eth, trade]);
+    assert_eq!(lost(lines), [""; 0]);
+}
+
+#[test]
+fn what_nothing_later_shows_is_told_at_once() {
+    let quote = r#"{"u":5,"s":"BTCUSDT","b":"1","B":"1","a":"2","A":"1"}"#;
+    let depth =
+        r#"{"e":"depthUpdate","E":1723161255308,"s":"BTCUSDT","U":1,"u":1,"b":[["1","1"]],"a":[]}"#;
+    let other = quote.replace("BTCUSDT", "ETHUSDT");
+    let lost = |bad: &str| -> Vec<String> {
+        let lines = reading::events(Format::Binance, &[quote, depth, &other, bad]);
+        lines.into_iter().filter(|l| l.contains(" lost ")).collect()
+    };
+    let of_btc = "BTC-USDT lost ? quote: a message could not be read";
+    let of_eth = "ETH-USDT lost ? quote: a message could not be read";
+    assert_eq!(lost(&quote[..quote.len() - 4]), [of_btc]);
+    assert_eq!(lost(&quote.replace("\"2\"", "\"x\"")), [of_btc]);
+    assert_eq!(lost("{\"u\":6,"), [of_btc, of_eth]);
+    assert_eq!(lost(&depth.replace("[[\"1\"", "[[\"x\"")), [""; 0]);
+    let bybit = r#"{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786309548000,"data":[{"T":1786309548000,"s":"BTCUSDT","S":"Buy","v":"1","p":"1","i":"7"}]}"#;
+    let lines = reading::events(Format::BybitLinear, &[bybit, &bybit[..90]]);
     assert_eq!(
-        lines.iter().filter(|l| l.contains(" lost ")).count(),
-        2,
-        "{lines:?}"
+        lines[1..],
+        ["BTC-USDT-PERP lost ? trade: a message could not be read"]
     );
 }
 
 #[test]
-fn a_coinbase_message_that_could_not_be_read_is_a_break() {
+fn a_coinbase_message_that_could_not_be_read_is_a_break_and_a_bad_part_is_lost_alone() {
     let message = |number: u64, price: &str| {
         format!(
             r#"{{"channel":"l2_data","timestamp":"2026-08-09T21:05:48Z","sequence_num":{number},"events":[{{"type":"update","product_id":"BTC-USD","updates":[{{"side":"bid","price_level":"{price}","new_quantity":"1"}}]}}]}}"#
@@ -313,5 +337,53 @@ fn a_coinbase_message_that_could_not_be_read_is_a_break() {
     let five = message(5, "7");
     let lines = reading::events(Format::Coinbase, &[&one, &bad, &three, unknown, &five]);
     let kinds: Vec<_> = lines.iter().map(|l| l.split(' ').nth(1).unwrap()).collect();
-    assert_eq!(kinds, ["update", "gap", "update", "update"]);
+    assert_eq!(kinds, ["update", "lost", "update", "update"]);
+    let other = message(3, "8");
+    let lines = reading::events(
+        Format::Coinbase,
+        &[&one, &bad[..99], &three, &three, &other],
+    );
+    let kinds: Vec<_> = lines.iter().map(|l| l.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(kinds, ["update", "gap", "update", "gap", "update"]);
+}
+
+#[test]
+fn a_bad_part_of_a_message_costs_its_own_instrument_only() {
+    let level = |qty: &str| format!(r#"[{{"price":1.5,"qty":{qty}}}]"#);
+    let kraken = |btc: &str| {
+        format!(
+            r#"{{"channel":"book","type":"snapshot","data":[{{"symbol":"BTC/USD","bids":{},"asks":[]}},{{"symbol":"ETH/USD","bids":{},"asks":[]}}]}}"#,
+            level(btc),
+            level("2")
+        )
+    };
+    let lines = reading::events(Format::Kraken, &[&kraken("1"), &kraken("-1")]);
+    let short: Vec<_> = lines
+        .iter()
+        .map(|l| l.split(" None").next().unwrap())
+        .collect();
+    assert_eq!(
+        short,
+        [
+            "BTC-USD snapshot [1.5x1] []",
+            "ETH-USD snapshot [1.5x2] []",
+            "BTC-USD lost 1 book: quantity cannot be read",
+            "ETH-USD snapshot [1.5x2] []",
+        ]
+    );
+    let tickers = |last: &str| {
+        format!(
+            r#"[{{"e":"24hrMiniTicker","E":1672515782136,"s":"ETHBTC","c":"{last}"}},{{"e":"24hrMiniTicker","E":1672515782136,"s":"BNBBTC","c":"5"}}]"#
+        )
+    };
+    check(
+        Format::Binance,
+        &[&tickers("1"), &tickers("x")],
+        &[
+            "ETH-BTC ticker last 1 @1672515782136",
+            "BNB-BTC ticker last 5 @1672515782136",
+            "ETH-BTC lost 1 ticker: c cannot be read",
+            "BNB-BTC ticker last 5 @1672515782136",
+        ],
+    );
 }

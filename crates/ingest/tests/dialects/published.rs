@@ -1,5 +1,5 @@
-//! Goal: a published line that is read in one pass comes to the very event that the careful reader
-//! makes of it, or to the same kind of mistake (whose words are the careful reader's in any case).
+//! Goal: a published line that is read in one pass comes to the very events that the careful reader
+//! makes of it, and to the same kinds of mistakes (whose words are the careful reader's in any case).
 //!
 //! Method: a space behind a line changes nothing of what it says, and sends it to the careful reader. Both readings are compared, and the instruments they made known: for lines with their
 //! members in any order, missing, twice, of other types, and for such lines cut and overwritten.
@@ -8,7 +8,7 @@ use crate::mutation::{apply, mutation};
 use crate::scanned::one_of;
 use proptest::prelude::*;
 use tapecast_ingest::event::Event;
-use tapecast_ingest::push::line::{Instruments, Mistake, read};
+use tapecast_ingest::push::line::{Instruments, Mistake, take};
 use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue};
 
 /// A desk that knows some symbols and makes known what is named.
@@ -40,14 +40,15 @@ impl Instruments for Desk {
     }
 }
 
-/// The event or the mistake, and what is known after it.
-type Reading = (Result<Event, Mistake>, Vec<Instrument>);
+/// The events and the mistakes, and what is known after them.
+type Reading = (Vec<Event>, Vec<Mistake>, Vec<Instrument>);
 
 fn readings(line: &[u8]) -> [Reading; 2] {
     [line.to_vec(), [line, b" "].concat()].map(|line| {
         let mut desk = Desk::default();
-        let event = read(&line, UnixNanos::new(1), &mut desk);
-        (event.map_err(|e| e.kind), desk.0)
+        let taken = take(&line, UnixNanos::new(1), &mut desk);
+        let mistakes = taken.mistakes.iter().map(|mistake| mistake.kind);
+        (taken.events.into_vec(), mistakes.collect(), desk.0)
     })
 }
 

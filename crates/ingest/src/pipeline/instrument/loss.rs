@@ -13,7 +13,7 @@ impl InstrumentState {
             (ChannelKind::Book, self.book.wanted),
             (
                 ChannelKind::Quote,
-                self.quote.is_some() && !self.quote_of_book,
+                self.quote_crossed || (self.quote.is_some() && !self.quote_of_book),
             ),
             (ChannelKind::Ticker, self.ticker.is_some()),
         ];
@@ -42,7 +42,7 @@ impl InstrumentState {
             self.forget_book(reason, stamp, out);
         }
         let states = events.unwrap_or(1).max(1);
-        if channels.contains(ChannelKind::Quote) && self.quote.take().is_some() {
+        if channels.contains(ChannelKind::Quote) && self.take_quote() {
             self.lose(ChannelKind::Quote, states, reason, stamp, out);
         }
         if channels.contains(ChannelKind::Ticker) && self.ticker.take().is_some() {
@@ -62,7 +62,7 @@ impl InstrumentState {
         stamp: Stamp,
         out: &mut Outlet<'_, S>,
     ) {
-        self.health.note_uncrossed();
+        self.note_uncrossed();
         self.book.touched = Touched::NONE;
         self.book.replaced = false;
         if std::mem::take(&mut self.book.shown) {

@@ -4,9 +4,9 @@
 //! A message is read whole before anything is told of it: if it is declined, nobody has heard a word,
 //! and the general reader in [`super`] says what it is or what is wrong with it.
 
-use super::{MARKET, Market, Source, TRADES, aggressor, depth_head};
+use super::{MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
 use crate::venue::plain::{Plain, Span, Value};
-use crate::venue::{Carries, Head, Listener, Print, Reject, Stream, What, integer_time};
+use crate::venue::{Carries, Head, Listener, Print, Reject, Stream, What};
 use tapecast_model::{EventTime, Side, TradeId};
 
 /// Reads hot messages; keeps the memory for their levels.
@@ -227,7 +227,7 @@ impl<'a> Members<'a> {
 
     /// When it happened, or else when it was sent.
     fn time(&self) -> Option<EventTime> {
-        self.time.or(self.sent).map(integer_time)
+        happened_or_sent(self.time, self.sent)
     }
 
     fn trade(

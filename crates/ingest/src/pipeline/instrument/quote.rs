@@ -1,0 +1,66 @@
+//! An instrument's quote, and what is held back because it is crossed.
+
+use super::{InstrumentState, Outlet, publish};
+use crate::book::Stamp;
+use std::borrow::Cow;
+use tapecast_model::{Body, Book, ChannelKind, Instrument, Price, Quote, UpdateSink};
+
+impl InstrumentState {
+    /// The book, or the quote, is crossed no more: says so if neither is.
+    pub(super) fn note_uncrossed(&mut self) {
+        let book = self.book.verified.book();
+        if !self.quote_crossed && !book.is_some_and(Book::is_crossed) {
+            self.health.note_uncrossed();
+        }
+    }
+
+    /// Forgets the quote. Whether there was one that was shown: a crossed one stands behind such.
+    pub(super) fn take_quote(&mut self) -> bool {
+        let crossed = std::mem::take(&mut self.quote_crossed);
+        self.note_uncrossed();
+        self.quote.take().is_some() || crossed
+    }
+
+    pub(super) fn handle_quote<S: UpdateSink>(
+        &mut self,
+        quote: Quote,
+        stamp: Stamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        self.quote_of_book = false;
+        let pos = self.number(ChannelKind::Quote, 1, out.metrics);
+        if let (Some((bid, _)), Some((ask, _))) = (quote.bid, quote.ask)
+            && bid >= ask
+        {
+            // Held back as a crossed book is: nobody begins with it, and what was shown stands until
+            // it uncrosses.
+            self.quote = None;
+            if !std::mem::replace(&mut self.quote_crossed, true) {
+                self.counters.count_crossed();
+                self.health
+                    .note_crossed(crossed(&self.instrument, [Some(bid), Some(ask)]));
+            }
+            return;
+        }
+        if std::mem::take(&mut self.quote_crossed) {
+            self.note_uncrossed();
+        }
+        self.quote = Some((quote, stamp));
+        publish(out.sink, &self.instrument, pos, stamp, Body::Quote(&quote));
+    }
+}
+
+/// Says how a book or a quote is crossed, in the numbers clients see.
+pub(super) fn crossed(
+    instrument: &Instrument,
+    [bid, ask]: [Option<Price>; 2],
+) -> Cow<'static, str> {
+    let mut text = b"crossed: bid ".to_vec();
+    for (price, join) in [(bid, &b""[..]), (ask, b" at or above ask ")] {
+        text.extend_from_slice(join);
+        if let Some(price) = price {
+            price.write(&mut text, instrument.price_scale);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned().into()
+}

@@ -1,0 +1,143 @@
+//! Lines that are good in part, doubled members, and what a refused line costs whom.
+
+use super::*;
+use crate::venue::NoPrint;
+
+/// What came, in short: prints by id, losses by channel and number.
+fn spell(events: &[Event]) -> Vec<String> {
+    let spell = |event: &Event| match &event.body {
+        EventBody::Trades { prints, .. } => {
+            let ids: Vec<_> = prints
+                .iter()
+                .map(|print| format!("{:?}", print.id))
+                .collect();
+            format!("trades {}", ids.join(" "))
+        }
+        EventBody::Feed(FeedEvent::Lost {
+            channels, events, ..
+        }) => {
+            let kinds: Vec<_> = channels.iter().map(|kind| kind.label()).collect();
+            format!("lost {} {events:?}", kinds.join(" "))
+        }
+        other => format!("{other:?}"),
+    };
+    events.iter().map(spell).collect()
+}
+
+#[tokio::test]
+async fn good_trades_of_a_line_are_taken_and_the_bad_ones_named_and_said_as_lost() {
+    let bench = Bench::new(any(), 100).await;
+    let (answers, events) = bench
+        .publish(concat!(
+            r#"{"channel":"trade","symbol":"X-USD","trades":[{"id":1,"price":1,"qty":1},{"id":2,"price":"x","qty":1},{"id":3,"price":1},{"id":4,"price":-1,"qty":"1e-3"},{"id":5,"price":1,"qty":0},{"id":6,"price":0,"qty":1},7]}"#,
+            "
+"
+        ))
+        .await;
+    assert_eq!(
+        spell(&events),
+        [
+            "trades 1",
+            "lost trade Some(2)",
+            "trades 4 6",
+            "lost trade Some(1)"
+        ]
+    );
+    let places = [
+        "trades[1].price",
+        "trades[2].qty",
+        "trades[4].qty",
+        "expected an object",
+    ];
+    assert_eq!(answers.len(), places.len(), "{answers:?}");
+    for (answer, place) in answers.iter().zip(places) {
+        assert!(answer.contains(place), "{answer} does not name {place}");
+    }
+    assert_eq!(bench.counters.no_prints(NoPrint::NoQuantity), 1);
+    assert_eq!(bench.counters.rejected_in_all(), 3);
+}
+
+#[tokio::test]
+async fn a_line_that_is_refused_is_a_loss_to_whom_it_names() {
+    let bench = Bench::new(any(), 100).await;
+    for (line, expected) in [
+        (
+            r#"{"channel":"book","symbol":"X-USD","type":"update","bids":[["1","-1"]]}"#,
+            &["lost book Some(1)"][..],
+        ),
+        (
+            r#"{"channel":"quote","symbol":"X-USD","bid":"1","bid_qty":"x"}"#,
+            &["lost quote Some(1)"],
+        ),
+        (
+            r#"{"channel":"ticker","symbol":"X-USD","last":"1e"}"#,
+            &["lost ticker Some(1)"],
+        ),
+        (
+            r#"{"channel":"trade","symbol":"X-USD","trades":[{"id":"#,
+            &["lost trade Some(1)"],
+        ),
+        (
+            r#"{"channel":"trade","symbol":"X-USD","trades":[{"id":1,"price":1,"qty":0}]}"#,
+            &[],
+        ),
+        (
+            r#"{"channel":"status","symbol":"X-USD","trading":"ajar"}"#,
+            &[],
+        ),
+        ("GET / HTTP/1.1", &[]),
+    ] {
+        let (answers, events) = bench
+            .publish(&format!(
+                "{line}
+"
+            ))
+            .await;
+        assert_eq!(spell(&events), expected, "{line}");
+        assert_eq!(answers.len(), 1, "{line}: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_member_that_is_there_twice_the_last_counts() {
+    let bench = Bench::new(any(), 100).await;
+    let (answers, events) = bench
+        .publish(concat!(
+            r#"{"channel":"trade","symbol":"A-USD","trades":[{"id":1,"price":1,"qty":1}],"symbol":"B-USD","trades":[{"id":2,"price":"x","price":200,"qty":1}]}"#, "
+",
+            r#"{"channel":"quote","symbol":"B-USD","bid":"1","bid_qty":"1","bid":"1.5","channel":"quote"}"#, "
+",
+            r#"{"channel":"quote","symbol":"B-USD","bid":"1","bid_qty":"1","ask":"2","ask_qty":"1","bid":null,"bid_qty":null}"#, "
+",
+            r#"{"channel":"trade","symbol":"B-USD","trades":[{"id":3,"price":7,"qty":1}]}"#, "
+",
+        ))
+        .await;
+    assert_eq!(answers, [""; 0]);
+    let instruments = bench.catalog.instruments();
+    let b = instruments.iter().find(|i| i.symbol.as_str() == "B-USD");
+    let b = b.unwrap().id;
+    assert!(events.iter().all(|event| event.instrument == b));
+    let EventBody::Trades { prints, .. } = &events[0].body else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (prints[0].id.number(), prints[0].price.mantissa()),
+        (Some(2), 20_000_000_000)
+    );
+    let EventBody::Quote(quote) = events[1].body else {
+        panic!()
+    };
+    assert_eq!(
+        quote.bid.map(|(price, _)| price.mantissa()),
+        Some(150_000_000)
+    );
+    let EventBody::Quote(quote) = events[2].body else {
+        panic!()
+    };
+    assert!(quote.bid.is_none() && quote.ask.is_some());
+    let EventBody::Trades { prints, .. } = &events[3].body else {
+        panic!()
+    };
+    assert_eq!(prints[0].price.mantissa(), 700_000_000);
+}
