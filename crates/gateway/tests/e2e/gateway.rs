@@ -315,7 +315,7 @@ async fn a_gap_in_the_recording_is_said_and_healed_by_the_next_snapshot() {
     start_replays(&gateway).await;
     let (mut books, mut feeds) = (Vec::new(), Vec::new());
     // Each topic is in order; what a turn brings of one may come before what it brings of the other.
-    while books.len() < 4 || feeds.last().is_none_or(|feed| feed != END) {
+    while books.len() < 5 || feeds.last().is_none_or(|feed| feed != END) {
         let frame = next_json(&mut client).await;
         if let Some(feed) = frame["feed"].as_str() {
             feeds.push(format!(
