@@ -2,7 +2,7 @@
 //!
 //! * [`accept`]: takes connections, also when there are no file descriptors left.
 //! * [`places`]: what one address may hold, and all together.
-//! * [`line`]: serves one connection with a deadline on everything its client has to do.
+//! * [`mod@line`]: serves one connection with a deadline on everything its client has to do.
 //! * [`host`], [`origin`], [`query`]: judge what a request says.
 //!
 //! # Limits
