@@ -38,6 +38,15 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Whether a number is beyond a double.
+    fn has_huge_number(&self) -> bool {
+        match self {
+            Self::Scalar(text) => text.parse::<f64>().is_ok_and(f64::is_infinite),
+            Self::Array(items) => items.iter().any(Self::has_huge_number),
+            Self::Object(members) => members.iter().any(|(_, value)| value.has_huge_number()),
+        }
+    }
+
     /// The same with each doubled key once, with its last value, and the members of objects turned
     /// round: for whoever takes the last of a doubled key and any order of keys it means the same.
     #[must_use]
@@ -57,11 +66,12 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The text of an object or array in another form that means the same; none if the input is none, or
-    /// if keys are spelled so that this reader cannot compare them.
+    /// The text of an object or array in another form that means the same; none if the input is none, if
+    /// keys are spelled so that this reader cannot compare them, or if a number is beyond a double: JSON
+    /// libraries refuse such a number also where nobody reads it.
     pub fn in_another_form(input: &[u8], novelty: bool) -> Option<String> {
         let json = Json::read(std::str::from_utf8(input).ok()?)?;
-        if matches!(json, Json::Scalar(_)) || json.has_escaped_key() {
+        if matches!(json, Json::Scalar(_)) || json.has_escaped_key() || json.has_huge_number() {
             return None;
         }
         let mut text = String::with_capacity(input.len() * 2);

@@ -45,9 +45,9 @@ impl Target for Configs {
             Ok(config) => {
                 if self.planted
                     && config.sources.len() > 1
-                    && config.listen.allowed_origins.len() > 1
+                    && !config.listen.allowed_origins.is_empty()
                 {
-                    return Err(Broken("planted: two sources and two origins".to_owned()));
+                    return Err(Broken("planted: two sources and an origin".to_owned()));
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! HTTP requests at the public door: hyper reads them, our rules judge them.
+//! HTTP requests at the public door: hyper's reader takes them apart, our rules judge host, query and
+//! handshake.
 //!
 //! # Rules
 //! * What is agreed on is a WebSocket handshake by the RFC: every condition is checked again here,
@@ -7,7 +8,10 @@
 
 use super::{Broken, Depth, Target};
 use hyper::{Method, Request, Version};
-use tapecast_edge::io::handshake::{Origins, judge};
+use tapecast_edge::io::handshake::judge;
+use tapecast_edge::io::http::host;
+use tapecast_edge::io::http::origin::Origins;
+use tapecast_edge::io::http::query;
 
 /// Headers of one request; hyper takes a hundred.
 const HEADERS_MAX: usize = 100;
@@ -22,7 +26,7 @@ impl Handshake {
     pub(super) fn new(seeds: Vec<Vec<u8>>) -> Self {
         Self {
             seeds,
-            origins: Origins(vec!["https://desk.example".to_owned()]),
+            origins: Origins::new(&["https://desk.example".to_owned()]),
             planted: false,
         }
     }
@@ -46,7 +50,15 @@ impl Target for Handshake {
         let Some(request) = request(&parsed) else {
             return Ok(Depth::Head);
         };
-        match judge(&request, &self.origins) {
+        if let Some(query) = request.uri().query()
+            && let Err(message) = query::pairs(query)
+            && message.contains('\n')
+        {
+            return Err(Broken(format!("a strange explanation: {message:?}")));
+        }
+        let judged =
+            host::of(&request).and_then(|host| judge(&request, host.as_ref(), &self.origins));
+        match judged {
             Err(refusal) => {
                 if !(refusal.status.is_client_error() || refusal.status.is_server_error())
                     || refusal.message.contains('\n')

@@ -9,8 +9,8 @@
 use super::{Broken, Depth, Target};
 use crate::json::Json;
 use std::sync::Arc;
-use tapecast_ingest::event::{Event, EventBody};
-use tapecast_ingest::push::line::{self, Instruments, LineError, Mistake};
+use tapecast_ingest::event::EventBody;
+use tapecast_ingest::push::line::{self, Instruments, Mistake, Taken};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
     Catalog, ChannelKind, ChannelSet, Instrument, Scale, Symbol, UnixNanos, Venue,
@@ -82,54 +82,63 @@ impl Target for Push {
             .split(|byte| *byte == b'\n')
             .next()
             .unwrap_or_default();
-        let read = line::read(line, UnixNanos::new(1), &mut self.desk);
-        check(&read)?;
+        let taken = line::take(line, UnixNanos::new(1), &mut self.desk);
+        check(&taken)?;
         if let Some(turned) = Json::in_another_form(line, true) {
-            let mut other = line::read(turned.as_bytes(), UnixNanos::new(1), &mut self.desk);
-            if self.planted
-                && let Ok(event) = &mut other
-                && let EventBody::Trades { prints, .. } = &mut event.body
-                && prints.len() == 2
-            {
-                prints.swap(0, 1);
+            let mut other = line::take(turned.as_bytes(), UnixNanos::new(1), &mut self.desk);
+            if self.planted {
+                swap_first_two(&mut other);
             }
-            let agree = match (&read, &other) {
-                (Ok(one), Ok(two)) => one == two,
-                (one, two) => one.is_err() == two.is_err(),
-            };
+            let agree = taken.mistakes.len() == other.mistakes.len()
+                && (!taken.mistakes.is_empty() || taken.events == other.events);
             if !agree {
                 return Err(Broken(format!(
-                    "in another form it says something else: {read:?}, {other:?} for {turned}"
+                    "in another form it says something else: {taken:?}, {other:?} for {turned}"
                 )));
             }
         }
-        Ok(match read {
-            Err(LineError {
-                kind: Mistake::BadJson | Mistake::UnknownChannel | Mistake::UnknownSymbol,
-                ..
-            }) => Depth::Head,
-            _ => Depth::Body,
-        })
+        let at_head = taken.mistakes.iter().any(|mistake| {
+            matches!(
+                mistake.kind,
+                Mistake::BadJson | Mistake::UnknownChannel | Mistake::UnknownSymbol
+            )
+        });
+        Ok(if at_head { Depth::Head } else { Depth::Body })
     }
 }
 
-fn check(read: &Result<Event, LineError>) -> Result<(), Broken> {
-    let possible = match read {
-        Err(error) => error.message.len() <= 400,
-        Ok(event) => match &event.body {
-            EventBody::Trades { prints, .. } => {
-                !prints.is_empty() && prints.iter().all(|p| p.qty.mantissa() > 0)
-            }
-            EventBody::Book(book) => [&book.bids, &book.asks]
-                .into_iter()
-                .flatten()
-                .all(|level| level.qty.mantissa() >= 0),
-            _ => true,
-        },
-    };
-    if possible {
-        Ok(())
-    } else {
-        Err(Broken(format!("impossible: {read:?}")))
+/// The planted fault: two prints of one line change places.
+fn swap_first_two(taken: &mut Taken) {
+    for event in &mut taken.events {
+        if let EventBody::Trades { prints, .. } = &mut event.body
+            && prints.len() == 2
+        {
+            prints.swap(0, 1);
+        }
     }
 }
+
+fn check(taken: &Taken) -> Result<(), Broken> {
+    let short = taken
+        .mistakes
+        .iter()
+        .all(|m| m.message.len() <= MESSAGE_BYTES_MAX);
+    let possible = taken.events.iter().all(|event| match &event.body {
+        EventBody::Trades { prints, .. } => {
+            !prints.is_empty() && prints.iter().all(|p| p.qty.mantissa() > 0)
+        }
+        EventBody::Book(book) => [&book.bids, &book.asks]
+            .into_iter()
+            .flatten()
+            .all(|level| level.qty.mantissa() >= 0),
+        _ => true,
+    });
+    if short && possible {
+        Ok(())
+    } else {
+        Err(Broken(format!("impossible: {taken:?}")))
+    }
+}
+
+/// The longest explanation of a mistake, in bytes.
+const MESSAGE_BYTES_MAX: usize = 512;

@@ -165,7 +165,10 @@ fn check(result: Result<(), Reject>, events: &[Event]) -> Result<(), Broken> {
                 .into_iter()
                 .flatten()
                 .all(|level| level.qty.mantissa() >= 0),
-            EventBody::Ticker(_) | EventBody::Trading(_) | EventBody::Feed(_) => true,
+            EventBody::SkippedIds { .. }
+            | EventBody::Ticker(_)
+            | EventBody::Trading(_)
+            | EventBody::Feed(_) => true,
         };
         if !possible || !time(event.ts_event) {
             return Err(Broken(format!("impossible: {event:?}")));

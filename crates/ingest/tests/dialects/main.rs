@@ -276,6 +276,36 @@ fn what_is_wrong_with_a_message_has_a_name() {
 }
 
 #[test]
+fn a_number_beyond_64_bits_that_nobody_reads_refuses_nothing() {
+    check(
+        Format::Binance,
+        &[
+            r#"{"e":"bookTicker","u":1,"s":"BTCUSDT","b":"1.5","B":"2","a":"1.6","A":"3","x":340282366920938463463374607431768211456}"#,
+        ],
+        &["BTC-USDT quote 1.5x2 1.6x3 #1"],
+    );
+    check(
+        Format::Okx,
+        &[
+            r#"{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[["1.6","3","0","1"]],"bids":[["1.5","2","0","1"]],"ts":"1786541241006","seqId":7,"x":-9223372036854775809}]}"#,
+        ],
+        &["BTC-USDT snapshot [1.5x2] [1.6x3] None spelled 1.0 1.0 quote #7 @1786541241006"],
+    );
+    // Where it is read it is refused, not rounded.
+    let good = r#"{"e":"bookTicker","u":1,"s":"BTCUSDT","b":"1.5","B":"2","a":"1.6","A":"3"}"#;
+    let huge = good.replace("\"u\":1", "\"u\":18446744073709551616");
+    let mut parser = reading::parser(Format::Binance, &reading::plan(Format::Binance, &[good]));
+    let (mut raw, mut events) = (huge.into_bytes(), Vec::new());
+    let message = tapecast_ingest::venue::Message {
+        raw: &mut raw,
+        http: None,
+        symbol: None,
+    };
+    let refused = parser.parse(message, tapecast_model::UnixNanos::new(1), &mut events);
+    assert_eq!(refused.unwrap_err().label(), "bad_number");
+}
+
+#[test]
 fn an_unreadable_change_to_an_unnumbered_book_is_a_gap() {
     let book = |symbol: &str| {
         format!(
