@@ -24,16 +24,16 @@ pub struct ClientBook {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BookError {
     /// The name is not that of a book topic.
-    #[error("{0:?} is no book topic: book.N:venue:symbol")]
+    #[error("{0:?} is not a book topic; write book.N:venue:symbol")]
     Topic(String),
     /// The frame carries something else than levels.
-    #[error("a frame of {0} carries no book levels")]
+    #[error("a frame of {0} contains no book levels")]
     NotLevels(String),
     /// A price or size that is no decimal.
-    #[error("{0:?} is no decimal")]
+    #[error("{0:?} is not a decimal")]
     Decimal(String),
     /// More levels than the topic shows: levels that fall out should have been removed.
-    #[error("{levels} levels on one side of a book of depth {depth}")]
+    #[error("one side of the book has {levels} levels, but its depth is {depth}; send resync")]
     TooDeep {
         /// How many there are.
         levels: usize,
@@ -41,7 +41,9 @@ pub enum BookError {
         depth: usize,
     },
     /// The levels are not what the server has.
-    #[error("checksum {computed} instead of {expected} at seq {seq}")]
+    #[error(
+        "the book's checksum at seq {seq} is {computed}, but the frame says {expected}; send resync"
+    )]
     Checksum {
         /// What the frame says.
         expected: u32,

@@ -52,7 +52,7 @@ pub struct ConnectOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The address is no URL of a WebSocket.
-    #[error("{url:?} is no WebSocket address like ws://host:port/v1/ws: {why}")]
+    #[error("{url:?} is not a WebSocket address: {why}; write ws://host:port/v1/ws")]
     Url {
         /// The address.
         url: String,
@@ -60,7 +60,7 @@ pub enum ConnectError {
         why: String,
     },
     /// The host cannot be found or reached.
-    #[error("cannot reach {address}")]
+    #[error("cannot connect to {address}")]
     Reach {
         /// Host and port.
         address: String,
@@ -69,7 +69,7 @@ pub enum ConnectError {
         source: std::io::Error,
     },
     /// No welcome in time.
-    #[error("no welcome from {url} within {limit:?}")]
+    #[error("{url} sent no welcome within {limit:?}; is it a tapecast gateway?")]
     Timeout {
         /// The address.
         url: String,
@@ -96,7 +96,7 @@ pub enum ConnectError {
         wanted: &'static str,
     },
     /// The first message was no welcome.
-    #[error("the first message is no welcome but {0}")]
+    #[error("the first message should be a welcome, but it is {0}")]
     NoWelcome(String),
     /// The connection ended before the welcome.
     #[error("the connection ended before the welcome: {0}")]
@@ -121,7 +121,7 @@ pub enum ClientError {
     #[error("closed: {0}")]
     Closed(Close),
     /// Nothing has come for too long.
-    #[error("nothing has come for {0:?}")]
+    #[error("the connection received nothing for {0:?}")]
     Silent(Duration),
     /// The socket or the framing failed.
     #[error("the connection failed: {0}")]
@@ -459,7 +459,7 @@ fn request(url: &str, options: &ConnectOptions) -> Result<(Request, (String, u16
         Some("ws") => {}
         Some("wss") => {
             return Err(bad(
-                "wss:// is not offered yet, use ws:// within a trusted network",
+                "wss:// is not supported yet; use ws:// in a trusted network",
             ));
         }
         _ => return Err(bad("it must begin with ws://")),
@@ -483,7 +483,7 @@ fn request(url: &str, options: &ConnectOptions) -> Result<(Request, (String, u16
         let value = HeaderValue::from_str(origin);
         headers.insert(
             "Origin",
-            value.or(Err(bad("the origin is no header value")))?,
+            value.or(Err(bad("the origin is not a valid header value")))?,
         );
     }
     Ok((request, (host, port)))
@@ -528,7 +528,7 @@ mod tests {
     fn an_address_that_cannot_work_is_refused_with_what_would() {
         assert!(refusal("wss://a/v1/ws").contains("use ws://"));
         assert!(refusal("http://a/v1/ws").contains("must begin with ws://"));
-        assert!(refusal("not an address").contains("like ws://host:port/v1/ws"));
+        assert!(refusal("not an address").contains("write ws://host:port/v1/ws"));
     }
 
     #[test]

@@ -71,16 +71,16 @@ pub enum MessageKind {
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// It is no JSON, or a field is missing or of the wrong type.
-    #[error("unreadable message: {0}")]
+    #[error("cannot read a message: {0}")]
     Json(#[from] serde_json::Error),
     /// It is no object, or has neither `op` nor `topic`.
-    #[error("message is no object with \"op\" or \"topic\"")]
+    #[error("the message is not an object with \"op\" or \"topic\"")]
     Shapeless,
     /// A record of a binary frame that cannot be read.
-    #[error("unreadable record: {0}")]
+    #[error("cannot read a record: {0}")]
     Binary(#[from] BinaryError),
     /// A record of a binary frame that names no topic that was acknowledged.
-    #[error("a record of topic number {0}, which was never acknowledged")]
+    #[error("a record has the tid {0}, which no acknowledgement has named")]
     UnknownTopic(u32),
 }
 

@@ -59,10 +59,10 @@ pub enum Disconnect {
 #[derive(Debug, thiserror::Error)]
 pub enum FinalClose {
     /// Close code 4001 or 4003.
-    #[error("refused for good: {0}")]
+    #[error("the server refused permanently: {0}")]
     Closed(Close),
     /// HTTP status 401 or 403.
-    #[error("refused for good")]
+    #[error("the server refused permanently")]
     Refused(#[source] ConnectError),
     /// The address cannot work.
     #[error(transparent)]

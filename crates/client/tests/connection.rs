@@ -278,7 +278,7 @@ async fn nobody_there_is_said_with_the_address() {
     let error = Client::connect(&url(address), ConnectOptions::default())
         .await
         .unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot reach {address}"));
+    assert_eq!(error.to_string(), format!("cannot connect to {address}"));
 }
 
 #[tokio::test]

@@ -26,10 +26,10 @@ pub struct Permit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AdmissionError {
     /// The process has its limit.
-    #[error("this server has its limit of {0} connections")]
+    #[error("this server has reached its limit of {0} connections; try again later")]
     All(usize),
     /// The address has its limit.
-    #[error("your address has its limit of {0} connections")]
+    #[error("your address has reached its limit of {0} connections; close one first")]
     Address(usize),
 }
 

@@ -117,8 +117,8 @@ pub const HTTP_REFUSALS: [&str; 8] = [
 ];
 
 const GAUGES: [(&str, &str); 6] = [
-    ("tapecast_connections", "Client connections held"),
-    ("tapecast_subscriptions", "Subscriptions held"),
+    ("tapecast_connections", "Open client connections"),
+    ("tapecast_subscriptions", "Open subscriptions"),
     ("tapecast_frames_queued", "Frames waiting for sockets"),
     ("tapecast_outbox_bytes", "Bytes waiting for sockets"),
     (
@@ -127,22 +127,22 @@ const GAUGES: [(&str, &str); 6] = [
     ),
     (
         "tapecast_parked_bytes",
-        "Bytes kept for full sockets, counted once however many wait for them",
+        "Bytes kept for full sockets; bytes that several clients wait for count once",
     ),
 ];
 
 const COUNTERS: [(&str, &str); 10] = [
     (
         "tapecast_connections_opened_total",
-        "Client connections that came",
+        "Client connections accepted",
     ),
     (
         "tapecast_frames_indexed_total",
-        "Frames times subscribers at the moment of publishing",
+        "Frames multiplied by their subscribers at the moment of publishing",
     ),
     (
         "tapecast_frames_delivered_total",
-        "Frames written whole to client sockets",
+        "Frames completely written to client sockets",
     ),
     (
         "tapecast_frames_conflated_total",
@@ -163,11 +163,11 @@ const COUNTERS: [(&str, &str); 10] = [
     ("tapecast_gaps_total", "Gap notices sent"),
     (
         "tapecast_evictions_total",
-        "Connections that gave up what was queued because too much was kept in all",
+        "Connections whose queue was discarded because all queues together held too much",
     ),
     (
         "tapecast_readers_held_total",
-        "Times that a connection was not read for a while because it said too much",
+        "Times that a connection was not read for a while because it sent too much",
     ),
 ];
 
@@ -190,15 +190,15 @@ impl EdgeMetrics {
             counters: [c0?, c1?, c2?, c3?, c4?, c5?, c6?, c7?, c8?, c9?],
             resyncs: counter(
                 "tapecast_resyncs_total",
-                "Topics started over with a snapshot, by reason",
+                "Topics that started again with a snapshot, by reason",
                 &["shard", "reason"],
             )?,
             closed: counter(
                 "tapecast_connections_closed_total",
-                "Client connections that went, by reason",
+                "Client connections closed, by reason",
                 &["reason"],
             )?,
-            requests: counter("tapecast_requests_total", "Requests of clients", &["op"])?,
+            requests: counter("tapecast_requests_total", "Client requests", &["op"])?,
             errors: counter(
                 "tapecast_request_errors_total",
                 "Requests or topics refused, by error",
@@ -217,7 +217,7 @@ impl EdgeMetrics {
             write_delay: Histogram::with_opts(
                 HistogramOpts::new(
                     "tapecast_write_delay_seconds",
-                    "From published to written, sampled once per turn of a shard",
+                    "Time from published to written, sampled once per turn of a shard",
                 )
                 .buckets(LATENCY_BUCKETS.to_vec()),
             )?,

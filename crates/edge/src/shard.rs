@@ -298,7 +298,7 @@ impl<S: Socket> Shard<S> {
         self.metrics.opened.inc();
         self.say(id, &welcome, now);
         if self.draining {
-            self.close(id, CloseReason::Drain, "the server is going away", now);
+            self.close(id, CloseReason::Drain, "the server is shutting down", now);
         }
         if !early.is_empty() {
             let frames = self.hear(id, &mut early, now, wall);

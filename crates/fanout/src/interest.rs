@@ -95,7 +95,7 @@ pub struct Requests {
 
 /// There are as many topics as there may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("this server has its limit of {0} topics")]
+#[error("this server has reached its limit of {0} topics; try again later")]
 pub struct TooManyTopics(usize);
 
 // === impl TopicEntry ===

@@ -93,7 +93,7 @@ impl FanoutMetrics {
         let publish_delay = Histogram::with_opts(
             HistogramOpts::new(
                 "tapecast_publish_delay_seconds",
-                "From received to published, sampled once per turn of the pipeline",
+                "Time from received to published, sampled once per turn of the pipeline",
             )
             .buckets(LATENCY_BUCKETS.to_vec()),
         )?;

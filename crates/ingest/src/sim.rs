@@ -58,10 +58,10 @@ pub struct SimConfig {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SimError {
     /// Too few or too many symbols.
-    #[error("symbols = {0}: a simulated market has 1 to {SYMBOLS_MAX}")]
+    #[error("symbols = {0} is not allowed; write 1 to {SYMBOLS_MAX}")]
     Symbols(usize),
     /// Too few or too many events.
-    #[error("events_per_second = {0}: a simulated market makes 1 to {EVENTS_PER_SECOND_MAX}")]
+    #[error("events_per_second = {0} is not allowed; write 1 to {EVENTS_PER_SECOND_MAX}")]
     EventsPerSecond(u64),
     /// A name that is none.
     #[error(transparent)]

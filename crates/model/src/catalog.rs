@@ -73,25 +73,25 @@ pub struct Definition {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CatalogError {
     /// Nobody serves this venue.
-    #[error("no venue {0}")]
+    #[error("unknown venue {0}; GET /v1/instruments lists the venues")]
     UnknownVenue(Venue),
     /// The venue has no such instrument.
-    #[error("{0} has no symbol {1}")]
+    #[error("venue {0} has no symbol {1}; GET /v1/instruments lists the symbols")]
     UnknownSymbol(Venue, Symbol),
     /// The venue does not offer this kind of channel.
-    #[error("{0} has no {1} channel here: its sources hold no {1}s")]
+    #[error("venue {0} has no {1} channel; GET /v1/topics lists the topics")]
     ChannelNotOffered(Venue, &'static str),
     /// This kind of channel is not conflated.
-    #[error("interval {0} is not offered for {1}: subscribe without @{0}, every event is sent")]
+    #[error("interval {0} is not offered for {1}; subscribe without @{0} to receive every event")]
     IntervalNotOffered(Interval, &'static str),
     /// Two sources claim the same instrument.
     #[error("{0}:{1} comes from two sources; give one of them another venue name")]
     Duplicate(Venue, Symbol),
     /// The catalogue is full.
-    #[error("more than {0} instruments")]
+    #[error("more than {0} instruments; raise limits.instruments_max")]
     Full(usize),
     /// Subscribers have invented as many instruments as they may.
-    #[error("more than {0} symbols that nobody has published; name one that is published")]
+    #[error("more than {0} symbols that no source has published; subscribe to a published symbol")]
     TooManyInvented(usize),
 }
 

@@ -16,7 +16,7 @@ pub struct Symbol(Arc<str>);
 
 /// A text that is no name, and why.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{text:?} is no {noun}: {rule}")]
+#[error("{text:?} is not a {noun}; write {rule}")]
 pub struct NameError {
     text: String,
     noun: &'static str,

@@ -88,13 +88,13 @@ pub enum TopicError {
     #[error("{0}")]
     Malformed(String),
     /// A depth that is not offered.
-    #[error("depth {0} is not offered: 1, 10, 25, 50, 100, 500")]
+    #[error("depth {0} is not offered; write 1, 10, 25, 50, 100 or 500")]
     Depth(String),
     /// A timeframe that is not offered.
-    #[error("timeframe {0} is not offered: 1s, 1m, 5m, 15m, 1h, 1d")]
+    #[error("timeframe {0} is not offered; write 1s, 1m, 5m, 15m, 1h or 1d")]
     Timeframe(String),
     /// An interval that is not offered.
-    #[error("interval {0} is not offered: 10ms, 50ms, 100ms, 250ms, 500ms, 1s, 5s")]
+    #[error("interval {0} is not offered; write 10ms, 50ms, 100ms, 250ms, 500ms, 1s or 5s")]
     Interval(String),
 }
 
@@ -108,14 +108,16 @@ impl FromStr for Topic {
         let mut parts = text.splitn(3, ':');
         let (Some(channel), Some(venue), Some(rest)) = (parts.next(), parts.next(), parts.next())
         else {
-            return Err(malformed("a topic is channel:venue:symbol[@interval]"));
+            return Err(malformed(
+                "write channel:venue:symbol or channel:venue:symbol@interval",
+            ));
         };
         let (symbol, interval) = match rest.split_once('@') {
             Some((symbol, interval)) => (symbol, Some(Interval::parse(interval)?)),
             None => (rest, None),
         };
         if venue.contains('*') || symbol.contains('*') {
-            return Err(malformed("patterns are not offered, name each topic"));
+            return Err(malformed("patterns are not offered; name each topic"));
         }
         Ok(Self {
             channel: Channel::parse(channel, text)?,
@@ -151,8 +153,8 @@ impl Channel {
                 Some(("bar", timeframe)) => Self::Bar(Timeframe::parse(timeframe)?),
                 _ => {
                     return Err(TopicError::Malformed(format!(
-                        "{topic:?}: no channel {text:?}: trade, quote, book.N, bar.T, ticker, \
-                         status, instrument"
+                        "{topic:?}: unknown channel {text:?}; write trade, quote, book.N, ticker or \
+                         status"
                     )));
                 }
             },

@@ -68,12 +68,15 @@ impl Request {
             return Err(RequestError {
                 id: RequestId::default(),
                 code: ErrorCode::BadJson,
-                message: "a request is a JSON object".to_owned(),
+                message: "a request must be a JSON object".to_owned(),
             });
         };
         let id = RequestId::of(&object)?;
         let Some(op) = object.get("op").and_then(Value::as_str) else {
-            return Err(id.error(ErrorCode::MissingField, format!("\"op\" is missing: {OPS}")));
+            return Err(id.error(
+                ErrorCode::MissingField,
+                format!("\"op\" is missing; write one of {OPS}"),
+            ));
         };
         match op {
             "subscribe" => Ok(Self::Subscribe(
@@ -91,7 +94,7 @@ impl Request {
                 let other: String = other.chars().take(32).collect();
                 Err(id.error(
                     ErrorCode::UnknownOp,
-                    format!("no operation {other:?}: {OPS}"),
+                    format!("unknown operation {other:?}; write one of {OPS}"),
                 ))
             }
         }

@@ -47,7 +47,7 @@ pub fn judge<B>(
         return Err(refusal.with(UPGRADE, "websocket"));
     }
     if has_body(headers) {
-        return Err(bad("a WebSocket handshake has no body"));
+        return Err(bad("a WebSocket handshake must not have a body"));
     }
     match only(headers, &SEC_WEBSOCKET_VERSION) {
         Ok(Some(b"13")) => {}
@@ -65,7 +65,7 @@ pub fn judge<B>(
         && !origin::is_same(origin, host)
         && !origins.list(origin)
     {
-        let message = "pages of this origin may not connect; add it to listen.allowed_origins";
+        let message = "pages of this origin may not connect; the operator can add it to listen.allowed_origins";
         return Err(Refusal::new(StatusCode::FORBIDDEN, message).labelled("origin"));
     }
     negotiate(headers)
@@ -76,7 +76,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]
     let mut values = headers.get_all(name).iter();
     let (value, second) = (values.next(), values.next());
     if second.is_some() {
-        let message = format!("the header {name} is there more than once");
+        let message = format!("the header {name} occurs more than once; send it once");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, &message));
     }
     Ok(value.map(|value| value.as_bytes()))
@@ -105,7 +105,8 @@ fn negotiate(headers: &HeaderMap) -> Result<Agreement, Refusal> {
     }
     if offered {
         let spoken = Encoding::ALL.map(Encoding::subprotocol).join(", ");
-        let message = format!("none of the subprotocols offered is spoken here: {spoken}");
+        let message =
+            format!("this server supports none of the offered subprotocols; offer one of {spoken}");
         let refusal = Refusal::new(StatusCode::BAD_REQUEST, &message);
         return Err(refusal.labelled("subprotocol"));
     }

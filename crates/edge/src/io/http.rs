@@ -128,7 +128,7 @@ pub fn method(method: &Method, allow: &'static str) -> Option<Answer> {
         (true, _) => return None,
         (false, _) => plain(
             StatusCode::METHOD_NOT_ALLOWED,
-            &format!("this takes {allow}"),
+            &format!("this path accepts only {allow}"),
         ),
     };
     answer

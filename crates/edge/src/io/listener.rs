@@ -150,7 +150,7 @@ impl Listener {
             } = acceptor.next().await;
             if reserved {
                 self.metrics.0.refuse("files");
-                let message = "this server has no room for a connection; try again later";
+                let message = "this server has no room for another connection; try again later";
                 let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later();
                 turn_away_now(&stream, &refusal.bytes());
                 continue;
@@ -226,7 +226,7 @@ impl Listener {
         .await;
         self.metrics.1.end(end);
         if end == End::Garbage {
-            debug!("A connection sent what is not HTTP");
+            debug!("A connection sent bytes that are not HTTP");
         }
     }
 
@@ -262,7 +262,7 @@ impl Listener {
                 _ => None,
             };
             let nothing = nothing.unwrap_or_else(|| {
-                let message = "there is nothing here; the WebSocket is at /v1/ws";
+                let message = "this path does not exist; the WebSocket is at /v1/ws";
                 http::plain(StatusCode::NOT_FOUND, message)
             });
             Box::pin(async move { nothing })
@@ -289,7 +289,7 @@ impl Listener {
         // Before the look at `draining`, so that whoever waits until all is settled waits for this one.
         let agreed = Arc::clone(&self.agreed).try_acquire_owned();
         if self.draining.load(Ordering::SeqCst) {
-            return Err(busy("this server is going away", "draining"));
+            return Err(busy("this server is shutting down", "draining"));
         }
         let seat = self.seat();
         let (Ok(agreed), Some(seat)) = (agreed, seat) else {
@@ -302,7 +302,7 @@ impl Listener {
         // Header values are slices of hyper's read buffer: let go of it.
         drop(request);
         let Some(holds) = client.take() else {
-            let message = "this connection has been upgraded already";
+            let message = "this connection is already a WebSocket";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         };
         let listener = Arc::clone(self);
@@ -327,7 +327,7 @@ impl Listener {
             let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
             let origin = origin.unwrap_or_default();
             let origin = String::from_utf8_lossy(&origin[..origin.len().min(ORIGIN_BYTES)]);
-            info!(%address, ?origin, left_out, "Origin refused: listen.allowed_origins does not list it");
+            info!(%address, ?origin, left_out, "Origin refused: add it to listen.allowed_origins to allow it");
         }
     }
 
@@ -358,7 +358,7 @@ impl Listener {
         let Ok(Ok(websocket)) = upgraded else { return };
         let upgraded = websocket.into_inner().into_inner();
         let Some((socket, early)) = line::into_socket(upgraded) else {
-            warn!("Upgraded connection is not the socket it was");
+            warn!("The upgraded connection is not the accepted socket");
             return;
         };
         let arrival = Arrival {

@@ -135,10 +135,14 @@ impl Poller {
             // Made here, for a ring belongs to one thread.
             match Volley::new() {
                 Ok(volley) => {
-                    info!("Short frames go out many sockets at a time (io_uring)");
+                    info!(
+                        "io_uring is available: one system call writes short frames to many sockets"
+                    );
                     shard.use_volley(volley);
                 }
-                Err(error) => info!(%error, "No io_uring here: sockets are written one by one"),
+                Err(error) => {
+                    info!(%error, "io_uring is not available: each write is a system call of its own")
+                }
             }
         }
         let mut events = Events::with_capacity(EVENTS);

@@ -114,12 +114,12 @@ impl<S: Socket> Shard<S> {
             }
             Verdict::Refused => {
                 let code = ErrorCode::TooManyRequests;
-                let message = format!("more than {per_second} requests a second");
+                let message = format!("more than {per_second} requests per second; send fewer");
                 let request_id = Request::parse(text).map_or_else(|e| e.id, |r| r.id().clone());
                 self.refuse(id, &request_id.error(code, message), now);
             }
             Verdict::Hopeless => {
-                let message = format!("far more than {per_second} requests a second");
+                let message = format!("far more than {per_second} requests per second; send fewer");
                 self.close(id, CloseReason::RequestRate, &message, now);
             }
         }
@@ -317,7 +317,10 @@ impl<S: Socket> Shard<S> {
         };
         let has = |shard: &mut Self| shard.conn_mut(id).map_or(0, |c| c.session.subs.len());
         if has(self) >= max && self.find_subscription(id, text).is_none() {
-            return Err((ErrorCode::TooManyTopics, format!("more than {max} topics")));
+            return Err((
+                ErrorCode::TooManyTopics,
+                format!("more than {max} topics on this connection; unsubscribe from some first"),
+            ));
         }
         if let Some(entry) = living {
             return Ok(entry);
@@ -349,7 +352,7 @@ impl<S: Socket> Shard<S> {
         }
         let seconds = linger.as_secs_f64();
         let message = format!(
-            "more than {max} topics of symbols that nobody has published, within {seconds} s"
+            "more than {max} topics of symbols that no source has published, within {seconds} s; try again later"
         );
         Err((ErrorCode::TooManyTopics, message))
     }
@@ -402,7 +405,7 @@ impl<S: Socket> Shard<S> {
         Rejected {
             topic: clip(topic),
             code,
-            message: "you are not subscribed to it".to_owned(),
+            message: "you are not subscribed to this topic".to_owned(),
         }
     }
 

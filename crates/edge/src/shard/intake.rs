@@ -164,7 +164,7 @@ impl<S: Socket> Shard<S> {
             }
             Allowance::Hopeless => {
                 let message = format!(
-                    "far more than {per_second} messages a second for {} s",
+                    "far more than {per_second} messages per second for {} s; send fewer",
                     HELD_BACK_MAX.as_secs()
                 );
                 self.close(id, CloseReason::RequestRate, &message, now);

@@ -25,7 +25,7 @@ pub(super) struct Leaving {
 }
 
 impl<S: Socket> Shard<S> {
-    /// Closes every connection: the server is going away. Goes on in the rounds that follow.
+    /// Closes every connection: the server is shutting down. Goes on in the rounds that follow.
     pub fn drain(&mut self, now: Mono) {
         self.draining = true;
         self.drained = 0;
@@ -48,7 +48,7 @@ impl<S: Socket> Shard<S> {
         let end = self.conns.len().min(self.drained + CLOSES_PER_ROUND);
         for id in self.drained..end {
             let id = id as ConnId;
-            self.close(id, CloseReason::Drain, "the server is going away", now);
+            self.close(id, CloseReason::Drain, "the server is shutting down", now);
         }
         self.drained = end;
     }

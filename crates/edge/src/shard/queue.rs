@@ -86,7 +86,9 @@ impl<S: Socket> Shard<S> {
         };
         let bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
         if bytes > max && conn.session.lossless == 0 {
-            let message = format!("{bytes} bytes queued, the limit is {max}");
+            let message = format!(
+                "{bytes} bytes are queued, the limit is {max}; read faster or subscribe to less"
+            );
             self.close(id, CloseReason::SlowConsumer, &message, now);
         }
     }

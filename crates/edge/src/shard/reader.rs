@@ -151,7 +151,7 @@ impl Reader {
             // Only continuations are left: the header has been judged.
             (_, fin) => {
                 let Some(message) = self.0.as_mut().and_then(|p| p.message.as_mut()) else {
-                    return Err(protocol("continuation without a beginning"));
+                    return Err(protocol("a continuation frame without a first frame"));
                 };
                 message.extend_from_slice(payload);
                 if fin {
@@ -188,22 +188,26 @@ impl Header {
         };
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
         if first & 0x70 != 0 {
-            return Err(protocol("reserved bit set, and no extension was agreed on"));
+            return Err(protocol(
+                "a reserved bit is set, but no extension was negotiated",
+            ));
         }
         match (opcode, within) {
-            (OP_CONTINUATION, None) => return Err(protocol("continuation without a beginning")),
+            (OP_CONTINUATION, None) => {
+                return Err(protocol("a continuation frame without a first frame"));
+            }
             (OP_TEXT | OP_BINARY, Some(_)) => {
-                return Err(protocol("a new message within a fragmented one"));
+                return Err(protocol("a new message began inside a fragmented message"));
             }
             (OP_BINARY, None) => {
                 let reason = CloseReason::Unsupported;
                 return Err(Violation {
                     reason,
-                    message: "requests are text messages",
+                    message: "requests must be text messages",
                 });
             }
             (OP_CONTINUATION | OP_TEXT | OP_CLOSE | OP_PING | OP_PONG, _) => {}
-            _ => return Err(protocol("reserved opcode")),
+            _ => return Err(protocol("the opcode is reserved")),
         }
         let Some(&second) = bytes.get(1) else {
             return Ok(None);
@@ -215,7 +219,7 @@ impl Header {
         let short = usize::from(second & 0x7f);
         if control && (!fin || short > CONTROL_BYTES_MAX) {
             return Err(protocol(
-                "control frames are whole and have at most 125 bytes",
+                "control frames must not be fragmented and have at most 125 bytes",
             ));
         }
         let extended = match short {
@@ -233,13 +237,13 @@ impl Header {
         if extended == 2 && payload < 126
             || extended == 8 && (payload < 65_536 || payload >> 63 != 0)
         {
-            return Err(protocol("length not spelled in the shortest form"));
+            return Err(protocol("the payload length must have its shortest form"));
         }
         let room = (message_bytes_max - within.unwrap_or(0).min(message_bytes_max)) as u64;
         if !control && payload > room {
             return Err(Violation {
                 reason: CloseReason::TooLarge,
-                message: "message too large",
+                message: "the message is too large; split it",
             });
         }
         let Some(mask) = bytes.get(2 + extended..6 + extended) else {
@@ -260,7 +264,7 @@ fn text(message: &[u8]) -> Result<(), Violation> {
     let valid = std::str::from_utf8(message).is_ok();
     valid.then_some(()).ok_or(Violation {
         reason: CloseReason::NotUtf8,
-        message: "text is not UTF-8",
+        message: "the text is not UTF-8",
     })
 }
 
@@ -270,13 +274,13 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
         return if payload.is_empty() {
             Ok(None)
         } else {
-            Err(protocol("close code cut off"))
+            Err(protocol("the close code is incomplete"))
         };
     };
     text(reason)?;
     match u16::from_be_bytes([*high, *low]) {
         code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(Some(code)),
-        _ => Err(protocol("close code not for the wire")),
+        _ => Err(protocol("a frame must not contain this close code")),
     }
 }
 

@@ -105,14 +105,19 @@ impl<S: Socket> Shard<S> {
         // And who is held back is not heard, whatever it says.
         let is_heard = !conn.blocked && now >= session.intake.held_to;
         if is_heard && now - session.last_heard >= idle {
-            let message = format!("nothing heard for {:.1} s", idle.as_secs_f64());
+            let message = format!(
+                "the client sent nothing for {:.1} s; answer pings",
+                idle.as_secs_f64()
+            );
             return Due::Close(CloseReason::Idle, message);
         }
         if let Some(outbox) = conn.outbox.as_ref().filter(|_| conn.blocked) {
             let oldest = outbox.oldest().unwrap_or(outbox.progress);
             if now - outbox.progress >= stall {
                 let (bytes, age) = (outbox.bytes(), (now - oldest).as_secs_f64());
-                let message = format!("{bytes} bytes queued, oldest {age:.1} s");
+                let message = format!(
+                    "{bytes} bytes are queued, the oldest for {age:.1} s; read faster or subscribe to less"
+                );
                 return Due::Close(CloseReason::SlowConsumer, message);
             }
         }

@@ -105,15 +105,15 @@ async fn every_request_is_answered_and_every_refusal_named() {
         ),
         (
             r#"{"op":"subscribe","id":9,"topics":["book.7:sim:BTC-USD"]}"#,
-            r#"{"op":"subscribed","id":9,"topics":[],"rejected":[{"topic":"book.7:sim:BTC-USD","error":"depth_not_offered","message":"depth 7 is not offered: 1, 10, 25, 50, 100, 500"}]}"#,
+            r#"{"op":"subscribed","id":9,"topics":[],"rejected":[{"topic":"book.7:sim:BTC-USD","error":"depth_not_offered","message":"depth 7 is not offered; write 1, 10, 25, 50, 100 or 500"}]}"#,
         ),
         (
             r#"{"op":"subscribe","id":10,"topics":["status:sim:BTC-USD@100ms"]}"#,
-            r#"{"op":"subscribed","id":10,"topics":[],"rejected":[{"topic":"status:sim:BTC-USD@100ms","error":"interval_not_offered","message":"interval 100ms is not offered for status: subscribe without @100ms, every event is sent"}]}"#,
+            r#"{"op":"subscribed","id":10,"topics":[],"rejected":[{"topic":"status:sim:BTC-USD@100ms","error":"interval_not_offered","message":"interval 100ms is not offered for status; subscribe without @100ms to receive every event"}]}"#,
         ),
         (
             r#"{"op":"subscribe","id":11,"topics":["quote:sim:BTC-USD@20ms"]}"#,
-            r#"{"op":"subscribed","id":11,"topics":[],"rejected":[{"topic":"quote:sim:BTC-USD@20ms","error":"interval_not_offered","message":"interval 20ms is not offered: 10ms, 50ms, 100ms, 250ms, 500ms, 1s, 5s"}]}"#,
+            r#"{"op":"subscribed","id":11,"topics":[],"rejected":[{"topic":"quote:sim:BTC-USD@20ms","error":"interval_not_offered","message":"interval 20ms is not offered; write 10ms, 50ms, 100ms, 250ms, 500ms, 1s or 5s"}]}"#,
         ),
     ] {
         raw.send_frame(0x81, request.as_bytes()).await;

@@ -217,28 +217,28 @@ fn numbers_out_of_bounds_are_refused_by_name() {
             symbols: 0,
             ..sim()
         }),
-        "symbols = 0: a simulated market has 1 to 10000"
+        "symbols = 0 is not allowed; write 1 to 10000"
     );
     assert_eq!(
         refusal(SimConfig {
             events_per_second: 2_000_000,
             ..sim()
         }),
-        "events_per_second = 2000000: a simulated market makes 1 to 1000000"
+        "events_per_second = 2000000 is not allowed; write 1 to 1000000"
     );
     assert_eq!(
         refusal(SimConfig {
             symbols: 101,
             ..sim()
         }),
-        "more than 100 instruments"
+        "more than 100 instruments; raise limits.instruments_max"
     );
     assert!(
         refusal(SimConfig {
             venue: "Sim".into(),
             ..sim()
         })
-        .contains("\"Sim\" is no venue")
+        .contains("\"Sim\" is not a venue")
     );
 }
 

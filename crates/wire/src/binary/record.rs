@@ -100,10 +100,10 @@ pub struct Figures<'a>(&'a [u8; TICKER_BYTES]);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BinaryError {
     /// Less than a header is left of the message.
-    #[error("{0} bytes are left of the message: a record's header has {HEADER_BYTES}")]
+    #[error("the message has {0} bytes left, but a record's header has {HEADER_BYTES}")]
     Header(usize),
     /// The length in the header cannot be.
-    #[error("a record of {length} bytes where {left} are left of the message")]
+    #[error("a record's header says {length} bytes, but the message has {left} left")]
     Length {
         /// What the header says, in bytes.
         length: usize,
@@ -111,7 +111,7 @@ pub enum BinaryError {
         left: usize,
     },
     /// Something ends behind the record's end.
-    #[error("{0} ends behind the end of its record")]
+    #[error("{0} extends past the end of its record")]
     Truncated(&'static str),
     /// A number that stands for nothing known.
     #[error("unknown {what} {value}")]
@@ -122,13 +122,13 @@ pub enum BinaryError {
         value: u8,
     },
     /// The record before this one would have a number below zero.
-    #[error("the number of the record before this one would be below zero")]
+    #[error("prev would be below zero")]
     Prev,
     /// An id of a print is empty, or holds what no id may.
-    #[error("an id that is no printable text of 1 to 39 characters")]
+    #[error("an id is not printable text of 1 to 39 characters")]
     Id,
     /// A text is not UTF-8.
-    #[error("a text that is not UTF-8")]
+    #[error("a text is not UTF-8")]
     Text,
 }
 

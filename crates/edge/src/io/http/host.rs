@@ -35,20 +35,23 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<Host>, Refusal> {
     let mut named = request.headers().get_all(HOST).iter();
     let (first, second) = (named.next(), named.next());
     if second.is_some() {
-        return Err(bad("the header Host is there more than once"));
+        return Err(bad("the header Host occurs more than once; send it once"));
     }
-    let host = match first {
-        Some(value) => {
-            let host = value.to_str().ok().and_then(Host::parse);
-            Some(host.ok_or_else(|| bad("the header Host is not a host and a port"))?)
-        }
-        None => None,
-    };
+    let host =
+        match first {
+            Some(value) => {
+                let host = value.to_str().ok().and_then(Host::parse);
+                Some(host.ok_or_else(|| {
+                    bad("the header Host is not a host and a port; write host:port")
+                })?)
+            }
+            None => None,
+        };
     match request.uri().authority() {
         Some(authority) if host.is_some() => {
             let host = Host::parse(authority.as_str());
             host.map(Some)
-                .ok_or_else(|| bad("the target of the request names no host"))
+                .ok_or_else(|| bad("the request's target names no host"))
         }
         _ => Ok(host),
     }
@@ -83,7 +86,7 @@ impl Hosts {
             return Ok(());
         }
         let message = format!(
-            "this server does not go by the name {:?}; if it should, add it to listen.allowed_hosts",
+            "{:?} is not a name of this server; the operator can add it to listen.allowed_hosts",
             host.name
         );
         Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, &message).labelled("host"))

@@ -31,7 +31,7 @@ pub fn of(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
     let mut origins = headers.get_all(ORIGIN).iter();
     let (origin, second) = (origins.next(), origins.next());
     if second.is_some() {
-        let message = "the header Origin is there more than once";
+        let message = "the header Origin occurs more than once; send it once";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
     }
     Ok(origin)

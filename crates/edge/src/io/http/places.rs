@@ -41,10 +41,10 @@ pub enum Evict {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Full {
     /// All are taken.
-    #[error("this server has its limit of {0} such connections; try again later")]
+    #[error("this server has reached its limit of {0} HTTP connections; try again later")]
     All(usize),
     /// The address has its share.
-    #[error("your address has its share of {0} such connections; try again later")]
+    #[error("your address has reached its limit of {0} HTTP connections; try again later")]
     Share(usize),
 }
 

@@ -11,7 +11,7 @@ pub fn pairs(query: &str) -> Result<Vec<(String, String)>, String> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (decode(key)?, decode(value)?);
         if pairs.iter().any(|(known, _)| *known == key) {
-            return Err(format!("{key}= is there more than once"));
+            return Err(format!("{key}= occurs more than once; send it once"));
         }
         pairs.push((key, value));
     }
@@ -29,7 +29,7 @@ fn decode(text: &str) -> Result<String, String> {
                 let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
                 let (Some(high), Some(low)) = (digit(0), digit(1)) else {
                     return Err(format!(
-                        "{text:?} has a % without two hexadecimal digits behind it; write %25 for a %"
+                        "{text:?} has a % without two hexadecimal digits after it; write %25 for a %"
                     ));
                 };
                 rest = &rest[2..];

@@ -94,7 +94,7 @@ fn a_connection_invents_so_many_topics_and_no_more_until_time_has_passed() {
     let message = refused[0]["message"].as_str().unwrap();
     assert_eq!(
         message,
-        "more than 3 topics of symbols that nobody has published, within 0.005 s"
+        "more than 3 topics of symbols that no source has published, within 0.005 s; try again later"
     );
     // What is there already is nobody's invention.
     rig.subscribe(other, &names[..4]);
