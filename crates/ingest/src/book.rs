@@ -339,7 +339,7 @@ impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link(link) => link.fmt(f),
-            Self::StartedOver(link) => write!(f, "numbers started over: {link}"),
+            Self::StartedOver(link) => write!(f, "numbers started again: {link}"),
             Self::SnapshotTooOld(LinkBreak { found, after, .. }) => {
                 write!(
                     f,
@@ -347,7 +347,7 @@ impl fmt::Display for Break {
                 )
             }
             Self::Checksum { ours, theirs } => {
-                write!(f, "book hashes to {ours}, the venue says {theirs}")
+                write!(f, "book checksum is {ours}, the venue says {theirs}")
             }
         }
     }

@@ -44,9 +44,9 @@ pub enum CaptureError {
     },
     /// It is neither zstd nor JSON lines.
     #[error(
-        "{} is not a recording: it is neither zstd nor plain JSON lines{}; compress one with `zstd`",
+        "{} is not a recording: it is neither zstd nor plain JSON lines{}; write one JSON object per line",
         path.display(),
-        if *.named_zstd { "" } else { " and its first line is no JSON" }
+        if *.named_zstd { "" } else { ", and its first line is not JSON" }
     )]
     NotACapture {
         /// The file.
@@ -60,7 +60,7 @@ pub enum CaptureError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BrokenLine {
     /// It is no JSON.
-    #[error("no JSON: {0}")]
+    #[error("not JSON: {0}")]
     Syntax(#[from] Syntax),
     /// It is not UTF-8.
     #[error("not UTF-8")]
@@ -72,7 +72,7 @@ pub enum BrokenLine {
     #[error("longer than 64 MiB")]
     TooLong,
     /// The file cannot be read any further.
-    #[error("the file is cut off or damaged here")]
+    #[error("the file is incomplete or damaged here")]
     CutOff,
 }
 
@@ -213,7 +213,7 @@ impl Row {
             }
             _ => {
                 cursor.value()?;
-                return Err(BrokenLine::Shape("no JSON object"));
+                return Err(BrokenLine::Shape("not a JSON object"));
             }
         }
         let (mut raw, mut ts, mut other) = (None, None, false);
@@ -235,16 +235,16 @@ impl Row {
             // Bare messages have keys of their own; `ts` among them is the venue's.
             (self.http, self.symbol) = (None, None);
             if !other {
-                return Err(BrokenLine::Shape("no \"raw\""));
+                return Err(BrokenLine::Shape("\"raw\" is missing"));
             }
             self.raw.extend_from_slice(line);
             return Ok(());
         };
         let Some(raw) = as_text(raw) else {
-            return Err(BrokenLine::Shape("\"raw\" is no string"));
+            return Err(BrokenLine::Shape("\"raw\" is not a string"));
         };
         if !raw.unescape_into(&mut self.raw) {
-            return Err(BrokenLine::Shape("\"raw\" has half a character"));
+            return Err(BrokenLine::Shape("\"raw\" has half of a surrogate pair"));
         }
         self.ts = ts.map(time).transpose()?;
         Ok(())
@@ -254,7 +254,7 @@ impl Row {
 fn time(value: &str) -> Result<UnixNanos, BrokenLine> {
     let token = Cursor::new(value).scalar().ok().and_then(Scalar::token);
     let nanos = token.and_then(|t| t.parse().ok()).map(UnixNanos::new);
-    nanos.ok_or(BrokenLine::Shape("\"ts\" is no time in nanoseconds"))
+    nanos.ok_or(BrokenLine::Shape("\"ts\" is not a time in nanoseconds"))
 }
 
 fn content(value: &str) -> Option<String> {
@@ -443,7 +443,7 @@ mod tests {
         let lines = read(&path);
         assert!(lines.len() > 100, "{}", lines.len());
         let last = lines.last().unwrap().2.as_ref().unwrap_err();
-        assert!(last.contains("cut off"), "{last}");
+        assert!(last.contains("incomplete"), "{last}");
         assert!(lines[..lines.len() - 1].iter().all(|l| l.2.is_ok()));
     }
 

@@ -77,7 +77,7 @@ pub enum Symbols {
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {listen} for {venue}: {source}; choose another `listen`")]
+    #[error("cannot listen on {listen} for {venue}: {source}; choose another address in `listen`")]
     Listen {
         /// The address.
         listen: SocketAddr,
@@ -263,11 +263,11 @@ impl PushServer {
                 Next::Stop => break,
                 Next::Left(left) => publishers.leave(left, &door).await,
                 Next::Came(Err(error)) => {
-                    door.log_refusal(&format!("it could not be accepted: {error}"));
+                    door.log_refusal(&format!("the connection could not be accepted: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 Next::Came(Ok(_)) if publishers.tasks.len() >= PUBLISHERS_MAX => {
-                    door.log_refusal(&format!("there are {PUBLISHERS_MAX} already"));
+                    door.log_refusal(&format!("there are already {PUBLISHERS_MAX} publishers"));
                 }
                 Next::Came(Ok((stream, peer))) => publishers.enter(stream, peer, &door, &stopped),
             }
@@ -329,7 +329,7 @@ impl Publishers {
         door.counters.publishers_failed.inc();
         if let Some(more) = door.log.failed.pass(mono_now()) {
             let venue = &door.venue;
-            tracing::error!(%venue, more, "The task of a publisher panicked: it is disconnected");
+            tracing::error!(%venue, more, "The task of a publisher panicked: the publisher is disconnected");
         }
         let named = std::mem::take(&mut *named.lock().unwrap_or_else(PoisonError::into_inner));
         let kinds = [

@@ -89,7 +89,7 @@ pub enum ReplayError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// None of its ids has a symbol.
-    #[error("{}: none of its {count} ids has a symbol: {first}", path.display())]
+    #[error("{}: no symbol is known for its {count} ids: {first}", path.display())]
     LeftOut {
         /// The file.
         path: PathBuf,
@@ -256,7 +256,7 @@ pub enum Played {
 
 /// A recording that could be read when it was scanned, and cannot any more.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the recording cannot be read any more: {0}")]
+#[error("the recording can no longer be read: {0}")]
 pub struct Unreadable(String);
 
 /// A recording being played.
@@ -295,7 +295,7 @@ impl Player {
                     self.announce(&FeedEvent::Restarted)?;
                 }
                 None => {
-                    tracing::info!(path = %self.config.path.display(), "Replay is at its end");
+                    tracing::info!(path = %self.config.path.display(), "Replay reached the end of its recording");
                     self.announce(&FeedEvent::Ended(Cow::Borrowed("end of recording")))?;
                     return Ok(Ok(Played::End));
                 }

@@ -64,7 +64,7 @@ pub enum NoSymbol {
     Unmapped(#[from] Unmapped),
     /// Another id has it.
     #[error(
-        "{native:?} and {first:?} are both {symbol}, and {first:?} came first; give one of them another name in [source.symbols]"
+        "{native:?} and {first:?} both map to {symbol}; {first:?} came first and keeps it; give one of them another name in [source.symbols]"
     )]
     Taken {
         /// The id that is left out.

@@ -60,7 +60,7 @@ pub enum Format {
 /// A name that is no format.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no format {0:?}: binance (spot), binance-usdm (USD-M futures), coinbase (Advanced Trade), kraken (v2), okx (v5), bybit-spot (v5), bybit-linear (v5)"
+    "unknown format {0:?}; write binance (spot), binance-usdm (USD-M futures), coinbase (Advanced Trade), kraken (v2), okx (v5), bybit-spot (v5) or bybit-linear (v5)"
 )]
 pub struct FormatError(String);
 
@@ -68,7 +68,7 @@ pub struct FormatError(String);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Reject {
     /// Cut off, or not the venue's syntax at all.
-    #[error("malformed or cut off")]
+    #[error("malformed or incomplete")]
     Malformed,
     /// Not UTF-8.
     #[error("not UTF-8")]
@@ -83,7 +83,7 @@ pub enum Reject {
     #[error("{0} cannot be read")]
     Number(&'static str),
     /// A number with more digits than its instrument has, or too large.
-    #[error("a number is beyond the instrument's scale")]
+    #[error("a number has more digits than the instrument's scale allows")]
     Scale,
     /// Longer than [`MESSAGE_BYTES_MAX`].
     #[error("longer than 32 MiB")]
@@ -95,7 +95,7 @@ pub enum Reject {
     #[error("does not follow the message before it")]
     Chain,
     /// A line of a recording that holds no message.
-    #[error("a line without a message")]
+    #[error("the line has no message")]
     Line,
 }
 

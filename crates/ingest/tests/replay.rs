@@ -290,7 +290,7 @@ fn a_recording_that_is_gone_is_down_and_can_be_played_again_once_it_is_back() {
     std::fs::rename(path, &aside).unwrap();
     let (played, words) = play();
     let error = played.unwrap_err().to_string();
-    assert!(error.contains("cannot be read any more"), "{error}");
+    assert!(error.contains("can no longer be read"), "{error}");
     assert_eq!(words.len(), 1, "{words:?}");
     assert!(words[0].contains(&path.display().to_string()), "{words:?}");
     std::fs::rename(&aside, path).unwrap();

@@ -171,7 +171,7 @@ impl fmt::Display for LinkBreak {
             names_previous,
         } = self;
         if *names_previous {
-            write!(f, "u names {found} before it, the book is at {after}")
+            write!(f, "u follows {found}, the book is at {after}")
         } else {
             write!(f, "u {found} after {after}")
         }

@@ -458,7 +458,7 @@ fn breaks_say_what_was_found_and_expected() {
     check(Break::Link(link(17, 15, false)), "u 17 after 15");
     check(
         Break::Link(link(17, 15, true)),
-        "u names 17 before it, the book is at 15",
+        "u follows 17, the book is at 15",
     );
     check(
         Break::SnapshotTooOld(link(110, 100, false)),
@@ -466,7 +466,7 @@ fn breaks_say_what_was_found_and_expected() {
     );
     check(
         Break::Checksum { ours: 1, theirs: 2 },
-        "book hashes to 1, the venue says 2",
+        "book checksum is 1, the venue says 2",
     );
 }
 

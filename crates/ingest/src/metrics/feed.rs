@@ -76,7 +76,7 @@ impl FeedMetrics {
         Ok(Self {
             messages: counters(
                 "tapecast_feed_messages_total",
-                "Messages received from a venue, whatever they say.",
+                "Messages received from a venue, of every kind.",
                 &["venue"],
             )?,
             bytes: counters(
@@ -91,7 +91,7 @@ impl FeedMetrics {
             )?,
             no_prints: counters(
                 "tapecast_feed_no_prints_total",
-                "Rows of a venue's tape that are no prints and were not published, by reason.",
+                "Rows of a venue's tape that are not prints and were not published, by reason.",
                 &["venue", "reason"],
             )?,
             undated: counters(
@@ -101,7 +101,7 @@ impl FeedMetrics {
             )?,
             reconnects: counters(
                 "tapecast_feed_reconnects_total",
-                "Connections given up and made anew, by reason.",
+                "Reconnections to a venue, by reason.",
                 &["venue", "reason"],
             )?,
             answers_dropped: counters(
@@ -111,12 +111,12 @@ impl FeedMetrics {
             )?,
             publishers_refused: counters(
                 "tapecast_publishers_refused_total",
-                "Publishers that were not let in: too many, or no descriptor for them.",
+                "Publishers that were refused: too many, or no file descriptor for them.",
                 &["venue"],
             )?,
             publishers_failed: counters(
                 "tapecast_publishers_failed_total",
-                "Publishers that were disconnected because their task panicked: a fault of ours.",
+                "Publishers that were disconnected because their task panicked: a fault of the gateway.",
                 &["venue"],
             )?,
             delay,

@@ -79,7 +79,7 @@ impl PipelineMetrics {
         )?;
         let unknown_instruments = IntCounter::new(
             "tapecast_events_unknown_instrument_total",
-            "Events of an instrument that is not in the catalogue: a fault of ours.",
+            "Events of an instrument that is not in the catalogue: a fault of the gateway.",
         )?;
         registry.register(Box::new(unknown_instruments.clone()))?;
         let instruments = IntGaugeVec::new(
@@ -97,12 +97,12 @@ impl PipelineMetrics {
         registry.register(Box::new(invented.clone()))?;
         let lost = counters(
             "tapecast_events_lost_total",
-            "Numbers of streams given to events that never came: each is announced as a gap.",
+            "Sequence numbers of events that never came to the gateway: each is announced as a gap.",
             &["channel", "reason"],
         )?;
         let repeated = IntCounter::new(
             "tapecast_prints_repeated_total",
-            "Prints that a venue sent again and that were not passed on again.",
+            "Prints that a venue sent again and that were not published again.",
         )?;
         registry.register(Box::new(repeated.clone()))?;
         Ok(Self {
@@ -115,7 +115,7 @@ impl PipelineMetrics {
             unknown_instruments,
             gaps: counters(
                 "tapecast_book_gaps_total",
-                "Books that could not be trusted any more and were dropped or kept from starting.",
+                "Books that failed verification and were dropped or could not start.",
                 &["venue", "reason"],
             )?,
             checksums: counters(
@@ -130,12 +130,12 @@ impl PipelineMetrics {
             )?,
             old: counters(
                 "tapecast_book_old_messages_total",
-                "Book messages that were older than the book and said nothing new.",
+                "Book messages that were older than the book and changed nothing.",
                 &["venue"],
             )?,
             crossed: counters(
                 "tapecast_crossed_books_total",
-                "Times a venue's own book or quote locked or crossed and was held back.",
+                "Times that a venue's own book or quote was locked or crossed and was held back.",
                 &["venue"],
             )?,
             instruments,

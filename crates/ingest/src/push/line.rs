@@ -140,10 +140,7 @@ impl LineError {
     }
 
     fn bad(field: impl fmt::Display, should: &str) -> Self {
-        Self::new(
-            Mistake::BadField,
-            format_args!("{field} should be {should}"),
-        )
+        Self::new(Mistake::BadField, format_args!("{field} must be {should}"))
     }
 
     fn number(field: impl fmt::Display, error: DecimalError) -> Self {
@@ -237,7 +234,9 @@ impl<'a> Fields<'a> {
             other => {
                 return Err(LineError::new(
                     Mistake::UnknownChannel,
-                    format_args!("no channel {other:?}: trade, quote, book, ticker, status"),
+                    format_args!(
+                        "unknown channel {other:?}; write trade, quote, book, ticker or status"
+                    ),
                 ));
             }
         };
@@ -311,7 +310,7 @@ impl<'a> Fields<'a> {
             match print(at, row, instrument) {
                 Ok(print) if print.qty.is_zero() => {
                     let qty = InTrade { at, name: "qty" };
-                    let why = format_args!("{qty} should be above 0: this is no print");
+                    let why = format_args!("{qty} must be above 0; a print has a quantity");
                     taken.mistakes.push(LineError::new(Mistake::NoPrint, why));
                 }
                 Ok(print) => prints.push(print),
@@ -409,10 +408,10 @@ impl<'a> Fields<'a> {
     fn status(&self) -> Result<EventBody, LineError> {
         if let Some(trading) = self.trading {
             if self.feed.is_some() {
-                return Err(LineError::bad("feed", "in a line of its own"));
+                return Err(LineError::bad("feed", "in a separate line"));
             }
             if self.reason.is_some() {
-                return Err(LineError::bad("reason", "given with feed only"));
+                return Err(LineError::bad("reason", "given only together with feed"));
             }
             let state = TradingState::of_label(plain_text("trading", trading)?);
             let state = state.ok_or_else(|| {
@@ -427,14 +426,14 @@ impl<'a> Fields<'a> {
         let reason = match self.reason.map(|r| Cursor::new(r).scalar()) {
             Some(Ok(Scalar::Text(text))) => Cow::Owned(text.content().into_owned()),
             Some(_) => return Err(LineError::bad("reason", "a string")),
-            None => Cow::Borrowed("said by the publisher"),
+            None => Cow::Borrowed("reported by the publisher"),
         };
         Ok(EventBody::Feed(match plain_text("feed", feed)? {
             "gap" => FeedEvent::Gap(reason),
             "down" => FeedEvent::Down(reason),
             _ => {
                 let should =
-                    "gap or down: live is what data say, and stale what their absence says";
+                    "gap or down; the gateway itself finds out live and stale from the data";
                 return Err(LineError::bad("feed", should));
             }
         }))

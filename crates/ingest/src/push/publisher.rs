@@ -89,7 +89,7 @@ impl Publisher {
         }
         if let Some(more) = self.door.log.leaving.pass(mono_now()) {
             let (venue, lines) = (&self.door.venue, self.lines);
-            tracing::info!(%peer, %venue, lines, more, "Publisher left");
+            tracing::info!(%peer, %venue, lines, more, "Publisher disconnected");
         }
     }
 

@@ -518,7 +518,7 @@ async fn a_publisher_whose_task_panics_is_disconnected_and_told_of_and_the_other
     assert_eq!(
         broken.read(&mut [0; 16]).await.ok().unwrap_or(0),
         0,
-        "it is disconnected"
+        "the publisher is disconnected"
     );
     while bench.rx.is_empty() {
         tokio::task::yield_now().await;

@@ -71,11 +71,11 @@ pub(super) fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), Replay
     complaints.say();
     report.left_out = plan.left_out.len() as u64;
     for LeftOut { native, reason } in plan.left_out.iter().take(REPORTED_LINES_MAX) {
-        tracing::warn!(path = %config.path.display(), %native, %reason, "Instrument left out");
+        tracing::warn!(path = %config.path.display(), %native, %reason, "An instrument is not served");
     }
     if plan.left_out.len() > REPORTED_LINES_MAX {
         let count = plan.left_out.len();
-        tracing::warn!(path = %config.path.display(), count, "More instruments are left out");
+        tracing::warn!(path = %config.path.display(), count, "More instruments are not served");
     }
     Ok((plan, report))
 }
@@ -112,12 +112,15 @@ fn likely_formats(config: &ReplayConfig) -> Vec<Format> {
 pub(super) fn advice(likely: &[Format]) -> String {
     if likely.is_empty() {
         let known: Vec<_> = Format::ALL.iter().map(|f| f.product()).collect();
-        return format!("nor of any other format: there are {}", known.join(", "));
+        return format!(
+            "it has none of any other format either; the formats are {}",
+            known.join(", ")
+        );
     }
     let products: Vec<_> = likely.iter().map(|f| f.product()).collect();
     let names: Vec<_> = likely.iter().map(|f| format!("\"{f}\"")).collect();
     let (products, names) = (products.join(" or "), names.join(" or "));
-    format!("it looks like {products}: set format = {names}")
+    format!("it looks like {products}; set format = {names}")
 }
 
 /// What is wrong with single lines. Held back until something was read: a file of another format has
@@ -158,7 +161,7 @@ impl<'a> Complaints<'a> {
             if said + at < REPORTED_LINES_MAX {
                 tracing::warn!(%place, %reason, "Line skipped");
             } else {
-                tracing::warn!(%place, "More lines are skipped and only counted");
+                tracing::warn!(%place, "More lines are skipped; they are counted but not logged");
             }
         }
     }

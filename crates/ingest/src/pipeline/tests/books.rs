@@ -103,7 +103,7 @@ fn a_state_whose_checksum_disagrees_is_never_published() {
     let lines = bench.give(check(right, change(Link::None, &[(12, 1)], &[])));
     assert_eq!(lines[0], "book 2: 1 lost");
     assert!(
-        lines[1].starts_with("status 4: gap (one book hashes to "),
+        lines[1].starts_with("status 4: gap (one book checksum is "),
         "{lines:?}"
     );
     assert_eq!(lines.len(), 2);

@@ -142,7 +142,7 @@ fn keep_alives_and_lost_changes_are_data_too() {
     );
     assert_eq!(
         bench.give(change(link(8, 9), &[], &[])),
-        ["status 6: gap (one u names 6 before it, the book is at 5)"]
+        ["status 6: gap (one u follows 6, the book is at 5)"]
     );
 }
 
