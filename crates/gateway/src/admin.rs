@@ -98,7 +98,7 @@ impl AdminState {
             return Ok(answer);
         }
         if allow == ORDERS && origin::is_foreign(request.headers(), host::of(&request)?.as_ref()) {
-            let message = "orders are not taken from pages of other sites";
+            let message = "commands from pages of other sites are refused";
             return Err(Refusal::new(StatusCode::FORBIDDEN, message).labelled("origin"));
         }
         Ok(match path {
@@ -119,7 +119,7 @@ impl AdminState {
                 *answer.status_mut() = StatusCode::NO_CONTENT;
                 answer
             }
-            _ => plain(StatusCode::NOT_FOUND, "there is nothing here"),
+            _ => plain(StatusCode::NOT_FOUND, "this path does not exist"),
         })
     }
 

@@ -27,16 +27,16 @@ const AFTER_HELP: &str = "Without a command, the demo runs: a simulated market w
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway; without --config, the demo.
+    /// Run the gateway. Without --config, run the demo.
     Serve(Serve),
-    /// Subscribe to topics and print what comes.
+    /// Subscribe to topics and print their frames.
     Watch(watch::Watch),
-    /// Print the defaults as a file, or check a file.
+    /// Print the default configuration, or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Ask a running gateway whether it is ready: exit code 0 if so. For container health checks.
+    /// Ask a running gateway whether it is ready; the exit code is then 0. For container health checks.
     Health {
-        /// The admin listener.
+        /// The address of the admin listener.
         #[arg(long, default_value = "127.0.0.1:8081", value_parser = address::parse)]
         admin: SocketAddr,
     },
@@ -44,16 +44,16 @@ enum Command {
 
 #[derive(Args, Debug, Default)]
 struct Serve {
-    /// The configuration; see `tapecast config print`.
+    /// The configuration file. `tapecast config print` prints an example.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where clients connect: overrides listen.public.
+    /// The address for clients; overrides listen.public.
     #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     listen: Option<SocketAddr>,
-    /// Where metrics and probes are: overrides listen.admin.
+    /// The address for metrics, probes and commands; overrides listen.admin.
     #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     admin_listen: Option<SocketAddr>,
-    /// Threads that own client connections: overrides shards.count.
+    /// The number of shards (threads that own client connections); overrides shards.count.
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
 }
@@ -62,7 +62,7 @@ struct Serve {
 enum ConfigCommand {
     /// Print every key with its default and meaning.
     Print,
-    /// Check a file without starting anything.
+    /// Check a configuration file and start nothing.
     Check {
         /// The file.
         file: PathBuf,
@@ -138,7 +138,7 @@ fn serve(options: &Serve) -> ExitCode {
         .build();
     let code = match runtime {
         Ok(runtime) => runtime.block_on(serve_until_told(&config)),
-        Err(error) => fail(&format!("no runtime: {error}")),
+        Err(error) => fail(&format!("cannot start the runtime: {error}")),
     };
     log.finish(LOG_PATIENCE);
     code
@@ -159,7 +159,7 @@ async fn serve_until_told(config: &Config) -> ExitCode {
         warn!(
             open_files = files,
             connections_max = config.limits.connections_max,
-            "The limit of open files is below the limit of connections: raise it (ulimit -n)"
+            "The limit of open files is too low for limits.connections_max: raise it (ulimit -n or LimitNOFILE)"
         );
     }
     let signals = (
@@ -167,7 +167,7 @@ async fn serve_until_told(config: &Config) -> ExitCode {
         signal(SignalKind::hangup()),
     );
     let (Ok(mut terminate), Ok(mut hangup)) = signals else {
-        return fail("no signal handlers");
+        return fail("cannot install the signal handlers");
     };
     let gateway = match Gateway::start(config).await {
         Ok(gateway) => gateway,
@@ -181,7 +181,7 @@ async fn serve_until_told(config: &Config) -> ExitCode {
     );
     let banner = format!(
         "tapecast {}\n  live page  http://{public}/\n  clients    ws://{public}/v1/ws\n  metrics    \
-         http://{admin}/metrics\nCtrl-C stops it\n",
+         http://{admin}/metrics\nPress Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION")
     );
     tell(std::io::stdout(), banner);
@@ -191,9 +191,9 @@ async fn serve_until_told(config: &Config) -> ExitCode {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break false,
             _ = terminate.recv() => break false,
-            _ = hangup.recv() => warn!("Nothing is reloaded on SIGHUP: restart to change the configuration"),
+            _ = hangup.recv() => warn!("SIGHUP reloads nothing: restart the process to change the configuration"),
             why = gateway.failed() => {
-                error!(why, "A thread has ended that should not: ending the process");
+                error!(why, "A thread ended unexpectedly: the process ends");
                 break true;
             }
         }
@@ -215,11 +215,11 @@ fn end_in_any_case(patience: Duration) {
     let thread = std::thread::Builder::new().name("end".to_owned());
     let started = thread.spawn(move || {
         std::thread::sleep(patience + END_SPARE);
-        error!("Stopping takes too long: ending without waiting");
+        error!("Stopping took too long: the process ends without waiting");
         std::process::exit(i32::from(FAILURE));
     });
     if let Err(error) = started {
-        warn!(%error, "Nothing will end the process if stopping takes too long");
+        warn!(%error, "The timer that limits the time for stopping could not start");
     }
 }
 

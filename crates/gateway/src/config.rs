@@ -360,7 +360,7 @@ impl<'de> Deserialize<'de> for Span {
         span.filter(|span| !span.is_zero())
             .map(Self)
             .ok_or_else(|| {
-                let message = format!("{text:?} is no length of time; write \"5s\" or \"250ms\"");
+                let message = format!("{text:?} is not a duration; write \"5s\" or \"250ms\"");
                 serde::de::Error::custom(message)
             })
     }

@@ -8,7 +8,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Why a thread cannot be given a core.
 #[derive(Debug, thiserror::Error)]
-#[error("{key}: this process may not run on core {core}; it may on {allowed}")]
+#[error("{key}: this process may not run on core {core}; choose from {allowed}")]
 pub struct CoreError {
     key: &'static str,
     core: usize,

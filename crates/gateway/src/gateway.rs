@@ -65,7 +65,7 @@ pub enum StartError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with {key}")]
+    #[error("cannot listen on {address}: {source}; choose another address with {key}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -81,7 +81,7 @@ pub enum StartError {
     #[error(transparent)]
     Core(#[from] CoreError),
     /// The system gives no thread, poller or descriptor.
-    #[error("the system refuses a thread or poller: {0}")]
+    #[error("the system refused a thread or a poller: {0}; check its limits (ulimit -a)")]
     System(#[from] io::Error),
     /// A metric is there twice.
     #[error("metrics: {0}")]
@@ -232,8 +232,8 @@ impl Gateway {
             for thread in threads {
                 match thread.join() {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::error!(%error, "A shard ended in an error"),
-                    Err(_) => tracing::error!("A shard ended in a panic"),
+                    Ok(Err(error)) => tracing::error!(%error, "A shard ended with an error"),
+                    Err(_) => tracing::error!("A shard panicked"),
                 }
             }
         });

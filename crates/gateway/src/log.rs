@@ -59,7 +59,7 @@ struct Writer<W> {
 /// Lines of this process's log that were lost.
 pub static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     let name = "tapecast_log_lines_lost_total";
-    let help = "Lines of the log that could not be written, or for which the queue had no room";
+    let help = "Log lines that were lost: the queue had no room, or they could not be written";
     #[expect(clippy::expect_used, reason = "fails only if the name is no name")]
     IntCounter::new(name, help).expect("a name")
 });

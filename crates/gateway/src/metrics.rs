@@ -28,12 +28,15 @@ impl ProcessMetrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let build = IntGaugeVec::new(
-            Opts::new("tapecast_build_info", "The version that runs; always 1"),
+            Opts::new(
+                "tapecast_build_info",
+                "The version of the process; always 1",
+            ),
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
-        let cpu = Counter::new("process_cpu_seconds_total", "Processor time, all threads")?;
+        let cpu = Counter::new("process_cpu_seconds_total", "CPU time of all threads")?;
         registry.register(Box::new(cpu.clone()))?;
         let start = gauge(
             "process_start_time_seconds",
@@ -44,7 +47,7 @@ impl ProcessMetrics {
             resident: gauge("process_resident_memory_bytes", "Resident memory")?,
             cpu,
             open: gauge("process_open_fds", "Open file descriptors")?,
-            max: gauge("process_max_fds", "File descriptors that may be open")?,
+            max: gauge("process_max_fds", "Limit of open file descriptors")?,
         })
     }
 
@@ -112,7 +115,7 @@ impl PartMetrics {
         let restarts = IntCounterVec::new(
             Opts::new(
                 "tapecast_restarts_total",
-                "Parts of the process that failed and were started again, by kind of part",
+                "Restarts of failed parts of the process, by kind of part",
             ),
             &["part"],
         )?;

@@ -225,9 +225,9 @@ impl Part {
             part = self.name,
             reason,
             ?pause,
-            "A part failed and is started again"
+            "A part failed and restarts"
         );
-        self.set(State::Down(format!("{reason}; it is started again")));
+        self.set(State::Down(format!("{reason}; it restarts")));
         self.restarts_of_kind.inc();
         self.restarts.fetch_add(1, Ordering::Release);
     }

@@ -36,15 +36,15 @@ pub struct StateDir {
 pub enum StateDirError {
     /// Another process has it.
     #[error(
-        "state_dir: another process uses {}; end it, or give each process a directory of its own",
+        "state_dir: another process uses {}; end it, or give each process its own directory",
         .0.display()
     )]
     Held(PathBuf),
     /// Something that is no directory is there.
-    #[error("state_dir: {} is no directory", .0.display())]
+    #[error("state_dir: {} is not a directory; choose another path", .0.display())]
     NoDirectory(PathBuf),
     /// A later version wrote it.
-    #[error("state_dir: {} says {found:?}, and this version knows {EPOCHS:?} only; use a version that knows it, or another directory", path.display())]
+    #[error("state_dir: {} contains {found:?}, but this version reads only {EPOCHS:?}; use the version that wrote it, or another directory", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(60);
 pub fn register(registry: &Registry) -> Result<IntCounter, prometheus::Error> {
     let failures = IntCounter::new(
         "tapecast_state_dir_failures_total",
-        "Times that something could not be read from or written to state_dir",
+        "Times that state_dir could not be read or written",
     )?;
     registry.register(Box::new(failures.clone()))?;
     Ok(failures)
@@ -136,7 +136,7 @@ impl StateDir {
         self.failures.inc();
         if let Some(more) = self.log.pass(mono_now()) {
             let path = self.path.display();
-            warn!(%error, %path, more, "state_dir cannot be {what}: the next life will not know of this one");
+            warn!(%error, %path, more, "state_dir cannot be {what}: the next start cannot continue the epochs of this run");
         }
     }
 }
@@ -157,7 +157,7 @@ impl Reservation {
         if floor.get() > unix_now().get() / 1_000_000 {
             info!(
                 epoch = floor.get(),
-                "Epochs go on above those of an earlier life"
+                "Epochs continue above those of an earlier run"
             );
         }
         reservation.renew();
@@ -300,7 +300,7 @@ mod tests {
         Reservation::open(Some(nowhere)).unwrap();
         let file = folder.path().join("epochs");
         let error = StateDir::open(&file, counter()).unwrap_err().to_string();
-        assert!(error.contains("is no directory"), "{error}");
+        assert!(error.contains("is not a directory"), "{error}");
     }
 
     #[test]

@@ -18,19 +18,19 @@ use tapecast_client::{
 pub struct Watch {
     /// Such as ws://127.0.0.1:8080/v1/ws
     url: String,
-    /// Such as trade:binance:BTC-USDT book.10:kraken:BTC-USD
+    /// The topics, such as trade:binance:BTC-USDT book.10:kraken:BTC-USD
     #[arg(required = true)]
     topics: Vec<String>,
-    /// End after this many updates, snapshots not counted.
+    /// End after this many updates. Snapshots do not count.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Print frames as they came; binary frames as the same JSON.
+    /// Print frames as JSON, as they were received; binary frames as the same JSON.
     #[arg(long, conflicts_with = "table")]
     json: bool,
-    /// Show one line per topic, kept up to date.
+    /// Show one line per topic and update it.
     #[arg(long)]
     table: bool,
-    /// Ask for binary frames; what is printed is the same.
+    /// Ask for binary frames. The output is the same.
     #[arg(long)]
     binary: bool,
 }
@@ -41,7 +41,7 @@ pub fn run(options: &Watch) -> ExitCode {
         .enable_all()
         .build();
     let Ok(runtime) = runtime else {
-        complain("no runtime");
+        complain("cannot start the runtime");
         return ExitCode::FAILURE;
     };
     match runtime.block_on(watch(options)) {
@@ -91,7 +91,7 @@ async fn watch(options: &Watch) -> Result<(), String> {
                 ));
             }
             if subscribed.topics.is_empty() {
-                return Err("nothing to watch".to_owned());
+                return Err("the gateway refused every topic".to_owned());
             }
         }
         let applies = tracker.handle(&message) == Outcome::Apply;

@@ -132,7 +132,7 @@ fn websocat_prints_frames(mut websocat: Command, url: &str) -> Result<(), Failur
         "\"type\":\"snapshot\"",
     ] {
         if !text.contains(expected) {
-            return Err(format!("printed nothing with {expected}:\n{text}"));
+            return Err(format!("the output does not contain {expected}:\n{text}"));
         }
     }
     Ok(())
@@ -173,7 +173,7 @@ fn dashboards(gateway: &Gateway) -> Result<(), Failure> {
     let missing = metrics::missing(&used, &exported);
     if !missing.is_empty() {
         return Err(format!(
-            "named under dashboards/ but not exported: {}",
+            "these metrics are named under dashboards/ but are not exported: {}",
             missing.join(", ")
         ));
     }
@@ -182,7 +182,7 @@ fn dashboards(gateway: &Gateway) -> Result<(), Failure> {
         .filter(|name| !exposition.contains(&format!("# HELP {name} ")))
         .collect();
     if !helpless.is_empty() {
-        return Err(format!("exported without help: {helpless:?}"));
+        return Err(format!("these metrics have no help text: {helpless:?}"));
     }
     lint(&exposition)
 }
@@ -203,6 +203,6 @@ fn lint(exposition: &str) -> Result<(), Failure> {
     if status.success() {
         Ok(())
     } else {
-        Err("promtool check metrics is not content (see above)".to_owned())
+        Err("promtool check metrics found problems (see above)".to_owned())
     }
 }

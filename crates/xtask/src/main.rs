@@ -27,15 +27,15 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask <command>
 
-  test      everything that CI runs: setup, then all of the below
-  check     tidy, formatting, clippy, documentation
-  tidy      what text can tell: sizes, names, links, dependencies between crates
-  rust      the tests of the workspace, doc tests included
-  loom      every interleaving of the fan-out's atomics
-  page      the live page's unit tests
-  rules     the alert and recording rules and their tests
-  clients   other people's clients, a browser and the dashboards against a running gateway
-  setup     only installs what the tests need";
+  test      run everything that CI runs: setup, then all commands below
+  check     run tidy, check the format, run clippy, build the documentation
+  tidy      check sizes of files, names, links, wording, dependencies between crates
+  rust      run the workspace's tests, doc tests included
+  loom      test every interleaving of the fan-out's atomics
+  page      run the live page's unit tests
+  rules     check the alert and recording rules and run their tests
+  clients   run other clients, a browser and the dashboards against a running gateway
+  setup     only install what the tests need";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             };
         }
         other => {
-            eprintln!("no such command: {other}\n\n{USAGE}");
+            eprintln!("unknown command: {other}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };

@@ -96,7 +96,9 @@ fn main_file() -> String {
 /// Puts an address into the recipe; it must be there to be replaced.
 fn fill(recipe: &str, there: &str, put: &str) -> Result<String, Failure> {
     if recipe.matches(there).count() != 1 {
-        return Err(format!("deploy/nginx.conf has not one line {there:?}"));
+        return Err(format!(
+            "deploy/nginx.conf must have exactly one line {there:?}"
+        ));
     }
     Ok(recipe.replace(there, put))
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(gateway: &Gateway) -> Result<Option<String>, Failure> {
         .filter(|snippet| !snippet.contains(OURSELVES))
         .collect();
     if snippets.len() < 5 {
-        return Err(format!("README.md has {} snippets only", snippets.len()));
+        return Err(format!("README.md has only {} snippets", snippets.len()));
     }
     let desk = Desk::new(gateway)?;
     let mut left_out = None;

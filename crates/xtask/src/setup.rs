@@ -97,8 +97,11 @@ fn apt(packages: &[&str]) -> Result<(), Failure> {
     if packages.is_empty() {
         return Ok(());
     }
-    println!("    to be installed by apt-get: {}", packages.join(" "));
-    let by_hand = format!("install by hand, then run again: {}", packages.join(" "));
+    println!("    apt-get will install: {}", packages.join(" "));
+    let by_hand = format!(
+        "install these by hand, then run again: {}",
+        packages.join(" ")
+    );
     if !exists("apt-get") {
         return Err(format!("no apt-get on this machine; {by_hand}"));
     }

@@ -50,7 +50,7 @@ impl Connections {
             let Ok(Ok(sight)) = tokio::time::timeout(PATIENCE, answer).await else {
                 let mut answer = plain(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "a shard has no time to answer; ask again",
+                    "a shard is too busy to answer; ask again",
                 );
                 let again = HeaderValue::from_static("1");
                 answer.headers_mut().insert(RETRY_AFTER, again);
@@ -97,7 +97,7 @@ fn read(text: &str) -> Result<Query, String> {
                     value
                         .parse()
                         .ok()
-                        .ok_or_else(|| wrong("an address, no port"))?,
+                        .ok_or_else(|| wrong("an address without a port"))?,
                 );
             }
             "queued_bytes_min" => {
@@ -118,7 +118,7 @@ fn read(text: &str) -> Result<Query, String> {
                 let limit = value.parse().ok().filter(|l| (1..=LIMIT_MAX).contains(l));
                 query.limit = limit.ok_or_else(|| wrong("1 to 1000"))?;
             }
-            _ => return Err(format!("there is no key {key:?}: {KEYS}")),
+            _ => return Err(format!("unknown key {key:?}; the keys are {KEYS}")),
         }
     }
     Ok(query)

@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
     }
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if name.is_empty() || !name.chars().all(known) {
-        return wrong("is no address");
+        return wrong("is not an address");
     }
     match (name, port).to_socket_addrs() {
         Ok(found) => match preferred(found) {
@@ -91,9 +91,9 @@ mod tests {
             ("localhost:http", "from 0 to 65535"),
             ("127.0.0.1:65536", "from 0 to 65535"),
             ("::1:8080", "brackets"),
-            (":8080", "no address"),
-            ("http://127.0.0.1:8080", "no address"),
-            ("no such name:1", "no address"),
+            (":8080", "not an address"),
+            ("http://127.0.0.1:8080", "not an address"),
+            ("no such name:1", "not an address"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(

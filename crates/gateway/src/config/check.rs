@@ -27,7 +27,7 @@ fn addresses(config: &Config) -> Option<String> {
         let taken = seen[..at].iter().find(|(_, other)| clash(*address, *other));
         if let Some((other_key, other)) = taken {
             return Some(format!(
-                "{key}: {address} is taken by {other_key} = {other}; give each a port of its own"
+                "{key}: {address} is already used by {other_key} = {other}; give each its own port"
             ));
         }
     }
@@ -86,7 +86,7 @@ fn filter(text: &str) -> Option<String> {
     if text.trim().is_empty() {
         return wrong("it is empty".to_owned());
     }
-    nonsense.and_then(|word| wrong(format!("{word:?} is no level")))
+    nonsense.and_then(|word| wrong(format!("{word:?} is not a level")))
 }
 
 impl Config {
@@ -108,8 +108,8 @@ impl Config {
             {
                 let (number, path) = (index + 1, replay.path.display());
                 return Err(format!(
-                    "source {number}: path: {path}: {error}; relative paths begin where the program is \
-                     started"
+                    "source {number}: path: {path}: {error}; a relative path begins in the directory where \
+                     the program was started"
                 ));
             }
         }
@@ -121,13 +121,13 @@ impl Config {
         let mut doubts = Vec::new();
         if self.sources.is_empty() {
             doubts.push(
-                "no [[source]] table: nothing would be served; add one, or run `tapecast` alone for the \
-                 demo"
+                "there is no [[source]] table, so nothing is served; add one, or run `tapecast` without \
+                 arguments for the demo"
                     .to_owned(),
             );
         }
         if self.log.filter.contains("trace") {
-            doubts.push("log.filter: lines below debug are not built in".to_owned());
+            doubts.push("log.filter: this program has no trace lines; write debug".to_owned());
         }
         doubts
     }

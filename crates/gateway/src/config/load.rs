@@ -87,42 +87,42 @@ impl Config {
         }
         let limits = &self.limits;
         let wrong = if self.shards.count > tapecast_fanout::interest::SHARDS_MAX {
-            "shards.count: at most 64"
+            "shards.count: must be at most 64"
         } else if self.shards.ring_items < 1_024 {
-            "shards.ring_items: at least 1024"
+            "shards.ring_items: must be at least 1024"
         } else if self
             .shards
             .flush_interval
             .is_some_and(|s| s.0 > FLUSH_INTERVAL_MAX)
         {
-            "shards.flush_interval: at most 100ms; to have fewer frames, subscribe to @interval topics"
+            "shards.flush_interval: must be at most 100ms; for fewer frames, clients subscribe to @interval topics"
         } else if self.pipeline.events == 0 || self.pipeline.events > self.shards.ring_items / 8 {
-            "pipeline.events: at least 1, and at most an eighth of shards.ring_items, so that what is \
-             on its way fits the rings"
+            "pipeline.events: must be at least 1 and at most an eighth of shards.ring_items, so that all \
+             waiting events fit into the rings"
         } else if limits.ping.0 >= limits.idle_timeout.0 {
-            "limits.ping: must be shorter than limits.idle_timeout, or quiet clients are closed"
+            "limits.ping: must be shorter than limits.idle_timeout; otherwise quiet clients are closed"
         } else if limits.outbox_bytes_max < 64 * 1024 {
-            "limits.outbox_bytes_max: at least 65536, or a snapshot does not fit"
+            "limits.outbox_bytes_max: must be at least 65536, so that a snapshot fits"
         } else if limits.parked_bytes_max < limits.outbox_bytes_max {
-            "limits.parked_bytes_max: at least limits.outbox_bytes_max"
+            "limits.parked_bytes_max: must be at least limits.outbox_bytes_max"
         } else if limits.topics_max == 0 || limits.instruments_max == 0 {
-            "limits.topics_max, limits.instruments_max: at least 1"
+            "limits.topics_max, limits.instruments_max: must be at least 1"
         } else if limits.topics_max > TOPICS_MAX || limits.instruments_max > TOPICS_MAX {
-            "limits.topics_max, limits.instruments_max: at most 100000000"
+            "limits.topics_max, limits.instruments_max: must be at most 100000000"
         } else if limits.topic_linger.0 > LINGER_MAX {
-            "limits.topic_linger: at most 1h"
+            "limits.topic_linger: must be at most 1h"
         } else if limits.invented_topics_per_connection_max == 0 {
-            "limits.invented_topics_per_connection_max: at least 1"
+            "limits.invented_topics_per_connection_max: must be at least 1"
         } else if limits.requests_per_s == 0 || limits.messages_per_s == 0 {
-            "limits.requests_per_s, limits.messages_per_s: at least 1"
+            "limits.requests_per_s, limits.messages_per_s: must be at least 1"
         } else if limits.request_bytes_max < 256 {
-            "limits.request_bytes_max: at least 256"
+            "limits.request_bytes_max: must be at least 256"
         } else if limits.handshakes_per_address_max == 0
             || limits.http_connections_per_address_max == 0
             || limits.http_requests_max == 0
         {
             "limits.handshakes_per_address_max, limits.http_connections_per_address_max, \
-             limits.http_requests_max: at least 1, or nobody gets in"
+             limits.http_requests_max: must be at least 1, so that clients can connect"
         } else {
             return Ok(self);
         };
@@ -150,7 +150,7 @@ impl Config {
             }
             if venue == "best" {
                 let message =
-                    format!("source {number}: venue \"best\" is kept for consolidated topics");
+                    format!("source {number}: venue \"best\" is reserved; choose another name");
                 return Err(invalid(name, &message));
             }
         }
@@ -188,9 +188,9 @@ fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), Stri
         let entry = table
             .entry(section.clone())
             .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        table = entry
-            .as_table_mut()
-            .ok_or_else(|| format!("{section} is no section"))?;
+        table = entry.as_table_mut().ok_or_else(|| {
+            format!("{section} is not a section; correct the name of this variable")
+        })?;
     }
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
     let parsed = parsed.ok().and_then(|mut t| t.remove("value"));

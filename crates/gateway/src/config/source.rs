@@ -210,13 +210,13 @@ impl Source {
 
     fn parse(mut table: toml::Table) -> Result<Self, String> {
         let Some(toml::Value::String(kind)) = table.remove("kind") else {
-            return Err(format!("kind is missing, or is no text; write {KINDS}"));
+            return Err(format!("kind is missing or is not text; write {KINDS}"));
         };
         match kind.as_str() {
             "sim" => read_table(table).map(Self::Sim),
             "replay" => replay(read_table(table)?).map(Self::Replay),
             "push" => push(read_table(table)?).map(Self::Push),
-            other => Err(format!("no kind {other:?}: {KINDS}")),
+            other => Err(format!("kind: {other:?} is not allowed; write {KINDS}")),
         }
     }
 }
@@ -255,7 +255,8 @@ fn replay(table: ReplayTable) -> Result<ReplaySource, String> {
 fn push(table: PushTable) -> Result<PushSource, String> {
     let scale = |key: &str, digits: u8| {
         let max = Scale::MAX;
-        Scale::new(digits).ok_or_else(|| format!("{key}: {digits} is more than {max} digits"))
+        Scale::new(digits)
+            .ok_or_else(|| format!("{key}: {digits} is not allowed; write 0 to {max} digits"))
     };
     let wrong = |given: &toml::Value| {
         format!("symbols: {given} is not allowed; write \"*\" or a list of symbols in quotes")

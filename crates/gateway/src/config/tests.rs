@@ -244,7 +244,7 @@ fn what_no_machine_could_use_is_refused_with_the_remedy() {
             "listen.admin",
             "127.0.0.1:9000",
             "listen.public",
-            "a port of its own",
+            "its own port",
         ],
     );
     check(

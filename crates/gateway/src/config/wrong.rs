@@ -87,7 +87,7 @@ fn explain(path: &str, given: Option<&toml::Value>, message: &str) -> String {
         return format!("{path}: {given}write {known}");
     }
     if let Some(missing) = message.strip_prefix("missing field ") {
-        return format!("{} is missing", missing.replace('`', ""));
+        return format!("{} is missing; add it", missing.replace('`', ""));
     }
     match path {
         "." | "" => message,

@@ -271,9 +271,15 @@ impl Filter {
                 "symbol" => filter.symbol = Some(value),
                 "after" => {
                     let number = value.parse().ok();
-                    filter.after = number.ok_or_else(|| format!("after={value}: no number"))?;
+                    filter.after = number.ok_or_else(|| {
+                        format!("after={value}: write the `next` of the page before")
+                    })?;
                 }
-                other => return Err(format!("no filter {other:?}: venue, symbol, after")),
+                other => {
+                    return Err(format!(
+                        "unknown filter {other:?}; write venue, symbol or after"
+                    ));
+                }
             }
         }
         Ok(filter)

@@ -136,7 +136,7 @@ impl Run {
                     let pause = pause.after(mono_now() - began);
                     self.up.set(0);
                     self.part.set_failed(&reason, pause);
-                    let word = FeedEvent::Down(Cow::Borrowed("the source failed and starts again"));
+                    let word = FeedEvent::Down(Cow::Borrowed("the source failed and restarts"));
                     // Where it cannot be said, nobody listens, or it is time to go on.
                     let _ = self.tell(feed, &word);
                     self.stop.wait(pause);
@@ -223,10 +223,7 @@ impl SourceHandle {
     /// Waits for its end; to be told to stop before.
     pub fn join(self) {
         if self.thread.join().is_err() {
-            tracing::error!(
-                source = self.number,
-                "The thread of a source ended in a panic"
-            );
+            tracing::error!(source = self.number, "The thread of a source panicked");
         }
     }
 }
@@ -329,7 +326,7 @@ mod tests {
         for reason in ["panic", "no more"] {
             stage.began.recv().unwrap();
             stage.say.send(Finish::Failed(reason.into())).unwrap();
-            let down = FeedEvent::Down("the source failed and starts again".into());
+            let down = FeedEvent::Down("the source failed and restarts".into());
             assert_eq!(words_of(&stage.told), [(3, down.clone()), (4, down)]);
             let again = FeedEvent::Restarted;
             assert_eq!(words_of(&stage.told), [(3, again.clone()), (4, again)]);

@@ -166,7 +166,7 @@ async fn a_push_source_that_panics_keeps_its_address_and_its_publishers_come_bac
     assert_eq!(
         publisher.read(&mut [0; 16]).await.unwrap_or(0),
         0,
-        "it is disconnected"
+        "the publisher is disconnected"
     );
     let _ = knocking.read(&mut [0; 16]).await;
     let mut publisher = TcpStream::connect(push).await.unwrap();
