@@ -1,7 +1,7 @@
-//! Who may connect: caps on connections in all and per address.
+//! Admission of connections: limits in all and per address.
 //!
-//! A permit is taken before the handshake's answer and given back when the connection is gone, by
-//! being dropped. What counts as one address is [`share_of`]'s to say.
+//! A permit is taken before the handshake's answer. Dropping the permit gives it back, when the
+//! connection has ended. [`share_of`] decides what counts as one address.
 
 use hashbrown::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

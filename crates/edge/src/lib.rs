@@ -1,11 +1,11 @@
 //! Shards that own client sockets and write shared frames to them. Hops 7 to 9 of an update's life.
 //!
 //! * [`io::listener`] and [`io::handshake`]: from a TCP connection to an admitted WebSocket.
-//! * [`io::poller`]: the thread of a shard: readiness in, work done, sleep.
-//! * [`shard`]: who is subscribed to what, what a full socket is promised, what is answered; pure.
+//! * [`io::poller`]: the thread of a shard: wait for readiness, do the work, sleep.
+//! * [`shard`]: subscriptions, queues of full sockets, answers to requests; without I/O.
 //!
-//! A shard is the sole owner of its connections; nothing on the way of a frame is shared with another
-//! thread but the frame itself. This crate knows nothing of venues.
+//! A shard is the sole owner of its connections. On the path of a frame it shares only the frame itself
+//! with other threads. This crate knows nothing of venues.
 
 pub mod admission;
 pub mod io;

@@ -1,4 +1,4 @@
-//! What a connection may have, and how long anything may take.
+//! Limits of connections: sizes, rates and times.
 
 use std::time::Duration;
 

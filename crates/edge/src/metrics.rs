@@ -1,7 +1,7 @@
-//! What shards and the listener count.
+//! The counters of shards and of the listener.
 //!
-//! A shard counts in plain integers of its own and adds them to the shared counters a few times a
-//! second; nothing is looked up by label after start.
+//! A shard counts in its own plain integers and adds them to the shared counters a few times per second.
+//! Labels are looked up only at the start.
 
 use crate::io::http::line::End;
 use prometheus::{

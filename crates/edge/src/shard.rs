@@ -1,25 +1,25 @@
-//! A shard: sole owner of its connections, told what happens, synchronous, without a thread or a
-//! clock of its own. Hop 7 of an update's life, and the brain of hop 8.
+//! A shard: sole owner of its connections, synchronous, without its own thread or clock. Its caller tells
+//! it what happens and what time it is. Hop 7 of an update's life, and the rules of hop 8.
 //!
-//! * [`index`]: who is subscribed to what.
-//! * [`turn`]: a turn's items, grouped so that each touched connection is written once.
+//! * [`index`]: which connections subscribe to which topics.
+//! * [`turn`]: a turn's items, grouped so that each connection with data is written once.
 //! * [`deliver`]: the turn itself: drain the ring, group, write.
-//! * [`outbox`]: what a full socket has been promised; [`queue`]: the rules for it; [`pool`]: its bytes.
-//! * [`reader`], [`session`], [`ask`]: what clients say, and what is answered.
-//! * [`intake`]: how much they may say, and who is heard next; [`leaving`]: how connections end.
-//! * [`inspect`]: what the admin listener is told of them.
-//! * [`tend`]: what time brings: heartbeats, pings, timeouts.
+//! * [`outbox`]: the queue of a full socket; [`queue`]: its rules; [`pool`]: its bytes.
+//! * [`reader`], [`session`], [`ask`]: requests of clients, and their answers.
+//! * [`intake`]: how much clients may send, and which is read next; [`leaving`]: how connections end.
+//! * [`inspect`]: information on connections for the admin listener.
+//! * [`tend`]: heartbeats, pings, timeouts.
 //!
 //! # When a client is slow
-//! Its socket is full: its frames are queued, by reference, up to a bound for each topic. Beyond it a
-//! topic falls *behind*: it costs nothing, stands in line behind what is queued, and starts over with a
-//! snapshot when the socket has taken that; prints end in a gap. A notice that events never came is queued
-//! like a frame; where it is given up, the gap says it, and of a state that is still unknown when its turn
-//! comes the notice is made anew: nobody goes on with what is right no more. So a client that is always too slow
-//! hears of all its topics in turn. A socket that takes nothing for [`Limits::stall_timeout`] is closed.
-//! Nobody else notices.
+//! If its socket is full, its frames are queued by reference, up to a limit for each topic. Above the
+//! limit a topic falls *behind*. It then costs nothing, waits after the queued frames, and resyncs with a
+//! snapshot when the socket has taken these frames. Prints continue after a gap. A notice that events
+//! never came is queued like a frame. If the notice is removed from the queue, the gap includes it. If a
+//! state is still unknown when its topic's turn comes, the notice is made again, so that no client keeps
+//! a state that is no longer right. So a client that is always too slow gets all its topics in turn. A
+//! socket that takes nothing for [`Limits::stall_timeout`] is closed. Other clients are not affected.
 //!
-//! Knows nothing of tokio, mio or threads: [`crate::io::poller`] drives it.
+//! The shard knows nothing of tokio, mio or threads: [`crate::io::poller`] drives it.
 
 mod ask;
 pub use deliver::Budget;

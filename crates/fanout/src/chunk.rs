@@ -1,11 +1,11 @@
 //! Memory for frames: large chunks that are cut into blocks and used again.
 //!
-//! Frames are made on the pipeline's thread and dropped on a shard's, which general allocators answer
-//! by holding on to memory. So blocks are cut from chunks of a fixed size; a chunk whose blocks have
-//! all been dropped is taken back and filled again, and the steady state allocates nothing.
+//! Frames are made on the pipeline's thread and dropped on a shard's thread. General allocators then keep
+//! much memory. So blocks are cut from chunks of a fixed size. When all blocks of a chunk have been
+//! dropped, the chunk is filled again; in the steady state nothing is allocated.
 //!
 //! # Limits
-//! At most [`CHUNKS_KEPT`] chunks are kept for re-use; a burst beyond that allocates, and frees.
+//! At most [`CHUNKS_KEPT`] chunks are kept for re-use; a larger burst allocates and frees chunks.
 
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;

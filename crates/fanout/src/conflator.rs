@@ -1,29 +1,30 @@
-//! Conflators: what an interval topic, such as `book.10:okx:BTC-USDT@100ms`, holds back.
+//! Conflators: what a topic with an interval, such as `book.10:okx:BTC-USDT@100ms`, holds back.
 //!
-//! A [`Conflator`] stands between a stream and one topic, once for all of the topic's subscribers. The
-//! first update after a quiet interval passes at once: the leading edge. What comes before the interval
-//! that it begins is over is held, and released as one update, whose number is that of the last one in
-//! it. Two updates that became frames are never closer than the interval, but for batches of prints.
+//! A [`Conflator`] is between a stream and one topic, once for all of the topic's subscribers. The first
+//! update after a quiet interval passes at once (the leading edge) and begins an interval. Updates in
+//! this interval are held and released as one update, which has the number of the last of them. The time
+//! between two updates that became frames is never shorter than the interval, except for batches of
+//! prints.
 //!
 //! | kind | what is held |
 //! |---|---|
 //! | prints | all of them, in order |
 //! | quotes, tickers | the newest |
-//! | books | the newest state that was published, to the topic's depth, and what was touched |
+//! | books | the newest state that was published, to the topic's depth, and the changed levels |
 //!
-//! A held book is a copy: the pipeline's own may be crossed or dropped when the interval is over, and
-//! neither must be seen. When events are lost, held prints go first; a held state is discarded, for it is
-//! right no more; then the loss is said, at once.
+//! A held book is a copy, because the pipeline's own book may be crossed or dropped when the interval is
+//! over, and clients must not see that. When events are lost, the conflator first releases held prints.
+//! It discards a held state, because the state is no longer right. Then it announces the loss, at once.
 //!
 //! # Limits
 //! One quote, one ticker, one book of the topic's depth, or [`BATCH_PRINTS_MAX`] prints.
 //!
-//! # When prints go early
-//! Prints are never merged or lost, so a batch goes out before its time rather than being cut: when it is
-//! full, when some are lost, and when a print of a new epoch comes. Each such frame begins an interval of its own. Bars will
-//! be held like quotes, and a final one will go early in the same way.
+//! # When prints are sent early
+//! Prints are never merged or lost. So a batch is sent before its interval is over when it is full, when
+//! prints are lost, and when a print of a new epoch comes. Each such frame begins a new interval. Bars
+//! will be held like quotes, and a final bar will be sent early in the same way.
 //!
-//! Told the time; knows nothing of frames, encodings or shards.
+//! The conflator receives the time as an argument; it knows nothing of frames, encodings or shards.
 
 use crate::interest::TopicEntry;
 use std::sync::Arc;

@@ -1,32 +1,32 @@
-//! Who wants what: living topics, the shards that have subscribers, and requests for snapshots.
+//! Interest: live topics, the shards that have subscribers, and requests for snapshots.
 //!
-//! A topic's [`TopicEntry`] is made when it is first subscribed. Shards set and clear their bit in it;
-//! the publisher reads the bits when it publishes, and skips what nobody wants. When the last
-//! subscriber has left, the topic *lingers*: who comes back within [`TopicLimits::linger`] finds the
-//! same entry, and so the same number (`tid`). Then it ends, and its slot is used again: see
-//! [`crate::slot`]. How, and in which order, is told in ADR 5 (docs/adr).
+//! A topic's [`TopicEntry`] is made at its first subscription. Shards set and clear their bit in it; the
+//! publisher reads the bits when it publishes, and skips topics without subscribers. After its last
+//! subscriber has left, the topic *lingers*: a subscriber that comes back within [`TopicLimits::linger`]
+//! finds the same entry, and so the same number (`tid`). Then the topic ends, and its slot is used again:
+//! see [`crate::slot`]. ADR 5 (docs/adr) describes the steps and their order.
 //!
 //! # Requests
-//! To join a topic a shard sets its bit, then asks for a snapshot; to leave it a shard clears its bit,
-//! then says so. Both stand in one queue, and cannot pile up: a topic stands in it at most once, however
-//! many shards say something of it, and the queue has room for every topic there can be. A topic that
-//! was just made stands in it too: so the publisher knows of each, also if nobody ever joins it.
+//! To join a topic, a shard sets its bit and then asks for a snapshot. To leave it, a shard clears its
+//! bit and then says so. Both requests go through one queue, which cannot overflow: a topic is in it at
+//! most once, for any number of shards, and the queue has room for every possible topic. A new topic is
+//! in the queue too, so the publisher knows every topic, even if no shard ever joins it.
 //!
 //! # Ordering
-//! The asker sets or clears its bit, then swaps `queued`; the publisher clears `queued`, then looks at
-//! the bits. So an asker that finds `queued` still set knows that its bit will be seen (tested under
-//! loom: no request is lost, and no topic is left behind).
+//! A shard sets or clears its bit and then swaps `queued`; the publisher clears `queued` and then reads
+//! the bits. So a shard that finds `queued` still set knows that the publisher will see its bit (tested
+//! under loom: no request is lost, and no topic is left behind).
 //!
 //! # Coming back
-//! Who leaves and joins again may find a snapshot on its way that it asked for before it left, and
-//! that nothing follows: what was published meanwhile nobody wanted. So each time that a shard's
-//! interest begins the topic's count of beginnings goes up, a snapshot carries the count at which it
-//! was made, and one that was made before the interest began is not the shard's.
+//! A shard that leaves and joins again may receive a snapshot that it asked for before it left. No update
+//! follows this snapshot, because updates in between were not sent to the shard. So each time that a
+//! shard's interest begins, the topic's count of beginnings rises. A snapshot contains the count at which
+//! it was made, and a shard ignores snapshots from before its interest began.
 //!
 //! # Limits
-//! At most `topics_max` topics of instruments that sources have named, and half as many of those that
-//! subscribers invented. Where there is no room the one that lingers longest ends early; if none
-//! lingers, the topic is refused by name.
+//! At most `topics_max` topics of instruments that sources have named, and half as many of instruments
+//! that subscribers invented. If there is no room, the topic that has lingered longest ends early; if
+//! none lingers, the topic is refused by name.
 
 mod table;
 

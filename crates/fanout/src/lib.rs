@@ -1,14 +1,14 @@
-//! The fan-out: once per update, never per client. Hops 5 and 6 of an update's life.
+//! The fan-out: work once per update, never once per client. Hops 5 and 6 of an update's life.
 //!
-//! The [`publisher`] runs on the pipeline's thread. It encodes an update once for each encoding that
-//! somebody wants ([`interest`]), or holds it back where a topic has an interval ([`conflator`]), seals what a turn produced into one shared block ([`chunk`]) and
-//! hands an [`item`] to each shard that has subscribers, over that shard's bounded [`ring`]. It never
-//! waits: what a full ring cannot take is remembered per shard and topic, and made good with a gap
-//! notice or a snapshot once there is room. Shards that sleep are rung awake ([`wake`]); replays that
-//! must lose nothing look at [`pace`].
+//! The [`publisher`] runs on the pipeline's thread. It encodes an update once for each encoding that has
+//! subscribers ([`interest`]), or holds it if the topic has an interval ([`conflator`]). It writes all
+//! frames of a turn into one shared block ([`chunk`]), and gives an [`item`] to each shard that has
+//! subscribers, over that shard's bounded [`ring`]. It never waits. If a ring is full, it remembers what
+//! is missing, per shard and topic, and sends a gap notice or a snapshot when there is room again. It
+//! wakes shards that sleep ([`wake`]). Replays that must lose nothing use [`pace`].
 //!
-//! Shards and the publisher share atomics and channels, and no lock on the path of an update. This crate must not depend on tokio,
-//! so that loom can run on it; see [`sync`].
+//! Shards and the publisher share atomics and channels, and no lock on the path of an update. This crate
+//! must not depend on tokio, so that loom can run on it; see [`sync`].
 
 pub mod chunk;
 pub mod conflator;

@@ -1,4 +1,4 @@
-//! What the publisher counts. Handles are made once; nothing here looks up a label per update.
+//! The publisher's counters. Handles are made once; no label is looked up per update.
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,

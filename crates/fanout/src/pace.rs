@@ -1,8 +1,8 @@
-//! What a lossless replay looks at before it goes on.
+//! The pace of a lossless replay: whether it may continue.
 //!
-//! A replay at `speed = "max"` must lose nothing, and before the sequencer it may wait. It does so
-//! while any ring, or the outbox of any subscriber to a lossless topic, is over half full; the other
-//! half has room for what is on its way meanwhile.
+//! A replay at `speed = "max"` must lose nothing, and before the sequencer it may wait. It waits while
+//! any ring, or the outbox of any subscriber to a lossless topic, is over half full. The other half has
+//! room for the events that are already on their way.
 
 use crate::ring::RingTx;
 use crate::sync::{AtomicU64, Ordering};

@@ -1,21 +1,24 @@
 //! The publisher: sequenced updates in, frames for every shard out.
 //!
-//! Owned by the pipeline's thread. For each update it walks the live topics of its stream, encodes
-//! one frame for each encoding that a shard wants, and at the end of the turn ([`Publisher::flush`])
-//! seals all frames into one shared block and pushes one item per frame and shard. A topic is live
-//! from its first subscriber to its last; while it is, its last published view is kept, and that
-//! is what joiners get. What nobody wants is let go of at once ([`Publisher::let_go`]), also where
-//! nothing is published any more. Topics with an interval stand behind a [`conflator`](crate::conflator).
+//! The pipeline's thread owns it. For each update it visits the live topics of the update's stream, and
+//! encodes one frame for each encoding that a shard needs. At the end of the turn ([`Publisher::flush`])
+//! it writes all frames into one shared block and pushes one item per frame and shard. A topic is live
+//! from its first subscriber to its last. During this time its last published view is kept; new
+//! subscribers get this view. Topics without subscribers are removed at once ([`Publisher::let_go`]),
+//! also if their stream publishes nothing. Topics with an interval have a
+//! [`conflator`](crate::conflator).
 //!
 //! # When a ring is full
-//! The publisher never waits. A shard whose ring cannot take an item has missed it: from then on the
-//! topic sends that shard nothing, until the ring has room for what makes it whole: a gap notice for
-//! topics that keep every event, a snapshot for all others. What is missed is remembered per topic
-//! and shard, so a topic that falls quiet is not forgotten, and the memory is bounded by the topics.
+//! The publisher never waits. If a shard's ring cannot take an item, the shard has missed it. From then
+//! on the topic sends nothing to this shard, until the ring has room for what repairs the topic: a gap
+//! notice for topics that keep every event, a snapshot for all others. Missed items are remembered per
+//! topic and shard. So a topic that becomes quiet is not forgotten, and the number of topics limits the
+//! memory.
 //!
 //! # Slots
-//! Tables go by a topic's slot, which is used again when the topic has ended. Everything here that
-//! outlives a call holds the topic's entry, and so keeps it from ending, or names the generation.
+//! Tables use a topic's slot as their index; the slot is used again when the topic has ended. Everything
+//! here that lasts longer than a call either holds the topic's entry, and so keeps the topic from ending,
+//! or has the generation.
 
 mod due;
 mod interval;

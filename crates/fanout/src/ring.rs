@@ -1,7 +1,8 @@
 //! A shard's ring: bounded, one producer, one consumer, never waits.
 //!
-//! A `crossbeam_channel::bounded` behind our own face: 19 ns a push and pop, against an encoding of
-//! 100 ns and writes of 2 µs. A hand-made ring would need a benchmark that says otherwise.
+//! It is a `crossbeam_channel::bounded` behind our own interface: 19 ns for a push and a pop, compared
+//! with 100 ns for encoding and 2 µs for writing. An own ring would need a benchmark that shows an
+//! advantage.
 
 use crate::item::Item;
 use crate::sync::{AtomicU64, Ordering};

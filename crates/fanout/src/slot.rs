@@ -1,9 +1,9 @@
-//! Slots: where topics stand in the tables of the publisher and of the shards.
+//! Slots: the places of topics in the tables of the publisher and of the shards.
 //!
-//! A slot is used again when its topic has ended, and each use is a *generation* of its own. Whatever
-//! outlives a topic, an item in a ring say, names slot and generation, and whoever meets an old
-//! generation ignores it. A slot whose generations are used up is retired: no name ever means two
-//! topics. So there are as many slots as there were topics at one time, and no more.
+//! A slot is used again after its topic has ended, and each use is a new *generation*. Everything that
+//! can exist longer than its topic, such as an item in a ring, has slot and generation, and its reader
+//! ignores an old generation. A slot whose generations are used up is retired, so no pair of slot and
+//! generation ever means two topics. So there are only as many slots as there were topics at one time.
 
 /// A topic's place in tables. Not its number on the wire, which is its `tid`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

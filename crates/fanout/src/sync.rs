@@ -1,7 +1,8 @@
-//! The loom seam: atomics, locks and the request queue, from loom under `--cfg loom`, else real ones.
+//! The types that loom replaces: atomics, locks and the request queue; loom's own under `--cfg loom`,
+//! otherwise real ones.
 //!
-//! loom models memory orderings but knows no crossbeam, so its queue is a plain mutex around a deque:
-//! what loom then checks is our own protocol of flags and masks around the queue, not the queue.
+//! loom models memory orderings but does not support crossbeam, so its queue is a plain mutex around a
+//! deque. loom then checks our protocol of flags and masks around the queue, not the queue.
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};

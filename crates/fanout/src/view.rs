@@ -1,7 +1,7 @@
-//! The best `n` levels of a book as a topic's subscribers know them, and what has changed since.
+//! The best `n` levels of a book as a topic's subscribers know them, and the changes since then.
 //!
-//! Every subscriber of a topic has the same view, so the difference is made once for all of them.
-//! Levels that fall out of the depth are removed explicitly: a client never truncates.
+//! Every subscriber of a topic has the same view, so the difference is made once for all of them. Levels
+//! that leave the depth are removed explicitly; a client never removes levels itself.
 
 use tapecast_model::book::{Side, Touched};
 use tapecast_model::{Book, Price, Qty};

@@ -1,11 +1,11 @@
-//! Waking a shard that sleeps, and only then.
+//! Waking a shard, only if it sleeps.
 //!
-//! A shard that is busy looks into its ring by itself; a wake-up is a system call and is paid only
-//! when the shard has said that it is about to sleep.
+//! A busy shard checks its ring without a wake-up. A wake-up is a system call, and is made only when the
+//! shard has said that it is about to sleep.
 //!
 //! # Ordering
-//! The sleeper stores `asleep`, then looks at its ring once more; the ringer pushes to the ring, then
-//! looks at `asleep`. This is store-then-load on both sides, so each has a sequentially consistent
+//! The shard stores `asleep` and then checks its ring once more; the publisher pushes to the ring and
+//! then reads `asleep`. This is store-then-load on both sides, so each side has a sequentially consistent
 //! fence between the two: at least one of them sees the other (tested under loom).
 
 use crate::sync::{AtomicBool, Ordering, fence};

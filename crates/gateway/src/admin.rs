@@ -1,8 +1,8 @@
-//! The admin listener: metrics, probes and orders. Never to be reachable from outside.
+//! The admin listener: metrics, probes and commands. It must never be reachable from outside.
 //!
-//! It is there when nothing else is: whoever comes is served. When all places are taken, or those of his
-//! address, or all file descriptors, the connection that has waited longest for its client is cut, so that
-//! clients which read nothing or say nothing keep nobody out.
+//! It must answer also when nothing else does, so it accepts every connection. If all places are taken,
+//! or those of the address, or all file descriptors, the connection that has waited longest for its
+//! client is closed. So clients that read nothing or send nothing cannot exclude others.
 
 pub mod connections;
 

@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! What the user asked wrongly ends with exit code 2 and one line on standard error.
+//! Wrong usage ends with exit code 2 and one line on standard error.
 
 use crate::config::{Config, DEFAULTS, address};
 use crate::gateway::Gateway;

@@ -1,9 +1,8 @@
 //! The configuration: defaults, then the file, then the environment, then flags.
 //!
-//! Every key has a default, so an empty file is valid; `deploy/tapecast.toml` lists them all with
-//! their meaning, and a test holds it against the defaults here. Unknown keys are errors that name
-//! the nearest known one. [`Config::load`] gives limits that the rest of the program accepts without
-//! asking again.
+//! Every key has a default, so an empty file is valid. `deploy/tapecast.toml` lists all keys with their
+//! meaning, and a test compares it with the defaults here. Unknown keys are errors that name the nearest
+//! known one. [`Config::load`] returns limits that the rest of the program uses without further checks.
 
 pub mod address;
 mod check;

@@ -1,8 +1,8 @@
-//! Which cores threads run on, where the configuration says so.
+//! The cores on which threads run, if the configuration names them.
 //!
-//! Left alone, threads move between cores and take their caches' contents along; on a machine of its
-//! own the gateway is faster with each shard in its place. Beside other programs it is better left to
-//! the system.
+//! Without pinning, threads move between cores, and their caches must be filled again. On a dedicated
+//! machine the gateway is faster if each shard has its own core. On a machine with other programs, leave
+//! this to the system.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 

@@ -1,5 +1,5 @@
-//! For tests: what makes each thread and task of a gateway panic, by the name of its part. A gateway
-//! that no test started has none.
+//! For tests: faults that make a thread or task of a gateway panic, by the name of its part. Only tests
+//! set them.
 
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,9 +1,8 @@
 //! The process: from a configuration to running threads, and back.
 //!
-//! Order of start: sources are prepared (recordings scanned, addresses bound), then listeners bound,
-//! then threads started, then sources. Whatever is wrong is wrong before the first client can
-//! connect. Order of end: new handshakes are refused, every client is told goodbye, feeds stop, the
-//! pipeline stops.
+//! Order of the start: prepare sources (scan recordings, bind addresses), bind listeners, start threads,
+//! start sources. So every error of the configuration appears before the first client can connect. Order
+//! of the end: refuse new handshakes, send `bye` to every client, stop feeds, stop the pipeline.
 
 use crate::admin::connections::Connections;
 use crate::admin::{Admin, AdminState};

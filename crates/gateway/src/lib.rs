@@ -1,9 +1,12 @@
-//! The process `tapecast`: the only place that knows all the others.
+//! The process `tapecast`: the only crate that knows all the others.
 //!
-//! [`config`] says what is wanted, [`gateway`] starts and ends it, [`threads`] is the pipeline's
-//! thread, [`sources`] are the feeds, [`parts`] is what watches over all of them, [`admin`] and [`pages`] are what is served beside the data,
-//! [`cores`] says where threads run, [`log`] writes lines for which nobody waits, [`state_dir`] keeps what must outlive the process, [`cli`] is the command line with [`watch`], a client in the
-//! terminal.
+//! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
+//!   terminal.
+//! * [`gateway`] starts and stops all parts; [`parts`] watches them.
+//! * [`threads`] is the pipeline's thread; [`sources`] are the feeds; [`cores`] pins threads.
+//! * [`admin`] and [`pages`] answer HTTP requests other than the WebSocket.
+//! * [`log`] writes log lines, and no thread waits for it; [`state_dir`] keeps data that must survive a
+//!   restart.
 
 pub mod admin;
 pub mod cli;

@@ -1,17 +1,17 @@
-//! The log: lines go through a bounded queue to a thread that writes them, and nobody else waits for
-//! whoever reads them.
+//! The log: lines go through a bounded queue to a thread that writes them. No other thread waits for the
+//! reader of the log.
 //!
-//! A thread that logs hands over its line and goes on. Standard error may be closed, on a full disk, or
-//! a pipe that nobody reads: the process serves on, and ends when it is told to.
+//! A thread that logs puts its line into the queue and continues. Standard error may be closed, on a full
+//! disk, or a pipe without a reader: the process continues, and ends normally.
 //!
 //! # Full, late and wrong
-//! The queue holds [`LINES_MAX`] lines and [`BYTES_MAX`] bytes. A line beyond is lost, and so is one that
-//! cannot be written; both are counted in `tapecast_log_lines_lost_total`, and the first line that can
-//! be written again is preceded by one that says how many. At the end of the process what is left is
-//! waited for, for [`Log::finish`]'s patience.
+//! The queue holds [`LINES_MAX`] lines and [`BYTES_MAX`] bytes. A line above these limits is lost, and so
+//! is a line that cannot be written. Both are counted in `tapecast_log_lines_lost_total`; before the next
+//! line that can be written, a line says how many were lost. At the end of the process, [`Log::finish`]
+//! waits a limited time for the remaining lines.
 //!
-//! `tracing-appender` was looked at first: it bounds lines but not bytes, forgets lines that it fails to
-//! write, and may print to a closed stream when its guard is dropped.
+//! We did not use `tracing-appender`: it limits lines but not bytes, does not count lines that it fails
+//! to write, and may print to a closed stream when its guard is dropped.
 
 use crossbeam_channel::{Receiver, Sender};
 use prometheus::IntCounter;

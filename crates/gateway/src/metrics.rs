@@ -1,5 +1,5 @@
-//! What the operating system says of this process, as metrics, and its limit of open files; and the
-//! metrics of its parts.
+//! Metrics of the process from the operating system, its limit of open files, and the metrics of its
+//! parts.
 
 use prometheus::{
     Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,

@@ -1,4 +1,5 @@
-//! What the public listener answers beside the WebSocket: the live page, and lists of what exists.
+//! Answers of the public listener other than the WebSocket: the live page, and the lists of instruments
+//! and topics.
 
 mod lists;
 

@@ -1,10 +1,9 @@
-//! What should run for ever, and whether it does: sources, acceptors, the pipeline, the shards, the
-//! writer of the log.
+//! The parts that must always run: sources, acceptors, the pipeline, the shards, the writer of the log.
 //!
-//! Each is a [`Part`]. A part that can be started again is, after a [pause](Pause), by whoever runs it:
-//! [`keep`] for tasks, [`crate::sources`] for feeds. A part that cannot ends the process: its thread
-//! holds a [`Watch`], which tells of its end in the moment it happens, panic or not. [`Parts::verdict`]
-//! is the answer of `/readyz`: it names every part that has not started or is dead.
+//! Each is a [`Part`]. A part that can be restarted restarts after a [pause](Pause): [`keep`] restarts
+//! tasks, and [`crate::sources`] restarts feeds. A part that cannot be restarted ends the process: its
+//! thread holds a [`Watch`], which reports the end of the thread at once, with or without a panic.
+//! [`Parts::verdict`] is the answer of `/readyz`: it names every part that has not started or has ended.
 
 use crate::metrics::PartMetrics;
 use prometheus::{IntCounter, Registry};

@@ -1,8 +1,8 @@
-//! What data come from: each source on a thread of its own, behind a [`SourceHandle`].
+//! The sources of data: each on its own thread, behind a [`SourceHandle`].
 //!
-//! Everything that can fail at the start, fails in [`prepare`], before a listener opens: recordings are
-//! scanned, push addresses bound, symbols claimed. What fails later is started again: see
-//! [`handle`]. A kind of source is a [`Feed`]; there is one file for each.
+//! Everything that can fail at the start fails in [`prepare`], before a listener opens: it scans
+//! recordings, binds push addresses and reserves symbols. A source that fails later restarts: see
+//! [`handle`]. A kind of source is a [`Feed`]; each kind has its own file.
 
 mod handle;
 mod push;

@@ -1,15 +1,14 @@
-//! The directory in which the process keeps what must outlive it: `state_dir`.
+//! The directory for data that must survive a restart of the process: `state_dir`.
 //!
-//! One subdirectory for each owner, and a file `lock` that keeps a second process out. Every file
-//! begins with its owner's name and version, and is replaced as a whole: a temporary file, written
-//! through to the disk, then renamed. At present there is one owner, [`Reservation`]: epochs only rise,
-//! also when the clock was set back between two lives of the process.
+//! It has one subdirectory for each owner, and a file `lock` that excludes a second process. Every file
+//! begins with its owner's name and version, and is replaced as a whole: a temporary file is written,
+//! synced to the disk, and renamed. At present there is one owner, [`Reservation`]: epochs only rise,
+//! even if the clock was set back between two runs of the process.
 //!
 //! # Full, late and wrong
-//! A disk that is full, read-only or slow costs a metric and a warning, never the service: what cannot
-//! be kept then is what the file would have promised to the next life. A directory that another
-//! process holds, and a file of a version that is not known, are refused at the start: going on would
-//! break what they promise.
+//! If the disk is full, read-only or slow, the process counts it, logs a warning and continues. Then only
+//! the guarantee for the next run is missing. A directory that another process uses, and a file with an
+//! unknown version, are refused at the start, because continuing would break their guarantees.
 
 use prometheus::{IntCounter, Registry};
 use std::fs::{self, File, TryLockError};

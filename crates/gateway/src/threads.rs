@@ -1,16 +1,16 @@
 //! The pipeline's thread: events in, frames for the shards out.
 //!
-//! A plain thread that owns the [`Pipeline`] and the [`Publisher`] and does nothing else. It takes
-//! what has come, a bounded lot at a time, numbers and publishes it, answers shards that asked for
-//! snapshots, and hands out everything at once. It sleeps when there is nothing to do. Between turns it
-//! ends topics that have lingered long enough, and instruments that only their subscribers had named: a
-//! bounded number at a time, and nothing is scanned.
+//! It is a plain thread that owns the [`Pipeline`] and the [`Publisher`] and does nothing else. It takes
+//! the events that have come, at most a lot at a time, numbers and publishes them, answers shards that
+//! asked for snapshots, and sends everything at once. It sleeps when there is no work. Between turns it
+//! ends topics that have lingered long enough, and instruments that only subscribers have named: a
+//! limited number at a time, without scanning.
 //!
 //! # When a shard's ring is nearly full
-//! Before the sequencer waiting is allowed, and a shard that is given time catches up by larger
-//! batches: so the thread gives way, for [`PATIENCE`] at most until all rings have room again. Then it
-//! goes on, and what does not fit is the publisher's to announce and make good: a shard that is stuck
-//! costs the others that much, once.
+//! Before the sequencer, waiting is allowed, and a shard that gets time catches up with larger batches.
+//! So the thread gives way until all rings have room again, for at most [`PATIENCE`]. Then it continues,
+//! and the publisher announces and repairs what does not fit. So a shard that hangs delays the others by
+//! this time, once.
 
 use crossbeam_channel::{Receiver, Select};
 use std::time::Duration;

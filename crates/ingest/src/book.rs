@@ -1,28 +1,28 @@
-//! The verified book: price levels that are right, or none at all.
+//! The verified book: price levels that are right, or no levels.
 //!
-//! Owned by the pipeline, one per instrument. It takes a venue's snapshots and changes in order,
-//! checks the venue's own numbers and checksums, and only then lets a level in. It never guesses: a
-//! broken link or checksum drops the book, and the next snapshot starts it over.
+//! The pipeline owns it, one per instrument. It takes a venue's snapshots and changes in order, and
+//! checks the venue's own numbers and checksums before it accepts a level. It never guesses: a broken
+//! link or a wrong checksum drops the book, and the next snapshot starts it again.
 //!
 //! # While there is no book
-//! Changes of venues whose snapshots come beside the stream (Binance) wait in a bounded backlog and
-//! are applied behind the snapshot they bridge to: those it covers already are dropped, the first
-//! that is left may straddle it. A snapshot older than the backlog's beginning is refused. Changes
-//! of all other venues have nothing to wait for and are dropped. Losses are told to the caller, who
-//! counts them.
+//! Changes of venues whose snapshots do not come in the stream (Binance) wait in a bounded backlog. They
+//! are applied after the snapshot to which they connect: changes that the snapshot already contains are
+//! dropped, and the first of the others may overlap the snapshot. A snapshot older than the beginning of
+//! the backlog is refused. Changes of all other venues are dropped. The caller gets every loss and counts
+//! it.
 //!
-//! # What is old
-//! A message whose numbers lie behind the book says nothing new, and an exact repeat of the last message
-//! applied changes nothing. But a venue may number from the beginning again: a message that is old by its
-//! numbers and new by its venue's time proves it, and where there is no such time only so many old
-//! messages in a row, and for so long, are taken for that ([`OLD_MAX`], [`OLD_FOR`]). Then the book is
-//! dropped like any other whose chain broke.
+//! # Old messages
+//! A message whose numbers are lower than the book's changes nothing, and neither does an exact repeat of
+//! the last applied message. But a venue may start its numbers again. A message with an old number and a
+//! new venue time proves this. Without venue times, many old messages in a row for some time count as
+//! such a new start ([`OLD_MAX`], [`OLD_FOR`]). Then the book is dropped, like any book whose chain
+//! broke.
 //!
 //! # Invariants
-//! * [`VerifiedBook::book`] is a state that the venue's messages, applied in order, lead to.
-//! * Every state reached is told once, in order: the snapshot's, then one per change.
+//! * [`VerifiedBook::book`] is a state to which the venue's messages lead when they are applied in order.
+//! * The caller gets every new state once, in order: the snapshot's, then one per change.
 //!
-//! Knows nothing of sequence numbers, sinks or crossed books: see [`crate::pipeline`].
+//! It knows nothing of sequence numbers, sinks or crossed books: see [`crate::pipeline`].
 
 mod backlog;
 mod chain;

@@ -1,16 +1,16 @@
 //! Recordings of venues' messages: JSON lines, zstd or plain, read as a stream.
 //!
-//! A line is `{"ts":<receive time, ns>,"raw":"<frame text>"}`, with `http` and `symbol` beside it in
-//! rows that were fetched over HTTP; or it is a bare message without a receive time. A byte order mark at
-//! the head of the file, carriage returns and blank lines are passed over.
+//! A line is `{"ts":<receive time, ns>,"raw":"<frame text>"}`; rows that were fetched over HTTP also have
+//! `http` and `symbol`. A line may also be a message alone, without a receive time. A byte order mark at
+//! the beginning of the file, carriage returns and blank lines are skipped.
 //!
 //! # Limits
-//! One line is held at a time, of at most [`LINE_BYTES_MAX`]; a longer one is passed over without
-//! being held and reported as broken.
+//! One line of at most [`LINE_BYTES_MAX`] is in memory at a time. A longer line is skipped without being
+//! stored, and reported as broken.
 //!
 //! # Wrong input
-//! What is no recording at all is an error on opening. A broken line is an item like any other, with
-//! its number and what is wrong; a file that is cut off ends with one.
+//! A file that is not a recording is an error on opening. A broken line is an item like any other, with
+//! its number and what is wrong; an incomplete file ends with one.
 
 use crate::venue::Message;
 use crate::venue::cursor::{Cursor, Scalar, Syntax, Text};

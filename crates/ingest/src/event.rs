@@ -1,10 +1,10 @@
-//! What a feed hands to the pipeline: one venue message's worth of news about one instrument,
-//! parsed and scaled, but not yet verified against what came before and not yet numbered.
+//! What a feed sends to the pipeline: the content of one venue message about one instrument, parsed and
+//! scaled, but not yet verified and not yet numbered.
 //!
-//! Made on a feed's thread, consumed on the pipeline's, carried by a bounded channel: a feed that is
-//! ahead waits there, before the sequencer, where waiting is allowed. They travel in [`Lot`]s, all
-//! that a feed had at once: waking the pipeline costs more than parsing, and what came together is
-//! published together.
+//! Events are made on a feed's thread and used on the pipeline's thread; a bounded channel connects them.
+//! A feed that is ahead waits there, before the sequencer, where waiting is allowed. Events travel in
+//! [`Lot`]s: all events that a feed had at once. Waking the pipeline costs more than parsing, and events
+//! that came together are published together.
 
 use smallvec::SmallVec;
 use std::borrow::Cow;

@@ -1,8 +1,9 @@
-//! What every feed needs: where its events go, when it may go on, and when it should start or end.
+//! What every feed needs: where it sends its events, when it may continue, and when it must start or
+//! stop.
 //!
-//! A feed is before the sequencer, so it may wait: in [`send`] while the event channel is full, and,
-//! if it is a lossless replay, while its [`Pace`] is not clear. It never drops an event, and ends
-//! soon after it is told to, wherever it waits.
+//! A feed is before the sequencer, so it may wait: in [`send`] while the event channel is full, and, if
+//! it is a lossless replay, while its [`Pace`] is not clear. It never drops an event. When it is told to
+//! stop, it stops soon, wherever it waits.
 
 use crate::event::{Event, EventBody, FeedEvent, LOT_EVENTS_MAX, Lot};
 use crossbeam_channel::SendTimeoutError;

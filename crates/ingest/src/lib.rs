@@ -1,11 +1,11 @@
 //! Venue messages in, sequenced updates out: hops 1 to 4 of an update's life.
 //!
-//! 1. [`feed`]: where messages come from: a recording ([`replay`]), a desk's own events ([`push`]) or
-//!    a simulated market ([`sim`]).
+//! 1. [`feed`]: the origins of messages: a recording ([`replay`]), your own events ([`push`]) or a
+//!    simulated market ([`sim`]).
 //! 2. [`venue`]: each venue's dialect, parsed in place to [`event::Event`]s.
-//! 3. [`book`]: the chain and the checksums verified, the levels kept.
-//! 4. [`sequencer`]: epoch and sequence, once for everybody. [`pipeline`] ties 3 and 4 together and
-//!    gives each numbered update to an [`UpdateSink`](tapecast_model::UpdateSink).
+//! 3. [`book`]: verifies the chain and the checksums, and keeps the levels.
+//! 4. [`sequencer`]: epoch and sequence, once for all clients. [`pipeline`] connects 3 and 4 and gives
+//!    each numbered update to an [`UpdateSink`](tapecast_model::UpdateSink).
 //!
 //! This crate knows nothing of subscribers, frames or client sockets.
 

@@ -1,7 +1,7 @@
-//! What ingest counts: one file per owner of the counters, registered once at start.
+//! The counters of ingest: one file per owner of the counters, registered once at the start.
 //!
-//! Labels are closed sets: venues, channel kinds and reasons, never a symbol. Handles are resolved
-//! when a venue or channel first appears, so that nothing is looked up by label per event.
+//! Labels have a fixed set of values: venues, channel kinds and reasons, never a symbol. Handles are made
+//! when a venue or channel first appears, so that no label is looked up per event.
 
 mod feed;
 mod pipeline;

@@ -1,9 +1,9 @@
-//! What a venue's message says, turned into events: the right instrument, scaled integers, only the
-//! streams that are used.
+//! The content of a venue's message as events: the right instrument, scaled integers, only the streams
+//! that are used.
 //!
-//! A [`Parser`] is a dialect and a normaliser together: bytes of one connection in, events out. A
-//! message that is refused leaves no event behind but losses: of every stream whose news may have been in
-//! it, where nothing later would show that ([`Format::shows_loss`]).
+//! A [`Parser`] is a dialect and a normaliser together: bytes of one connection in, events out. A refused
+//! message produces no events except losses: one for every stream whose data may have been in it, if no
+//! later message would show the loss ([`Format::shows_loss`]).
 
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::scan::{Plan, Planned, Use};

@@ -1,27 +1,28 @@
 //! The pipeline: hops 3 and 4 of an update's life. Events in, verified, numbered updates out.
 //!
-//! One owner, synchronous, told the time: it has no thread, channel or clock of its own. It holds the
-//! state of every instrument it has seen (or, where a source has named it, been asked about), which is
-//! what a topic begins with.
+//! It has one owner and is synchronous. It has no thread, channel or clock; it receives the time as an
+//! argument. It holds the state of every instrument of which it has seen an event (or, if a source has
+//! named it, for which a client has asked); a topic begins with this state.
 //!
 //! # Invented instruments
-//! Of an instrument that only subscribers have named it holds nothing and counts nothing: whoever asks
-//! is told what its state would be, and the instrument may end at any moment. After any has ended,
-//! instruments begin in a higher epoch than all before, so that one which comes back is not taken for
-//! what it was.
+//! For an instrument that only subscribers have named, it holds nothing and counts nothing. It answers
+//! what the state would be, and the instrument may end at any moment. After an instrument has ended, new
+//! instruments begin in a higher epoch than all before, so that clients do not mistake a new instrument
+//! for the old one.
 //!
 //! # Limits
-//! Instruments are bounded by the [`Catalog`]; per instrument it holds fifty prints, one book and, while
-//! that waits for a snapshot, a bounded backlog ([`BacklogLimits`]). Nothing waits here: what cannot be
-//! kept is counted. Silence is noticed by whoever tells the time: see [`Pipeline::handle_time`].
+//! The [`Catalog`] limits the number of instruments. For each instrument the pipeline holds fifty prints,
+//! one book and, while the book waits for a snapshot, a bounded backlog ([`BacklogLimits`]). Nothing
+//! waits here: data that it cannot keep are counted. It notices silence when it gets the time: see
+//! [`Pipeline::handle_time`].
 //!
 //! # Invariants
 //! * Numbers of a stream are dense: +1 per event, crossed books included.
-//! * Events that never came have numbers too, and are told like any others: a break touches every stream
-//!   of its line that holds something, a dropped book the quote that was taken from it.
-//! * A book that is not verified is never published, nor is one that is crossed.
+//! * Events that never came have numbers too, and are announced like all losses. A break affects every
+//!   stream of its connection that holds data; a dropped book affects the quote that was taken from it.
+//! * A book that is not verified is never published, and neither is a crossed book.
 //!
-//! Knows nothing of topics, depths, intervals or encodings: see [`UpdateSink`].
+//! It knows nothing of topics, depths, intervals or encodings: see [`UpdateSink`].
 
 mod health;
 mod history;

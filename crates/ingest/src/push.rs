@@ -1,20 +1,21 @@
-//! The door for a desk's own feed, and for the load harness: normalised events as JSON lines over
-//! TCP, in the words of the client protocol. See [`mod@line`] for what a line may say.
+//! The push source, for your own feed and for the load harness: normalised events as JSON lines over TCP,
+//! with the field names of the client protocol. [`mod@line`] describes a line.
 //!
-//! Any number of publishers up to [`PUBLISHERS_MAX`] may be connected; their lines are taken as they
-//! come, and nothing is promised of the order between them.
+//! At most [`PUBLISHERS_MAX`] publishers may be connected. Their lines are processed as they come; the
+//! order between publishers is not defined.
 //!
 //! # Full, late and wrong
-//! While the event channel is full nothing is read, so TCP holds the publishers back; nothing is
-//! dropped. A bad line is answered with one line, `{"error":…,"line":N,"message":…}`, and skipped;
-//! so is each bad trade of a line, while the others are taken.
-//! Whoever reads its answers gets every one. A publisher that reads none for a second is not waited for
-//! again until it does: [`ANSWERS_BYTES_MAX`] wait for it, and more is dropped and counted. A line longer than [`LINE_BYTES_MAX`] is skipped unheld. Who comes
-//! and who leaves is logged within a limit.
+//! While the event channel is full, nothing is read, so TCP slows the publishers down; nothing is
+//! dropped. A bad line is answered with one line, `{"error":…,"line":N,"message":…}`, and skipped. The
+//! same applies to each bad trade of a line; the other trades are published. A publisher that reads its
+//! answers gets every answer. If a publisher reads none for a second, the source does not wait for it
+//! again until it reads: [`ANSWERS_BYTES_MAX`] bytes of answers wait for it, and more are dropped and
+//! counted. A line longer than [`LINE_BYTES_MAX`] is skipped without being stored. Connects and
+//! disconnects are logged within a limit.
 //!
-//! A publisher whose task fails is disconnected, and each instrument it has named is told of a loss. A
-//! server that fails can be run again: it keeps its address, and [`PushServer::instruments`] says of
-//! which instruments continuity is lost.
+//! If the task of a publisher fails, the publisher is disconnected, and a loss is announced for each
+//! instrument that it has named. A server that fails can be run again: it keeps its address, and
+//! [`PushServer::instruments`] returns the instruments whose continuity is lost.
 
 mod hot;
 pub mod line;

@@ -1,17 +1,16 @@
-//! Plays a recording as if its venue were speaking now.
+//! Plays a recording as if its venue sent the messages now.
 //!
-//! [`Replay::scan`] reads the whole file before anything is published: instruments, scales, channels
-//! and the choice of streams are fixed from then on, and broken lines are reported with their place. An
-//! instrument that has no symbol is named and left out; only if nothing is left, or nothing could be read
-//! in this format, is the recording refused.
-//! [`Replay::run`] is the body of a thread: it sends events at the recorded pace times a factor, or
-//! as fast as those downstream take them, and stamps them with the time of sending.
+//! [`Replay::scan`] reads the whole file before anything is published. It fixes instruments, scales,
+//! channels and the choice of streams, and reports broken lines with their place. An instrument without a
+//! symbol is named and not served. The recording is refused only if no instrument is left, or if nothing
+//! could be read in this format. [`Replay::run`] is the body of a thread: it sends events at the recorded
+//! pace times a factor, or as fast as the next hops take them, and stamps them with the time of sending.
 //!
 //! # Full and wrong
-//! It waits while the event channel is full; at [`Speed::Max`] also while its [`Pace`] is not clear,
-//! so that nothing downstream need be conflated. A message that cannot be read is counted and
-//! skipped; ten in a row count as a lost connection: every instrument gets a gap and the parser
-//! starts afresh. A recording that can no longer be read is down with a reason.
+//! It waits while the event channel is full; at [`Speed::Max`] also while its [`Pace`] is not clear, so
+//! that nothing must be conflated later. A message that cannot be read is counted and skipped. Ten in a
+//! row count as a lost connection: every instrument gets a gap, and the parser is reset. A recording that
+//! can no longer be read is down with a reason.
 
 mod survey;
 

@@ -1,22 +1,22 @@
-//! What a whole recording says about itself: its instruments, the digits their numbers need, and
-//! which of several streams that tell the same story is used.
+//! What a scan of a whole recording finds out: its instruments, the digits that their numbers need, and
+//! which of several equivalent streams is used.
 //!
-//! A [`Survey`] listens to every message once, before anything is published; the [`Plan`] it comes
-//! to is fixed from then on, so that symbols, scales and channels are known before the first client.
+//! A [`Survey`] receives every message once, before anything is published. The [`Plan`] that it makes
+//! does not change after that, so that symbols, scales and channels are known before the first client.
 //!
 //! # The choice
-//! Quotes come from a stream of their own if there is one, else from the book. Books come from the
-//! deepest stream. The other streams of an instrument are read and passed over.
+//! Quotes come from a quote stream if there is one, otherwise from the book. Books come from the deepest
+//! stream. The other streams of an instrument are read and ignored.
 //!
 //! # Names
-//! Symbols are given when all ids are known, since ids say something of each other. An id without a
-//! symbol, or whose symbol another id before it has, is left out and named in [`Plan::left_out`]; the
-//! others are served.
+//! Symbols are chosen when all ids are known, because ids give information about each other. An id
+//! without a symbol, or whose symbol an earlier id already has, is left out and named in
+//! [`Plan::left_out`]; the others are served.
 //!
 //! # Scales
-//! The most digits after the point that a price (a quantity) of the instrument has, trailing zeros
-//! aside. If the largest number would then not fit an `i64`, the scale that keeps the most numbers;
-//! those it cannot keep are refused when their message comes.
+//! The scale is the largest number of digits after the decimal point that a price (or a quantity) of the
+//! instrument has, without trailing zeros. If the largest number would then not fit into an `i64`, it is
+//! the scale that can represent the most numbers; the other numbers are refused when their message comes.
 
 use crate::venue::symbols::{Evidence, Unmapped, symbol_of};
 use crate::venue::{Carries, Format, Head, Listener, Print, Reject, Stream};

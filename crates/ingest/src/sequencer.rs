@@ -1,9 +1,9 @@
-//! The sequencer: where each stream of one instrument stands, numbered once for everybody.
+//! The sequencer: the position of each stream of one instrument, numbered once for all clients.
 //!
-//! Owned by the pipeline, one per instrument. A stream is one kind of event; its number rises by one
-//! per event whether anyone listens or not. It cannot be full or late. Continuity that is lost for
-//! good (a recording starts over) is a new epoch, in which every stream begins at zero again: clients
-//! compare positions, never bare numbers.
+//! The pipeline owns it, one per instrument. A stream is one kind of event; its number rises by one per
+//! event, with or without subscribers. It cannot be full or late. If continuity is lost permanently (a
+//! recording starts again), a new epoch begins, in which every stream begins at zero: clients compare
+//! positions, never numbers alone.
 
 use tapecast_model::{ChannelKind, Epoch, Seq, StreamPos};
 

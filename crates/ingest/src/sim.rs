@@ -1,17 +1,16 @@
-//! The simulated market: a venue of its own for demos, with nothing to connect to.
+//! The simulated market: a venue for demos, without a connection.
 //!
-//! [`Simulation`] is sans-I/O: told the time, it appends the events due by then; the same seed and the
-//! same times give the same events. [`Simulation::run`] is the thread around it. Arrivals
-//! [cluster](crowd), and the most active symbols have most of them. Each symbol has a
-//! [character] of its own; its makers quote around a [fair value](fair) that returns to
-//! its home, so that after a week a market looks as it did in its first minute. Books carry a
-//! chain ([`Link::Step`](crate::event::Link::Step)) that the pipeline verifies like any venue's, and
-//! quotes are taken from them. The venue's time survives steps of the machine's clock:
-//! [`VenueClock`].
+//! [`Simulation`] is sans-I/O: it receives the time and appends the events that are due; the same seed
+//! and the same times give the same events. [`Simulation::run`] is the thread around it. Arrivals
+//! [cluster](crowd), and the most active symbols have most of them. Each symbol has its own [character].
+//! Its makers quote around a [fair value](fair) that returns to its home, so that after a week a market
+//! looks as in its first minute. Books have a chain ([`Link::Step`](crate::event::Link::Step)) that the
+//! pipeline verifies like the chain of any venue, and quotes are taken from them. [`VenueClock`] keeps
+//! the venue's time rising when the machine's clock is set.
 //!
 //! # When it is late
-//! A simulation that was not asked for more than a second (a suspended machine) skips what it
-//! missed: it makes no more than a second's worth of events at once.
+//! If a simulation was not called for more than a second (a suspended machine), it skips what it missed:
+//! it makes at most the events of one second at once.
 
 mod character;
 mod clock;

@@ -1,20 +1,20 @@
-//! Venues' dialects: what a received message says, in words that are the same for every venue.
+//! Venues' dialects: the content of a received message, in words that are the same for every venue.
 //!
-//! A [`Dialect`] reads one message and tells a [`Listener`] what it heard: whose news, of which
-//! stream, and the numbers *as text*. Two listeners exist: [`crate::scan::Survey`] learns from a
-//! whole recording which instruments and streams there are and how many digits their numbers have;
-//! [`crate::normaliser::Normaliser`] turns the same words into [`Event`](crate::event::Event)s. So
-//! each dialect is written once, does no I/O and never sees a scale.
+//! A [`Dialect`] reads one message and calls a [`Listener`] with its content: the instrument, the stream,
+//! and the numbers *as text*. There are two listeners. [`crate::scan::Survey`] learns from a whole
+//! recording which instruments and streams there are and how many digits their numbers have.
+//! [`crate::normaliser::Normaliser`] makes [`Event`](crate::event::Event)s from the same words. So each
+//! dialect is written once, does no I/O and knows no scale.
 //!
 //! # Wrong input
-//! A message that cannot be read is a [`Reject`] and has no effect. Kinds of message that the venue
-//! is known to send and we have no use for are accepted silently; others are [`Reject::Unknown`].
-//! Key order is free, unknown keys are ignored, numbers never pass through a float.
+//! A message that cannot be read is a [`Reject`] and has no effect. Known kinds of messages that we do
+//! not use are accepted silently; unknown kinds are [`Reject::Unknown`]. Keys may be in any order,
+//! unknown keys are ignored, and numbers are never converted to floats.
 //!
 //! # State
-//! A dialect keeps only what belongs to the connection (Coinbase's `sequence_num`, Bybit's merged
-//! tickers); [`Dialect::reset`] forgets it. Chains and checksums of books are passed on, not judged:
-//! see [`crate::book`].
+//! A dialect keeps only state of the connection (Coinbase's `sequence_num`, Bybit's merged tickers);
+//! [`Dialect::reset`] clears it. A dialect passes on chains and checksums of books and does not check
+//! them: see [`crate::book`].
 
 mod bases;
 pub mod binance;

@@ -1,7 +1,8 @@
-//! The WebSocket handshake (RFC 6455, section 4.2): judged strictly, answered by fastwebsockets.
+//! The WebSocket handshake (RFC 6455, section 4.2): checked strictly here, answered by fastwebsockets.
 //!
-//! `fastwebsockets::upgrade` looks at the key's presence and the version only; everything else that
-//! the RFC asks of a request is refused here, with a status and a sentence that says what is wrong.
+//! `fastwebsockets::upgrade` checks only that the key is present and which version it is. This module
+//! checks everything else that the RFC requires of a request. It refuses with a status and a sentence
+//! that says what is wrong.
 
 use crate::io::http::host::Host;
 use crate::io::http::origin::{self, Origins};

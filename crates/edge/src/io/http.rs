@@ -1,13 +1,13 @@
-//! What both listeners, public and admin, do alike: HTTP up to the answer.
+//! What both listeners, public and admin, have in common: HTTP up to the answer.
 //!
-//! * [`accept`]: takes connections, also when there are no file descriptors left.
-//! * [`places`]: what one address may hold, and all together.
-//! * [`mod@line`]: serves one connection with a deadline on everything its client has to do.
-//! * [`host`], [`origin`], [`query`]: judge what a request says.
+//! * [`accept`]: accepts connections, also when there are no file descriptors left.
+//! * [`places`]: limits connections, per address and in all.
+//! * [`mod@line`]: serves one connection, with a deadline for each step of its client.
+//! * [`host`], [`origin`], [`query`]: check parts of a request.
 //!
 //! # Limits
-//! What is over a limit gets 429 (its address is over its share) or 503 (all are), with `Retry-After` and
-//! one sentence. A client that is late, with its request or in reading an answer, is cut.
+//! A connection above a limit gets 429 (limit of its address) or 503 (limit of all), with `Retry-After`
+//! and one sentence. A client that sends a request or reads an answer too late is disconnected.
 
 pub mod accept;
 pub mod host;

@@ -1,16 +1,16 @@
 //! The public listener: HTTP until the handshake, then the socket goes to a shard.
 //!
-//! Runs on the control runtime. A connection is admitted by address and in all before a byte of it is
-//! read, must complete its request in time, and is either answered (pages, lists) or upgraded. The
-//! upgraded socket is taken out of hyper and tokio altogether: what remains is a file descriptor in
-//! the least loaded shard.
+//! It runs on the control runtime. A connection is admitted, per address and in all, before a byte of it
+//! is read. It must complete its request in time. Then it is either answered (pages, lists) or upgraded.
+//! The upgraded socket is taken out of hyper and tokio; only a file descriptor remains, in the shard with
+//! the fewest connections.
 //!
 //! # Limits
-//! [`Limits::connections_max`] in all, with what has become a WebSocket. Until its first request is complete a
-//! connection has one of [`Limits::handshakes_max`] places, and [`Limits::handshake_timeout`] to get there.
-//! Whoever asks for a page changes to one of [`Limits::http_connections_max`] places, so that pages hold up
-//! no handshake. Of each, one address has its share. Who finds no place gets 429 or 503, when and a
-//! sentence; nobody is told 101 before a shard has room for him.
+//! [`Limits::connections_max`] in all, WebSockets included. Until its first request is complete, a
+//! connection has one of [`Limits::handshakes_max`] places, for at most [`Limits::handshake_timeout`]. A
+//! connection that asks for a page then takes one of [`Limits::http_connections_max`] places, so that
+//! pages do not delay handshakes. One address may use only a part of each. A connection without a place
+//! gets 429 or 503, `Retry-After` and a sentence. A client gets 101 only after a shard has room for it.
 
 use crate::admission::{Admission, AdmissionError, Permit};
 use crate::io::handshake::{self, Agreement};

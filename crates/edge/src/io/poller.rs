@@ -1,12 +1,12 @@
-//! A shard's thread: readiness in, work done, sleep.
+//! A shard's thread: wait for readiness, do the work, sleep.
 //!
-//! One poller per shard, and connections as numbers in it: no task, no registration and no buffer
-//! per connection. The loop looks at its ring first and sleeps only when there is nothing in it;
-//! whoever puts something in rings the [`Doorbell`]. With a flush interval the ring is left to fill for
-//! so long, and nobody rings.
+//! There is one poller per shard, and connections are numbers in it: no task, no registration and no
+//! buffer per connection. The loop first checks its ring, and sleeps only if the ring is empty. A part
+//! that puts an item into the ring then rings the [`Doorbell`]. With a flush interval, the ring fills for
+//! that time, and no part rings.
 //!
-//! New connections and orders come through a small bounded mailbox, read once per round. When it is
-//! full, the listener turns connections away before it agrees to anything: see [`ShardHandle::seat`].
+//! New connections and commands come through a small bounded mailbox, which is read once per round. When
+//! it is full, the listener refuses connections before their handshake: see [`ShardHandle::seat`].
 
 use crate::io::socket::Socket as _;
 use crate::shard::inspect::{Answer, Query};

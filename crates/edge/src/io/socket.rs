@@ -1,4 +1,4 @@
-//! The socket as a shard sees it: synchronous, never waits. TLS fits behind the same face.
+//! The socket as a shard sees it: synchronous, never waits. A TLS socket could have the same interface.
 
 use rustix::net::SendFlags;
 use std::io::{self, IoSlice, Read};

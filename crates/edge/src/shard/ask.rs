@@ -1,10 +1,10 @@
-//! What clients say, and what is answered.
+//! Requests of clients, and their answers.
 //!
-//! Requests of a connection are answered in order. A subscription is acknowledged when each of its
-//! topics knows where it starts, which takes one round through the pipeline, or after
-//! [`ACK_PATIENCE`]: a topic whose snapshot has not come by then starts with `none`, and the snapshot
-//! follows. Requests that come meanwhile wait, and so do frames of the new topics; frames of all other
-//! topics do not. Nothing here ends a connection but a broken protocol and a flood of requests.
+//! The requests of a connection are answered in order. A subscription is acknowledged when the start of
+//! each of its topics is known, which takes one round through the pipeline, or after [`ACK_PATIENCE`]. A
+//! topic whose snapshot has not come after this time starts with `none`, and the snapshot follows.
+//! Requests that come before the acknowledgement wait, and so do frames of the new topics; frames of all
+//! other topics do not. Here, only a violation of the protocol or a flood of requests ends a connection.
 
 use super::index::{ConnId, NOT_AWAITED, SlotId};
 use super::intake::WORK_PER_ROUND;

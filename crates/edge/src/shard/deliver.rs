@@ -1,7 +1,7 @@
-//! The turn: drain the ring, group by topic, write each touched connection once.
+//! The turn: drain the ring, group by topic, write each connection with data once.
 //!
-//! Nothing here allocates, copies a payload, locks, looks up a label or wakes a task while sockets
-//! have room.
+//! While sockets have room, this module does not allocate, copy a payload, lock, look up a label or wake
+//! a task.
 
 use super::index::{ConnId, NOT_AWAITED, SlotId, SubState, Subscriber};
 use super::outbox::Entry;

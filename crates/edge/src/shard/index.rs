@@ -1,14 +1,14 @@
-//! Who is subscribed to what, on one shard.
+//! The subscriptions of one shard.
 //!
-//! A slot per subscribed topic (and encoding) holds two lists: subscribers that are **live** and get
-//! every frame, and subscribers that are **joining** and wait for their snapshot. A subscriber that
-//! is **behind** (its socket was full and its pending frames were given up) stands in neither, so it
-//! costs nothing until its socket takes bytes again; it is only counted.
+//! A slot per subscribed topic (and encoding) has two lists: subscribers that are **live** and get every
+//! frame, and subscribers that are **joining** and wait for their snapshot. A subscriber that is
+//! **behind** (its socket was full and its queued frames were discarded) is in neither list. It costs
+//! nothing until its socket takes bytes again, and is only counted.
 //!
-//! A slot holds its topic's entry, so that the topic does not end, and its own slot among all topics is
-//! not used again. An item that was still in the ring then names an old generation: it is nobody's.
+//! A slot holds its topic's entry. So the topic does not end, and its own slot among all topics is not
+//! used again. After that, an item that is still in the ring has an old generation and is ignored.
 //!
-//! Lists and subscriptions point at each other, so that adding, moving and removing are O(1).
+//! Lists and subscriptions refer to each other, so that adding, moving and removing are O(1).
 
 use super::steps;
 use hashbrown::{DefaultHashBuilder, HashTable};

@@ -1,9 +1,9 @@
-//! Who is connected, and who was: answers for the admin listener, made in slices.
+//! Open and ended connections: answers for the admin listener, made in slices.
 //!
-//! An inspection goes round the connections [`VISITS_PER_ROUND`] a round and keeps the lowest ids that
-//! fit its query; so it costs the data a few microseconds a round, however many are connected. At most
-//! [`INSPECTIONS_MAX`] are under way; more are refused. Of connections that ended the last
-//! [`ENDED_MAX`] are remembered, and the oldest is forgotten for each that comes.
+//! An inspection visits [`VISITS_PER_ROUND`] connections per round, and keeps the lowest ids that match
+//! its query. So it delays data by only a few microseconds per round, for any number of connections. At
+//! most [`INSPECTIONS_MAX`] run at a time; further ones are refused. The last [`ENDED_MAX`] connections
+//! that ended are remembered; each new one replaces the oldest.
 
 use super::{Conn, Shard};
 use crate::io::socket::Socket;

@@ -1,14 +1,15 @@
-//! How much a client may say: a rate of frames, and rounds of reading in which nobody starves.
+//! How much a client may send: a rate of frames, and fair rounds of reading.
 //!
-//! Everything is rated: pings, pongs, fragments, empty frames, refused requests, and reads that bring
-//! less than a frame. Requests that were granted have a rate of their own and do not count here. Who
-//! is over his rate is not read until he is below it again: TCP holds him back, nothing is dropped, and
-//! what he subscribed to goes on. Who is held back for [`HELD_BACK_MAX`] without a rest is closed.
+//! The rate includes everything: pings, pongs, fragments, empty frames, refused requests, and reads that
+//! bring less than a frame. Accepted requests have their own rate and do not count here. A client above
+//! its rate is not read until it is below it again: TCP holds the client back, nothing is dropped, and
+//! its subscriptions continue. A client that is held back for [`HELD_BACK_MAX`] without a pause is
+//! closed.
 //!
 //! # Rounds
-//! Connections with something to read stand in a queue. Each is read once, [`READ_BYTES`] at most, and
-//! goes to the end of it; a round stops when its [`WORK_PER_ROUND`] is done, and the next goes on
-//! where it stopped. Work is counted in frames and topics of requests, over all connections.
+//! Connections with something to read are in a queue. Each is read once, at most [`READ_BYTES`], and then
+//! goes to the end of the queue. A round stops after [`WORK_PER_ROUND`]; the next round continues at the
+//! same place. Work is counted in frames and in topics of requests, over all connections.
 
 use super::Shard;
 use super::index::ConnId;

@@ -1,9 +1,9 @@
-//! The end of a connection, in slices: what it was subscribed to and what is queued for it go bit by
-//! bit, [`CHORES_PER_ROUND`] a round over all connections, so that many large clients that end at once
-//! do not hold up the others.
+//! The end of a connection, in slices. Its subscriptions and queued frames are removed in steps of at
+//! most [`CHORES_PER_ROUND`] per round over all connections, so that many large clients that end at once
+//! do not delay other clients.
 //!
-//! A connection that is closing or has ended is **muted**: from that moment it is given nothing more
-//! but the goodbye. Its place is given to another when all is gone.
+//! A connection that closes or has ended is **muted**: from this moment it gets only the `bye` and the
+//! close frame. Its place becomes free when everything is removed.
 
 use super::index::ConnId;
 use super::outbox::{Entry, Outbox};

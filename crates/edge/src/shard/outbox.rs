@@ -1,21 +1,22 @@
-//! The outbox: what one connection has been promised and its socket has not yet taken.
+//! The outbox: what is queued for one connection and its socket has not taken yet.
 //!
-//! Exists only while the socket is full (or an acknowledgement is awaited); a connection that keeps
-//! up has none. Holds references to frames in the shard's [pool](super::pool), which all who wait for
-//! them share.
+//! It exists only while the socket is full (or an acknowledgement is awaited); a connection that reads
+//! fast enough has none. It holds references to frames in the shard's [pool](super::pool); all
+//! connections that wait for a frame share it.
 //!
 //! # Order
-//! First the rest of a frame that is partly written, then control frames, then data in order. So a
-//! control frame never stands inside a data frame, and never waits behind queued data.
+//! The order is: the rest of a partly written frame, then control frames, then data in order. So a
+//! control frame is never inside a data frame, and never waits behind queued data.
 //!
-//! # Standing in line
-//! A topic that has fallen behind stands in line too: by a **marker**, an entry without bytes behind
-//! what was queued before it. When the socket has taken what stands before a marker, it is the topic's
-//! turn to start over ([`Outbox::take_due`]); so a steady stream of other topics cannot keep it out.
+//! # Markers
+//! A topic that has fallen behind waits in the queue too. Its place is a **marker**: an entry without
+//! bytes, after everything that was queued before. When the socket has taken everything before the
+//! marker, the topic resyncs ([`Outbox::take_due`]). So frequent frames of other topics cannot keep it
+//! from continuing.
 //!
 //! # Limits
-//! The outbox itself has none: what may be queued per topic and in all is the [shard](super)'s rule,
-//! which asks [`Outbox::bytes`] and the subscription's own count.
+//! The outbox itself has no limits. The [shard](super) decides how much may be queued per topic and in
+//! all; it uses [`Outbox::bytes`] and the count of the subscription.
 
 use super::index::SlotId;
 use super::pool::Pool;

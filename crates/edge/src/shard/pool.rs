@@ -1,13 +1,13 @@
-//! The pool: bytes that are kept because some socket is full.
+//! The pool: bytes that are kept because at least one socket is full.
 //!
-//! What a turn writes lives in blocks of the publisher and in the turn's own room, and is let go at the
-//! turn's end. What a full socket could not take is copied out of there once, however many full
-//! sockets wait for it: so a few hundred bytes never hold on to a whole block, and what slow clients
-//! cost is known exactly.
+//! The bytes of a turn are in blocks of the publisher and in the turn's own memory, and are freed at the
+//! end of the turn. The frames for full sockets are copied from there once, for any number of full
+//! sockets. So a few hundred bytes never keep a whole block alive, and the memory for slow clients is
+//! known exactly.
 //!
 //! # Limits
-//! The pool itself has none: the [shard](super) looks at [`Pool::bytes`] after each turn, and lets those
-//! who are furthest behind start over while it is over its limit.
+//! The pool itself has no limit. The [shard](super) checks [`Pool::bytes`] after each turn. While the
+//! pool is above its limit, the shard resyncs the clients that are furthest behind.
 
 use bytes::Bytes;
 use std::sync::Arc;

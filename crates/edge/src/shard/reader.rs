@@ -1,14 +1,16 @@
 //! Client frames to messages (RFC 6455, section 5), without I/O.
 //!
-//! Fed with whatever the socket gave; whole frames are taken from there, and only what is cut off in
-//! the middle of a frame or a message is kept. A connection that is not in the middle of something
-//! holds no memory for reading.
+//! The reader gets bytes as the socket returns them. It takes whole frames from them, and keeps only an
+//! incomplete frame or message. A connection that is not in the middle of a frame or message holds no
+//! memory for reading.
 //!
 //! # Refused
-//! Frames that are not masked, have a reserved bit or opcode, spell their length longer than needed,
-//! control frames that are fragmented or over 125 bytes, a continuation without a beginning and a
-//! beginning within a message (1002); messages over the limit, judged by the header, before a byte of
-//! them is kept (1009); text that is not UTF-8 (1007); binary messages (1003).
+//! * 1002: frames that are not masked, have a reserved bit or opcode, or have a length that is not in its
+//!   shortest form; control frames that are fragmented or over 125 bytes; a continuation without a first
+//!   frame, and a new message inside another.
+//! * 1009: messages above the limit. The header decides this, before a byte of the message is kept.
+//! * 1007: text that is not UTF-8.
+//! * 1003: binary messages.
 
 use tapecast_wire::{CloseReason, frame::CONTROL_BYTES_MAX};
 

@@ -1,7 +1,7 @@
-//! What a shard remembers of a connection beside its socket and its queue.
+//! The state of one connection, without its socket and its queue.
 //!
-//! Ten thousand connections are mostly idle: what a connection needs only at times stands behind a
-//! pointer of its own.
+//! Most of ten thousand connections are idle. So state that a connection needs only at times is behind a
+//! pointer.
 
 use super::index::{SlotId, SubState, Subscription};
 use super::intake::Intake;

@@ -1,5 +1,6 @@
-//! Entries that look-ups and clean-ups visit, counted for tests: that something is linear is held by
-//! a count, which is the same on every machine, and not by a clock. Costs nothing outside of tests.
+//! Counts, for tests, the entries that look-ups and clean-ups visit. A test checks with this count, which
+//! is the same on every machine, and not with a clock, that the work is linear. Outside of tests it costs
+//! nothing.
 
 /// So many entries were visited.
 #[inline]

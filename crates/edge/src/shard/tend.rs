@@ -1,14 +1,15 @@
-//! What time brings: heartbeats, pings, and the ends of patience.
+//! Work that depends on time: heartbeats, pings and timeouts.
 //!
-//! There is no timer per connection. The shard goes round its connections a slice at a time, so that
-//! each is visited a few times per heartbeat, and the work is spread evenly.
+//! There is no timer per connection. The shard visits its connections a slice at a time, so that it
+//! visits each a few times per heartbeat interval, and the work is spread evenly.
 //!
-//! Any frame says that we live. A connection that was sent data within the interval needs no heartbeat, but
-//! for one every [`BUSY_INTERVALS`], which names what was silent meanwhile; one that has something queued
-//! gets one in each interval.
+//! Every frame shows that the gateway is alive. A connection that got data within the interval gets only
+//! one heartbeat every [`BUSY_INTERVALS`], which names the topics that were silent since the last one. A
+//! connection with queued bytes gets one in each interval.
 //!
-//! A write costs the same whatever it carries. So the heartbeat of a connection that has just had data
-//! is left in its outbox, for the next data to take along; if none come, it goes at the next visit.
+//! The cost of a write does not depend on its size. So the heartbeat of a connection that has just got
+//! data waits in its outbox and is sent together with the next data; if none come, it is sent at the next
+//! visit.
 
 use super::Shard;
 use super::index::{ConnId, Index, Slot, SubState};

@@ -1,17 +1,17 @@
-//! One turn's work: what came out of the ring, grouped so that each touched connection is written
+//! The work of one turn: the items from the ring, grouped so that each connection with data is written
 //! once.
 //!
-//! Items become **pieces**: frames of one topic that stand in a row in memory, merged where they
-//! touch. The pieces of a topic in this turn are its **run**; every live subscriber gets the whole
-//! run, and so the same slices. Who gets something of his own (a snapshot, or a run from its middle)
+//! Items become **pieces**: frames of one topic that are contiguous in memory; pieces that touch are
+//! merged. The pieces of a topic in this turn are its **run**. Every live subscriber gets the whole run,
+//! and so the same slices. A subscriber that gets something different (a snapshot, or the end of a run)
 //! has **links**.
 //!
 //! # Layout
-//! A run whose pieces are scattered is copied together, once for all its subscribers, where that
-//! costs less than a slice per piece and subscriber ([`Turn::lay_out`]). Then all of it, or all of it
-//! from any piece on, is one **stretch**: one slice of a write.
+//! A run whose pieces are not contiguous is copied together, once for all its subscribers, if that costs
+//! less than a slice per piece and subscriber ([`Turn::lay_out`]). Then the run, or its end from any
+//! piece on, is one **stretch**: one slice of a write.
 //!
-//! All of it lives in vectors that are used again every turn: the steady state allocates nothing.
+//! All of this is in vectors that every turn uses again: in the steady state nothing is allocated.
 
 use super::index::{ConnId, SlotId};
 use super::pool::Pool;

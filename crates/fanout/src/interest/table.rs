@@ -1,12 +1,12 @@
-//! The table of topics: who has which number and slot, and who lingers.
+//! The table of topics: their numbers and slots, and which topics linger.
 //!
-//! Behind one lock, which is taken on the control path only: when a topic is subscribed, when its last
-//! subscriber has left, and when it ends.
+//! The table has one lock, which is used on the control path only: when a client subscribes to a topic,
+//! when its last subscriber has left, and when it ends.
 //!
 //! # When a topic may end
-//! When nobody wants it and nobody refers to its entry but the table: not a queue, not the publisher,
-//! not a shard, not somebody who is about to join. New references come from here, under the lock, or
-//! from references that there are already, so that what is found unreferred stays so.
+//! A topic may end when it has no subscribers and only the table refers to its entry: no queue, no
+//! publisher, no shard and no shard that is about to join. New references come only from here, under the
+//! lock, or from existing references. So an entry without other references stays without them.
 
 use super::{TooManyTopics, TopicEntry, TopicLimits};
 use crate::slot::Slots;

@@ -1,12 +1,13 @@
-//! When interval topics are due: one queue for all of them, no timer per topic.
+//! When topics with an interval are due: one queue for all of them, no timer per topic.
 //!
-//! A topic that holds something stands in the queue once, so the queue is bounded by the topics, however
-//! often they begin and end. An entry says *look no later than then*: a topic that nobody wants, or that
-//! holds nothing by then, costs one look, and one that is due later goes back. The queue holds the
-//! topic's entry: until that look the topic does not end, and its slot is not used again.
+//! A topic that holds an update is in the queue once, so the number of topics limits the queue, however
+//! often topics begin and end. An entry means *check the topic at this time at the latest*. A topic
+//! without subscribers, or one that holds nothing at that time, costs one check; a topic that is due
+//! later goes back into the queue. The queue holds the topic's entry: until the check the topic does not
+//! end, and its slot is not used again.
 //!
-//! Moments are rounded up to [`TICK`]s, so that topics that fall due close to each other share one turn,
-//! one wake-up and, where a client has several of them, one write.
+//! Times are rounded up to [`TICK`]s, so that topics that are due at nearly the same time share one turn,
+//! one wake-up and, if a client has several of them, one write.
 
 use crate::interest::TopicEntry;
 use crate::slot::TopicSlot;

@@ -1,4 +1,5 @@
-//! Interval topics in the publisher: their updates pass a [`Conflator`], and are published when due.
+//! Topics with an interval in the publisher: their updates pass a [`Conflator`], and are published when
+//! due.
 
 use super::due::Due;
 use super::{Publisher, TURN_BYTES_MAX, TURN_ITEMS_MAX, live_mut};

@@ -1,7 +1,8 @@
-//! `GET /debug/connections`: who is connected, who is slow, and how the last thousand connections ended.
+//! `GET /debug/connections`: open connections, slow connections, and how the last thousand connections
+//! ended.
 //!
-//! Each shard is asked by an order and answers in slices, at its leisure; nothing is locked that data
-//! need. A shard that has no time says so, and the answer is 503 with `Retry-After`.
+//! Each shard gets a command and answers in slices between its turns; no lock is used that data need. A
+//! shard that is too busy says so, and the answer is 503 with `Retry-After`.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

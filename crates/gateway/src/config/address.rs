@@ -1,8 +1,8 @@
 //! Addresses as people write them: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
 //!
-//! A name is resolved once, when the configuration is read. Where it has several addresses, a loopback
-//! address comes first and IPv4 comes before IPv6, so that `localhost` is 127.0.0.1; the start says which
-//! one was taken. What is no address is refused with what to write instead.
+//! A name is resolved once, when the configuration is read. If it has several addresses, loopback
+//! addresses come first, and IPv4 comes before IPv6, so that `localhost` is 127.0.0.1. The banner at the
+//! start shows the chosen address. The error for an invalid address says what to write.
 
 use serde::Deserialize as _;
 use std::net::{SocketAddr, ToSocketAddrs as _};

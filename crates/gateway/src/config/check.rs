@@ -1,5 +1,5 @@
-//! What is wrong with a configuration as a whole: values that mean nothing, keys that do not go
-//! together, and, where a file is checked before it is used, what this machine does not have.
+//! Checks of a configuration as a whole: invalid values, keys that contradict each other, and, for
+//! `config check`, recordings and cores that this machine does not have.
 
 use super::{Config, Source};
 use crate::cores;

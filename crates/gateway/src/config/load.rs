@@ -1,4 +1,4 @@
-//! Reading a configuration, and saying in one line what is wrong with it.
+//! Reading a configuration. Each error is one line.
 
 use super::Config;
 use super::wrong::read;

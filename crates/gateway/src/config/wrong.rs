@@ -1,4 +1,4 @@
-//! What is said of a key whose value cannot be used: its name, what was given, and what to write.
+//! The error for a key with an invalid value: the key's name, the given value, and what to write.
 
 use super::Config;
 use serde::Deserializer;

@@ -1,9 +1,11 @@
-//! The lists of what exists: made once per change of the catalogue, cut into pages for whoever asks.
+//! The lists of instruments and topics: made once per change of the catalogue, and cut into pages on
+//! request.
 //!
-//! Making one walks the whole catalogue, so that it is done in a thread of its own, in lots that hold the
-//! catalogue's lock for a moment each, by one at a time, and rarely: after a list has been made, the next one
-//! waits for ten times as long as it took. Whoever asks waits for the list that has all he could know of.
-//! A page is copied out of the finished text; what a filter leaves out is not looked at.
+//! Making a list visits the whole catalogue. So it runs in its own thread, one at a time, in lots that
+//! each hold the catalogue's lock for a short time. It also runs rarely: after a list has been made, the
+//! next one waits ten times as long as the last one took. A request waits for a list that contains
+//! everything its client can already know of. A page is copied out of the finished text; entries that a
+//! filter excludes are not read.
 
 use hashbrown::HashMap;
 use hyper::body::Bytes;

@@ -1,13 +1,13 @@
-//! A source as the process sees it: started, told to stop or to start over, and asked how it is.
+//! A source as the process sees it: start it, stop it, restart it, and read its state.
 //!
-//! Its thread runs a [`Feed`] and watches over it. A run that fails or panics is told to subscribers at
-//! once, as `down`; after a [pause](Pause) a new run begins, and with it a new epoch of every
-//! instrument, for nobody knows what was lost in between. A recording that is at its end stays as it
-//! is, until it is told to start over.
+//! Its thread runs a [`Feed`] and watches it. If a run fails or panics, subscribers get the state `down`
+//! at once. After a [pause](Pause) a new run begins, with a new epoch of every instrument, because it is
+//! unknown what was lost in between. A recording that has reached its end keeps its state until it gets
+//! the command to restart.
 //!
 //! # When it is full or late
-//! What is said of a feed waits for room in the event channel like the feed's own events, and ends
-//! when the source is told to stop or the pipeline is gone.
+//! Messages about a feed wait for room in the event channel, like the feed's own events. They stop
+//! waiting when the source must stop or the pipeline has ended.
 
 use super::Stop;
 use crate::parts::{Part, Pause, State, Watch, words};

@@ -1,5 +1,5 @@
-//! A desk's own events as a source, on a runtime of its own: what pages, probes and handshakes cost
-//! does not delay publishers. Started again, it keeps its address, and those who knock meanwhile wait.
+//! Your own events as a source, on its own runtime: pages, probes and handshakes do not delay publishers.
+//! After a restart it has the same address; publishers that connect in between wait.
 
 use super::{Feed, Finish, Run};
 use crate::config::PushSource;

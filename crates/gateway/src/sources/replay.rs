@@ -1,5 +1,5 @@
-//! A recording as a source: it may wait for a command, and may be lossless. Started again, it plays
-//! from its beginning.
+//! A recording as a source: it may wait for a command, and may be lossless. After a restart it plays from
+//! its beginning.
 
 use super::{Feed, Finish, Run};
 use crate::config::{ReplaySource, Start};

@@ -1,4 +1,4 @@
-//! How the sources are, as `GET /debug/sources` says it.
+//! The states of the sources, as `GET /debug/sources` returns them.
 
 use super::SourceHandle;
 use crate::parts::{Part, State};

@@ -1,4 +1,4 @@
-//! A simulated market as a source. Started again, it is the same market from its beginning.
+//! A simulated market as a source. After a restart it is the same market from its beginning.
 
 use super::{Feed, Finish, Run};
 use crate::config::SimSource;

@@ -1,4 +1,4 @@
-//! How a source is told to end or to start over, wherever it waits: threads look at a flag, tasks wait
+//! How a source learns that it must stop or restart, wherever it waits: threads read a flag, tasks wait
 //! for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! One line per topic, drawn over itself.
+//! A table in the terminal with one line per topic, drawn again at each update.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! The backlog: changes to a book that came before the snapshot they belong to.
+//! The backlog: changes to a book that came before the snapshot to which they belong.
 //!
-//! Owned by a [`VerifiedBook`](super::VerifiedBook), in use only while that waits for a snapshot of
-//! a venue that hands them out beside its stream. When it is full the oldest change goes: the newest
-//! are those that a snapshot to come can still be bridged to. What goes is counted by the caller.
+//! A [`VerifiedBook`](super::VerifiedBook) owns it. It is in use only while the book waits for a snapshot
+//! of a venue whose snapshots do not come in the stream. When it is full, the oldest change is dropped,
+//! because a later snapshot can still connect to the newest ones. The caller counts dropped changes.
 
 use super::Stamp;
 use crate::event::{BookEvent, Link};

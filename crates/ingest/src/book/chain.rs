@@ -1,8 +1,8 @@
 //! The chain: whether a book message follows the one before it, by its venue's own numbers.
 //!
-//! Pure arithmetic, no levels. A snapshot that is fetched beside the stream (Binance) falls into the
-//! middle of the changes around it, so the first change after one may straddle it: it is applied
-//! whole, sizes being absolute.
+//! It is pure arithmetic, without levels. A snapshot that does not come in the stream (Binance) can lie
+//! between the first and the last number of a change. So the first change after a snapshot may overlap
+//! it: it is applied completely, because sizes are absolute.
 
 use crate::event::Link;
 use std::fmt;

@@ -1,8 +1,8 @@
-//! What a book hashes to, the way its venue spells it.
+//! The checksum of a book, by the rule of its venue.
 //!
 //! Both venues' rules are CRC-32 (IEEE) over text. The text is made from the scaled integers and the
-//! number of digits each level was spelled with, into one buffer that is kept; only the levels the
-//! rule names are looked at.
+//! number of digits with which each level was written, into one buffer that is used again. Only the
+//! levels that the rule names are read.
 
 use crate::event::Checksum;
 use tapecast_model::decimal;

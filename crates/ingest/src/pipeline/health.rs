@@ -1,13 +1,13 @@
-//! The health of one instrument: whether what is held can be trusted, as its status stream says it.
+//! The health of one instrument: whether its data can be trusted, as its status stream publishes it.
 //!
-//! Health belongs to what is asked of the venue: book, quote, trades and ticker each have a state of
-//! their own (see [`channel`]), so that a dead book is told while trades go on. The instrument's state is
-//! the worst of what should speak regularly, book and quote; where there is neither, the line's. A quote
-//! that is taken from the book shares the book's state. A book that its venue crossed is live, with a
-//! reason. Silence is judged by [`limit`], and not at all while trading is not open.
+//! Book, quote, trades and ticker each have their own state (see [`channel`]), so that a dead book is
+//! announced although trades continue. The instrument's state is the worst of book and quote, because
+//! these should have data regularly; if there is neither, it is the state of the connection. A quote that
+//! is taken from the book has the book's state. If the venue's own book is crossed, its state is live,
+//! with a reason. [`limit`] decides about silence; there is no limit while trading is not open.
 //!
-//! What has been said is kept, so that a status is published only when something changed; an event on a
-//! channel that is live costs two stores, never a comparison of texts.
+//! The last published state is kept, so that a status is published only when something changed. An event
+//! on a channel that is live costs two stores, never a comparison of texts.
 
 mod channel;
 mod limit;

@@ -1,7 +1,7 @@
 //! The newest prints of one instrument: what a trade topic begins with.
 //!
-//! Holds at most [`History::PRINTS_MAX`]; the oldest goes. Its memory is taken with the first print
-//! and never grows again.
+//! It holds at most [`History::PRINTS_MAX`] prints and drops the oldest. It allocates its memory with the
+//! first print, and never again.
 
 use std::collections::VecDeque;
 use tapecast_model::Trade;

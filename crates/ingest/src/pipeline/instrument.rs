@@ -1,14 +1,15 @@
 //! One instrument in the pipeline: its streams' numbers and their current state.
 //!
-//! Every event goes through [`InstrumentState::handle`]: the news is numbered and published first,
-//! then, if the event changed anyone's mind about the feed, its status. Quotes taken from a book are
-//! made here, before numbering. A book that its venue crossed is kept and numbered but held back; it
-//! is published again with all that was touched meanwhile. A crossed quote is treated alike.
+//! Every event goes through [`InstrumentState::handle`]: the data are numbered and published first. Then,
+//! if the event changed the state of the feed, the status is published. Quotes that are taken from a book
+//! are made here, before numbering. If the venue's own book is crossed, it is kept and numbered but held
+//! back; later it is published again with all levels that changed in between. Crossed quotes are treated
+//! in the same way.
 //!
 //! # Losses
-//! What never came is an event too: it is numbered and published as [`Body::Lost`]. A state is lost once,
-//! until there is one again; of prints their ids say what is missing ([`Prints`]). Whoever drops a state
-//! drops what was taken from it.
+//! A loss is an event too: it is numbered and published as [`Body::Lost`]. While a state is lost, it is
+//! not lost again. For prints, their ids show what is missing ([`Prints`]). If a state is dropped,
+//! everything that was taken from it is dropped too.
 
 mod loss;
 mod quote;

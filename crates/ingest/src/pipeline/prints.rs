@@ -1,26 +1,26 @@
 //! The prints of one instrument: which of them are new, and what was lost between them.
 //!
-//! Where a venue's ids are in order they prove what is missing (ids that it gives to what is no print are
-//! told by the feed), so that a break of the connection may
-//! turn out to have lost nothing, and a hole is found of which no feed knew. Each print is passed on
-//! once: what a venue sends again, as news or as history, is recognised by its id.
+//! If a venue's ids are in order, they prove what is missing. (If a venue gives ids to rows that are not
+//! prints, the feed says so.) So after a broken connection the ids may prove that nothing was lost, and
+//! they may show missing prints of which no feed knew. Each print is passed on once: a print that a venue
+//! sends again, as an update or as history, is recognised by its id.
 //!
-//! | ids | a loss is said | of how many |
+//! | ids | when a loss is announced | its number of events |
 //! |---|---|---|
-//! | dense | before the first print behind a hole in them | as many as the hole has |
-//! | rising | after a break, before the first print that does not chain | what the feed knows, else one |
-//! | opaque | at the break | what the feed knows, else one, once until the next print |
+//! | dense | before the first print after missing ids | the number of missing ids |
+//! | rising | after a break, before the first print that does not follow | what the feed knows, otherwise one |
+//! | opaque | at the break | what the feed knows, otherwise one; once until the next print |
 //!
 //! # History
-//! The first one fills what topics begin with. Of one that is sent again, prints that are newer than all
-//! we know were missed live: they are passed on as updates, in order, and close the hole if the history
-//! reaches back to a print we know. Opaque ids are compared as texts. One that ends before all that is
-//! kept, and has none of it, says nothing.
+//! The first history is what topics begin with. If a history comes again, its prints that are newer than
+//! all known prints were missed: they are passed on as updates, in order. If the history reaches back to
+//! a known print, there is no loss. Opaque ids are compared as texts. A history that is older than all
+//! kept prints, and contains none of them, has no effect.
 //!
 //! # When ids are wrong
-//! A print whose id is lower than the newest, and that is not known, came late if it is newer than the
-//! oldest print that is kept: it is passed on. Else numbers have started over: that is a loss of one,
-//! and the chain begins there. So nothing is called old without having been seen.
+//! A print may have an unknown id that is lower than the newest. If it is newer than the oldest kept
+//! print, it came late and is passed on. Otherwise the venue's numbers have started again: this is a loss
+//! of one event, and the chain begins there. So no print is treated as old unless it was seen before.
 //!
 //! # Limits
 //! [`History::PRINTS_MAX`] prints; nothing waits here.

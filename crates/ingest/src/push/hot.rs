@@ -1,8 +1,8 @@
-//! Trades, quotes and books as desks write them, read in one pass: compact lines without escapes,
-//! members in any order.
+//! Trades, quotes and books as most publishers write them, read in one pass: compact lines without
+//! escapes, members in any order.
 //!
-//! Declines (`None`) whatever is not so, and every mistake: [`line::take`](super::line::take) then says
-//! what it is. Nothing is asked of the instruments before the whole line has been read.
+//! It declines (`None`) every other line, and every mistake: [`line::take`](super::line::take) then says
+//! what is wrong. It looks up instruments only after it has read the whole line.
 
 use super::line::Instruments;
 use crate::event::{BookEvent, Event, EventBody, Link, TradeIds};

@@ -1,14 +1,16 @@
-//! A published line: one event in the words of the client protocol.
+//! A published line: one event with the field names of the client protocol.
 //!
-//! Its members are found first, in any order, and read when it is known what they are; of a member that
-//! is there twice the last counts. Numbers are strings or bare, as their digits stand. Lines written as
-//! most are have a faster reader, [`super::hot`]; what is wrong with a line is said here only.
+//! First the members are found, in any order, and then they are read by their type; if a member occurs
+//! twice, the last one counts. Numbers are strings or JSON numbers; their digits are kept as written.
+//! [`super::hot`] is a faster reader for ordinary lines; only this module reports what is wrong with a
+//! line.
 //!
 //! # Wrong lines
-//! A line that is refused is answered and has no effect, except that what it would have said counts as
-//! lost if it says whose news it was: a book, for one, cannot be trusted any more. Trades of a line are
-//! taken one by one: the good ones are published, a bad one is answered and said as a loss between them,
-//! and one with a quantity of zero is no print: answered, counted, and nobody's loss.
+//! A refused line is answered and has no effect, with one exception: if it names its channel and symbol,
+//! its data count as lost, because a book, for example, can no longer be trusted. The trades of a line
+//! are processed one by one. Good trades are published. A bad trade is answered, and announced as a loss
+//! in its place. A trade with a quantity of zero is not a print: it is answered and counted, and is not a
+//! loss.
 //!
 //! Size: every channel's words and what may be wrong with them; the readers of single words are shared.
 

@@ -1,7 +1,7 @@
 //! One publisher's connection: lines in, events out, answers back.
 //!
-//! A task of its own, which reads no further while there is no room for its events. What it leaves
-//! unread of its answers is bounded; it may not be late, for it keeps no time.
+//! It is a task, which does not read while there is no room for its events. The answers that the
+//! publisher has not read are limited.
 
 use super::line::{self, Instruments, LineError, Mistake, Taken};
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, send};

@@ -1,6 +1,6 @@
-//! The first reading of a recording: what it holds, and what to do about one that holds nothing.
+//! The first reading of a recording: its content, and advice about a recording without usable content.
 //!
-//! What is wrong with single lines is reported within a limit, and only once something was read.
+//! Errors of single lines are reported within a limit, and only after at least one message could be read.
 
 use super::{ReplayConfig, ReplayError, ScanReport};
 use crate::capture::{Capture, Line};

@@ -1,8 +1,8 @@
-//! How a symbol trades: its tick, its spread, how much rests in its book, how large its orders are,
-//! how far its price goes in a day.
+//! How a symbol trades: its tick, its spread, the size of its book and of its orders, and its daily price
+//! range.
 //!
-//! The most active symbols have narrow spreads and deep books. Two symbols of one rank still differ:
-//! what sets them apart is taken from their names, so that a symbol is the same with every seed.
+//! The most active symbols have narrow spreads and deep books. Two symbols of the same rank still differ:
+//! the difference comes from their names, so that a symbol is the same with every seed.
 
 /// What makes one symbol different from another. Prices in units of their last digit, sizes too.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,9 +1,10 @@
-//! The clock of the simulated venue: it follows the wall clock, never falls, and never stands still.
+//! The clock of the simulated venue: it follows the wall clock, never falls, and never stops.
 //!
-//! The wall clock may be set while the process runs. Forward: the venue's time jumps along, and the
-//! simulation skips what it missed. Back by less than a second: it runs at half its pace until the
-//! wall clock has caught up. Back by more: it goes on at its pace, ahead of the wall clock, until the
-//! process starts anew or the wall clock passes it. So `ts_event` rises, whatever happens to `ts_recv`.
+//! The wall clock may be set while the process runs. If it is set forward, the venue's time jumps too,
+//! and the simulation skips what it missed. If it is set back by less than a second, the venue's clock
+//! runs at half its pace until the wall clock has reached it. If it is set back by more, the venue's
+//! clock continues at its pace, ahead of the wall clock, until the process restarts or the wall clock
+//! passes it. So `ts_event` always rises, even if `ts_recv` does not.
 
 use std::time::Duration;
 use tapecast_model::{Mono, UnixNanos};

@@ -1,8 +1,8 @@
-//! Who comes to the simulated market next: to which symbol, and to quote or to take.
+//! The next participant of the simulated market: its symbol, and whether it quotes or takes.
 //!
-//! Every second arrival or so follows a recent one to its symbol, as in a self-exciting (Hawkes)
-//! process: quiet and busy seconds take turns, and takers of one side come in runs. In the mean each
-//! symbol has its share of the arrivals all the same.
+//! About every second arrival follows a recent one to its symbol, as in a self-exciting (Hawkes) process:
+//! quiet and busy seconds alternate, and takers of one side come in runs. On average each symbol still
+//! has its share of the arrivals.
 
 use super::random::Random;
 use tapecast_model::Aggressor;

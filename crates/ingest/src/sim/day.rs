@@ -1,4 +1,4 @@
-//! The last 24 hours of one simulated instrument, in 24 buckets of an hour: exact sums that forget.
+//! The last 24 hours of one simulated instrument, in 24 buckets of an hour: exact rolling sums.
 
 use std::collections::VecDeque;
 use tapecast_model::{Decimal, Scale, Ticker, UnixNanos};

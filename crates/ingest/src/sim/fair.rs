@@ -1,9 +1,9 @@
-//! The fair value of a simulated instrument: where its makers believe the price to be.
+//! The fair value of a simulated instrument: the price around which its makers quote.
 //!
-//! It wanders with time, not with messages, so that a market of ten events a second and one of a
+//! It changes with time, not with messages, so that a market with ten events per second and one with a
 //! million move alike. It returns to its home within half a day (an Ornstein-Uhlenbeck process), is
-//! turned back where it goes further than [`REACH_HALVES`] say, and has calm and busy times. Takers
-//! press it a little to their side for some seconds.
+//! turned back at the limit of [`REACH_HALVES`], and has calm and busy times. Takers move it a little to
+//! their side for some seconds.
 
 use super::random::Random;
 use tapecast_model::UnixNanos;

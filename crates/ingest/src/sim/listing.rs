@@ -1,4 +1,4 @@
-//! What trades on the simulated venue: names, price levels and scales that look real, and a
+//! The instruments of the simulated venue: names, price levels and scales that look real, and a
 //! [character](super::character) for each symbol.
 
 use super::character::Character;

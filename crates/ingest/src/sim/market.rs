@@ -1,9 +1,9 @@
 //! One simulated instrument: a [fair value](super::fair), makers who quote around it, a book of their
 //! orders, and takers who trade at its best prices.
 //!
-//! Makers come first: a taker who meets a book that no longer stands around the fair value, or that
-//! others have emptied, lets them quote anew before. So a print is never far from the fair value,
-//! however seldom anybody comes. The book is never empty, locked or crossed.
+//! Makers act first: if the book is no longer around the fair value, or if takers have emptied it, the
+//! makers quote again before the next taker trades. So a print is never far from the fair value, even if
+//! arrivals are rare. The book is never empty, locked or crossed.
 
 use super::character::Character;
 use super::day::Day;

@@ -1,4 +1,4 @@
-//! Chance, in whole numbers: seeded, the same on every machine.
+//! Random whole numbers: seeded, the same on every machine.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

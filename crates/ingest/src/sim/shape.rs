@@ -1,9 +1,9 @@
-//! The shape of a simulated book: dense and large near the best price, thin and small further away,
-//! and nothing where the price has long gone from.
+//! The shape of a simulated book: dense and large near the best price, thin and small further away, and
+//! empty where the price was long ago.
 //!
-//! [`Draft`] is a change in the making: every level goes to the book and to the message. After each
-//! change it walks both sides once from the best price outwards: what is crowded or stranded is
-//! cancelled, holes are filled, and sizes that fit another place in the book are replaced.
+//! [`Draft`] is a change that is being made: every level goes to the book and to the message. After each
+//! change it visits both sides once from the best price outwards: it cancels levels that are too dense or
+//! too far away, fills holes, and replaces sizes that belong to another place in the book.
 
 use super::character::Character;
 use super::random::Random;

@@ -1,6 +1,6 @@
-//! Currencies that are traded, as far as they help to split an id that can be split in several ways: see
-//! [`symbols`](super::symbols). A currency that is missing here costs nobody a wrong symbol; its id is
-//! named and left out.
+//! Traded currencies that help to split an id that can be split in several ways: see
+//! [`symbols`](super::symbols). If a currency is missing here, no symbol becomes wrong; its id is named
+//! and not served.
 
 /// Known base currencies, in order.
 pub(super) const BASES: [&str; 390] = [

@@ -1,13 +1,14 @@
 //! Binance spot and USD-M futures: combined streams, raw streams, and REST depth responses.
 //!
-//! * Diff depth says what it covers (`U`..`u`; futures also `pu`). Its snapshot is a REST response,
-//!   recognised by `lastUpdateId` without a stream name. Partial depth has the same shape but is
-//!   whole each time: only the stream's name tells.
+//! * Diff depth names its range (`U`..`u`; futures also `pu`). Its snapshot is a REST response,
+//!   recognised by `lastUpdateId` without a stream name. Partial depth has the same shape but is complete
+//!   each time; only the stream's name shows the difference.
 //! * Spot's `bookTicker` has neither a kind nor a time.
 //! * `m` says that the buyer was the maker, so the aggressor sold.
-//! * Futures say in `X` whether a row of the tape is a trade of the market.
+//! * `X` of futures says whether a row of the tape is a trade of the market.
 //!
-//! What comes often has a fast road, [`hot`]; what that declines is read here, from a tape.
+//! Frequent messages have a fast reader, [`hot`]; the reader here uses a tape and reads what the fast
+//! reader declines.
 
 mod hot;
 

@@ -1,8 +1,8 @@
 //! Bybit v5, spot and linear: a topic, a type, and data whose key order differs by market.
 //!
 //! * `u` rises by one per message of a book; 1 means that the venue restarted and the message is the
-//!   whole book. Depth 1 repeats its last message after three quiet seconds: no news.
-//! * Linear tickers send only what changed: an absent key is unchanged, an empty string is "not
+//!   whole book. Depth 1 repeats its last message after three quiet seconds; the repeat changes nothing.
+//! * Linear tickers contain only changes: an absent key is unchanged, an empty string is "not
 //!   applicable". They are merged here into the last full state.
 //! * Ids of trades prove nothing: linear ones are UUIDs, and spot ones count over all symbols.
 

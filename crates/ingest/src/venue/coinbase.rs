@@ -1,13 +1,13 @@
 //! Coinbase Advanced Trade: one connection, all channels, one number per message.
 //!
-//! `sequence_num` rises by one per message over the whole connection. A break means that something
-//! was lost, nobody knows of which book, so all of them get a gap, before the news of the message
-//! that showed it. A message that could not be read counts as lost; one that comes once more, with the
-//! same number and text, is no break.
+//! `sequence_num` rises by one per message over the whole connection. A break means that something was
+//! lost, and it is unknown of which book. So all books get a gap, before the data of the message that
+//! showed the break. A message that could not be read counts as lost; a repeated message, with the same
+//! number and text, is not a break.
 //!
-//! Trades come newest first, and their `side` is the maker's. Their ids rise by one per product, in 253
-//! steps of 253 that we have a recording of, from the snapshot on to the updates. The ticker is not in step with the
-//! book (22 of 154 disagree in one recording), so it gives no quote.
+//! Trades come newest first, and their `side` is the maker's. Their ids rise by one per product, in all
+//! 253 steps of which we have a recording, from the snapshot to the updates. The ticker does not always
+//! agree with the book (22 of 154 differ in one recording), so no quote is taken from it.
 
 use super::tape::{Json, Node};
 use super::{

@@ -1,9 +1,9 @@
-//! A pull reader over JSON text that gives numbers and strings *as they stand there*.
+//! A pull reader over JSON text that returns numbers and strings *exactly as they are written*.
 //!
-//! Used where the digits as sent matter (Kraken sends bare numbers and hashes their text), where the
-//! text must not be rewritten (lines of a recording), and on the push door's short lines, where one
-//! pass without a tape is fastest. It checks the grammar of everything it passes over, allocates
-//! nothing, and nests at most [`DEPTH_MAX`] deep.
+//! It is used where the digits as sent matter (Kraken sends bare numbers and uses their text in
+//! checksums), where the text must not be rewritten (lines of a recording), and for the short lines of
+//! push sources, where one pass without a tape is fastest. It checks the grammar of everything that it
+//! skips, allocates nothing, and accepts a depth of at most [`DEPTH_MAX`].
 
 use super::plain::ends_of_strings;
 use std::borrow::Cow;

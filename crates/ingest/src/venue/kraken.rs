@@ -1,10 +1,10 @@
-//! Kraken v2: bare numbers, written with the instrument's full precision and hashed as written, so
-//! they are read as tokens from the original bytes and never as numbers.
+//! Kraken v2: bare numbers, written with the instrument's full precision. The checksum uses their text,
+//! so they are read as tokens from the original bytes and never as numbers.
 //!
-//! The venue keeps so many levels as were subscribed, which only the acknowledgement says, and never
-//! says which fall out. It numbers its trades, by one per symbol, and nothing else: a book is known to be
-//! right by its checksum, which sees the best ten levels only, so an unreadable book message is announced
-//! as a loss.
+//! The venue keeps as many levels as were subscribed. Only the acknowledgement says this number, and no
+//! message says which levels leave the book. It numbers its trades, by one per symbol, and nothing else.
+//! The checksum verifies a book, but covers only the best ten levels. So an unreadable book message is
+//! announced as a loss.
 
 use super::cursor::{Cursor, Scalar, Syntax};
 use super::{

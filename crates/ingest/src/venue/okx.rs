@@ -1,9 +1,10 @@
-//! OKX v5: one argument and an array of data per message, all numbers but sequence ids as strings.
+//! OKX v5: one argument and an array of data per message; all numbers except sequence ids are strings.
 //!
-//! Books chain by `prevSeqId` since 2023 and hash to `checksum` until 2026, when it became a constant
-//! zero; recordings of either age are read, and what is there is passed on. Text `pong` is no JSON.
+//! Books have a chain by `prevSeqId` since 2023. They had a `checksum` until 2026, when it became a
+//! constant zero. Recordings of both ages are read, and whatever they contain is passed on. The text
+//! `pong` is not JSON.
 //!
-//! Ids of trades rise by one per fill, in 82 steps of 82 that we have recordings of. Channel `trades`
+//! Ids of trades rise by one per fill, in all 82 steps of which we have recordings. Channel `trades`
 //! merges fills and has the id of the last one.
 
 use super::tape::{Json, Node};

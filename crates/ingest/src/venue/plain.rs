@@ -1,11 +1,11 @@
-//! A scanner for messages as venues' machines write them: compact JSON whose strings have no escapes
-//! and whose numbers are whole. What is hot and looks so is read here, in one pass and without a
-//! tape; everything else goes the general way.
+//! A scanner for messages as venues' machines write them: compact JSON whose strings have no escapes and
+//! whose numbers are whole. It reads frequent messages in one pass and without a tape; all other messages
+//! use the general reader.
 //!
-//! It declines (`None`) at the first thing it was not made for: white space, an escape, a fraction, an
-//! exponent, `null`, a syntax error. To decline decides nothing, so that there is one judge of what is
-//! wrong with a message. What it accepts is JSON, and means what the general parser says it means
-//! (compared in `tests/dialects/scanned.rs`). Allocates nothing.
+//! It declines (`None`) at the first thing that it does not support: white space, an escape, a fraction,
+//! an exponent, `null`, a syntax error. Declining is not a decision about the message, so that only one
+//! reader decides what is wrong with it. What the scanner accepts is JSON, and has the same meaning as in
+//! the general parser (compared in `tests/dialects/scanned.rs`). It allocates nothing.
 
 /// A place in a text that may be plain.
 #[derive(Clone, Debug)]

@@ -1,15 +1,15 @@
-//! A venue's id for an instrument, and the symbol it has in topics.
+//! A venue's id for an instrument, and the symbol that it has in topics.
 //!
-//! Where a venue writes base and quote together, the id is split by a list of quote currencies. The lists
-//! are per venue: a currency that quotes on one venue is a base's last letters on another (`ADAEUR` is
-//! ADA in euros, whatever AEUR is).
+//! If a venue writes base and quote together, a list of quote currencies splits the id. Each venue has
+//! its own list, because a currency that quotes on one venue is the last letters of a base on another
+//! (`ADAEUR` is ADA in euros, although AEUR exists).
 //!
 //! # Ids that can be split in more than one way
-//! `BNBUSD` is BNB in USD, or BN in BUSD. No length decides that. A split counts if its base is
-//! [known](super::bases), or is the base of another id of the same recording that can be split in one way
-//! only. If several splits count, the one whose quote other ids of the recording have. If that leaves none
-//! or several, the id has no symbol: it is refused by name, with all its splits, and the configuration's
-//! `[source.symbols]` decides.
+//! `BNBUSD` is BNB in USD, or BN in BUSD. The length does not decide this. A split counts if its base is
+//! [known](super::bases), or is the base of another id of the same recording that can be split in only
+//! one way. If several splits count, the one whose quote other ids of the recording have is chosen. If
+//! none or several are left, the id has no symbol: it is refused by name, with all its splits, and the
+//! configuration's `[source.symbols]` decides.
 
 use super::Format;
 use super::bases::BASES;

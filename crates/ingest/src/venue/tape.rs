@@ -1,7 +1,7 @@
-//! simd-json's tape with its memory kept from message to message, and typed access to its nodes.
+//! simd-json's tape, with memory that is kept from message to message, and typed access to its nodes.
 //!
-//! For venues that send decimals as strings. Numbers on the tape are integers only to us: a float
-//! there has lost its digits and is never read.
+//! It is used for venues that send decimals as strings. Only integers are read as numbers from the tape:
+//! a float there has lost its digits.
 
 use super::Reject;
 use simd_json::Buffers;

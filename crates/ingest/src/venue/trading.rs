@@ -1,6 +1,6 @@
-//! What venues call the states of trading, in the words of each.
+//! The states of trading, in the words of each venue.
 //!
-//! A word that is not known says nothing: the state stays what it was, rather than being guessed.
+//! An unknown word has no effect: the state stays as it was and is not guessed.
 
 use tapecast_model::TradingState;
 

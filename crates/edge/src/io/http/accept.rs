@@ -1,9 +1,9 @@
-//! Taking connections from the kernel, also when this process has no file descriptors left.
+//! Accepting connections, also when this process has no file descriptors left.
 //!
-//! Some descriptors are kept in reserve. When there are no others, one of them is let go for the next
-//! connection, which its listener tells from others: it can answer and close it, so that clients learn why
-//! and nobody waits in the kernel's queue. When the reserve is used up too, accepting rests for a moment.
-//! What fails is logged at a limited rate.
+//! Some descriptors are kept in reserve. If there are no others, one of the reserve is freed for the next
+//! connection and marks it, so that the listener can answer and close it. So clients learn the reason,
+//! and do not wait in the kernel's queue. If the reserve is used up too, accepting pauses for a moment.
+//! Failures are logged at a limited rate.
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fs::File;

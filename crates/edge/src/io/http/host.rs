@@ -1,8 +1,9 @@
-//! The header `Host` (RFC 9112, section 3.2), and which hosts are ours.
+//! The header `Host` (RFC 9112, section 3.2), and the names of this server.
 //!
-//! A page of another site can make its name point here (DNS rebinding) and then read us as if we were that
-//! site. Its requests carry that site's name, so that a name which is not ours is refused: 421 names the
-//! key. Addresses cannot be made to point anywhere and are always ours, and so is `localhost`.
+//! A page of another site can let its name point to this server (DNS rebinding), and then read data as if
+//! this server were that site. Its requests contain that site's name. So a request with a name that is
+//! not allowed is refused with 421, and the message names the configuration key. IP addresses and
+//! `localhost` are always allowed, because no other site can redirect them.
 
 use super::Refusal;
 use hyper::header::HOST;

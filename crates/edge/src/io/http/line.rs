@@ -1,12 +1,13 @@
-//! One connection that speaks HTTP, and how long its client may take.
+//! One connection that speaks HTTP, and its deadlines.
 //!
-//! Three times are all there is: for the first request to be complete, for an answer to be read, for the
-//! next request to be complete. Each runs from a moment that the client cannot move by sending or reading
-//! a little: who trickles is cut like who does nothing. What is cut is closed without a word, for whoever
-//! does not read would not read that either.
+//! There are three deadlines: for the first request to be complete, for an answer to be read, and for the
+//! next request to be complete. Each begins at a moment that the client cannot move by sending or reading
+//! a few bytes. So a client that sends very slowly is treated like a client that sends nothing. At a
+//! deadline the connection is closed without an answer, because a client that does not read would not
+//! read the answer either.
 //!
-//! An answer that is the last of its connection is followed by a pause in which what the client still
-//! sends is read and dropped: else closing would reset the connection, and the answer could be lost.
+//! After the last answer of a connection there is a pause, in which the remaining bytes of the client are
+//! read and dropped. Otherwise closing would reset the connection, and the answer could be lost.
 
 use crate::io::http::Answer;
 use hyper::body::Incoming;

@@ -1,9 +1,10 @@
-//! The header `Origin`: which pages may connect, read lists and give orders.
+//! The header `Origin`: which pages may connect, read lists and send commands.
 //!
-//! Browsers send it with every handshake and order, and it names the page's site. A page of this server is
-//! one whose origin is the host that the request names. Proxies change some of that: one that speaks TLS
-//! changes the scheme, and an ordinary one names the host without its port. So the scheme is not compared,
-//! the default ports are the same, and where `Host` has no port any port of that host will do.
+//! Browsers send it with every handshake and command; it names the page's site. A page belongs to this
+//! server if its origin is the host that the request names. Proxies change parts of this: a proxy with
+//! TLS changes the scheme, and an ordinary proxy names the host without its port. So the scheme is not
+//! compared, the default ports of both schemes are equal, and if `Host` has no port, every port of that
+//! host is accepted.
 
 use super::Refusal;
 use super::host::Host;

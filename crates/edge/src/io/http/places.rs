@@ -1,8 +1,8 @@
-//! Places for connections: so many in all, and so many for one address.
+//! Places for connections: a limit in all, and a limit for one address.
 //!
-//! A place is taken with the [`Line`] that it is for, and given back by being dropped. When there is none,
-//! either the newcomer is refused, or the one who has waited longest for his client is cut and his place
-//! is free at once: [`Evict`] says who may be.
+//! A connection takes a place together with its [`Line`], and dropping it frees the place. If there is no
+//! free place, either the new connection is refused, or the connection that has waited longest for its
+//! client is closed and its place is free at once. [`Evict`] says which connections may be closed.
 
 use crate::admission::share_of;
 use crate::io::http::line::Line;

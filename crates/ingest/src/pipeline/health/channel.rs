@@ -1,7 +1,7 @@
 //! The health of one channel of an instrument.
 //!
-//! Causes are kept apart, each with the time it began, and the worst one speaks: down before stale
-//! before gap before pending. So what ends one cause does not hide another.
+//! Causes are stored separately, each with the time when it began. The worst cause decides: down before
+//! stale before gap before pending. So the end of one cause does not hide another.
 
 use super::limit::{Pace, SilenceLimit};
 use std::borrow::Cow;

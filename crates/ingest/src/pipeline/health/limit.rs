@@ -1,9 +1,9 @@
-//! How long a channel may be silent before it is taken for dead.
+//! How long a channel may be silent before it is stale.
 //!
-//! A desk that publishes knows its own pace and says it: a fixed limit. Of a venue's channel nobody
-//! does: its limit follows the pace it has shown. That costs the [`Pace`] of a channel
-//! [`Pace::KEPT`] intervals of four bytes and a store per event; the median is looked for only when a
-//! channel has been silent for longer than the shortest limit.
+//! A publisher knows its own pace, so its limit is configured and fixed. A venue does not state its pace,
+//! so the limit of its channels follows the pace that they have shown. For this, the [`Pace`] of a
+//! channel keeps [`Pace::KEPT`] intervals of four bytes, with one store per event. The median is computed
+//! only when a channel has been silent for longer than the shortest limit.
 
 use std::time::Duration;
 use tapecast_model::ChannelKind;

@@ -1,4 +1,5 @@
-//! What never came of an instrument: numbered, published, and taken with all that was derived from it.
+//! The losses of an instrument: numbered, published, and applied to everything that was derived from the
+//! lost data.
 
 use super::super::health::{Moment, Reason};
 use super::{InstrumentState, Outlet, publish};

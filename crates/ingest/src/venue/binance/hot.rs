@@ -1,8 +1,8 @@
-//! Binance's hot messages read without a tape: trades, book tickers and changes to books, alone or in
-//! a combined stream, with their members in any order.
+//! Binance's frequent messages, read without a tape: trades, book tickers and changes to books, alone or
+//! in a combined stream, with their members in any order.
 //!
-//! A message is read whole before anything is told of it: if it is declined, nobody has heard a word,
-//! and the general reader in [`super`] says what it is or what is wrong with it.
+//! The whole message is read before the listener is called. If it is declined, the listener has received
+//! nothing, and the general reader in [`super`] reads it or says what is wrong with it.
 
 use super::{MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
 use crate::venue::plain::{Plain, Span, Value};
