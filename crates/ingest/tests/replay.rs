@@ -349,7 +349,7 @@ fn what_cannot_be_played_is_refused_with_its_place() {
     );
     let refusal = Bench::new(Format::Binance, &[&alien]).refusal();
     assert!(
-        refusal.contains("day.jsonl.zst: none of its 1 ids has a symbol")
+        refusal.contains("day.jsonl.zst: no symbol is known for its 1 ids")
             && refusal.contains("\"FOOBAR\""),
         "{refusal}"
     );
@@ -366,7 +366,7 @@ fn what_cannot_be_played_is_refused_with_its_place() {
 
     let mut bench = Bench::new(Format::Kraken, &[&trade(1, 1)]);
     let refusal = bench.refusal();
-    let advice = "no trades, quotes, books or tickers of Kraken v2 among 1 messages; it looks like Binance spot or Binance USD-M futures: set format = \"binance\" or \"binance-usdm\"";
+    let advice = "no trades, quotes, books or tickers of Kraken v2 among 1 messages; it looks like Binance spot or Binance USD-M futures; set format = \"binance\" or \"binance-usdm\"";
     assert!(refusal.ends_with(advice), "{refusal}");
     bench.config.path = "/nowhere/x.zst".into();
     assert!(bench.refusal().contains("/nowhere/x.zst"));
