@@ -67,7 +67,7 @@ pub enum MessageKind {
     Unknown(String),
 }
 
-/// Why a text, or a binary frame, is no message.
+/// Why a text, or a binary frame, is not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// It is no JSON, or a field is missing or of the wrong type.
@@ -99,7 +99,7 @@ impl Message {
     /// Reads one message.
     ///
     /// # Errors
-    /// If the text is no JSON object of the protocol.
+    /// If the text is not a JSON object of the protocol.
     pub fn parse(text: &str) -> Result<Self, MessageError> {
         Self::from_frame(Utf8Bytes::from(text))
     }

@@ -69,7 +69,7 @@ pub enum FinalClose {
     Address(ConnectError),
 }
 
-/// A client that comes back by itself.
+/// A client that reconnects automatically.
 #[derive(Debug)]
 pub struct Reconnecting {
     url: String,
@@ -159,7 +159,7 @@ impl Reconnecting {
     /// If the server does not want this client; another call would try again all the same.
     ///
     /// # Cancellation
-    /// Safe: at worst an attempt to connect is begun anew.
+    /// Safe: at worst an attempt to connect starts again.
     pub async fn next(&mut self) -> Result<Event, FinalClose> {
         let Some(client) = &mut self.client else {
             return self.connect().await;

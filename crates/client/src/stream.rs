@@ -29,7 +29,7 @@ pub enum Outcome {
     Control,
 }
 
-/// Where a client stands in one topic.
+/// The position of a client in one topic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TopicState {
     chained: bool,
@@ -42,7 +42,7 @@ pub struct TopicState {
     outdated: bool,
 }
 
-/// Where a client stands in all its topics.
+/// The positions of a client in all its topics.
 #[derive(Clone, Debug, Default)]
 pub struct Tracker {
     topics: HashMap<String, TopicState>,

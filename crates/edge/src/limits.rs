@@ -9,7 +9,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections from one address.
     pub connections_per_address_max: usize,
-    /// Connections whose first request is not complete, or who are on their way to a shard.
+    /// Connections whose first request is not complete, or that no shard has taken yet.
     pub handshakes_max: usize,
     /// Of these, those of one address.
     pub handshakes_per_address_max: usize,
@@ -30,7 +30,7 @@ pub struct Limits {
     /// Topics of symbols that no source has named that one connection may bring into being, within
     /// `topic_linger`.
     pub invented_topics_max: u32,
-    /// How long a topic lives on when its last subscriber has left.
+    /// How long a topic lingers after its last subscriber has left.
     pub topic_linger: Duration,
     /// Requests a second, with bursts of as many.
     pub requests_per_s: u32,
@@ -42,7 +42,7 @@ pub struct Limits {
     /// Bytes that may be queued for one connection; beyond, it is closed.
     pub outbox_bytes_max: usize,
     /// Bytes kept for all connections whose sockets are full, counted once however many wait for them;
-    /// beyond, those furthest behind start over.
+    /// above it, the clients that are furthest behind resync.
     pub parked_bytes_max: usize,
     /// Bytes that the kernel holds for a connection and has not sent. What it holds can no longer be
     /// replaced by something newer, so that less means fresher data for slow readers; zero means as

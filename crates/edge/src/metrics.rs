@@ -13,17 +13,17 @@ use tapecast_wire::{CloseReason, ErrorCode, request::OP_LABELS};
 /// Handles of one shard.
 #[derive(Clone, Debug)]
 pub struct ShardMetrics {
-    /// Connections held.
+    /// Open connections.
     pub connections: IntGauge,
     /// Connections that came.
     pub opened: IntCounter,
     /// Connections that went, by reason.
     pub closed: [IntCounter; CloseReason::ALL.len()],
-    /// Subscriptions held.
+    /// Open subscriptions.
     pub subscriptions: IntGauge,
     /// Frames times subscribers at the moment of publishing.
     pub indexed: IntCounter,
-    /// Of these, written whole to sockets.
+    /// Of these, completely written to sockets.
     pub delivered: IntCounter,
     /// Of these, replaced by something newer for a slow client.
     pub conflated: IntCounter,
@@ -47,11 +47,11 @@ pub struct ShardMetrics {
     pub evictions: IntCounter,
     /// Times that a connection was not read because it said too much.
     pub readers_held: IntCounter,
-    /// Topics started over for a client because it was slow.
+    /// Topics that a client resynced because it was slow.
     pub resyncs_slow: IntCounter,
-    /// Topics started over for a client because it asked.
+    /// Topics that a client resynced because it asked for it.
     pub resyncs_asked: IntCounter,
-    /// Topics started over for all: first data, a healed book, a new epoch, or an overrun ring.
+    /// Topics that all clients resynced: first data, a restored book, a new epoch, or a ring overrun.
     pub restarts: IntCounter,
     /// Gap notices.
     pub gaps: IntCounter,

@@ -69,7 +69,7 @@ use turn::{Place, Turn};
 pub struct Shared {
     /// What exists.
     pub catalog: Arc<Catalog>,
-    /// Who wants what.
+    /// The topics that have subscribers.
     pub interests: Arc<Interests>,
     /// What lossless replays look at.
     pub congestion: Congestion,
@@ -226,7 +226,7 @@ impl<S: Socket> Shard<S> {
         self.volley = Some(volley);
     }
 
-    /// How many connections it holds, as a handle for whoever gives out new ones.
+    /// The number of its connections, for the listener that distributes new ones.
     pub fn load(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.load)
     }
@@ -236,7 +236,7 @@ impl<S: Socket> Shard<S> {
         &self.ring
     }
 
-    /// Connections held.
+    /// Open connections.
     pub fn connections(&self) -> usize {
         self.conns.len() - self.free.len()
     }
@@ -249,7 +249,7 @@ impl<S: Socket> Shard<S> {
             .map(|c| &mut c.socket)
     }
 
-    /// Takes a connection in: welcomes it and hears what it has said already. Returns its number.
+    /// Adds a connection: sends `welcome` and reads what it has already sent. Returns its number.
     pub fn accept(&mut self, arrival: Arrival<S>, now: Mono, wall: UnixNanos) -> u32 {
         let Arrival {
             socket,

@@ -101,7 +101,7 @@ pub struct TooManyTopics(usize);
 // === impl TopicEntry ===
 
 impl TopicEntry {
-    /// An entry that nobody wants yet.
+    /// An entry without subscribers.
     pub fn new(tid: u32, slot: TopicSlot, topic: Topic, resolved: impl Into<Resolved>) -> Self {
         let Resolved { instrument, lease } = resolved.into();
         Self {
@@ -118,7 +118,7 @@ impl TopicEntry {
         }
     }
 
-    /// Whether nobody but subscribers had named its instrument when it was made.
+    /// Whether only subscribers had named its instrument when it was made.
     pub const fn is_invented(&self) -> bool {
         self.lease.is_some()
     }
@@ -148,7 +148,7 @@ impl TopicEntry {
         self.wanted[encoding.index()].load(Ordering::Relaxed)
     }
 
-    /// Whether anybody wants it at all.
+    /// Whether it has any subscriber.
     pub fn is_wanted(&self) -> bool {
         Encoding::ALL.iter().any(|e| self.wanted(*e) != 0)
     }
@@ -213,7 +213,7 @@ impl Interests {
         (interests, Requests { queue, table })
     }
 
-    /// The entry of a topic, if it lives.
+    /// The entry of a topic, if it exists.
     pub fn find(&self, topic: &Topic) -> Option<Arc<TopicEntry>> {
         lock(&self.table).find(topic)
     }
@@ -295,7 +295,7 @@ impl Requests {
         &self.queue
     }
 
-    /// Lets a topic linger that nobody wants: it ends when that has lasted long enough.
+    /// Lets a topic without subscribers linger; it ends after the linger time.
     pub fn linger(&self, entry: &Arc<TopicEntry>, now: Mono) {
         lock(&self.table).linger(entry, now);
     }

@@ -19,7 +19,7 @@ pub struct Item {
     pub epoch: Epoch,
     /// The number of the last event in it.
     pub seq: Seq,
-    /// The block the frame stands in; frames that were published together share one.
+    /// The block that contains the frame; frames that were published together share one.
     pub block: Bytes,
     /// Where in the block. Empty if there is nothing to send.
     pub range: Range<u32>,

@@ -15,7 +15,7 @@ pub struct FanoutMetrics {
     pub snapshots_encoded: [[IntCounter; Encoding::ALL.len()]; ChannelKind::ALL.len()],
     /// Bytes of frames serialised, by encoding.
     pub encoded_bytes: [IntCounter; Encoding::ALL.len()],
-    /// Updates that nobody wanted, and that were therefore not serialised.
+    /// Updates without subscribers, which were therefore not serialised.
     pub updates_unwanted: IntCounter,
     /// Updates that an interval topic merged into a later frame, or batched with others in it, by
     /// channel.

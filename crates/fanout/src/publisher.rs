@@ -153,12 +153,12 @@ impl Publisher {
         self.turn.frames.len() >= TURN_BYTES_MAX || self.turn.items.len() >= TURN_ITEMS_MAX
     }
 
-    /// Whether some shard's ring is nearly full: whoever feeds the publisher may want to give way.
+    /// Whether some shard's ring is nearly full; the caller should then give way.
     pub fn is_crowded(&self) -> bool {
         self.rings.iter().any(RingTx::is_nearly_full)
     }
 
-    /// Whether every shard's ring has plenty of room.
+    /// Whether every shard's ring has much room.
     pub fn has_room(&self) -> bool {
         !self.rings.iter().any(RingTx::is_over_half)
     }
@@ -188,7 +188,7 @@ impl Publisher {
         }
     }
 
-    /// Lets go of a topic that nobody wants: its view, what it holds back, its place in its stream.
+    /// Removes a topic without subscribers: its view, its held updates, its place in its stream.
     /// Returns whether it is so; if not, it is to be opened.
     pub fn let_go(&mut self, entry: &Arc<TopicEntry>) -> bool {
         if entry.is_wanted() {

@@ -49,7 +49,7 @@ impl TopicSlot {
 // === impl Slots ===
 
 impl Slots {
-    /// A slot that no topic stands in; none if there are `u32::MAX` already.
+    /// A free slot; none if there are already `u32::MAX`.
     pub(crate) fn take(&mut self) -> Option<TopicSlot> {
         if let Some(slot) = self.free.pop() {
             return Some(slot);

@@ -36,7 +36,7 @@ impl BookView {
         &self.asks
     }
 
-    /// Takes over the best `levels` of a book, whatever was there before.
+    /// Replaces the view by the best `levels` of a book.
     pub fn replace(&mut self, book: &Book, levels: usize) {
         for (view, side) in [(&mut self.bids, Side::Bid), (&mut self.asks, Side::Ask)] {
             view.clear();

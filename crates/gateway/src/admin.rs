@@ -59,7 +59,7 @@ const TIMES: Times = Times {
 };
 
 impl AdminState {
-    /// What there is to see: the metrics, how the parts are, who is connected, and a report on the sources.
+    /// What the listener shows: the metrics, the parts, the connections, and a report on the sources.
     pub fn new(
         registry: Registry,
         process: ProcessMetrics,
@@ -147,7 +147,7 @@ impl AdminState {
 }
 
 impl Admin {
-    /// Serves this state to those who ask by a name of ours.
+    /// Serves this state to requests that have an allowed `Host`.
     pub fn new(state: Arc<AdminState>, hosts: Hosts, metrics: HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
             state,
@@ -160,7 +160,7 @@ impl Admin {
     /// Serves for ever; to be dropped when that is over.
     ///
     /// # Cancellation
-    /// Safe: a connection is either not accepted yet or in a task of its own.
+    /// Safe: a connection is either not accepted yet or in its own task.
     pub async fn run(self: Arc<Self>, socket: TcpListener) {
         let mut acceptor = Acceptor::new(socket, RESERVE);
         loop {

@@ -60,9 +60,9 @@ pub struct ListenConfig {
     /// Metrics, probes and orders; never to be reachable from outside.
     #[serde(deserialize_with = "address::deserialize")]
     pub admin: SocketAddr,
-    /// Origins of pages that may connect, beside the pages of this server; `"*"` for all.
+    /// Origins of pages that may connect, in addition to the pages of this server; `"*"` for all.
     pub allowed_origins: Vec<String>,
-    /// Names of this server beside addresses, `localhost` and the hosts of `allowed_origins`; `"*"` for
+    /// Names of this server, in addition to addresses, `localhost` and the hosts of `allowed_origins`; `"*"` for
     /// all.
     pub allowed_hosts: Vec<String>,
 }
@@ -120,7 +120,7 @@ pub struct LimitsConfig {
     pub invented_topics_per_connection_max: u32,
     /// Requests a second of one connection.
     pub requests_per_s: u32,
-    /// Frames a second of one connection that are no granted requests.
+    /// Frames per second of one connection that are not accepted requests.
     pub messages_per_s: u32,
     /// Bytes of one request.
     pub request_bytes_max: usize,
@@ -156,7 +156,7 @@ pub struct PipelineSection {
     pub stale_after: Option<Span>,
 }
 
-/// How long a channel of a simulated or published symbol may be silent if nobody says otherwise.
+/// How long a channel of a simulated or published symbol may be silent by default.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// What is logged.
@@ -192,7 +192,7 @@ impl Config {
 }
 
 impl ListenConfig {
-    /// Who may ask, as the listeners take it.
+    /// The allowed hosts and origins, in the form that the listeners need.
     pub fn rules(&self) -> Rules {
         let origins = Origins::new(&self.allowed_origins);
         let hosts = Hosts::new(self.allowed_hosts.iter().cloned().chain(origins.hosts()));
@@ -209,7 +209,7 @@ impl ShardsConfig {
         }
     }
 
-    /// The core of a shard, if it has one of its own.
+    /// The core of a shard, if one is configured.
     pub fn core(&self, number: usize) -> Option<usize> {
         let count = self.cores.len();
         (count > 0).then(|| self.cores[number % count])

@@ -218,7 +218,7 @@ impl Gateway {
         HANDSHAKES_END + self.patience + 2 * SPARE
     }
 
-    /// Ends: tells every client goodbye, then stops everything.
+    /// Sends every client a `bye`, then stops everything.
     pub async fn stop(self) {
         self.parts.end();
         self.listener.drain();

@@ -139,7 +139,7 @@ impl Log {
         }
     }
 
-    /// Waits until everything is written, for as long as `patience` at most; whether it is.
+    /// Waits until everything is written, at most for `patience`. Returns whether it is.
     pub fn finish(&self, patience: Duration) -> bool {
         let until = mono_now().after(patience);
         while self.waiting.lines.load(Ordering::Acquire) > 0 {

@@ -62,7 +62,7 @@ pub struct Pause {
     attempts: u32,
 }
 
-/// Held by a thread that nobody can start again.
+/// A thread that cannot be restarted holds it.
 #[derive(Debug)]
 pub struct Watch {
     parts: Parts,
@@ -116,7 +116,7 @@ impl Parts {
         &self.metrics
     }
 
-    /// Adds a thread that nobody can start again; it is to hold what is returned while it runs.
+    /// Adds a thread that cannot be restarted; the thread must hold the returned value while it runs.
     pub fn watch(&self, name: &str) -> Watch {
         let part = self.enter(name.to_owned(), name, true);
         part.set(State::Up);
@@ -127,7 +127,7 @@ impl Parts {
         }
     }
 
-    /// For a thread that starts its part again where that fails: whoever does so must not panic.
+    /// For a thread that restarts its part after a failure; this thread itself must not panic.
     pub fn watch_over(&self, part: &Arc<Part>) -> Watch {
         Watch {
             parts: self.clone(),
@@ -183,7 +183,7 @@ impl Parts {
         }
     }
 
-    /// Waits until a part that nobody can start again is dead: which, and why.
+    /// Waits until a part that cannot be restarted has ended. Returns its name and the reason.
     ///
     /// # Cancellation
     /// Safe.

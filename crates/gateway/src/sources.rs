@@ -133,7 +133,7 @@ impl Sources {
         Arc::clone(&self.gate)
     }
 
-    /// What `GET /debug/sources` answers with: made anew each time.
+    /// The answer of `GET /debug/sources`, made for each request.
     pub fn reporter(&self) -> impl Fn() -> String + Send + Sync + 'static {
         report::reporter(&self.handles)
     }

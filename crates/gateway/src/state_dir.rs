@@ -85,7 +85,7 @@ impl StateDir {
     /// Makes the directory if need be, and takes its lock.
     ///
     /// # Errors
-    /// If another process holds it, or it is no directory.
+    /// If another process uses it, or it is not a directory.
     pub fn open(path: &Path, failures: IntCounter) -> Result<Self, StateDirError> {
         if path.exists() && !path.is_dir() {
             return Err(StateDirError::NoDirectory(path.to_owned()));
@@ -143,7 +143,7 @@ impl StateDir {
 // === impl Reservation ===
 
 impl Reservation {
-    /// Reads what earlier lives have reserved, and reserves for this one.
+    /// Reads the reservation of earlier runs, and reserves epochs for this run.
     ///
     /// # Errors
     /// If a version wrote the file that is not known.

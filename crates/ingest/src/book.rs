@@ -72,8 +72,8 @@ struct OldRun {
     since: UnixNanos,
 }
 
-/// Old messages in a row that a book may be told before its venue's numbers are taken to have started over.
-/// A snapshot that was fetched beside the stream is ahead of it by less.
+/// Old messages in a row after which a venue's numbers count as started again.
+/// A snapshot that does not come in the stream is ahead of it by fewer messages.
 pub const OLD_MAX: u32 = 1_000;
 
 /// For how long a book may be told nothing but old messages.
@@ -192,7 +192,7 @@ impl VerifiedBook {
         }
     }
 
-    /// Forgets everything: the messages start over.
+    /// Forgets everything, because the messages start again.
     pub fn restart(&mut self) {
         self.lose();
         self.state = State::WAITING;

@@ -19,7 +19,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use tapecast_model::UnixNanos;
 
-/// The longest line that is held.
+/// The longest line that is stored.
 pub const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// A recording being read.

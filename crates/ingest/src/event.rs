@@ -18,10 +18,10 @@ pub type Lot = SmallVec<[Event; 1]>;
 /// Events of one lot. What a pipeline's turn takes anyway, and a bound on what waits in the channel.
 pub const LOT_EVENTS_MAX: usize = 256;
 
-/// One piece of news about one instrument.
+/// One event of one instrument.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Whose news.
+    /// The instrument.
     pub instrument: InstrumentId,
     /// The venue's time, if the message has one (trades carry their own as well).
     pub ts_event: Option<EventTime>,
@@ -29,11 +29,11 @@ pub struct Event {
     pub ts_recv: UnixNanos,
     /// The venue's own number for it, if it has one.
     pub venue_seq: Option<u64>,
-    /// The news.
+    /// The content.
     pub body: EventBody,
 }
 
-/// The news itself.
+/// The content.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventBody {
     /// Prints, oldest first.
@@ -137,7 +137,7 @@ pub enum Checksum {
     Okx(u32),
 }
 
-/// A feed's word on itself, said of each instrument it serves.
+/// A message of a feed about itself, sent for each instrument that it serves.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FeedEvent {
     /// A new round begins: every stream of the instrument starts over in a new epoch.

@@ -25,14 +25,14 @@ pub trait Pace: Send {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unpaced;
 
-/// Holds feeds back until somebody opens it, once and for all.
+/// Holds feeds back until it is opened; it cannot be closed again.
 #[derive(Debug, Default)]
 pub struct StartGate {
     open: Mutex<bool>,
     opened: Condvar,
 }
 
-/// The feed should end: it was told to, or nobody takes its events any more.
+/// The feed must end: it got the command, or its events have no more receiver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ended;
 
@@ -54,7 +54,7 @@ impl<F: Fn() -> bool + Send> Pace for F {
 // === impl StartGate ===
 
 impl StartGate {
-    /// A gate that stands open already, for `start = "immediately"`.
+    /// A gate that is already open, for `start = "immediately"`.
     pub fn opened() -> Self {
         Self {
             open: Mutex::new(true),
@@ -68,7 +68,7 @@ impl StartGate {
         self.opened.notify_all();
     }
 
-    /// Whether the gate stands open.
+    /// Whether the gate is open.
     pub fn is_open(&self) -> bool {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +93,7 @@ impl StartGate {
 /// Sends what a feed has, waiting for room.
 ///
 /// # Errors
-/// If `stop` is set before there is room, or nobody receives.
+/// If `stop` is set before there is room, or if there is no receiver.
 pub fn send(tx: &EventTx, lot: Lot, stop: &AtomicBool) -> Result<(), Ended> {
     let mut lot = lot;
     loop {

@@ -42,10 +42,10 @@ pub struct Normaliser {
     asides: Asides,
 }
 
-/// What is to be counted of a message beside its events.
+/// What is counted of a message in addition to its events.
 #[derive(Debug, Default)]
 pub struct Asides {
-    /// Rows of tapes that are no prints.
+    /// Rows of tapes that are not prints.
     pub no_prints: SmallVec<[NoPrint; 1]>,
     /// Parts that could not be read, while others could.
     pub faults: SmallVec<[Reject; 1]>,

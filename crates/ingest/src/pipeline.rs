@@ -101,7 +101,7 @@ impl PipelineConfig {
 // === impl Pipeline ===
 
 impl Pipeline {
-    /// A pipeline that knows nothing yet.
+    /// A pipeline without any state.
     pub fn new(catalog: Arc<Catalog>, config: PipelineConfig, metrics: PipelineMetrics) -> Self {
         let clock = (UnixNanos::from_millis(config.epoch.get()), Mono::default());
         let begins = (config.epoch, catalog.endings());
@@ -163,7 +163,7 @@ impl Pipeline {
         self.sweep_at
     }
 
-    /// Where a stream stands and its state now. Nothing is published or numbered by asking.
+    /// The position of a stream and its present state. This publishes and numbers nothing.
     pub fn current(&mut self, stream: Stream) -> Current<'_> {
         let pos = StreamPos {
             epoch: self.begins(),

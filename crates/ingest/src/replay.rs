@@ -43,7 +43,7 @@ pub struct ReplayConfig {
     pub path: PathBuf,
     /// How fast.
     pub speed: Speed,
-    /// Start over at the end, in a new epoch.
+    /// Play again after the end, in a new epoch.
     pub looped: bool,
     /// Symbols by the venue's ids, before its own rules.
     pub symbols: HashMap<String, Symbol>,
@@ -71,7 +71,7 @@ pub struct Replay {
 /// What a scan found.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ScanReport {
-    /// Messages, whatever they say.
+    /// Messages, of every kind.
     pub messages: u64,
     /// Lines that hold no message.
     pub broken_lines: u64,

@@ -93,7 +93,7 @@ pub struct Planned {
     quote: Option<Carries>,
 }
 
-/// What a piece of news is used for.
+/// What an event is used for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Use {
     /// Prints.
@@ -166,7 +166,7 @@ impl Survey {
         self.faults
     }
 
-    /// Whether anything has been heard that could be published.
+    /// Whether anything was found that could be published.
     pub fn has_heard(&self) -> bool {
         !self.entries.is_empty() && self.entries.iter().any(Entry::is_heard)
     }
@@ -433,7 +433,7 @@ impl Plan {
 }
 
 impl Planned {
-    /// What news of a stream is used for, if for anything.
+    /// What events of a stream are used for, if they are used.
     pub fn use_of(&self, stream: Stream) -> Option<Use> {
         match stream.carries {
             Carries::Trades => (self.trades == Some(stream.rank)).then_some(Use::Trades),

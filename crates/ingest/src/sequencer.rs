@@ -26,7 +26,7 @@ impl Sequencer {
         }
     }
 
-    /// Where a stream stands: the number of its last event.
+    /// The position of a stream: the number of its last event.
     pub fn position(&self, kind: ChannelKind) -> StreamPos {
         self.streams[kind.index()]
     }

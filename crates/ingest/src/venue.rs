@@ -106,7 +106,7 @@ pub struct Message<'a> {
     pub raw: &'a mut [u8],
     /// It is the body of an HTTP response to this URL.
     pub http: Option<&'a str>,
-    /// The recording says whose news it is.
+    /// The instrument that the recording names.
     pub symbol: Option<&'a str>,
 }
 
@@ -166,7 +166,7 @@ pub trait Listener {
     fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject);
 }
 
-/// Whose news, and what it is.
+/// The instrument and the kind of an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// The venue's name for the instrument; empty if the message names none.
@@ -230,7 +230,7 @@ pub enum What<'a> {
     Ticker(&'a Ticker),
 }
 
-/// What a book message says beside its levels.
+/// The fields of a book message except its levels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BookHead {
     /// The levels are the whole book.
@@ -253,17 +253,17 @@ pub struct Print<'a> {
     pub price: &'a str,
     /// Its size.
     pub qty: &'a str,
-    /// Who took liquidity.
+    /// The side that took liquidity.
     pub aggressor: Option<Aggressor>,
     /// The venue's time.
     pub ts_event: Option<EventTime>,
     /// It is what the venue calls a trade of the market: no liquidation by a fund, no placeholder.
     pub market: bool,
-    /// The first id that it stands for, where the venue merged several fills into one row.
+    /// The first id that it includes, if the venue merged several fills into one row.
     pub first_id: Option<u64>,
 }
 
-/// Why a row of a tape is no print.
+/// Why a row of a tape is not a print.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoPrint {
     /// Nothing changed hands: its quantity is zero.

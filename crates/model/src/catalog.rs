@@ -41,7 +41,7 @@ pub struct Catalog {
 pub struct Resolved {
     /// The instrument.
     pub instrument: Arc<Instrument>,
-    /// What keeps it alive if no source has named it; to be held as long as it is referred to by id.
+    /// Keeps the instrument alive if no source has named it. Hold it as long as you refer to the instrument by id.
     pub lease: Option<Arc<Lease>>,
 }
 
@@ -160,7 +160,7 @@ impl Catalog {
     /// nobody has named the symbol yet but its venue lets any be named: see [`Catalog::invent`].
     ///
     /// # Errors
-    /// If there is no such venue, symbol, channel or interval.
+    /// If this venue, symbol, channel or interval does not exist.
     pub fn find(&self, topic: &Topic) -> Result<Option<Resolved>, CatalogError> {
         let (venue, symbol, kind) = (&topic.venue, &topic.symbol, topic.channel.kind());
         let inner = self.read();
@@ -180,7 +180,7 @@ impl Catalog {
         Ok(known.and_then(|id| inner.record(*id)?.resolved()))
     }
 
-    /// As [`Catalog::find`]; a symbol that nobody has named comes into being by this.
+    /// As [`Catalog::find`], but creates a symbol that has not been named before.
     ///
     /// # Errors
     /// As [`Catalog::find`], and if as many instruments are invented as may be.
@@ -194,7 +194,7 @@ impl Catalog {
     /// The instrument of this name, invented if its venue lets any symbol be named.
     ///
     /// # Errors
-    /// If there is no such venue or symbol, or as many instruments are invented as may be.
+    /// If this venue or symbol does not exist, or the limit of invented instruments is reached.
     pub fn invent(&self, venue: &Venue, symbol: &Symbol) -> Result<Resolved, CatalogError> {
         let mut inner = self.write();
         let definition = match inner.look_up(venue, symbol)? {
@@ -229,7 +229,7 @@ impl Catalog {
     /// The instrument of this name, named by a source: made if its venue lets any symbol be named.
     ///
     /// # Errors
-    /// If there is no such venue or symbol, or the catalogue is full.
+    /// If this venue or symbol does not exist, or the catalogue is full.
     pub fn ensure(&self, venue: &Venue, symbol: &Symbol) -> Result<Arc<Instrument>, CatalogError> {
         let mut inner = self.write();
         match inner.look_up(venue, symbol)? {
@@ -246,7 +246,7 @@ impl Catalog {
             .map(|record| Arc::clone(&record.instrument))
     }
 
-    /// Whether nobody but subscribers has named the instrument.
+    /// Whether only subscribers have named the instrument.
     pub fn is_invented(&self, id: InstrumentId) -> bool {
         self.read()
             .record(id)

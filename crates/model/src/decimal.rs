@@ -49,7 +49,7 @@ pub struct Decimal {
 pub struct Parsed {
     /// All digits as one integer, without zeros at its end.
     pub mantissa: i128,
-    /// Digits after the point; negative if so many zeros stand before it.
+    /// Digits after the decimal point; negative for so many zeros before it.
     pub digits: i64,
 }
 

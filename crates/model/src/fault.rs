@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Held by a part, and asked once per round of its work.
+/// A part holds it and checks it once per round of its work.
 #[derive(Clone, Debug, Default)]
 pub struct Fault(Option<Arc<AtomicBool>>);
 
@@ -16,7 +16,7 @@ impl Fault {
         Self(Some(Arc::default()))
     }
 
-    /// For tests: whoever holds a copy panics at its next look, once.
+    /// For tests: a part with a copy panics at its next check, once.
     pub fn arm(&self) {
         if let Some(armed) = &self.0 {
             armed.store(true, Ordering::Relaxed);
@@ -28,7 +28,7 @@ impl Fault {
         self.0.is_some()
     }
 
-    /// Whether it still waits for somebody to look.
+    /// Whether no part has checked it yet.
     pub fn is_armed(&self) -> bool {
         self.0
             .as_ref()

@@ -36,7 +36,7 @@ impl RateLimit {
         Self::new(10, Duration::from_secs(1))
     }
 
-    /// Whether one may pass now: if so, how many were held back since the last that passed.
+    /// Whether one may pass now; if so, the number that were held back since the last one.
     pub fn pass(&self, now: Mono) -> Option<u64> {
         let now = now.get();
         let next = |whole_at: u64| {

@@ -11,7 +11,7 @@ use std::fmt;
 pub struct Seq(u64);
 
 /// Which life of a stream a number belongs to: the ingest's start time in milliseconds, and higher
-/// whenever continuity was lost for good.
+/// whenever continuity was lost permanently.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(transparent)]
 pub struct Epoch(u64);

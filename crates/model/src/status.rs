@@ -20,14 +20,14 @@ pub struct Status {
     pub channels: ChannelStates,
 }
 
-/// The states of an instrument's channels, by kind; a channel that nobody watches has none.
+/// The states of an instrument's channels, by kind; none for a channel without a state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ChannelStates([Option<ChannelState>; ChannelKind::ALL.len()]);
 
 /// What is known of one channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChannelState {
-    /// Whether what is held of it can be trusted.
+    /// Whether its data can be trusted.
     pub feed: FeedState,
     /// When this state began.
     pub since: UnixNanos,
@@ -190,7 +190,7 @@ impl TradingState {
         Self::ALL.into_iter().find(|state| state.label() == label)
     }
 
-    /// Whether data are to be expected: the venue says that trading is open, or says nothing.
+    /// Whether data are expected: the venue says that trading is open, or says nothing.
     pub const fn expects_data(self) -> bool {
         matches!(self, Self::Open | Self::Unknown)
     }

@@ -14,7 +14,7 @@ pub struct Venue(Arc<str>);
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Symbol(Arc<str>);
 
-/// A text that is no name, and why.
+/// A text that is not a name, and why.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{text:?} is not a {noun}; write {rule}")]
 pub struct NameError {
@@ -31,7 +31,7 @@ pub struct InstrumentId {
     generation: u32,
 }
 
-/// What is fixed about an instrument while the process lives.
+/// The properties of an instrument that do not change while the process runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Instrument {
     /// Its index in the catalogue.

@@ -17,7 +17,7 @@ pub struct Mono(u64);
 /// A venue's or publisher's own time, in nanoseconds, as it was spelled.
 ///
 /// A desk may publish times of any clock, zero-padded or not; they pass through unread, so the
-/// number of digits is kept beside the number.
+/// number of digits is kept with the number.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct EventTime {
     nanos: u64,

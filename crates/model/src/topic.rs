@@ -81,7 +81,7 @@ pub struct Timeframe(&'static str);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Interval(u16);
 
-/// Why a text is no topic.
+/// Why a text is not a topic.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TopicError {
     /// The shape is wrong.

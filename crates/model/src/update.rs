@@ -19,11 +19,11 @@ pub struct Stream {
     pub instrument: InstrumentId,
     /// Of which kind.
     pub kind: ChannelKind,
-    /// For bars: of which length. Each timeframe is a stream of its own.
+    /// For bars: their length. Each timeframe is a separate stream.
     pub timeframe: Option<Timeframe>,
 }
 
-/// One sequenced update, on its way from the sequencer to whoever publishes it.
+/// One sequenced update, on its way from the sequencer to the publisher.
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
     /// Whose update.
@@ -84,7 +84,7 @@ pub struct Trade {
     pub price: Price,
     /// How much.
     pub qty: Qty,
-    /// Who took liquidity, where the venue says so.
+    /// The side that took liquidity, if the venue says so.
     pub aggressor: Option<Aggressor>,
     /// The venue's time of the trade.
     pub ts_event: Option<EventTime>,

@@ -42,13 +42,13 @@ const TICKER_BYTES: usize = 160;
 pub const SNAPSHOT: u8 = 1;
 /// Reserved: the record belongs to a replay that was asked for.
 pub const REPLAY: u8 = 1 << 1;
-/// The topic has an interval: the record may stand for several events of its stream.
+/// The topic has an interval: the record may include several events of its stream.
 pub const CONFLATED: u8 = 1 << 2;
 /// Reserved: the data are older than their symbol's limit.
 pub const STALE: u8 = 1 << 3;
 /// Reserved: a part of a snapshot.
 pub const PART: u8 = 1 << 4;
-/// What the header's last eight bytes say in 32 bits each stands in the record's last sixteen, in 64.
+/// The values of the header's last eight bytes are in the record's last sixteen, with 64 bits each.
 pub const WIDE: u8 = 1 << 5;
 /// The venue's time is given.
 pub const TS_EVENT: u8 = 1 << 6;

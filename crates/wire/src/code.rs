@@ -150,7 +150,7 @@ impl CloseReason {
         }
     }
 
-    /// The error that a `bye` names before the close; none where nobody is there to read it.
+    /// The error that a `bye` names before the close; none if no client can read it.
     pub const fn error(self) -> Option<ErrorCode> {
         match self {
             Self::Client | Self::Gone => None,

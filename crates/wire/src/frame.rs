@@ -28,7 +28,7 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 const FIN: u8 = 0x80;
 const RESERVED: usize = 4;
 
-/// Appends one frame whose payload `write` appends; returns where it stands in `out`.
+/// Appends one frame whose payload `write` appends; returns its place in `out`.
 pub fn append(out: &mut Vec<u8>, opcode: Opcode, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
     let start = out.len();
     out.extend_from_slice(&[0; RESERVED]);

@@ -29,7 +29,7 @@ pub struct Head<'a> {
     pub ts_out: UnixNanos,
     /// The venue's own number.
     pub venue_seq: Option<u64>,
-    /// The topic's number, which stands for its name in binary frames.
+    /// The topic's number, which replaces its name in binary frames.
     pub tid: u32,
     /// Whether the topic has an interval, which binary frames say.
     pub conflated: bool,

@@ -26,7 +26,7 @@ pub struct Welcome<'a> {
     pub topics: usize,
     /// Requests a second a connection may make.
     pub requests_per_s: u32,
-    /// Frames a second a connection may send beside its requests.
+    /// Frames per second that a connection may send in addition to its requests.
     pub messages_per_s: u32,
     /// The largest request.
     pub request_bytes: usize,
@@ -259,7 +259,7 @@ pub fn write_gap(out: &mut Vec<u8>, gap: &Gap<'_>) {
     out.push(b'}');
 }
 
-/// Says that the server lives, and which topics were silent since the last heartbeat.
+/// Says that the server is alive, and which topics were silent since the last heartbeat.
 pub fn heartbeat<'a>(
     now: UnixNanos,
     silent: impl Iterator<Item = (&'a str, StreamPos)>,

@@ -35,7 +35,7 @@ pub struct Limits {
     pub topics: usize,
     /// Requests a second.
     pub requests_per_s: u32,
-    /// Frames a second beside requests.
+    /// Frames per second that are not requests.
     pub messages_per_s: u32,
     /// Bytes of one request.
     pub request_bytes: usize,
@@ -117,7 +117,7 @@ pub struct Unsubscribed {
 pub struct Subscriptions {
     /// The request's id.
     pub id: Option<u64>,
-    /// What is subscribed and where each stands.
+    /// The subscribed topics and their positions.
     pub topics: Vec<SubscribedTopic>,
 }
 
@@ -158,7 +158,7 @@ pub struct Gap {
     /// Why: `slow_consumer`, `server_overload`, or `upstream`: they never came to the gateway.
     #[serde(default)]
     pub reason: String,
-    /// Some of them never came to the gateway, whatever the reason says of the others.
+    /// Some of them never came to the gateway, independent of `reason`.
     #[serde(default)]
     pub upstream: bool,
 }

@@ -71,7 +71,7 @@ pub struct Trade {
     pub price: String,
     /// How much.
     pub qty: String,
-    /// Who took liquidity, `buy` or `sell`, where the venue says so.
+    /// The side that took liquidity, `buy` or `sell`, if the venue says so.
     #[serde(default)]
     pub side: Option<String>,
     /// The venue's time in nanoseconds.

@@ -65,7 +65,7 @@ pub struct Listener {
     draining: AtomicBool,
 }
 
-/// Who may ask.
+/// Which hosts and origins may send requests.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// By which names.
@@ -126,7 +126,7 @@ impl Listener {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until all who were told that they are connected have a shard that can tell them goodbye.
+    /// Waits until every client that got 101 has a shard, which can send it a `bye`.
     ///
     /// # Cancellation
     /// Safe.
@@ -139,7 +139,7 @@ impl Listener {
     /// Accepts connections for ever; to be dropped when that is over.
     ///
     /// # Cancellation
-    /// Safe: a connection is either not accepted yet or in a task of its own.
+    /// Safe: a connection is either not accepted yet or in its own task.
     pub async fn run(self: Arc<Self>, socket: TcpListener) {
         let mut acceptor = Acceptor::new(socket, RESERVE);
         loop {

@@ -126,7 +126,7 @@ impl Poller {
         )
     }
 
-    /// Runs a shard on this thread, until it is told to drain or nobody can tell it anything.
+    /// Runs a shard on this thread, until it gets the command to drain or all its handles are dropped.
     ///
     /// # Errors
     /// If polling fails.
@@ -278,7 +278,7 @@ impl ShardHandle {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Room for a connection, if there is any; to be had before a client is told that it is connected.
+    /// Reserves room for a connection, if there is any. Call it before the client gets 101.
     pub fn seat(&self) -> Option<Seat> {
         if self.entrance.closed.load(Ordering::Relaxed) {
             return None;
@@ -292,7 +292,7 @@ impl ShardHandle {
         })
     }
 
-    /// Asks it who is connected. `answer` is called on the shard's thread, or dropped if the shard has
+    /// Asks it for its connections. `answer` is called on the shard's thread, or dropped if the shard has
     /// no time for it: too many ask, or it has ended.
     pub fn inspect(&self, query: Query, answer: Answer) {
         // If there is no room, the answer is dropped, and who waits for it knows.
@@ -300,7 +300,7 @@ impl ShardHandle {
         self.doorbell.ring();
     }
 
-    /// Tells it to close everything and end within `patience`.
+    /// Commands it to close everything and to end within `patience`.
     pub fn drain(&self, patience: Duration) {
         // Fails only if the shard has ended already.
         let _ = self.mailbox.send(Order::Drain(patience));

@@ -35,7 +35,7 @@ pub(crate) struct Index {
     subscriptions: usize,
 }
 
-/// A topic that somebody on this shard is subscribed to.
+/// A topic that has a subscriber on this shard.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) entry: Arc<TopicEntry>,
@@ -49,17 +49,17 @@ pub(crate) struct Slot {
     pub(crate) joining: Vec<Subscriber>,
     /// Subscribers that wait for their socket.
     pub(crate) behind: u32,
-    /// Where the topic stands for those who are live.
+    /// The position of the topic for live subscribers.
     pub(crate) pos: StreamPos,
-    /// The last event of which a notice said that it never came. Whoever has less has not been told.
+    /// The last event that a notice announced as lost. A subscriber with a lower position has not got this notice.
     pub(crate) lost_at: StreamPos,
-    /// Counts what came by for those who are live; never zero.
+    /// Counts the items for live subscribers; never zero.
     pub(crate) frames: u32,
     /// The number that its interest has in the topic: an older snapshot is not for its subscribers.
     pub(crate) began: u64,
     /// When the last frame of the topic came by.
     pub(crate) last_frame: Mono,
-    /// This turn's run of the topic, if the turn has the number beside it.
+    /// This turn's run of the topic, valid if the turn has the number next to it.
     pub(crate) run: (u64, u32),
 }
 
@@ -341,7 +341,7 @@ impl Slot {
         }
     }
 
-    /// Something came by for those who are live.
+    /// Counts an item for live subscribers.
     pub(crate) fn note_frame(&mut self, item: &Item, now: Mono) {
         self.pos = item.pos();
         self.last_frame = now;

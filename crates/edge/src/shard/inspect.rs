@@ -156,7 +156,7 @@ impl<S: Socket> Shard<S> {
 }
 
 impl<S> Conn<S> {
-    /// How it stands now.
+    /// Its present state.
     pub(super) fn seen(&self, now: Mono) -> Seen {
         let (session, outbox) = (&self.session, self.outbox.as_deref());
         let oldest = outbox.and_then(|outbox| outbox.oldest());

@@ -191,7 +191,7 @@ const HELD_BACK_MAX: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 4 * 1024;
 /// A read and the answer to it cost as much as so many frames.
 const READ_WORK: usize = 16;
-/// What a round may hear before data go on: about half a millisecond.
+/// How much a round may read before data continue: about half a millisecond.
 pub(super) const WORK_PER_ROUND: usize = 2_048;
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ impl<S> Conn<S> {
     }
 }
 
-/// Subscriptions ended and queued frames let go per round: some hundred microseconds.
+/// Subscriptions ended and queued frames freed per round: some hundred microseconds.
 pub(super) const CHORES_PER_ROUND: usize = 1_024;
 /// Connections told goodbye per round when the server goes away: a write each.
 const CLOSES_PER_ROUND: usize = 64;

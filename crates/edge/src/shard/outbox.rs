@@ -50,7 +50,7 @@ pub(crate) struct Outbox {
     pub(crate) was_full: bool,
 }
 
-/// Frames of one topic that stand in a row.
+/// Frames of one topic that are contiguous.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) bytes: Bytes,
@@ -146,7 +146,7 @@ impl Outbox {
         self.held.push_back(entry);
     }
 
-    /// What was held goes on, behind what is queued: its topics are acknowledged.
+    /// Puts the held frames after the queued ones: their topics are acknowledged.
     pub(crate) fn release(&mut self) {
         self.data.append(&mut self.held);
         self.held_bytes = 0;
@@ -159,7 +159,7 @@ impl Outbox {
         self.data.push_back(entry);
     }
 
-    /// Takes out the topics whose turn it is to start over: all that stood before them is written.
+    /// Takes out the topics that may resync now, because everything before their markers is written.
     pub(crate) fn take_due(&mut self) -> Vec<SlotId> {
         while self.rest.is_none()
             && self
@@ -172,7 +172,7 @@ impl Outbox {
         std::mem::take(&mut self.due)
     }
 
-    /// Whether a topic stands in line.
+    /// Whether a topic has a marker in the queue.
     #[cfg(test)]
     pub(crate) fn has_marker(&self, slot: SlotId) -> bool {
         let queued = self.data.iter().chain(&self.held);

@@ -325,7 +325,7 @@ impl<S: Socket> Shard<S> {
         self.metrics.gaps.inc();
     }
 
-    /// Lets those who are furthest behind start over while more is kept for full sockets than may be.
+    /// Resyncs the clients that are furthest behind, while the pool is above its limit.
     pub(super) fn evict(&mut self, now: Mono) {
         let max = self.shared.limits.parked_bytes_max / self.shared.congestion.shards();
         if self.pool.bytes() <= max {

@@ -64,7 +64,7 @@ pub(crate) struct Waiting(pub(crate) VecDeque<Box<[u8]>>);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closing {
     pub(crate) reason: CloseReason,
-    /// When the connection is dropped, whatever happens.
+    /// The latest time at which the connection is dropped.
     pub(crate) deadline: Mono,
     /// The peer has said close: nothing more is awaited from it.
     pub(crate) peer_done: bool,

@@ -47,7 +47,7 @@ pub(crate) struct Turn {
 /// A piece's number in its turn.
 pub(crate) type PieceId = u32;
 
-/// Frames of one topic that stand in a row.
+/// Frames of one topic that are contiguous.
 #[derive(Debug)]
 pub(crate) struct Piece {
     block: Bytes,
@@ -290,7 +290,7 @@ impl Turn {
         place.tail = at;
     }
 
-    /// Makes sure that a connection is written in this turn, whatever for.
+    /// Makes sure that a connection is written in this turn.
     pub(crate) fn touch(&mut self, conn: ConnId, place: &mut Place) {
         if place.turn != self.number {
             *place = Place {

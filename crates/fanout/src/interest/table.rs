@@ -108,7 +108,7 @@ impl Table {
         Ok((entry, ended))
     }
 
-    /// Nobody wants this topic any more, as far as the publisher knows.
+    /// This topic has no more subscribers, as far as the publisher knows.
     pub(super) fn linger(&mut self, entry: &Arc<TopicEntry>, now: Mono) {
         self.now = now;
         if let Some(held) = self.topics.get_mut(&entry.topic)

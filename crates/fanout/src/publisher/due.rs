@@ -16,7 +16,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use tapecast_model::Mono;
 
-/// How finely moments are told apart, in nanoseconds: 1 ms, a tenth of the shortest interval.
+/// The resolution of times, in nanoseconds: 1 ms, a tenth of the shortest interval.
 pub(super) const TICK: u64 = 1_000_000;
 
 /// Interval topics that hold something, the next one first.

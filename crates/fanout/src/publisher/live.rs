@@ -89,7 +89,7 @@ struct Since {
 // === impl LiveTopic ===
 
 impl LiveTopic {
-    /// Begins where the stream stands.
+    /// Begins at the position of the stream.
     pub(super) fn begin(
         entry: &Arc<TopicEntry>,
         pos: StreamPos,
@@ -131,7 +131,7 @@ impl LiveTopic {
         topic
     }
 
-    /// Where the topic stands: the number of its last frame.
+    /// The position of the topic: the number of its last frame.
     pub(super) const fn pos(&self) -> StreamPos {
         StreamPos {
             epoch: self.epoch,
@@ -147,7 +147,7 @@ impl LiveTopic {
         }
     }
 
-    /// Turns an update into a frame for whoever wants it. Returns whether it became one, which an
+    /// Makes an update into a frame for its subscribers. Returns whether it became one, which an
     /// update without a visible change does not.
     pub(super) fn publish(
         &mut self,
@@ -287,13 +287,13 @@ impl LiveTopic {
         })
     }
 
-    /// The last snapshot that was sent, if it still says where the topic stands.
+    /// The last snapshot that was sent, if it is still current.
     pub(super) fn sealed_snapshot(&self, encoding: Encoding) -> Option<Bytes> {
         let (pos, bytes) = self.snapshots[encoding.index()].as_ref()?;
         (*pos == self.pos()).then(|| bytes.clone())
     }
 
-    /// Keeps a snapshot that was just sent, as a copy of its own: a few hundred bytes must not pin a
+    /// Keeps a copy of a snapshot that was just sent: a few hundred bytes must not keep alive a
     /// whole chunk. Histories of prints are not kept, since a venue may still add to them.
     pub(super) fn keep_snapshot(&mut self, encoding: Encoding, pos: StreamPos, frame: &[u8]) {
         if pos == self.pos() && !matches!(self.view, View::Trades) {
@@ -485,7 +485,7 @@ impl Missed {
         self.0.iter().all(|m| m.frames | m.joins == 0)
     }
 
-    /// The shards whose subscribers have lost frames, and get no more until that is made good.
+    /// The shards whose subscribers have lost frames; they get no frames until this is repaired.
     pub(super) fn frames(&self, encoding: Encoding) -> ShardMask {
         self.0[encoding.index()].frames
     }

@@ -55,7 +55,7 @@ pub struct ReplaySource {
     pub speed: Speed,
     /// When it starts.
     pub start: Start,
-    /// Whether it starts over at its end.
+    /// Whether it plays again after its end.
     pub looped: bool,
     /// Symbols by the venue's ids.
     pub symbols: BTreeMap<String, Symbol>,

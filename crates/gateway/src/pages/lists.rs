@@ -79,7 +79,7 @@ struct Described<'a> {
 // === impl Lists ===
 
 impl Lists {
-    /// Of this catalogue; none is made before somebody asks.
+    /// The lists of this catalogue; the first request makes the first one.
     pub(super) fn new(catalog: Arc<Catalog>) -> Self {
         Self {
             catalog,
@@ -91,7 +91,7 @@ impl Lists {
     /// The list of all there is now.
     ///
     /// # Cancellation
-    /// Safe: what is being made is made, for the next who asks.
+    /// Safe: a list that is being made is completed, for the next request.
     pub(super) async fn current(self: &Arc<Self>) -> Arc<List> {
         let version = self.catalog.version();
         loop {

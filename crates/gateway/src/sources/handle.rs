@@ -215,7 +215,7 @@ impl SourceHandle {
         self.stop.start_over();
     }
 
-    /// Tells it to end for good.
+    /// Commands it to end permanently.
     pub fn tell_to_stop(&self) {
         self.stop.end();
     }

@@ -56,12 +56,12 @@ impl Stop {
         let _ = told.wait_for(|told| *told).await;
     }
 
-    /// Whether the source is to end for good.
+    /// Whether the source must end permanently.
     pub fn is_end(&self) -> bool {
         *self.0.wish.lock().unwrap_or_else(PoisonError::into_inner) == Wish::End
     }
 
-    /// Ends the source for good.
+    /// Ends the source permanently.
     pub fn end(&self) {
         self.set(Wish::End);
     }
@@ -71,7 +71,7 @@ impl Stop {
         self.set(Wish::StartOver);
     }
 
-    /// Forgets that the run was to start over; true if it was.
+    /// Clears the command to restart the run; true if there was one.
     pub(super) fn take_start_over(&self) -> bool {
         let mut wish = self.0.wish.lock().unwrap_or_else(PoisonError::into_inner);
         let was = *wish == Wish::StartOver;

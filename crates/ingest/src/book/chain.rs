@@ -7,7 +7,7 @@
 use crate::event::Link;
 use std::fmt;
 
-/// Where a book stands in its venue's numbers.
+/// The position of a book in its venue's numbers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Chain {
     /// No message so far had a number: anything follows.
@@ -35,7 +35,7 @@ pub(super) enum Fit {
 pub struct LinkBreak {
     /// The number the message begins with, or names as the one before it.
     pub found: i128,
-    /// Where the book stands.
+    /// The position of the book.
     pub after: i128,
     /// The message names the number before it, not its own.
     pub names_previous: bool,
@@ -49,7 +49,7 @@ impl Chain {
         last(link).map_or(Self::Unnumbered, Self::AtSnapshot)
     }
 
-    /// The number it stands at.
+    /// Its number.
     pub(super) const fn number(self) -> Option<i128> {
         match self {
             Self::Unnumbered => None,

@@ -25,7 +25,7 @@ pub struct FeedMetrics {
 /// The counters of one venue's feed.
 #[derive(Clone, Debug)]
 pub struct FeedCounters {
-    /// Messages received, whatever they say.
+    /// Messages received, of every kind.
     pub messages: IntCounter,
     /// Their bytes.
     pub bytes: IntCounter,
@@ -155,7 +155,7 @@ impl FeedCounters {
         self.rejects[reject.index()].inc();
     }
 
-    /// Counts a row of a tape that is no print.
+    /// Counts a row of a tape that is not a print.
     pub fn no_print(&self, reason: NoPrint) {
         self.no_prints[reason as usize].inc();
     }

@@ -162,7 +162,7 @@ impl PipelineMetrics {
         self.repeated.inc_by(prints);
     }
 
-    /// Counts an event of an instrument nobody knows.
+    /// Counts an event of an unknown instrument.
     pub(crate) fn count_unknown_instrument(&self) {
         self.unknown_instruments.inc();
     }

@@ -22,7 +22,7 @@ use tapecast_model::{
 
 pub(super) use channel::{Moment, Reason};
 
-/// What is known of an instrument's feed, and what has been said of it.
+/// The state of an instrument's feed, and the last published status.
 #[derive(Debug)]
 pub(super) struct Health {
     book: Channel,
@@ -115,7 +115,7 @@ impl Health {
         self.news_of(kind, news);
     }
 
-    /// A message of the book came that there is no book for. The book's stream is alive.
+    /// A message of the book came, but there is no book. The book's stream is alive.
     pub(super) fn note_heard(&mut self, at: Moment) {
         let news = self.book.hear(at);
         if !matches!(self.line, Line::Live) {
@@ -140,7 +140,7 @@ impl Health {
         self.changed = true;
     }
 
-    /// Something of a channel was lost: what is held of it is not current.
+    /// Data of a channel were lost: its state is not current.
     pub(super) fn note_gap(&mut self, kind: ChannelKind, reason: Reason, at: Moment) {
         let lost = self
             .channel(kind)
@@ -153,7 +153,7 @@ impl Health {
         self.changed |= self.book.heal(at);
     }
 
-    /// Every stream starts over: what is asked for has not come yet.
+    /// Every stream starts again: expected data have not come yet.
     pub(super) fn note_restarted(&mut self, at: Moment) {
         for channel in self.channels_mut() {
             channel.restart(at);
@@ -169,7 +169,7 @@ impl Health {
         self.changed = true;
     }
 
-    /// The book is not crossed, or is no more.
+    /// The book is not crossed, or no longer.
     pub(super) fn note_uncrossed(&mut self) {
         self.changed |= self.crossed.take().is_some();
     }
@@ -179,7 +179,7 @@ impl Health {
         self.crossed.is_some()
     }
 
-    /// The venue's word on trading. Limits count anew from when it opens.
+    /// The venue's state of trading. Limits start again when trading opens.
     pub(super) fn note_trading(&mut self, trading: TradingState, at: Moment) {
         let opens = trading.expects_data() && !self.trading.expects_data();
         self.changed |= self.trading != trading;

@@ -66,9 +66,9 @@ struct BookState {
 
 /// Where updates go on their way out: numbered, counted, published.
 pub(super) struct Outlet<'a, S> {
-    /// Who takes them.
+    /// The receiver of updates.
     pub(super) sink: &'a mut S,
-    /// Who counts them.
+    /// The counters.
     pub(super) metrics: &'a PipelineMetrics,
 }
 
@@ -240,7 +240,7 @@ impl InstrumentState {
         next
     }
 
-    /// Where a stream stands, and its state.
+    /// The position of a stream, and its state.
     pub(super) fn current(&mut self, kind: ChannelKind) -> (StreamPos, Option<Update<'_>>) {
         let pos = self.sequencer.position(kind);
         let state = match kind {

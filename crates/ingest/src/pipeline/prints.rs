@@ -107,7 +107,7 @@ impl Prints {
         (lost > 0).then_some(lost)
     }
 
-    /// Takes the beginning of a batch of news.
+    /// Begins a batch of updates.
     pub(super) fn take(&mut self, prints: &[Trade], ids: TradeIds) -> Cut {
         let mut cut = Cut::default();
         let first = prints.first().and_then(|print| print.id.number());
@@ -196,7 +196,7 @@ impl Prints {
         }
     }
 
-    /// Takes a history, oldest first. Returns the prints that were missed live, to be taken as news.
+    /// Takes a history, oldest first. Returns the prints that were missed live, to be published as updates.
     pub(super) fn merge(&mut self, prints: &[Trade], ids: TradeIds) -> Vec<Trade> {
         let mut numbered: Vec<_> = prints
             .iter()

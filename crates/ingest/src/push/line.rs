@@ -177,7 +177,7 @@ impl Mistake {
         }
     }
 
-    /// How it is counted; what is no print is counted as such.
+    /// How it is counted; rows that are not prints have their own count.
     pub const fn reject(self) -> Option<Reject> {
         Some(match self {
             Self::BadJson => Reject::Malformed,

@@ -7,7 +7,7 @@
 use super::random::Random;
 use tapecast_model::Aggressor;
 
-/// Chooses who comes.
+/// Chooses the next arrival.
 #[derive(Debug)]
 pub(super) struct Crowd {
     /// Sums of the seats' activities up to and including each.
@@ -17,7 +17,7 @@ pub(super) struct Crowd {
     oldest: usize,
 }
 
-/// Somebody who comes.
+/// An arrival.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Arrival {
     pub(super) seat: usize,
@@ -47,7 +47,7 @@ impl Crowd {
         crowd
     }
 
-    /// So many of `whole` that fall to a seat in the mean.
+    /// The mean part of `whole` that a seat gets.
     pub(super) fn share(&self, seat: usize, whole: u64) -> u64 {
         let below = seat.checked_sub(1).and_then(|s| self.activity.get(s));
         let own = self
@@ -59,7 +59,7 @@ impl Crowd {
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
-    /// Who comes next.
+    /// The next arrival.
     pub(super) fn next(&mut self, random: &mut Random) -> Arrival {
         let arrival = if random.below(100) < FOLLOWERS_PERCENT {
             self.follower(random)

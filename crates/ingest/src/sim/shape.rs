@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Makes these the best prices: what stands beyond them is cancelled.
+    /// Makes these the best prices: levels beyond them are cancelled.
     pub(super) fn quote(&mut self, bid: i64, ask: i64, random: &mut Random) {
         for (side, price) in [(Side::Bid, bid), (Side::Ask, ask)] {
             while let Some(best) = self.book.best(side).map(|level| level.price.mantissa()) {

@@ -28,7 +28,7 @@ pub struct Cursor<'a> {
     at: usize,
 }
 
-/// A value that is no container, as it stands in the text.
+/// A value that is not a container, as it is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scalar<'a> {
     /// `null`.
@@ -41,7 +41,7 @@ pub enum Scalar<'a> {
     Text(Text<'a>),
 }
 
-/// A string as it stands between its quotes.
+/// A string as it is written between its quotes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Text<'a> {
     raw: &'a str,
@@ -102,7 +102,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads a value that is no container.
+    /// Reads a value that is not a container.
     ///
     /// # Errors
     /// If there is none here.
@@ -163,7 +163,7 @@ impl<'a> Cursor<'a> {
         Ok(Text { raw, escaped })
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     pub fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(byte) = bytes.get(self.at) {

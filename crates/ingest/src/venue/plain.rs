@@ -14,7 +14,7 @@ pub(crate) struct Plain<'a> {
     at: usize,
 }
 
-/// A value that is no container.
+/// A value that is not a container.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Value<'a> {
     /// A string without escapes.
@@ -42,7 +42,7 @@ const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 // === impl Plain ===
 
 impl<'a> Plain<'a> {
-    /// At the start of a message; none if it is no text.
+    /// At the start of a message; none if it is not text.
     pub(crate) fn new(raw: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(raw).ok()?;
         Some(Self { text, at: 0 })
@@ -93,7 +93,7 @@ impl<'a> Plain<'a> {
         Some(key)
     }
 
-    /// Passes a value that is no container.
+    /// Skips a value that is not a container.
     #[inline(always)]
     pub(crate) fn value(&mut self) -> Option<Value<'a>> {
         match self.peek()? {
@@ -112,7 +112,7 @@ impl<'a> Plain<'a> {
         self.text.get(start as usize..end as usize)
     }
 
-    /// Passes a string and says where its content stands.
+    /// Skips a string and returns the place of its content.
     #[inline(always)]
     pub(crate) fn span(&mut self) -> Option<Span> {
         self.take(b'"')?;
@@ -150,7 +150,7 @@ impl<'a> Plain<'a> {
         self.text.get(span.start as usize..span.end as usize)
     }
 
-    /// Passes a string, or the digits of a whole number, and returns what stands there.
+    /// Skips a string, or the digits of a whole number, and returns it.
     #[inline(always)]
     pub(crate) fn token(&mut self) -> Option<&'a str> {
         if self.peek()? == b'"' {
@@ -161,7 +161,7 @@ impl<'a> Plain<'a> {
         self.text.get(start..self.at)
     }
 
-    /// Passes a whole number.
+    /// Skips a whole number.
     #[inline(always)]
     pub(crate) fn uint(&mut self) -> Option<u64> {
         let rest = self.rest();

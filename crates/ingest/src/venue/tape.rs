@@ -142,7 +142,7 @@ impl<'t, 'i> Node<'t, 'i> {
             .ok_or(Reject::Missing(key))
     }
 
-    /// The items of this array; none if it is no array.
+    /// The items of this array; none if it is not an array.
     pub fn elements(self) -> Items<'t, 'i> {
         Items(self.0.as_array().map(|a| a.iter()))
     }
@@ -166,7 +166,7 @@ impl<'t, 'i> Node<'t, 'i> {
     /// The price and the size of a level `["price", "size", …]`.
     ///
     /// # Errors
-    /// If it is no such array.
+    /// If it is not such an array.
     pub fn level(self) -> Result<(&'i str, &'i str), Reject> {
         let mut items = self.elements();
         let mut next = || items.next().and_then(Node::as_text);

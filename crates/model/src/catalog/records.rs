@@ -20,11 +20,11 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) instrument: Arc<Instrument>,
-    /// Of an invented instrument: what those who refer to it hold.
+    /// For an invented instrument: the lease that everything that refers to it holds.
     pub(super) lease: Option<Weak<Lease>>,
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 pub(super) enum Name {
     Taken(InstrumentId),
     Free(Definition),
@@ -50,7 +50,7 @@ impl Inner {
         (record.instrument.id == id).then_some(record)
     }
 
-    /// Who has this name, or who may be given it.
+    /// The owner of this name, or whether it is free.
     pub(super) fn look_up(&self, venue: &Venue, symbol: &Symbol) -> Result<Name, CatalogError> {
         let Some(entry) = self.venues.get(venue) else {
             return Err(CatalogError::UnknownVenue(venue.clone()));
@@ -114,7 +114,7 @@ impl Inner {
         instrument
     }
 
-    /// Ends an instrument if it is invented and nobody holds a lease of it. Returns whether it ended.
+    /// Ends an instrument if it is invented and has no lease. Returns whether it ended.
     pub(super) fn end(&mut self, id: InstrumentId) -> bool {
         let unheld = |record: &Record| {
             let held = record.lease.as_ref();

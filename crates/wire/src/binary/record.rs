@@ -24,7 +24,7 @@ pub struct Records<'a>(&'a [u8]);
 pub struct Record<'a> {
     /// All its bytes.
     pub bytes: &'a [u8],
-    /// Its flags as they stand.
+    /// Its flags as written.
     pub flags: u8,
     /// The number of its topic.
     pub tid: u32,
@@ -96,7 +96,7 @@ pub struct Levels<'a>(&'a [[u8; LEVEL_BYTES]]);
 #[derive(Clone, Copy, Debug)]
 pub struct Figures<'a>(&'a [u8; TICKER_BYTES]);
 
-/// Why bytes are no record.
+/// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BinaryError {
     /// Less than a header is left of the message.
@@ -353,7 +353,7 @@ fn level_of(level: &[u8; LEVEL_BYTES]) -> PriceLevel {
 // === impl EpochMark ===
 
 impl EpochMark {
-    /// The epoch, for who knows that it is at least `known`: epochs only rise.
+    /// The epoch, if it is at least `known`; epochs only rise.
     pub const fn resolve(self, known: Epoch) -> Epoch {
         match self {
             Self::Whole(epoch) => epoch,

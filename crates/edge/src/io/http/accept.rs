@@ -36,11 +36,11 @@ pub struct Came {
     pub stream: TcpStream,
     /// Where it comes from.
     pub peer: SocketAddr,
-    /// Whether it has a descriptor of the reserve, as there are no others.
+    /// Whether it uses a descriptor of the reserve, because there are no others.
     pub reserved: bool,
 }
 
-/// Listens at an address; `[::]` takes IPv4 too, whatever the system's default is.
+/// Listens at an address; `[::]` accepts IPv4 too, independent of the system's default.
 ///
 /// # Errors
 /// If the system refuses.

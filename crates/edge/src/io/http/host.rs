@@ -61,7 +61,7 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<Host>, Refusal> {
 // === impl Hosts ===
 
 impl Hosts {
-    /// These names beside addresses and `localhost`; `"*"` for every name.
+    /// These names in addition to addresses and `localhost`; `"*"` for every name.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         let mut hosts = Self::default();
         for name in names {

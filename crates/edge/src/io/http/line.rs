@@ -37,7 +37,7 @@ pub struct Times {
     pub idle: Duration,
 }
 
-/// What is known of a connection, shared by those who serve it and those who give places.
+/// The state of a connection, shared by the task that serves it and by the limits of places.
 #[derive(Debug)]
 pub struct Line {
     state: Mutex<State>,

@@ -26,7 +26,7 @@ pub struct Place {
     id: u64,
 }
 
-/// Who may be cut to make room.
+/// Which connections may be closed to make room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Evict {
     /// Nobody.
@@ -70,7 +70,7 @@ impl Places {
     /// Takes a place for a connection from this address.
     ///
     /// # Errors
-    /// If there is none, and nobody may be cut.
+    /// If there is none, and no connection may be closed.
     pub fn take(
         self: &Arc<Self>,
         address: IpAddr,
@@ -113,7 +113,7 @@ impl Places {
         })
     }
 
-    /// Cuts who has waited longest, if there is anybody: a file descriptor is needed.
+    /// Closes the connection that has waited longest, if there is one, to free a file descriptor.
     pub fn evict_one(&self) -> bool {
         self.lock().evict(|_, line| Some(line.since()))
     }

@@ -51,7 +51,7 @@ struct Cause {
 // === impl Channel ===
 
 impl Channel {
-    /// A channel that nobody watches yet.
+    /// A channel without a state.
     pub(super) const fn new(kind: ChannelKind, limit: SilenceLimit) -> Self {
         Self {
             kind,
@@ -104,7 +104,7 @@ impl Channel {
             .find_map(|(feed, cause)| Some((feed, cause.as_deref()?)))
     }
 
-    /// It is asked for. Of a channel that arrives already this is no news.
+    /// Its data are expected. For a channel that already has data this changes nothing.
     pub(super) fn ask(&mut self, at: Moment) -> bool {
         if self.watched && self.down.is_none() {
             return false;
@@ -116,7 +116,7 @@ impl Channel {
         true
     }
 
-    /// Its messages start over: nothing has come yet. A connection that is gone is gone still.
+    /// Its messages start again: nothing has come yet. A lost connection is still lost.
     pub(super) fn restart(&mut self, at: Moment) {
         if self.watched {
             self.stale = None;
@@ -151,7 +151,7 @@ impl Channel {
         revived
     }
 
-    /// Data came. Returns whether that is news. A gap needs to be healed.
+    /// Data came. Returns whether this changed the state. A gap must be healed.
     pub(super) fn receive(&mut self, at: Moment) -> bool {
         if self.watched && !self.pending && self.down.is_none() && self.stale.is_none() {
             self.tick(at.now);
@@ -173,7 +173,7 @@ impl Channel {
         healed
     }
 
-    /// What is held of it cannot be trusted, until it is healed.
+    /// Its state cannot be trusted until it is healed.
     pub(super) fn lose(&mut self, reason: Reason, at: Moment) -> bool {
         Cause::set(&mut self.gap, self.watched, reason, at)
     }

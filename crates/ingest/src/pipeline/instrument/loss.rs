@@ -8,7 +8,7 @@ use crate::metrics::{GapReason, LossReason};
 use tapecast_model::{Body, ChannelKind, ChannelSet, Touched, UpdateSink};
 
 impl InstrumentState {
-    /// What is held of these channels is not current, until what comes next makes up for it.
+    /// The states of these channels are not current until the next data repair them.
     pub(super) fn note_gaps(&mut self, channels: ChannelSet, reason: &Reason, at: Moment) {
         let held = [
             (ChannelKind::Book, self.book.wanted),
@@ -56,7 +56,7 @@ impl InstrumentState {
         }
     }
 
-    /// What was shown of the book is right no more, nor is the quote that was taken from it.
+    /// The published book is no longer right, and neither is the quote that was taken from it.
     pub(super) fn forget_book<S: UpdateSink>(
         &mut self,
         reason: LossReason,
@@ -74,7 +74,7 @@ impl InstrumentState {
         }
     }
 
-    /// Numbers events of a stream that were lost, and says so to all who follow it.
+    /// Numbers events of a stream that were lost, and announces the loss to all its subscribers.
     pub(super) fn lose<S: UpdateSink>(
         &mut self,
         kind: ChannelKind,

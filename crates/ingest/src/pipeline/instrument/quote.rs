@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use tapecast_model::{Body, Book, ChannelKind, Instrument, Price, Quote, UpdateSink};
 
 impl InstrumentState {
-    /// The book, or the quote, is crossed no more: says so if neither is.
+    /// The book, or the quote, is no longer crossed; publishes this if neither is crossed.
     pub(super) fn note_uncrossed(&mut self) {
         let book = self.book.verified.book();
         if !self.quote_crossed && !book.is_some_and(Book::is_crossed) {
