@@ -100,13 +100,13 @@ pub struct Shard<S> {
     readers: VecDeque<ConnId>,
     /// Connections that are not read before a time, because they said too much.
     held: BinaryHeap<Reverse<(Mono, ConnId)>>,
-    /// What was heard in this round, in frames and topics of requests.
+    /// What was read in this round, in frames and topics of requests.
     work: usize,
-    /// Requests granted among what is being heard.
+    /// Accepted requests among the frames that are being read.
     granted: u32,
-    /// A connection that is being heard: what is answered goes in one write.
+    /// A connection that is being read: its answers go in one write.
     corked: Option<ConnId>,
-    /// The last ping heard that is not answered yet.
+    /// The last received ping that is not answered yet.
     pinged: Option<Vec<u8>>,
     /// Writes to many sockets with one system call, where the system allows it.
     volley: Option<Volley>,
@@ -118,7 +118,7 @@ pub struct Shard<S> {
     resumed: Vec<ConnId>,
     count: Count,
     metrics: ShardMetrics,
-    /// Connections held, for whoever gives out new ones.
+    /// The number of connections, for the listener that distributes new ones.
     load: Arc<AtomicUsize>,
     /// Connections of lossless topics that are over half full.
     congested: u64,
@@ -139,7 +139,7 @@ pub struct Shard<S> {
     drained: usize,
 }
 
-/// A connection. What a delivery touches stands here, the rest behind one pointer.
+/// A connection. The fields that a delivery needs are here, the others are behind one pointer.
 struct Conn<S> {
     socket: S,
     place: Place,
@@ -403,7 +403,7 @@ impl<S> Conn<S> {
             .get_or_insert_with(|| Box::new(Outbox::new(now)))
     }
 
-    /// Queues an entry of a subscription; it is held if the acknowledgement has to go first.
+    /// Queues an entry of a subscription; it waits if the acknowledgement must go first.
     fn enqueue(&mut self, sub: usize, entry: Entry, now: Mono) {
         let holds = self.pending.is_some() && self.session.subs[sub].awaited != NOT_AWAITED;
         let outbox = self.outbox(now);

@@ -93,7 +93,7 @@ pub enum Outcome {
         /// The instrument's quote comes from this book.
         makes_quote: bool,
     },
-    /// The message is older than the book: no news, and no sign that the book is up to date.
+    /// The message is older than the book: it changes nothing, and does not show that the book is up to date.
     Old,
     /// The message told nothing new: a keep-alive, or the last one once more.
     Unchanged {
@@ -107,7 +107,7 @@ pub enum Outcome {
         /// The first time since the book was lost that the backlog was full.
         overflowed: bool,
     },
-    /// The message proves that there is no right book.
+    /// The message proves that the book is wrong.
     Broken(Break),
 }
 
@@ -116,7 +116,7 @@ pub enum Outcome {
 pub enum Break {
     /// Messages are missing before this one.
     Link(LinkBreak),
-    /// The venue's numbers have started over, or went back for good.
+    /// The venue's numbers have started again, or went back permanently.
     StartedOver(LinkBreak),
     /// The snapshot is older than the changes that wait for one.
     SnapshotTooOld(LinkBreak),
@@ -286,7 +286,7 @@ impl VerifiedBook {
     }
 
     /// Notes a message that is old by its numbers. Whether it proves, by its venue's time or together
-    /// with those before it, that the numbers have started over.
+    /// with those before it, that the numbers have started again.
     fn has_started_over(&mut self, stamp: Stamp) -> bool {
         let nanos = |time: EventTime| time.nanos();
         if let (Some(time), Some(last)) = (stamp.ts_event.map(nanos), self.last_time.map(nanos))

@@ -59,7 +59,7 @@ pub enum CaptureError {
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BrokenLine {
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("not JSON: {0}")]
     Syntax(#[from] Syntax),
     /// It is not UTF-8.

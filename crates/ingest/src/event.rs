@@ -54,7 +54,7 @@ pub enum EventBody {
         /// The last of them.
         last: u64,
     },
-    /// Best bid and offer from a stream of its own.
+    /// Best bid and offer from a separate stream.
     Quote(Quote),
     /// A snapshot of the book or a change to it.
     Book(Box<BookEvent>),
@@ -75,7 +75,7 @@ pub enum TradeIds {
     Opaque,
     /// Later prints have higher ids, with holes: an id tells whether a print was seen.
     Rising,
-    /// Each print's id is the one before it, plus one: a hole is a loss.
+    /// Each print's id is the id before it plus one: a missing id is a loss.
     Dense,
 }
 
@@ -140,7 +140,7 @@ pub enum Checksum {
 /// A message of a feed about itself, sent for each instrument that it serves.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FeedEvent {
-    /// A new round begins: every stream of the instrument starts over in a new epoch.
+    /// A new round begins: every stream of the instrument starts again in a new epoch.
     Restarted,
     /// These channels of the instrument are asked for: from now on they are watched, and `pending` until
     /// their first event.
@@ -155,9 +155,9 @@ pub enum FeedEvent {
         /// Why, in words.
         reason: Cow<'static, str>,
     },
-    /// Messages of the connection were lost, nobody knows of which channels: all of them are touched.
+    /// Messages of the connection were lost, of unknown channels: all channels are affected.
     Gap(Cow<'static, str>),
-    /// There is no connection: what is said meanwhile is lost.
+    /// There is no connection: all events until the next connection are lost.
     Down(Cow<'static, str>),
     /// There is nothing more to come, as at the end of a recording: nothing is lost, the state stays.
     Ended(Cow<'static, str>),

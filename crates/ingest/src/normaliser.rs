@@ -58,7 +58,7 @@ struct Known {
     planned: Planned,
     /// The last quote from a book of one level, which a change changes.
     last_quote: Quote,
-    /// Messages were lost since the last whole quote: what changes change is not known.
+    /// Messages were lost since the last complete quote, so later changes cannot be applied.
     quote_lost: bool,
 }
 
@@ -272,7 +272,7 @@ impl Normaliser {
 }
 
 impl Normaliser {
-    /// A row is no print: counts it, and says that its id was seen.
+    /// A row is not a print: counts it, and says that its id was seen.
     fn skip(&mut self, reason: NoPrint, row: &Print<'_>) {
         self.asides.no_prints.push(reason);
         if let Some(id) = row.id.number() {
@@ -311,7 +311,7 @@ impl Normaliser {
 }
 
 impl Heading {
-    /// An event of this piece of news.
+    /// An event of this part of the message.
     const fn event(&self, instrument: InstrumentId, ts_recv: UnixNanos, body: EventBody) -> Event {
         Event {
             instrument,

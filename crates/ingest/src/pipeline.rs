@@ -212,7 +212,7 @@ impl Pipeline {
         state.is_some_and(|state| state.id() == id)
     }
 
-    /// Makes an instrument's state on first use; false if nobody knows the instrument.
+    /// Makes an instrument's state on first use; false if the instrument is unknown.
     fn ensure(&mut self, id: InstrumentId) -> bool {
         if self.has(id) {
             return true;
@@ -227,7 +227,7 @@ impl Pipeline {
         true
     }
 
-    /// The state that an instrument begins in; none if nobody knows the instrument.
+    /// The state in which an instrument begins; none if the instrument is unknown.
     fn begin(&mut self, id: InstrumentId) -> Option<Box<InstrumentState>> {
         let epoch = self.begins();
         let instrument = self.catalog.get(id)?;

@@ -371,7 +371,7 @@ async fn next(
     }
 }
 
-/// Sends, waiting for room; false if nobody takes events any more.
+/// Sends, and waits for room; false if events have no more receiver.
 async fn send(tx: &EventTx, lot: Lot) -> bool {
     let mut lot = lot;
     loop {

@@ -122,7 +122,7 @@ pub enum ReplayError {
         /// Why.
         source: CatalogError,
     },
-    /// The speed is no positive number.
+    /// The speed is not a positive number.
     #[error("speed {0} is not a positive factor; write 1, 10, 0.5 or \"max\"")]
     Speed(f64),
 }
@@ -249,7 +249,7 @@ impl Replay {
 pub enum Played {
     /// The recording is at its end.
     End,
-    /// It was told to stop, or nobody receives any more.
+    /// It got the command to stop, or there is no more receiver.
     Stopped,
 }
 

@@ -327,7 +327,7 @@ impl Entry {
         self.book.is_some_and(|book| book.carries == Carries::Book)
     }
 
-    /// Whether anything of it was heard.
+    /// Whether the recording contains any of it.
     fn is_heard(&self) -> bool {
         let book = self.book.or(self.top).or(self.seed);
         let quote = self.quote || self.spare_quote;

@@ -316,7 +316,7 @@ impl Simulation {
         }
     }
 
-    /// Somebody comes to one of the markets; answers how many events that made.
+    /// One arrival at one of the markets; returns how many events it made.
     fn arrive(&mut self, due: UnixNanos, now: UnixNanos, out: &mut Vec<Event>) -> u64 {
         let random = &mut self.random;
         let Arrival { seat, taker } = self.crowd.next(random);

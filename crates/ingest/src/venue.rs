@@ -57,7 +57,7 @@ pub enum Format {
     BybitLinear,
 }
 
-/// A name that is no format.
+/// A name that is not a format.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "unknown format {0:?}; write binance (spot), binance-usdm (USD-M futures), coinbase (Advanced Trade), kraken (v2), okx (v5), bybit-spot (v5) or bybit-linear (v5)"
@@ -73,7 +73,7 @@ pub enum Reject {
     /// Not UTF-8.
     #[error("not UTF-8")]
     Utf8,
-    /// Well-formed, but of no kind we have heard of.
+    /// Well-formed, but of an unknown kind.
     #[error("unknown kind of message")]
     Unknown,
     /// A field that must be there is not, or is of another type.
@@ -130,10 +130,10 @@ pub trait Dialect: Send {
 /// Hears what messages say. Each piece of news is `begin`, if that says yes its prints or levels,
 /// and `finish`.
 pub trait Listener {
-    /// A piece of news begins. `Ok(false)`: nobody wants it, go on to the next.
+    /// An event begins. `Ok(false)`: it is not used; continue with the next.
     ///
     /// # Errors
-    /// If it cannot be news of anything known.
+    /// If it is of an unknown instrument or kind.
     fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject>;
 
     /// A row of the tape, oldest first. An error concerns this row only: those before it stand, and
@@ -149,7 +149,7 @@ pub trait Listener {
     /// If a number cannot be kept.
     fn level(&mut self, side: Side, price: &str, qty: &str) -> Result<(), Reject>;
 
-    /// The piece of news is complete.
+    /// The event is complete.
     ///
     /// # Errors
     /// If it does not fit what came before.
@@ -204,9 +204,9 @@ pub enum Carries {
     Top,
     /// A book in changes.
     Book,
-    /// A book that is whole in each message.
+    /// A book that is complete in each message.
     WholeBook,
-    /// A whole book that was fetched beside a stream of changes, for them to build on.
+    /// A complete book that does not come in the stream; the changes of the stream build on it.
     Seed,
     /// 24 h statistics.
     Ticker,
@@ -268,7 +268,7 @@ pub struct Print<'a> {
 pub enum NoPrint {
     /// Nothing changed hands: its quantity is zero.
     NoQuantity,
-    /// The venue says that it is no trade of the market.
+    /// The venue says that it is not a trade of the market.
     NotMarket,
 }
 

@@ -49,11 +49,11 @@ pub type Pages = dyn Fn(&Request<Incoming>) -> Option<Making> + Send + Sync;
 pub struct Listener {
     shards: Vec<ShardHandle>,
     admission: Arc<Admission>,
-    /// Of those whose first request is not complete, or who are on their way to a shard.
+    /// For connections whose first request is not complete, or that no shard has taken yet.
     handshakes: Arc<Places>,
-    /// Of those who asked for a page.
+    /// For connections that asked for a page.
     readers: Arc<Places>,
-    /// One is taken by each who was told 101 and is not in a shard yet.
+    /// Each client that got 101 and is not in a shard yet takes one.
     agreed: Arc<Semaphore>,
     turnstile: Turnstile,
     rules: Rules,
@@ -78,7 +78,7 @@ pub struct Rules {
 struct Client {
     address: IpAddr,
     line: Arc<Line>,
-    /// Taken by the upgrade, if there is one; held to the end otherwise.
+    /// The upgrade takes it, if there is one; otherwise it is held to the end.
     holds: Mutex<Option<Holds>>,
 }
 
@@ -319,7 +319,7 @@ impl Listener {
         Ok(Response::from_parts(head, Full::default()))
     }
 
-    /// Says which origin was refused: somebody's page does not work, or should not be there.
+    /// Logs which origin was refused, because a page does not work or must not connect.
     fn note_refusal(&self, request: &Request<Incoming>, address: IpAddr, refusal: &Refusal) {
         if refusal.label == "origin"
             && let Some(left_out) = self.origin_lines.pass(mono_now())
@@ -396,5 +396,5 @@ impl Client {
     }
 }
 
-/// File descriptors in reserve, to tell those who come that there are no others.
+/// File descriptors in reserve, to answer clients when there are no others.
 const RESERVE: usize = 2;

@@ -69,10 +69,10 @@ struct Entrance {
 #[derive(Debug)]
 struct Taken(Arc<Entrance>);
 
-/// What a shard is told.
+/// Commands to a shard.
 enum Order {
     Accept(Arrival<std::net::TcpStream>, Taken),
-    /// Say who is connected.
+    /// List the connections.
     Inspect(Query, Answer),
     /// Close everything; the thread ends when all is closed or this time is over.
     Drain(Duration),
@@ -312,7 +312,7 @@ impl Seat {
     /// Gives the shard a connection.
     ///
     /// # Errors
-    /// If the shard has ended meanwhile.
+    /// If the shard has ended.
     #[expect(
         clippy::result_unit_err,
         reason = "the connection is dropped: there is nothing to say"

@@ -125,7 +125,7 @@ impl<S: Socket> Shard<S> {
         );
     }
 
-    /// A snapshot has come: whoever waits for it gets it, and every frame from now on.
+    /// A snapshot has come: every subscriber that waits for it gets it, and every frame from now on.
     fn answer_joiners(
         &mut self,
         id: SlotId,
@@ -170,7 +170,7 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Who waited for a snapshot waits no more. Returns what it had before.
+    /// A subscriber no longer waits for a snapshot. Returns its position before.
     fn become_live(&mut self, id: ConnId, sub: usize) -> StreamPos {
         let Some(subscription) = self
             .conn_mut(id)

@@ -26,9 +26,9 @@ pub(crate) struct Intake {
     paid_to: Mono,
     /// Not read before this time.
     pub(crate) held_to: Mono,
-    /// Since when it has been held back without a rest.
+    /// Since when it has been held back without a pause.
     over_since: Option<Mono>,
-    /// It stands in the queue of those with something to read.
+    /// It is in the queue of connections with something to read.
     queued: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum Allowance {
     Left,
     /// It is over its rate: read on at this time.
     Hold(Mono),
-    /// It has been held back for so long that it should end.
+    /// It has been held back for so long that it must be closed.
     Hopeless,
 }
 
@@ -183,9 +183,9 @@ impl<S: Socket> Shard<S> {
 
 /// Messages come in bursts of as many as a second allows.
 const BURST: Duration = Duration::from_secs(1);
-/// Nobody is held back for longer at once than this.
+/// A connection is held back for at most this time at once.
 const DEBT_MAX: Duration = Duration::from_secs(2);
-/// Who is held back for so long without a rest does not listen.
+/// A connection that is held back for so long without a pause is closed.
 const HELD_BACK_MAX: Duration = Duration::from_secs(10);
 /// Bytes of one read: of the smallest frames, some hundred.
 const READ_BYTES: usize = 4 * 1024;

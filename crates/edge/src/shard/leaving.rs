@@ -204,5 +204,5 @@ impl<S> Conn<S> {
 
 /// Subscriptions ended and queued frames freed per round: some hundred microseconds.
 pub(super) const CHORES_PER_ROUND: usize = 1_024;
-/// Connections told goodbye per round when the server goes away: a write each.
+/// Connections that get a `bye` per round when the server shuts down: a write each.
 const CLOSES_PER_ROUND: usize = 64;

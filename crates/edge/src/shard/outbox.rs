@@ -30,17 +30,17 @@ use tapecast_model::{Mono, StreamPos};
 /// Frames that wait for a socket.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// The rest of a frame that is partly written; whose it is no longer matters.
+    /// The rest of a frame that is partly written; its topic no longer matters.
     rest: Option<Entry>,
     control: VecDeque<Bytes>,
     data: VecDeque<Entry>,
-    /// Data of topics that are not acknowledged yet: they pass nobody, and nobody waits for them.
+    /// Data of topics that are not acknowledged yet: they overtake no other data, and no other data wait for them.
     held: VecDeque<Entry>,
     held_bytes: usize,
     bytes: usize,
     /// Frames of `rest` and `data`.
     frames: u32,
-    /// A pong stands among `control`.
+    /// `control` contains a pong.
     has_pong: bool,
     /// Topics whose markers have been reached.
     due: Vec<SlotId>,
@@ -354,7 +354,7 @@ impl Entry {
     }
 }
 
-/// How many whole frames stand in the first `written` bytes, and how many bytes of the next one.
+/// The number of whole frames in the first `written` bytes, and the number of bytes of the next frame.
 fn frames_within(bytes: &[u8], written: usize) -> (u32, usize) {
     let (mut frames, mut at) = (0, 0);
     while at < written {

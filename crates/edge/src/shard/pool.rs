@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool(Arc<AtomicUsize>);
 
-/// Bytes that are taken off the count when nobody refers to them any more.
+/// Bytes that are subtracted from the count when there are no more references to them.
 struct Kept {
     bytes: Box<[u8]>,
     pool: Pool,

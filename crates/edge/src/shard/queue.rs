@@ -188,7 +188,7 @@ impl<S: Socket> Shard<S> {
         self.after_flush(id, now);
     }
 
-    /// It is the turn of these topics to start over.
+    /// These topics may resync now.
     fn start_over(&mut self, id: ConnId, due: &[SlotId], now: Mono) {
         for &slot in due {
             if let Some(sub) = self.session_find(id, slot) {
@@ -220,7 +220,7 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Everything is written: topics that are behind start over, or end their gap.
+    /// Everything is written: topics that are behind resync, or end their gap.
     fn catch_up(&mut self, id: ConnId, now: Mono) {
         let subs = self.conn_mut(id).map_or(0, |conn| conn.session.subs.len());
         for sub in 0..subs {

@@ -27,7 +27,7 @@ pub(crate) struct Session {
     pub(crate) encoding: Encoding,
     pub(crate) reader: Reader,
     pub(crate) subs: Vec<Subscription>,
-    /// Where in `subs` each slot's subscription stands; empty while there are few.
+    /// The place of each slot's subscription in `subs`; empty while there are few.
     places: HashTable<u32>,
     /// How many of `subs` wait for the socket.
     pub(crate) behind: u32,

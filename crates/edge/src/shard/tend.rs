@@ -141,7 +141,7 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Says that we live, and which topics were silent since the last heartbeat.
+    /// Says that the gateway is alive, and which topics were silent since the last heartbeat.
     fn heartbeat(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
             return;

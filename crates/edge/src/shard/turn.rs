@@ -51,11 +51,11 @@ pub(crate) type PieceId = u32;
 #[derive(Debug)]
 pub(crate) struct Piece {
     block: Bytes,
-    /// Where it stands: in its block, or among the turn's laid-out bytes.
+    /// Its place: in its block, or among the turn's laid-out bytes.
     start: u32,
     end: u32,
     laid: bool,
-    /// Nothing may be merged into it any more: somebody's part of the run begins after it.
+    /// No further frame may be merged into it, because a subscriber's part of the run begins after it.
     sealed: bool,
     pub(crate) frames: u32,
     /// Where the stretch that begins with this piece ends, and how many frames it has.

@@ -28,7 +28,7 @@ pub enum LossReason {
     Messages,
     /// Something that came could not be read.
     Unread,
-    /// The ids of prints have a hole, or have started over.
+    /// Ids of prints are missing, or have started again.
     Ids,
     /// The book could not be trusted any more, and what was taken from it neither.
     Book,

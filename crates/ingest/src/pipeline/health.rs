@@ -35,7 +35,7 @@ pub(super) struct Health {
     crossed: Option<Reason>,
     trading: TradingState,
     changed: bool,
-    /// The status stream starts over: what is known is said even if it is what was said.
+    /// The status stream starts again: the state is published even if it has not changed.
     anew: bool,
     /// Since somebody last asked, a channel has come to be waited for: when to look for its silence.
     look_at: Option<Mono>,

@@ -36,13 +36,13 @@ pub(super) struct InstrumentState {
     sequencer: Sequencer,
     health: Health,
     health_stamp: Stamp,
-    /// A source has said something of it: until then it is in nobody's count.
+    /// A source has sent something about it; before that, no metric counts it.
     counted: bool,
     prints: Prints,
     prints_stamp: Stamp,
     quote: Option<(Quote, Stamp)>,
     quote_of_book: bool,
-    /// The last quote of a stream of its own was crossed, and held back.
+    /// The last quote of a separate quote stream was crossed, and held back.
     quote_crossed: bool,
     ticker: Option<(Ticker, Stamp)>,
     book: BookState,
@@ -267,7 +267,7 @@ impl InstrumentState {
         )
     }
 
-    /// A history fills ours; what was missed of it is news.
+    /// A history fills ours; its missed prints are published as updates.
     fn handle_history<S: UpdateSink>(
         &mut self,
         prints: &[Trade],
@@ -433,7 +433,7 @@ impl InstrumentState {
         self.quote_of_book = true;
     }
 
-    /// There is no right book any more: says so once, and forgets the quote that came from it.
+    /// The book is no longer right: announces this once, and forgets the quote that came from it.
     fn drop_book<S: UpdateSink>(
         &mut self,
         reason: Cow<'static, str>,

@@ -63,7 +63,7 @@ pub(super) struct Cut {
     pub(super) known: usize,
 }
 
-/// How a print stands to those before it.
+/// The relation of a print to the prints before it.
 enum Fit {
     Follows,
     Lost(u64, LossReason),
@@ -245,7 +245,7 @@ impl Prints {
         missed
     }
 
-    /// By their ids as texts: what stands behind the last print we know was missed.
+    /// By their ids as texts: prints after the last known print were missed.
     fn merge_opaque(&mut self, prints: &[Trade]) -> Vec<Trade> {
         let known = |print: &Trade| self.history.contains(print);
         if let Some(last) = prints.iter().rposition(known) {

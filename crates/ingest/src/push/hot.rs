@@ -15,7 +15,7 @@ use tapecast_model::{
 /// Price and size of a level.
 type Words<'a> = [&'a str; 2];
 
-/// What a line says, in its own words; a member that is there twice is declined.
+/// The members of a line as written; a line with a repeated member is declined.
 #[derive(Default)]
 struct Line<'a> {
     channel: Option<&'a str>,

@@ -37,7 +37,7 @@ pub struct LineError {
 /// A kind of mistake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mistake {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     BadJson,
     /// A field that must be there is not.
     MissingField,
@@ -45,13 +45,13 @@ pub enum Mistake {
     BadField,
     /// A number has more digits than the instrument.
     BeyondScale,
-    /// There is no such channel here.
+    /// The channel does not exist.
     UnknownChannel,
-    /// There is no such symbol here.
+    /// The symbol does not exist.
     UnknownSymbol,
     /// The line is too long.
     TooLarge,
-    /// A trade in which nothing changed hands: skipped, and nobody's loss.
+    /// A trade with a quantity of zero: skipped, and not a loss.
     NoPrint,
 }
 
@@ -207,7 +207,7 @@ impl<'a> Fields<'a> {
         Ok(cursor.end()?)
     }
 
-    /// Says what the line says.
+    /// Makes the events of the line.
     fn tell(
         &self,
         ts_recv: UnixNanos,
@@ -246,7 +246,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// A line is refused: what it would have said is lost, if it says whose news it was.
+    /// A line is refused: if it names its channel and symbol, its data are lost.
     fn lost(&self, ts_recv: UnixNanos, instruments: &mut dyn Instruments) -> Option<Event> {
         let kind = match self.channel().ok()?? {
             "trade" => ChannelKind::Trade,
@@ -468,7 +468,7 @@ fn release(prints: &mut SmallVec<[Trade; 1]>, head: &Event, taken: &mut Taken) {
     }
 }
 
-/// A trade of a batch was lost; trades that stand together are lost together.
+/// A trade of a batch was lost; adjacent lost trades make one loss.
 fn note_loss(instrument: &Instrument, ts_recv: UnixNanos, taken: &mut Taken) {
     if let Some(Event {
         body:

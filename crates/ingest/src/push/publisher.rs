@@ -93,7 +93,7 @@ impl Publisher {
         }
     }
 
-    /// Reads lines until the publisher closes or nobody takes its events.
+    /// Reads lines until the publisher closes or its events have no more receiver.
     async fn serve(&mut self) -> Result<(), Closed> {
         let mut buffer: Vec<u8> = vec![0; READ_BYTES];
         // Of the buffer, so much holds bytes, and so much of them has no newline.

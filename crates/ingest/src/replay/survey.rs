@@ -13,7 +13,7 @@ use std::path::Path;
 /// Lines that are reported one by one; what comes after is only counted.
 const REPORTED_LINES_MAX: usize = 20;
 
-/// Lines from which the format of a recording is told.
+/// Lines that show the format of a recording.
 const SAMPLED_LINES: usize = 200;
 
 /// The first reading: what the recording holds.
@@ -80,7 +80,7 @@ pub(super) fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), Replay
     Ok((plan, report))
 }
 
-/// The formats in which most of a recording's first messages can be read, if there is news among them.
+/// The formats in which most of a recording's first messages can be read, if they contain market data.
 fn likely_formats(config: &ReplayConfig) -> Vec<Format> {
     let Ok(mut capture) = Capture::open(&config.path) else {
         return Vec::new();

@@ -117,7 +117,7 @@ impl Traits {
     }
 }
 
-/// So many parts of a whole in `of`.
+/// A part of a whole, in units of `of`.
 fn parts(whole: i64, parts: i64, of: i128) -> i64 {
     let part = i128::from(whole) * i128::from(parts) / of;
     i64::try_from(part).unwrap_or(i64::MAX)

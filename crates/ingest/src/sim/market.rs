@@ -245,7 +245,7 @@ fn recent(trades_a_day: u64, now: UnixNanos, random: &mut Random) -> Vec<UnixNan
     times
 }
 
-/// Makers quote anew now and then though the fair value has not moved.
+/// Makers quote again from time to time, although the fair value has not moved.
 const REFRESH_ONE_IN: u64 = 8;
 /// A taker goes through so many levels at most.
 const EATEN_LEVELS_MAX: usize = 3;

@@ -131,7 +131,7 @@ impl<'a> Draft<'a> {
 // === impl Walk ===
 
 impl Walk<'_> {
-    /// Keeps a level, or cancels it, and fills the hole before it.
+    /// Keeps a level, or cancels it, and fills the missing levels before it.
     fn meet(&mut self, price: i64, qty: i64, random: &mut Random) {
         if self.kept > 0 {
             while self.gap_to(price) > 2 * self.wanted_gap() && self.kept < self.character.levels {
@@ -195,7 +195,7 @@ pub(super) fn size(usual: i64, random: &mut Random) -> i64 {
     }
 }
 
-/// Two digits that count, as people choose them.
+/// Two significant digits, as people choose them.
 fn rounded(size: i64) -> i64 {
     let unit = 10_i64.saturating_pow(size.ilog10().saturating_sub(1));
     size / unit * unit

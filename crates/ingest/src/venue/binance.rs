@@ -47,7 +47,7 @@ const TRADES: What<'static> = What::Trades {
 /// What futures call a trade of the market (`X`); others are `NA` and `INSURANCE_FUND`.
 const MARKET: &str = "MARKET";
 
-/// Kinds that Binance sends and nobody here wants.
+/// Kinds that Binance sends and we do not use.
 const UNUSED: [&str; 22] = [
     "blockTrade",
     "kline",
@@ -180,7 +180,7 @@ impl Source<'_> {
         levels(data, "b", "a", &head, listener)
     }
 
-    /// A REST response, or spot's partial depth, whose symbol stands in the stream's name only.
+    /// A REST response, or spot's partial depth, whose symbol is only in the stream's name.
     fn whole_depth(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
         let last = data.uint("lastUpdateId")?;
         let upper = self

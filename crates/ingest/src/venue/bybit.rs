@@ -29,7 +29,7 @@ struct State {
     tops: HashMap<Box<str>, u64>,
 }
 
-/// Topics that Bybit offers and nobody here wants, by what stands before the first dot.
+/// Topics that Bybit offers and we do not use, by the text before the first dot.
 const UNUSED: [&str; 13] = [
     "kline",
     "kline_lt",

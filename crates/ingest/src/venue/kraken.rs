@@ -182,7 +182,7 @@ fn each(
     })
 }
 
-/// Prints; those of one symbol that stand together are one piece of news.
+/// Prints; adjacent prints of one symbol are one event.
 fn trades(data: &str, history: bool, listener: &mut dyn Listener) -> Result<(), Reject> {
     let mut tape = Tape {
         history,
@@ -195,7 +195,7 @@ fn trades(data: &str, history: bool, listener: &mut dyn Listener) -> Result<(), 
 /// A batch of prints being read.
 struct Tape<'a> {
     history: bool,
-    /// Whose news is being told, and whether anybody wants it.
+    /// The instrument of the open event, and whether it is used.
     open: Option<(Cow<'a, str>, bool)>,
 }
 
@@ -245,7 +245,7 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
-    /// Ends the piece of news that is open.
+    /// Ends the open event.
     fn close(&mut self, listener: &mut dyn Listener) -> Result<(), Reject> {
         match self.open.take() {
             Some((_, true)) => listener.finish(),

@@ -27,7 +27,7 @@ struct Push<'a> {
     snapshot: bool,
 }
 
-/// Beginnings of the names of channels that OKX offers and nobody here wants.
+/// Beginnings of the names of channels that OKX offers and we do not use.
 const UNUSED: [&str; 22] = [
     "candle",
     "mark-price",

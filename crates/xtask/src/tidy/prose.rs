@@ -53,7 +53,7 @@ fn forbidden() -> [(String, &'static str); 7] {
 }
 
 /// Turns of phrase that a reader's dictionary does not explain, each with a plain word for it.
-const UNPLAIN: [(&str, &str); 22] = [
+const UNPLAIN: [(&str, &str); 34] = [
     ("be had", "is available"),
     ("all the same,", "still"),
     ("for good,", "permanently"),
@@ -76,6 +76,18 @@ const UNPLAIN: [(&str, &str); 22] = [
     ("at one's leisure", "later"),
     ("without a word", "without a message"),
     ("by and large", "mostly"),
+    ("whoever", "the client that, the reader that"),
+    ("wherein", "in which"),
+    ("let go", "free, remove, drop"),
+    ("start over", "resync, start again"),
+    ("starts over", "resyncs, starts again"),
+    ("started over", "resynced, started again"),
+    ("going away", "shutting down"),
+    ("is told", "receives, is announced to"),
+    ("are told", "receive, are announced to"),
+    ("hears of", "receives"),
+    ("only then", "after that"),
+    ("from life to life", "across restarts"),
 ];
 
 /// What readers use: the documents, the documented configuration, dashboards, the page.

@@ -29,11 +29,11 @@ pub struct Place {
 /// Which connections may be closed to make room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Evict {
-    /// Nobody.
+    /// No connection.
     Nobody,
-    /// Where all places are taken, who has read all his answers and asks for nothing more.
+    /// If all places are taken, a connection that has read all its answers and sends no request.
     Idle,
-    /// Whoever has waited longest, first of all within the newcomer's own share.
+    /// The connection that has waited longest; first one of the same address, if its limit is reached.
     Anybody,
 }
 
@@ -159,7 +159,7 @@ impl Drop for Place {
     }
 }
 
-/// Who has been idle for less is not cut: he may be asking for the next thing right now.
+/// A connection that has been idle for less is not closed, because its next request may be on its way.
 const IDLE_MIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

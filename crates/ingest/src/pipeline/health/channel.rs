@@ -229,7 +229,7 @@ impl Channel {
         self.stale = Some(Box::new(Cause { reason, since }));
     }
 
-    /// The channel spoke: its limit counts anew, and its pace is noted.
+    /// The channel had data: its limit starts again, and its pace is noted.
     fn tick(&mut self, now: Mono) {
         self.from = now;
         let last = self.last.replace(now);

@@ -34,7 +34,7 @@ struct Members<'a> {
     quote: [&'a str; 4],
     /// `U`, `u` and `pu`.
     numbers: [Option<u64>; 3],
-    /// Where the bids and the asks stand among the levels.
+    /// The places of the bids and the asks among the levels.
     sides: [Option<(usize, usize)>; 2],
     /// Names of one letter that were there, one bit each.
     seen: u64,
