@@ -28,7 +28,7 @@ pub enum CompareError {
         source: std::io::Error,
     },
     /// A file holds no result.
-    #[error("{path} is no result of `loadtest run` or `loadtest limit`: {source}")]
+    #[error("{path} is not a result of `loadtest run` or `loadtest limit`: {source}")]
     NoResult {
         /// The file.
         path: PathBuf,
@@ -37,11 +37,11 @@ pub enum CompareError {
         source: serde_json::Error,
     },
     /// One is of a run, the other of the ceiling.
-    #[error("{0} is of `run` and {1} of `limit`, or the other way round")]
+    #[error("one of {0} and {1} is a result of `run` and the other of `limit`; compare two of the same kind")]
     Kinds(PathBuf, PathBuf),
     /// They measured different things.
     #[error(
-        "{a} and {b} did not measure the same: {difference}; --allow-different compares them all the same"
+        "{a} and {b} have different scenarios: {difference}; to compare them anyway, use --allow-different"
     )]
     Different {
         /// The first.
@@ -201,7 +201,7 @@ impl Sample {
             "/harness_limited",
             is,
             "/harness_limited_reasons",
-            "WAS LIMITED BY THE HARNESS, beware of throughput and latency",
+            "WAS LIMITED BY THE HARNESS: do not trust throughput and latency",
         );
         text
     }

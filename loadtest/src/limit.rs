@@ -82,7 +82,7 @@ pub enum LimitError {
     #[error("cannot prepare the sockets: {0}")]
     Prepare(#[from] io::Error),
     /// A scenario that cannot be held against it.
-    #[error("only streams of trades that the harness publishes can be held against the ceiling")]
+    #[error("only streams of trades that the harness publishes can be compared with the ceiling; leave out --ceiling")]
     NoCeiling,
     /// The readers did not come, or went.
     #[error("the readers: {0}")]
@@ -244,7 +244,7 @@ fn finish_readers(readers: Child) -> Result<LimitReader, LimitError> {
         return Err(LimitError::Reader(format!("failed ({})", output.status)));
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|e| LimitError::Reader(format!("said something else than their result: {e}")))
+        .map_err(|e| LimitError::Reader(format!("sent something that is not a result: {e}")))
 }
 
 fn conclude(

@@ -20,7 +20,7 @@ const STYLE: &str = include_str!("report/page.css");
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// Nothing in the results is a run.
-    #[error("there is nothing to show: a page is made of results of `loadtest run`")]
+    #[error("there is nothing to show; name at least one result of `loadtest run`")]
     NoRuns,
     /// The results cannot be embedded.
     #[error("cannot write the results into the page: {0}")]
@@ -214,7 +214,7 @@ fn verdicts(name: &str, run: &RunResult) -> String {
         say(
             "good",
             match verified {
-                0 => "Clean: nobody was refused or disconnected.".to_owned(),
+                0 => "Clean: no client was refused or disconnected.".to_owned(),
                 _ => format!(
                     "Clean: {verified} frames verified, nothing lost unannounced, everybody ended \
                      with the right state."
@@ -236,7 +236,7 @@ fn verdicts(name: &str, run: &RunResult) -> String {
         say(
             "warn",
             format!(
-                "The harness may have been the bottleneck, beware of throughput and latency: \
+                "The harness may have been the bottleneck, do not trust throughput and latency: \
                  {reasons}."
             ),
         );

@@ -83,7 +83,7 @@ pub enum RunError {
     #[error("{0}")]
     System(String),
     /// The address is no WebSocket's.
-    #[error("{0:?} is no address like ws://127.0.0.1:8080/v1/ws")]
+    #[error("{0:?} is not an address; write it like ws://127.0.0.1:8080/v1/ws")]
     Url(String),
     /// There is no process of this number.
     #[error("there is no process {0} to measure")]

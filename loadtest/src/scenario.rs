@@ -172,7 +172,7 @@ pub enum ScenarioError {
         message: String,
     },
     /// A key that does not exist.
-    #[error("{place}: unknown key {key:?}, did you mean {nearest:?}?")]
+    #[error("{place}: unknown key {key:?}; did you mean {nearest:?}?")]
     UnknownKey {
         /// The file, or the option.
         place: String,
@@ -382,7 +382,7 @@ fn read_setting(setting: &str, place: &str) -> Result<toml::Table, ScenarioError
     let Some((key, value)) = setting.split_once('=') else {
         return Err(ScenarioError::Parse {
             place: place.to_owned(),
-            message: "a setting is key=value".to_owned(),
+            message: "write a setting as key=value".to_owned(),
         });
     };
     let (key, value) = (key.trim(), value.trim());

@@ -52,7 +52,7 @@ pub enum ServerError {
     #[error("{0}")]
     Pin(String),
     /// It ended by itself.
-    #[error("the server ended by itself ({status}); its last words:\n{log}")]
+    #[error("the server ended unexpectedly ({status}); its last log lines:\n{log}")]
     Ended {
         /// How.
         status: String,
@@ -61,7 +61,7 @@ pub enum ServerError {
     },
     /// It runs and is not ready.
     #[error(
-        "the server was not ready within {READY_WITHIN:?} (no 200 from http://{admin}/readyz); its last words:\n{log}"
+        "the server was not ready within {READY_WITHIN:?} (no 200 from http://{admin}/readyz); its last log lines:\n{log}"
     )]
     NotReady {
         /// Its admin listener.
@@ -275,7 +275,7 @@ mod tests {
     fn a_server_that_ends_at_once_is_quoted() {
         let error = start("/bin/echo");
         assert!(
-            error.contains("ended by itself") && error.contains("serve --config"),
+            error.contains("ended unexpectedly") && error.contains("serve --config"),
             "{error}"
         );
     }

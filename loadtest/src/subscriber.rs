@@ -83,7 +83,7 @@ pub enum SubscriberError {
     #[error("the server closed the connection with code {0} before it was subscribed")]
     Early(u16),
     /// Something else than the protocol has it.
-    #[error("the server sent {0:?} where {1} was due")]
+    #[error("the server sent {0:?} instead of {1}")]
     Unexpected(String, &'static str),
 }
 

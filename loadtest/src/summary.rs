@@ -151,7 +151,7 @@ fn add_verdicts(text: &mut String, result: &RunResult) {
         let reasons = result.harness_limited_reasons.join("; ");
         let _ = write!(
             text,
-            "\nHARNESS LIMITED, beware of throughput and latency: {reasons}"
+            "\nHARNESS LIMITED, do not trust throughput and latency: {reasons}"
         );
     }
 }

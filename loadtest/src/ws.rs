@@ -46,7 +46,7 @@ pub enum WsError {
     #[error("the server answered the handshake with {0:?}")]
     Refused(String),
     /// The handshake succeeded in a way that does not fit the request.
-    #[error("the server's handshake lacks {0:?}")]
+    #[error("the server's handshake has no {0:?}")]
     Handshake(&'static str),
     /// A frame that a server must not send.
     #[error("the server sent a frame that {0}")]

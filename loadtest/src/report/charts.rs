@@ -17,7 +17,7 @@ pub(super) fn of(section: usize, runs: &Runs<'_>) -> Vec<Plot> {
         let figure: [Figure; 1] = [("connections welcomed", false, |s| Some(s.welcomed as f64))];
         over_time(
             "throughput",
-            "Connections welcomed a second",
+            "Connections welcomed per second",
             Kind::Linear,
             short,
             each(runs, &figure),

@@ -61,7 +61,7 @@ impl Scenario {
                 "parsed_clients",
                 self.parsed_clients.to_string(),
                 self.parsed_clients >= 1,
-                "at least 1: somebody must look",
+                "at least 1, so that events are checked",
             ),
             (
                 "threads",
@@ -134,25 +134,25 @@ impl Scenario {
                 "stall_s",
                 self.stall_s.to_string(),
                 stalls == (self.stall_s > 0.0),
-                "`stalled_share` and `stall_s` go together",
+                "set both `stalled_share` and `stall_s`, or neither",
             ),
             (
                 "stalled_share",
                 self.stalled_share.to_string(),
                 !stalls || self.stalled_clients() >= 1,
-                "no client is stalled: more of them, or more clients",
+                "no client is stalled; raise `stalled_share` or `clients`",
             ),
             (
                 "slow_clients",
                 self.slow_clients.to_string(),
                 self.readers() >= 1,
-                "somebody must read as fast as it can",
+                "at least one client must read at full speed",
             ),
             (
                 "mode",
                 format!("{:?}", self.mode),
                 self.mode == Mode::Stream || !(stalls || slow || self.churn_per_s > 0.0),
-                "stalled, slow and coming and going clients are for `stream`",
+                "stalled, slow and reconnecting clients need `mode = \"stream\"`",
             ),
             (
                 "topic",
@@ -164,13 +164,13 @@ impl Scenario {
                 "topic",
                 format!("{:?}", self.topic),
                 self.topic.is_empty() || self.publisher == PublisherKind::None,
-                "the push source has names of its own; set `publisher` to \"none\"",
+                "the push source has fixed names; set `publisher` to \"none\"",
             ),
             (
                 "rate",
                 self.rate.to_string(),
                 !(self.is_closed_loop() && (stalls || slow || self.churn_per_s > 0.0)),
-                "stalled, slow and coming and going clients need an open loop",
+                "stalled, slow and reconnecting clients need an open loop (`rate` above 0)",
             ),
         ]
     }

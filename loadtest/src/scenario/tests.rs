@@ -12,10 +12,10 @@ fn refusal(text: &str) -> String {
 
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_one() {
-    let expected = r#"x.toml: unknown key "clinets", did you mean "clients"?"#;
+    let expected = r#"x.toml: unknown key "clinets"; did you mean "clients"?"#;
     assert_eq!(refusal("clinets = 5"), expected);
     let refusal = Scenario::parse("", "x.toml", &["durations=5".into()]).unwrap_err();
-    let expected = r#"--set durations=5: unknown key "durations", did you mean "duration_s"?"#;
+    let expected = r#"--set durations=5: unknown key "durations"; did you mean "duration_s"?"#;
     assert_eq!(refusal.to_string(), expected);
 }
 
@@ -52,10 +52,10 @@ fn values_that_make_no_sense_are_refused_with_what_would() {
 
 #[test]
 fn values_that_do_not_go_together_are_refused() {
-    assert!(refusal("stalled_share = 0.1").contains("go together"));
-    assert!(refusal("stall_s = 5").contains("go together"));
-    assert!(refusal("slow_clients = 100").contains("somebody must read"));
-    assert!(refusal("mode = \"idle\"\nchurn_per_s = 1").contains("are for `stream`"));
+    assert!(refusal("stalled_share = 0.1").contains("or neither"));
+    assert!(refusal("stall_s = 5").contains("or neither"));
+    assert!(refusal("slow_clients = 100").contains("at least one client must read"));
+    assert!(refusal("mode = \"idle\"\nchurn_per_s = 1").contains("need `mode = \"stream\"`"));
     assert!(refusal("rate = 0\nslow_clients = 1").contains("open loop"));
     assert!(refusal("topic = \"trade:sim:A-USD\"").contains("publisher"));
     let foreign = "publisher = \"none\"\ntopic = \"trade:sim:A-USD\"";
