@@ -37,7 +37,9 @@ pub enum CompareError {
         source: serde_json::Error,
     },
     /// One is of a run, the other of the ceiling.
-    #[error("one of {0} and {1} is a result of `run` and the other of `limit`; compare two of the same kind")]
+    #[error(
+        "one of {0} and {1} is a result of `run` and the other of `limit`; compare two of the same kind"
+    )]
     Kinds(PathBuf, PathBuf),
     /// They measured different things.
     #[error(

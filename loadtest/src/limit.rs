@@ -82,7 +82,9 @@ pub enum LimitError {
     #[error("cannot prepare the sockets: {0}")]
     Prepare(#[from] io::Error),
     /// A scenario that cannot be held against it.
-    #[error("only streams of trades that the harness publishes can be compared with the ceiling; leave out --ceiling")]
+    #[error(
+        "only streams of trades that the harness publishes can be compared with the ceiling; leave out --ceiling"
+    )]
     NoCeiling,
     /// The readers did not come, or went.
     #[error("the readers: {0}")]

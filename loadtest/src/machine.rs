@@ -100,7 +100,11 @@ pub fn parse_cpus(text: &str) -> Result<Vec<usize>, String> {
             (Ok(first), Ok(last)) if first <= last && last < CpuSet::MAX_CPU => {
                 cpus.extend(first..=last);
             }
-            _ => return Err(format!("{text:?} is not a list of processors; write it like 0,2-3")),
+            _ => {
+                return Err(format!(
+                    "{text:?} is not a list of processors; write it like 0,2-3"
+                ));
+            }
         }
     }
     Ok(cpus)

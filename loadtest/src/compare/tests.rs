@@ -117,5 +117,8 @@ fn what_is_no_result_is_refused_by_name() {
     assert!(error.to_string().starts_with("cannot read "));
     std::fs::write(&file, "{}").unwrap();
     let error = compare(std::slice::from_ref(&file), false).unwrap_err();
-    assert!(error.to_string().contains("x.json is not a result"), "{error}");
+    assert!(
+        error.to_string().contains("x.json is not a result"),
+        "{error}"
+    );
 }
