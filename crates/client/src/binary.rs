@@ -1,17 +1,16 @@
-//! Binary frames to the same messages that JSON frames are.
+//! Binary frames to the same messages as JSON frames.
 //!
-//! A record names its topic by a number and leaves out what stands in the topic's acknowledgement, so
-//! a [`BinaryReader`] remembers acknowledgements: [`BinaryReader::learn`] wants every control message
-//! of the connection, [`BinaryReader::read`] every binary one. [`Client`](crate::Client) does both.
+//! A record names its topic by a number and leaves out what the topic's acknowledgement contains. So a
+//! [`BinaryReader`] remembers acknowledgements: give every control message of the connection to
+//! [`BinaryReader::learn`], and every binary message to [`BinaryReader::read`]. [`Client`](crate::Client)
+//! does both.
 //!
-//! The text of a message that came in binary is made when it is asked for, and is what the server
-//! would have sent as JSON (but for zeros in front of a publisher's own time, which binary frames do
-//! not carry).
+//! The text of a binary message is made only on request. It is the text that the server would have sent
+//! as JSON, except zeros in front of a publisher's own time, which binary frames do not contain.
 //!
 //! # What can go wrong
-//! A record that cannot be read, or whose topic was never acknowledged, is a [`MessageError`]; the
-//! others of its message are read all the same. Records of a kind that this SDK does not know are
-//! passed over.
+//! A record that cannot be read, or whose topic was never acknowledged, is a [`MessageError`]; the other
+//! records of its message are still read. Records of a kind that this SDK does not know are skipped.
 
 use crate::message::{
     Body, BookLevels, ChannelHealth, DataFrame, FrameType, Level, Message, MessageError,

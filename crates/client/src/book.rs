@@ -1,13 +1,13 @@
-//! A topic's price levels as a client sees them, checked against the checksum of every frame.
+//! A topic's price levels as a client sees them, checked with the checksum of every frame.
 //!
-//! Prices stay the text that was sent and are compared as the numbers they spell, digit by digit: no
-//! float, no scale, no limit on length. Both sides are sorted with the best level **last**, as in
-//! the server, so that changes near the top move little.
+//! Prices stay the text that was sent, and are compared as numbers, digit by digit: no float, no scale,
+//! no limit on length. Both sides are sorted with the best level **last**, as in the server, so that
+//! changes near the top move few bytes.
 //!
 //! # What can be wrong
-//! A level that is no decimal, a book deeper than its topic, or a checksum that does not agree is a
-//! [`BookError`]: the book is then not to be trusted until the next snapshot, which replaces it.
-//! Whether a frame may be applied at all is not asked here: see [`crate::stream`].
+//! A level that is not a decimal, a book deeper than its topic, or a wrong checksum is a [`BookError`].
+//! Do not use the book after it until the next snapshot, which replaces the book. This module does not
+//! decide whether a frame applies: see [`crate::stream`].
 
 use crate::message::{Body, DataFrame, Level};
 use std::cmp::Ordering;

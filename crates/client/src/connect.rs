@@ -1,20 +1,20 @@
 //! One connection, from the handshake to its close.
 //!
-//! [`Client`] owns the socket. Requests are written at once and return the request's id; answers come
-//! through [`Client::next`] like everything else, in the order the server sent them. Nothing is queued
-//! here: a caller that does not call `next` makes the server's outbox grow, which the server bounds.
+//! [`Client`] owns the socket. A request is written at once, and its method returns the request's id.
+//! Answers come through [`Client::next`] like everything else, in the order of the server. Nothing is
+//! queued here: if the caller does not call `next`, the server's outbox grows up to the server's limit.
 //!
 //! # What can go wrong
-//! Connecting names what failed ([`ConnectError`]). A connection ends with [`ClientError::Closed`],
-//! which carries the close code and the server's `bye`; with [`ClientError::Silent`] if nothing has
-//! come for longer than the server may be silent; or with the socket's own error. A single unreadable
-//! message is [`ClientError::Message`] and the connection stays usable.
+//! [`ConnectError`] names what failed while connecting. A connection ends with [`ClientError::Closed`],
+//! which contains the close code and the server's `bye`; with [`ClientError::Silent`] if nothing has come
+//! for longer than the server may be silent; or with the socket's own error. A single unreadable message
+//! is [`ClientError::Message`], and the connection stays usable.
 //!
 //! # Encoding
-//! JSON unless [`ConnectOptions::encoding`] asks for binary frames, which cost both sides less. The
-//! messages that come out are the same.
+//! JSON, unless [`ConnectOptions::encoding`] asks for binary frames, which need less work on both sides.
+//! The resulting messages are the same.
 //!
-//! Coming back by itself: see [`crate::reconnect`].
+//! For automatic reconnects see [`crate::reconnect`].
 
 use crate::binary::BinaryReader;
 use crate::message::{Bye, Message, MessageError, MessageKind, Welcome};

@@ -1,9 +1,9 @@
-//! What the server says, typed.
+//! Messages of the server, typed.
 //!
-//! A [`Message`] keeps what came and what it means. Decimals stay text, exactly as sent;
-//! fields this SDK does not know are ignored, and so are whole messages of an unknown `op`
-//! ([`MessageKind::Unknown`]): a newer server is no error. A message that is no JSON object, or lacks
-//! what every message of its kind has, is a [`MessageError`]; the connection stays usable.
+//! A [`Message`] keeps the received text and its meaning. Decimals stay text, exactly as sent; unknown
+//! fields are ignored, and so are whole messages with an unknown `op` ([`MessageKind::Unknown`]), so that
+//! a newer server causes no error. A message that is not a JSON object, or has no field that every
+//! message of its kind has, is a [`MessageError`]; the connection stays usable.
 
 use crate::binary::Origin;
 use serde::{Deserialize, Deserializer};

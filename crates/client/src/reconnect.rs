@@ -1,13 +1,13 @@
-//! A client that comes back by itself and subscribes anew.
+//! A client that reconnects automatically and subscribes again.
 //!
-//! [`Reconnecting`] remembers what is wanted, holds at most one [`Client`], and tells of every loss of
-//! the connection as an [`Event`]: after [`Event::Connected`] every topic starts over with a snapshot,
-//! so whoever keeps state may keep it and let the rule of [`crate::stream`] decide.
+//! [`Reconnecting`] remembers the subscriptions, holds at most one [`Client`], and returns every loss of
+//! the connection as an [`Event`]. After [`Event::Connected`] every topic begins with a snapshot. So the
+//! caller may keep its state and let the rule of [`crate::stream`] decide.
 //!
 //! # When the server is away
-//! Attempts are spaced by an exponential backoff with full jitter, so that the clients of a server that
-//! restarts do not come back in one instant; a `drain` notice sets the first pause instead. There is no
-//! last attempt. Close codes 4001 and 4003 and an HTTP 401 or 403 are final: [`FinalClose`].
+//! Attempts are separated by an exponential backoff with full jitter, so that the clients of a restarting
+//! server do not return at the same moment; a `drain` notice sets the first pause instead. The number of
+//! attempts is not limited. Close codes 4001 and 4003 and an HTTP 401 or 403 are final: [`FinalClose`].
 
 use crate::connect::{Client, ClientError, Close, ConnectError, ConnectOptions};
 use crate::message::{Drain, Message, MessageError, MessageKind};

@@ -1,17 +1,17 @@
-//! The rule for clients, complete: which frames apply, which are old, and when something was lost.
+//! The complete rule for clients: which frames apply, which are old, and when something was lost.
 //!
-//! *A snapshot is always applied; an update is ignored if `seq <= last`; on `trade` and `book` it
-//! applies if `prev == last`, else something was lost; on all other channels it applies whenever
-//! `seq > last`; a `gap` sets `last` to its `to`.* What a gap leaves of a state is not current until the
-//! next frame, and what is left of a book nothing can be built on: only a snapshot sets it right.
+//! *A snapshot is always applied; an update is ignored if `seq <= last`; on `trade` and `book` it applies
+//! if `prev == last`, else something was lost; on all other channels it applies whenever `seq > last`; a
+//! `gap` sets `last` to its `to`.* After a gap, a state is not current until the next frame; a book needs
+//! a snapshot.
 //!
-//! [`TopicState`] is that rule for one topic, [`Tracker`] for a connection. Once lost, a topic's
-//! updates are ignored until a snapshot (or a gap notice) sets it right, so that a caller asks for one
+//! [`TopicState`] is this rule for one topic, [`Tracker`] for a connection. After a loss, a topic's
+//! updates are ignored until a snapshot (or a gap notice) repairs it, so that a caller asks for one
 //! resync and not for one per frame. A [`Heartbeat`](crate::message::Heartbeat) that names a later
-//! position than ours is a loss too: the position stands behind the frames it counts.
+//! position than ours is a loss too, because the position comes after the frames that it counts.
 //!
-//! Knows no sockets and no time; holds one small entry per topic, and only topics that the server
-//! has acknowledged or sent.
+//! This module knows no sockets and no time. It holds one small entry per topic, and only for topics that
+//! the server has acknowledged or sent.
 
 use crate::message::{DataFrame, Message, MessageKind};
 use std::collections::HashMap;

@@ -1,9 +1,8 @@
-//! Price levels of one instrument: plain state, no opinion on whether it is right.
+//! Price levels of one instrument: plain state, which does not know whether it is right.
 //!
-//! Both sides are sorted vectors with the best level **last**, so that what happens near the top,
-//! which is almost everything, moves few bytes. Sizes are absolute; zero removes; removing an absent
-//! level is normal. Whether the chain of updates holds is checked in `ingest`, before a level gets
-//! here.
+//! Both sides are sorted vectors with the best level **last**. So changes near the top, which are almost
+//! all changes, move few bytes. Sizes are absolute; zero removes a level; removing an absent level is
+//! normal. `ingest` checks the chain of updates before a level gets here.
 
 use crate::price::{Price, Qty};
 

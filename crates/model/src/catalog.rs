@@ -1,18 +1,18 @@
-//! What exists: venues, what they offer, and their instruments.
+//! The catalogue: venues, their channels, and their instruments.
 //!
-//! Shared by everyone on the control path: sources add to it, subscriptions are resolved against it.
-//! It is behind a lock, and so never on the path of an update: that path holds an
-//! `Arc<Instrument>` from the first event on.
+//! Every part of the control path shares it: sources add to it, and subscriptions are resolved with it.
+//! It has a lock, so it is never on the path of an update: that path holds an `Arc<Instrument>` from the
+//! first event on.
 //!
 //! # Named and invented
-//! What a source names stays for the life of the process. On a venue with [`Offer::any_symbol`] a
-//! subscriber may name a symbol before any source has: that instrument is *invented*. It lives as long
-//! as somebody holds a [`Lease`] of it, and ends when [`Catalog::collect`] comes by; its index is then
-//! used again with the next generation. An invented instrument that a source names is invented no more.
+//! An instrument that a source names stays until the process ends. On a venue with [`Offer::any_symbol`],
+//! a subscriber may name a symbol before any source does: this instrument is *invented*. It exists as
+//! long as it has a [`Lease`], and [`Catalog::collect`] ends it later; its index is then used again with
+//! the next generation. When a source names an invented instrument, it is no longer invented.
 //!
 //! # Limits
-//! At most `instruments_max` named instruments, and half as many invented ones beside them: whoever
-//! invents names cannot shut out those who publish. More are refused by name.
+//! At most `instruments_max` named instruments, and in addition half as many invented ones. So clients
+//! that invent names cannot exclude publishers. Further instruments are refused by name.
 
 mod lease;
 mod records;

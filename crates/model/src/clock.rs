@@ -1,4 +1,4 @@
-//! The one place that reads the clocks. Everything else is told the time.
+//! The only module that reads the clocks. All other code receives the time as an argument.
 
 use crate::time::{Mono, UnixNanos};
 use std::sync::OnceLock;

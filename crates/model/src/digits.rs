@@ -1,6 +1,6 @@
-//! Decimal digits several at a time: the fast roads of [`crate::decimal`], which is where to call them.
+//! Several decimal digits at a time: the fast paths of [`crate::decimal`], which calls them.
 //!
-//! They decline what they are not made for and decide nothing about it; then the long road is taken.
+//! They decline texts that they do not support; the general path then reads these texts.
 
 use crate::decimal::{POW10, Scale};
 

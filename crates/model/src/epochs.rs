@@ -1,9 +1,9 @@
-//! Where epochs come from: one counter for the whole process, which only rises.
+//! The origin of epochs: one counter for the whole process, which only rises.
 //!
-//! An epoch is the time in milliseconds where that is higher than every epoch before, else one more
-//! than the last. It must also be higher than any epoch of an earlier life of this process, although
-//! the clock may have been set back in between: whoever keeps a record of earlier lives gives the
-//! highest of them as the floor. Shared by threads, without a lock.
+//! An epoch is the time in milliseconds, if it is higher than every epoch before; otherwise it is the
+//! last epoch plus one. It must also be higher than every epoch of an earlier run of this process,
+//! although the clock may have been set back in between. A caller that has a record of earlier runs gives
+//! their highest epoch as the floor. Threads share the counter without a lock.
 
 use crate::seq::Epoch;
 use crate::time::UnixNanos;

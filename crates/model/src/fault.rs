@@ -1,6 +1,6 @@
-//! A fault that tests inject: the part of the process that holds it panics when it is told to.
+//! A fault for tests: the part of the process that holds it panics on command.
 //!
-//! What supervises the parts is tested with it. A process that was not started by a test holds
+//! Tests use it to check the supervision of the parts. A process that no test has started holds
 //! [`Fault::default`], which cannot be armed.
 
 use std::sync::Arc;

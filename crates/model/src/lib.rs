@@ -1,18 +1,18 @@
-//! The market-data domain: what a price, a symbol, a topic, an update and a book *are*.
+//! The market-data domain: prices, symbols, topics, updates and books.
 //!
-//! This crate knows nothing of sockets, threads, JSON or venues' dialects, and reads the clock in
-//! exactly one place ([`clock`]). Everything else in the workspace speaks in its nouns.
+//! This crate knows nothing of sockets, threads, JSON or venues' dialects, and reads the clock in only
+//! one place ([`clock`]). The rest of the workspace uses its words.
 //!
 //! * **Numbers** are decimals with a scale, never floats: [`decimal`], [`price`].
 //! * **Time** is nanoseconds since the Unix epoch: [`time`].
 //! * **Position** in a stream is an epoch and a sequence number: [`seq`]; epochs come from [`epochs`].
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
-//! * **What happens**: [`update`], and the price levels it happens to: [`book`]; whether what is held
-//!   of it can be trusted: [`status`].
-//! * **What exists**: the [`catalog`] of venues and instruments.
-//! * **How often**: a limit for log lines that peers can cause: [`rate`].
-//! * **What goes wrong** in tests: [`fault`].
-//! * **The seam** between numbering and publishing: [`sink`].
+//! * **Updates**: [`update`], and the price levels that they change: [`book`]; whether the data can be
+//!   trusted: [`status`].
+//! * **Venues and instruments**: the [`catalog`].
+//! * **Rates**: a limit for log lines that other programs can cause: [`rate`].
+//! * **Faults** for tests: [`fault`].
+//! * **The interface** between numbering and publishing: [`sink`].
 
 pub mod book;
 pub mod catalog;

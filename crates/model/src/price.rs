@@ -1,4 +1,4 @@
-//! Prices and quantities: scaled integers whose scale stands in their [`Instrument`].
+//! Prices and quantities: scaled integers; their [`Instrument`] has the scale.
 //!
 //! [`Instrument`]: crate::Instrument
 

@@ -1,8 +1,8 @@
-//! A limit on how often something is done, which counts what it held back: for log lines that peers
-//! can cause.
+//! A limit on how often something is done, which counts what it held back: for log lines that other
+//! programs can cause.
 //!
-//! Shared by threads, without a lock. It cannot be full: what is over the limit is counted, and the
-//! count goes with the next one that is let through, so that the reader of the log learns of it.
+//! Threads share it without a lock. It cannot be full: calls above the limit are counted, and the next
+//! call that passes gets this count, so that the reader of the log sees it.
 
 use crate::time::Mono;
 use std::sync::atomic::{AtomicU64, Ordering};

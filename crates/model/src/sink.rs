@@ -1,5 +1,5 @@
-//! The seam between numbering and publishing: the pipeline gives every sequenced update to a sink,
-//! be it the publisher of this process or a bus to others.
+//! The interface between numbering and publishing: the pipeline gives every sequenced update to a sink,
+//! for example the publisher of this process or a bus to other processes.
 
 use crate::update::Update;
 

@@ -1,7 +1,7 @@
-//! What an instrument's status says: whether what is held of it can be trusted, and whether it trades.
+//! The status of an instrument: whether its data can be trusted, and whether it trades.
 //!
-//! Health belongs to what is asked of a venue: each channel has a [`ChannelState`] of its own, and the
-//! instrument's [`FeedState`] is the worst of those that should speak regularly.
+//! Each channel has its own [`ChannelState`], and the instrument's [`FeedState`] is the worst state of
+//! the channels that should have data regularly.
 
 use crate::time::UnixNanos;
 use crate::topic::ChannelKind;

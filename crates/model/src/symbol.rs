@@ -1,4 +1,4 @@
-//! Names of venues and instruments, and what is fixed about an instrument.
+//! Names of venues and instruments, and the properties of an instrument that do not change.
 
 use crate::decimal::Scale;
 use std::borrow::Borrow;

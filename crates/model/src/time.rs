@@ -1,5 +1,5 @@
-//! Points in time. Wall-clock time for payloads, monotonic time for latency and timers: two types,
-//! so that one is never taken for the other.
+//! Points in time. Wall-clock time for payloads, monotonic time for latency and timers: two types, so
+//! that they cannot be confused.
 
 use std::ops::Sub;
 use std::time::Duration;

@@ -1,12 +1,12 @@
-//! What a client subscribes to, in its one textual form.
+//! Topics: what a client subscribes to, in their only textual form.
 //!
 //! ```text
-//! topic   = channel ":" venue ":" symbol [ "@" interval ]
-//! channel = "trade" | "quote" | "book." depth | "bar." timeframe | "ticker" | "status" | "instrument"
+//! topic   = channel ":" venue ":" symbol [ "@" interval ] channel = "trade" | "quote" | "book." depth |
+//! "bar." timeframe | "ticker" | "status" | "instrument"
 //! ```
 //!
-//! Parsing refuses by name and never adjusts: a depth of 26 is an error that lists the depths there
-//! are. Whether the venue, symbol and channel exist is the [`Catalog`](crate::Catalog)'s to say.
+//! Parsing refuses by name and never adjusts: a depth of 26 is an error that lists the valid depths. The
+//! [`Catalog`](crate::Catalog) decides whether the venue, symbol and channel exist.
 
 use crate::symbol::{Symbol, Venue};
 use std::fmt;

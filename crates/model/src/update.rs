@@ -1,4 +1,4 @@
-//! What happens to an instrument, normalised: the same shapes for every venue.
+//! Normalised updates of an instrument: the same types for every venue.
 
 use crate::book::{Book, Touched};
 use crate::decimal::Decimal;

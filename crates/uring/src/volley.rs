@@ -1,11 +1,11 @@
 //! A volley: the same bytes to many sockets.
 //!
-//! # Safety of it
-//! The kernel is given a pointer to the bytes and the numbers of the sockets, and may use both until it
-//! has completed a send. [`Volley::send`] borrows both, and returns only when every send that it has
-//! submitted is completed; if the ring itself fails, or anything panics meanwhile, it is closed, which
-//! cancels what is under way, before the borrows end. Sends are made with `MSG_DONTWAIT`: a full socket completes at once, with an
-//! error, so none is ever left under way by design.
+//! # Why it is safe
+//! The kernel gets a pointer to the bytes and the numbers of the sockets, and may use both until it has
+//! completed a send. [`Volley::send`] borrows both, and returns only when every send that it has
+//! submitted is completed. If the ring itself fails, or if there is a panic before that, the ring is
+//! closed, which cancels open sends before the borrows end. Sends use `MSG_DONTWAIT`: for a full socket a
+//! send completes at once with an error, so no send stays open by design.
 
 use io_uring::{IoUring, Probe, opcode, types};
 use std::io;

@@ -1,15 +1,15 @@
-//! Data frames in the binary encoding, `tapecast.v1.bin`: records of fixed layout, little-endian,
-//! each a multiple of eight bytes, laid out offset by offset in `docs/PROTOCOL.md`.
+//! Data frames in the binary encoding, `tapecast.v1.bin`: records of fixed layout, little-endian, each a
+//! multiple of eight bytes. `docs/PROTOCOL.md` describes them offset by offset.
 //!
 //! * [`writer`]: model to bytes, with the same inputs as [`crate::json`].
 //! * [`record`]: bytes to model, bounds-checked and without copies.
-//! * [`print`](mod@print): one print and its id, which takes the most care.
+//! * [`print`](mod@print): one print and its id, the most complex part.
 //!
-//! A record says what a JSON frame says, but for three things that a client has from the topic's
-//! acknowledgement: the topic's name, the scales of its numbers, and the epoch of an update. And of a
-//! time that a publisher padded with zeros it carries the number only.
+//! A record has the content of a JSON frame, except three values that the topic's acknowledgement
+//! contains: the topic's name, the scales of its numbers, and the epoch of an update. If a publisher
+//! padded a time with zeros, the record has only the number.
 //!
-//! Nothing is too long for a record: see [`WORDS_MAX`].
+//! Every frame fits into a record: see [`WORDS_MAX`].
 
 pub mod print;
 pub mod record;

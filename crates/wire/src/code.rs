@@ -1,4 +1,4 @@
-//! The names of what goes wrong: errors in messages, and the codes that connections are closed with.
+//! The names of errors in messages, and the codes with which connections are closed.
 
 /// The closed set of `error` values.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

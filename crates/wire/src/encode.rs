@@ -1,5 +1,5 @@
-//! Data frames in whichever encoding: one call per channel, so that who publishes need not know what
-//! encodings there are.
+//! Data frames in any encoding: one call per channel, so that the publisher does not need to know the
+//! encodings.
 //!
 //! Each function appends one frame's payload; [`crate::frame`] makes it a frame, with the encoding's
 //! [`Opcode`](crate::Opcode).

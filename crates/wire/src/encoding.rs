@@ -1,4 +1,4 @@
-//! The protocol's name, and the encodings it comes in.
+//! The protocol's name, and its encodings.
 
 use crate::frame::Opcode;
 

@@ -1,8 +1,9 @@
-//! Data frames in the text encoding, written by hand: 2 to 3 times faster than a serialiser, and
-//! every one of them is written once for everybody.
+//! Data frames in the text encoding, written by hand: 2 to 3 times faster than a serialiser, and each is
+//! written once for all clients.
 //!
-//! Every frame begins with `topic`, `type`, `epoch`, `seq` and, in updates, `prev`, in that order, so
-//! that a client can route on a prefix. Decimals are strings without exponent or trailing zeros.
+//! Every frame begins with `topic`, `type`, `epoch`, `seq` and, in updates, `prev`, in this order, so
+//! that a client can route by the beginning of the text. Decimals are strings without exponent or
+//! trailing zeros.
 
 use tapecast_model::decimal::write_scaled;
 use tapecast_model::{

@@ -2,14 +2,14 @@
 //!
 //! * [`encoding`]: the names of the protocol and its encodings.
 //! * [`frame`]: WebSocket framing of what the server sends.
-//! * [`json`]: data frames in the text encoding. Nothing in them differs between clients.
+//! * [`json`]: data frames in the text encoding. They contain nothing that differs between clients.
 //! * [`binary`]: the same frames in the binary encoding, written and read.
-//! * [`encode`]: data frames in whichever encoding is wanted.
-//! * [`request`]: what clients ask, parsed with an error that says where.
-//! * [`reply`]: what the server answers, and what it says unasked.
+//! * [`encode`]: data frames in any encoding.
+//! * [`request`]: requests of clients; a parse error names the place.
+//! * [`reply`]: answers and other control messages of the server.
 //! * [`code`]: error names and close codes, one table.
 //!
-//! This crate knows nothing of sockets, of who is subscribed, or of where updates come from.
+//! This crate knows nothing of sockets, of subscriptions, or of the origin of updates.
 
 pub mod binary;
 pub mod code;

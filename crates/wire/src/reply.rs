@@ -1,7 +1,7 @@
-//! What the server answers, and what it says unasked: control messages, always JSON text.
+//! Answers and other control messages of the server, always JSON text.
 //!
-//! These are made per client and never on the path of a data frame. Each function returns the JSON
-//! text; [`crate::frame`] makes it a frame.
+//! They are made per client and never on the path of a data frame. Each function returns the JSON text;
+//! [`crate::frame`] makes it a frame.
 
 use crate::code::ErrorCode;
 use crate::json::write_text;

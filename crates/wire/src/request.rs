@@ -1,8 +1,8 @@
-//! What clients ask: JSON text messages, parsed with an error that names the place.
+//! Requests of clients: JSON text messages; a parse error names the place.
 //!
-//! A request that cannot be understood never ends the connection: it is answered with an error that
-//! carries the request's id, if one could be read. Unknown fields are ignored, so that newer clients
-//! can talk to older servers.
+//! A request that cannot be understood never ends the connection: the answer is an error that contains
+//! the request's id, if the id could be read. Unknown fields are ignored, so that newer clients can use
+//! older servers.
 
 use crate::code::ErrorCode;
 use serde_json::{Map, Value};

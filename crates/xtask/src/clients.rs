@@ -1,9 +1,9 @@
-//! Other people's clients against a running gateway: Python's `websockets`, Node's `ws` in both
-//! encodings, `websocat`, our own `tapecast watch`, the README's snippets, a real browser on the live page, with
-//! nginx in between too, and Prometheus' view of it all.
+//! Other clients against a running gateway: Python's `websockets`, Node's `ws` in both encodings,
+//! `websocat`, our own `tapecast watch`, the README's blocks, a real browser on the live page (also
+//! through nginx), and Prometheus' view of all metrics.
 //!
-//! Every client follows the protocol as its documentation says, not as our code does it: the scripts
-//! under `tests/clients` share nothing with the crates.
+//! Every client follows the protocol as its documentation describes it, not our code: the scripts under
+//! `tests/clients` share no code with the crates.
 
 use crate::gateway::{Gateway, binary};
 use crate::proxy::Proxy;

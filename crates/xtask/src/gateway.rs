@@ -1,5 +1,5 @@
-//! A gateway on this machine for the length of a step: the binary of the workspace, on ports that
-//! were free a moment ago, told to stop by SIGTERM and killed if it does not.
+//! A gateway on this machine for the duration of a step: the binary of the workspace, on ports that were
+//! free before. SIGTERM stops it, and it is killed if it does not stop.
 
 use crate::http;
 use crate::run::{Failure, cargo, must, program, root, scratch};

@@ -1,4 +1,4 @@
-//! Just enough HTTP for asking a gateway on this machine: one GET, the status, the body.
+//! A minimal HTTP client for a gateway on this machine: one GET, the status, the body.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -1,9 +1,9 @@
-//! `cargo xtask`: the one front door to everything that is checked here. CI calls `cargo xtask test`
-//! and nothing else, and so can anybody: what a test needs beyond Rust and a C compiler is installed
-//! by [`setup`], which says what it installs and where.
+//! `cargo xtask`: the one command for every check. CI runs only `cargo xtask test`, and everyone can run
+//! it: [`setup`] installs what a test needs beyond Rust and a C compiler, and says what it installs and
+//! where.
 //!
-//! Each check is a step with a name; all steps run, also after one has failed, and the end says which
-//! did. The exit code is 0 only if every step passed.
+//! Each check is a step with a name. All steps run, also after one has failed, and the end says which
+//! steps failed. The exit code is 0 only if every step passed.
 
 #![expect(
     clippy::print_stdout,

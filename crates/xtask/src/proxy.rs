@@ -1,5 +1,5 @@
-//! nginx with the recipe of `deploy/nginx.conf` for the length of a step: in front of a gateway, its two
-//! addresses filled in, without privileges, its files under `target/xtask/nginx`.
+//! nginx with the configuration `deploy/nginx.conf` for the duration of a step: in front of a gateway,
+//! with its two addresses filled in, without privileges, its files under `target/xtask/nginx`.
 
 use crate::gateway::free_port;
 use crate::run::{Failure, program, root, scratch};

@@ -1,9 +1,9 @@
-//! The README's snippets, run as a reader pastes them: in their order, in an empty directory.
+//! The README's blocks, run as a reader pastes them: in their order, in an empty directory.
 //!
 //! Three things differ from a reader's machine. Ports are replaced by free ones, the demo's by those of
-//! the gateway that runs already. `cargo run --release` runs the development build, and the load
-//! harness a small load. What snippets install is taken from what [`setup`] has installed. A snippet
-//! that needs a program which is not available here is left out, and the report says so.
+//! the gateway that already runs. `cargo run --release` runs the development build, and the load harness
+//! runs a small load. What blocks install is taken from what [`setup`] has installed. A block that needs
+//! a program which is not available here is left out, and the report says so.
 
 use crate::gateway::{Gateway, binary};
 use crate::run::{Failure, output, program, root, scratch};

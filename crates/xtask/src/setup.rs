@@ -1,9 +1,9 @@
-//! Installs what the tests need and the machine lacks, and says what it installs.
+//! Installs what the tests need and the machine does not have, and says what it installs.
 //!
-//! Debian's packages through `apt-get`, by `sudo` if we are not root; the rest goes under
-//! `target/xtask` and `tests/clients/node_modules`, and into nothing else. Prometheus and nginx are only
-//! unpacked, not installed, as their packages would start servers. What is there already is used. What
-//! cannot be had ends the step with one line that says what to do by hand.
+//! It installs Debian's packages with `apt-get` (with `sudo` if we are not root). Everything else goes
+//! under `target/xtask` and `tests/clients/node_modules`, and nowhere else. Prometheus and nginx are only
+//! unpacked, not installed, because their packages would start servers. It uses programs that are already
+//! installed. If something is not available, the step ends with one line that says what to do by hand.
 
 use crate::run::{Failure, exists, must, output, program, root, scratch};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Which steps each command is made of, cheapest first.
+//! The steps of each command, cheapest first.
 
 use crate::run::{Failure, Step, cargo, must, output, program, root};
 use crate::{clients, setup, tidy};

@@ -1,5 +1,5 @@
-//! What text alone can tell of the house style: one rule per function, each message names the place
-//! and the remedy. Knows nothing of Rust's grammar; what clippy or the compiler checks is not here.
+//! The checks of the house style that need only text: one rule per function; each message names the place
+//! and the remedy. They do not parse Rust; clippy and the compiler check everything else.
 
 mod prose;
 mod rust;

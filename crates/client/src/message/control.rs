@@ -1,6 +1,7 @@
-//! Control messages: everything the server says that is no frame of a topic.
+//! Control messages: all messages of the server that are not frames of a topic.
 //!
-//! Whatever a message can do without has a default, so that a server that says less is understood.
+//! Every field that a message can do without has a default, so that messages with fewer fields are
+//! understood.
 
 use super::nanos;
 use serde::Deserialize;

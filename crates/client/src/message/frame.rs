@@ -1,6 +1,7 @@
-//! Frames of topics: position, times and what happened.
+//! Frames of topics: position, times and data.
 //!
-//! Decimals stay the text that was sent. What a venue does not give is `None`, never an empty text.
+//! Decimals stay the text that was sent. A value that a venue does not give is `None`, never an empty
+//! text.
 
 use super::{MessageError, nanos};
 use serde::{Deserialize, Deserializer};

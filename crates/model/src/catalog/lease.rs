@@ -1,7 +1,7 @@
-//! Leases: what keeps an invented instrument alive.
+//! Leases: they keep an invented instrument alive.
 //!
-//! Whoever lets go of the last lease only leaves word: the catalogue may be locked just then. So an
-//! instrument ends a little later, if nobody has taken a new lease by then.
+//! Dropping the last lease only leaves a note, because the catalogue may be locked at that moment. So an
+//! instrument ends a little later, if there is no new lease by then.
 
 use crate::symbol::InstrumentId;
 use std::sync::{Arc, Mutex, PoisonError};

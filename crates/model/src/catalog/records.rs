@@ -1,4 +1,5 @@
-//! Records: the instruments of a catalogue by index, and who has which name. Behind its lock.
+//! Records: the instruments of a catalogue by index, and the owners of names. They are behind the
+//! catalogue's lock.
 
 use super::lease::Released;
 use super::{CatalogError, Definition, Lease, Offer, Resolved};

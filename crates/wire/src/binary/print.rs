@@ -1,8 +1,8 @@
-//! One print in 48 bytes, and its id, which comes back exactly as the venue spelled it.
+//! One print in 48 bytes, and its id, which can be restored exactly as the venue wrote it.
 //!
-//! Nearly all ids are decimal numbers or UUIDs: they are kept as what they are, in 16 bytes. Other
-//! texts fit there up to 16 characters; longer ones stand behind the prints, in order, each filled up
-//! to whole words. A number with leading zeros, or a UUID in capitals, is a text.
+//! Nearly all ids are decimal numbers or UUIDs: they are stored as such, in 16 bytes. Other texts of up
+//! to 16 characters fit there too; longer ones follow after the prints, in order, each padded to whole
+//! words. A number with leading zeros, or a UUID in capitals, is stored as a text.
 
 use super::{BinaryError, PRINT_BYTES, get, padding, put};
 use tapecast_model::{Aggressor, EventTime, Price, Qty, Trade, TradeId, UnixNanos};

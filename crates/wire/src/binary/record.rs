@@ -1,9 +1,8 @@
 //! Records to model: what clients do with a binary message.
 //!
-//! Reading borrows and never panics: lengths and counts are checked against what is there, and a
-//! record that cannot be right is a [`BinaryError`], after which the next one of the message is read
-//! if it can be found. A record of a kind that is not known is skipped by its length, so that a newer
-//! server is no error.
+//! Reading borrows and never panics. Lengths and counts are checked against the available bytes. An
+//! invalid record is a [`BinaryError`]; the next record of the message is still read if its place is
+//! known. A record of an unknown kind is skipped by its length, so that a newer server causes no error.
 
 use super::{
     CHANNEL_BYTES, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, Prints, SNAPSHOT, TICKER_BYTES, TS_EVENT,

@@ -1,5 +1,5 @@
 //! Model to records. Each function appends one record and has the inputs of its counterpart in
-//! [`crate::json`], but for the instrument: scales are said once, in the acknowledgement.
+//! [`crate::json`], except the instrument: only the acknowledgement contains the scales.
 
 use super::{
     CHANNEL_BYTES, CONFLATED, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES,

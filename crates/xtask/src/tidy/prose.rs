@@ -1,6 +1,6 @@
-//! Rules for every text file: no traces of one machine, nothing left for later, links that lead
-//! somewhere, lock files that name no registry, decisions that can be found. Rules for what people read
-//! who use this program: words and turns that only those understand whose first language is English.
+//! Rules for every text file: no paths of one machine, no open to-do marks, links to files that exist,
+//! lock files that name no registry, decisions that are listed. Rules for documents: no words and phrases
+//! that are hard to read for people whose first language is not English.
 
 use super::Source;
 use crate::run::root;

@@ -1,4 +1,4 @@
-//! Rules for Rust files: size, shape, names, and where the costly calls may stand.
+//! Rules for Rust files: size, shape, names, and where costly calls are allowed.
 
 use super::Source;
 

@@ -1,4 +1,5 @@
-//! Who may depend on whom. A crate's `[dependencies]` stay behind its wall; tests may use anything.
+//! The allowed dependencies between crates. The rules apply to a crate's `[dependencies]`; tests may use
+//! anything.
 
 use super::Source;
 
