@@ -368,7 +368,7 @@ mod tests {
         two.set_failed("no more", Duration::ZERO);
         assert_eq!(
             parts.verdict(),
-            Err("source 1 is down: no more; it is started again".to_owned())
+            Err("source 1 is down: no more; it restarts".to_owned())
         );
         assert_eq!((one.restarts(), two.restarts()), (1, 1));
         one.set(State::Ended("end of recording"));

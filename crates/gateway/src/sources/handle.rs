@@ -349,7 +349,7 @@ mod tests {
         }
         assert_eq!(
             stage.parts.verdict(),
-            Err("source 1 (sim) is down: no more; it is started again".to_owned())
+            Err("source 1 (sim) is down: no more; it restarts".to_owned())
         );
         assert_eq!(stage.up.get(), 0);
         stage.handle.tell_to_stop();
