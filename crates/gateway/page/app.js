@@ -183,7 +183,7 @@ function drawHead(row) {
   const reason = status?.reason ?? '';
   const said = reason.startsWith(wrong) ? reason : [wrong, reason].filter(Boolean).join(': ');
   const words = [wrong === '' ? '' : said, status ? behind(status) : ''].filter(Boolean).join(' · ');
-  head.state.set(row.gone ? 'The gateway lists this instrument no longer.' : words);
+  head.state.set(row.gone ? 'The gateway no longer lists this instrument.' : words);
   head.state.element.hidden = words === '' && !row.gone;
   document.title = `${last} ${instrument.symbol} · tapecast`;
 }

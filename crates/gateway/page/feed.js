@@ -377,11 +377,11 @@ export class Feed {
     }
     const silent = now - this.#heardAt;
     if (silent > DEAD_BEATS * this.#heartbeatMs) {
-      this.#hangUp('the connection fell silent');
+      this.#hangUp('the connection sent nothing for too long');
       return;
     }
     if (silent > STALE_BEATS * this.#heartbeatMs && this.state === State.LIVE) {
-      this.#enter(State.STALE, 'nothing heard');
+      this.#enter(State.STALE, 'no frame received');
     }
     if (now - this.#pingedAt > PING_EVERY_MS) {
       this.#pingedAt = now;
