@@ -28,7 +28,7 @@ pub struct Backoff {
 /// What happens to a client that comes back.
 #[derive(Debug)]
 pub enum Event {
-    /// A connection stands and everything wanted was asked for.
+    /// There is a connection, and all subscriptions were requested.
     Connected,
     /// There is none; the next attempt is after the pause.
     Disconnected {
@@ -39,8 +39,8 @@ pub enum Event {
     },
     /// A message.
     Message(Message),
-    /// One message could not be read. The connection stands; if it was a frame, the rule for clients
-    /// finds the hole with the topic's next one.
+    /// One message could not be read. The connection continues. If the message was a frame, the rule for
+    /// clients finds the loss with the topic's next frame.
     Unreadable(MessageError),
 }
 

@@ -122,7 +122,7 @@ pub struct Shard<S> {
     load: Arc<AtomicUsize>,
     /// Connections of lossless topics that are over half full.
     congested: u64,
-    /// Where the round of [`tend`] stands, and since when it turns.
+    /// The place of the round of [`tend`], and its start time.
     tended: usize,
     tended_at: Mono,
     survey: Survey,

@@ -32,25 +32,26 @@ pub struct Item {
 /// For whom an item is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ItemKind {
-    /// For all who have joined: the next frame of the topic, following the one numbered `prev`.
+    /// For live subscribers: the next frame of the topic, after the frame with the number `prev`.
     Update {
         /// The number of the frame before it.
         prev: Seq,
     },
-    /// For those who are joining: where the topic stands. The frame is a snapshot, or absent if
-    /// nothing is known yet; a trade topic without history has an empty snapshot and knows nothing.
+    /// For joining subscribers: the position of the topic. The frame is a snapshot, or absent if nothing
+    /// is known yet. A trade topic without history has an empty snapshot and `known` is false.
     Snapshot {
         /// Whether anything is known.
         known: bool,
     },
-    /// For all, joined and joining: the topic starts over with this snapshot.
+    /// For live and joining subscribers: the topic starts again with this snapshot.
     Reset,
-    /// For all who have joined: the events after `prev` and up to this number were lost, on the way to
-    /// this shard or before. A notice, as text in every encoding.
+    /// For live subscribers: the events after `prev` and up to this number were lost, on the way to this
+    /// shard or before. A notice, as text in every encoding.
     Gap {
         /// The number of the last frame that was not lost.
         prev: Seq,
-        /// Some of them never came here: whoever swallows the notice says so in his own.
+        /// Some of them never came to the gateway. A part that replaces this notice by its own must say
+        /// so in it.
         upstream: bool,
     },
 }

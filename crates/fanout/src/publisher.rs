@@ -450,7 +450,7 @@ fn live_mut(topics: &mut [Option<Box<LiveTopic>>], slot: TopicSlot) -> Option<&m
     (topic.entry.slot == slot).then_some(topic)
 }
 
-/// Appends a frame to a turn's frames and returns where it stands.
+/// Appends a frame to a turn's frames and returns its place.
 fn write_frame(
     frames: &mut Vec<u8>,
     opcode: Opcode,

@@ -144,7 +144,7 @@ fn serve(options: &Serve) -> ExitCode {
     code
 }
 
-/// How long the end waits for whoever reads the log.
+/// How long the end of the process waits for the reader of the log.
 const LOG_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Threads of the control runtime.
@@ -226,7 +226,7 @@ fn end_in_any_case(patience: Duration) {
 /// How much longer than it should the end may take.
 const END_SPARE: Duration = Duration::from_secs(2);
 
-/// File descriptors beside those of clients: listeners, pollers, recordings, publishers.
+/// File descriptors in addition to those of clients: listeners, pollers, recordings, publishers.
 const FILES_SPARE: usize = 128;
 
 /// Asks `/readyz`, without a library: it must work where nothing else is installed.
@@ -272,8 +272,8 @@ pub(crate) fn complain(message: &str) {
     tell(std::io::stderr(), format!("tapecast: {message}\n"));
 }
 
-/// Writes to whoever may not read: a closed pipe is the user's way to say that he has seen enough, and
-/// a full one is not waited for.
+/// Writes to a stream whose reader may not read. A closed pipe means that the user has seen enough, and
+/// the program does not wait for a full pipe.
 fn tell(mut stream: impl Write + Send + 'static, text: String) {
     let (done, waiting) = crossbeam_channel::bounded::<()>(0);
     let telling = std::thread::Builder::new().spawn(move || {

@@ -87,7 +87,7 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Who watches over threads, and what tests do to them.
+/// The supervision of threads, and faults for tests.
 #[derive(Clone, Copy)]
 struct Watched<'a> {
     parts: &'a Parts,
@@ -325,7 +325,7 @@ fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartErro
     })
 }
 
-/// Starts a thread that nobody can start again: its end is told to whoever watches.
+/// Starts a thread that cannot be restarted; its end is reported to [`Parts`].
 fn spawn<T: Send + 'static>(
     watch: Watch,
     core: Option<usize>,

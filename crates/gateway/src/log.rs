@@ -175,7 +175,7 @@ impl<'a> MakeWriter<'a> for Log {
 // === impl Writer ===
 
 impl<W: Write> Writer<W> {
-    /// Writes until nobody can hand over any more.
+    /// Writes until no thread can send a line any more.
     fn run(&mut self) {
         while let Ok(line) = self.lines.recv() {
             let taken = Taken {

@@ -292,7 +292,7 @@ impl Drop for Watch {
     }
 }
 
-/// Runs a task for ever: when it ends or panics it is started again. To be dropped when that is over.
+/// Runs a task permanently: when it ends or panics, it restarts. Drop it to end this.
 ///
 /// # Cancellation
 /// Safe: the task ends with it.

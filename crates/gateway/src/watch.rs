@@ -113,7 +113,7 @@ async fn watch(options: &Watch) -> Result<(), String> {
     Ok(())
 }
 
-/// Prints a message; returns whether anybody still listens.
+/// Prints a message; returns whether standard output is still open.
 fn print(options: &Watch, table: Option<&mut Table>, message: &Message, applies: bool) -> bool {
     let mut out = std::io::stdout().lock();
     let written = match (message.data(), table) {

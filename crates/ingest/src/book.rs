@@ -135,7 +135,7 @@ enum State {
     Waiting { overflowed: bool },
     /// A book, behind a snapshot or changes of a stream that carries its snapshots itself.
     Held,
-    /// A book, behind changes of a stream whose snapshots come beside it.
+    /// A book of a stream whose snapshots do not come in the stream.
     HeldBeside,
 }
 

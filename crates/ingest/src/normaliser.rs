@@ -127,13 +127,14 @@ impl Parser {
         }
     }
 
-    /// What is to be counted of the last message beside its events, and beside its reject if it was
+    /// What is counted of the last message in addition to its events, and to its reject if it was
     /// refused.
     pub const fn asides(&self) -> &Asides {
         &self.normaliser.asides
     }
 
-    /// Something unreadable came: says so of whatever it may have been news of, if nothing later would.
+    /// A message could not be read: reports a loss for every stream to which it may belong, if no later
+    /// message would show the loss.
     pub fn lost(&mut self, raw: &[u8], ts_recv: UnixNanos, out: &mut Vec<Event>) {
         let text = String::from_utf8_lossy(raw);
         let words = self.dialect.words().iter();

@@ -187,8 +187,8 @@ impl Pipeline {
         }
     }
 
-    /// Ends invented instruments that nobody refers to any more, at most `most` of them. Returns
-    /// whether there may be others.
+    /// Ends invented instruments without leases, at most `most` of them. Returns whether there may be
+    /// others.
     pub fn collect(&mut self, most: usize) -> bool {
         let more = self.catalog.collect(most);
         self.metrics.set_invented(self.catalog.invented());

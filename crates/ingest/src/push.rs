@@ -316,8 +316,8 @@ impl Publishers {
         self.named.insert(task.id(), named);
     }
 
-    /// A publisher is gone. If its task failed, lines are lost that it took for received: that is told
-    /// of each instrument it named.
+    /// A publisher has disconnected. If its task failed, lines that it had received are lost: a loss is
+    /// announced for each instrument that it named.
     async fn leave(&mut self, left: Result<Id, JoinError>, door: &Door) {
         let (id, failed) = match left {
             Ok(id) => (id, false),
@@ -358,7 +358,7 @@ enum Next {
     Came(io::Result<(TcpStream, SocketAddr)>),
 }
 
-/// Waits for whatever comes first; all three may be cancelled without loss.
+/// Waits for the first of three events; all three may be cancelled without loss.
 async fn next(
     listener: &TcpListener,
     publishers: &mut JoinSet<()>,

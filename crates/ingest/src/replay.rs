@@ -210,12 +210,12 @@ impl Replay {
         &self.config.venue
     }
 
-    /// Plays the recording: the body of a thread. Returns at the end of a recording that is not
-    /// looped, when `stop` is set, or when nobody receives any more.
+    /// Plays the recording: the body of a thread. Returns at the end of a recording that is not looped,
+    /// when `stop` is set, or when there is no more receiver.
     ///
     /// # Errors
-    /// If the recording cannot be read any more: what was said of it is that it is down. It may be
-    /// run again, once [`FeedEvent::Restarted`] has been said of its instruments.
+    /// If the recording can no longer be read; its instruments are then down. It may be run again after
+    /// [`FeedEvent::Restarted`] has been sent for its instruments.
     pub fn run(
         &self,
         start: &StartGate,

@@ -253,8 +253,8 @@ impl Simulation {
         self.due = Some(due);
     }
 
-    /// The thread: a step every ten milliseconds, events into `events`, until told to stop or
-    /// nobody takes events any more. A full channel is waited for.
+    /// The thread: a step every ten milliseconds, events into `events`, until `stop` is set or there is
+    /// no more receiver. It waits while the channel is full.
     pub fn run(mut self, events: &EventTx, stop: &AtomicBool) {
         let mut due = Vec::new();
         let mut venue_clock = VenueClock::new(unix_now(), mono_now());

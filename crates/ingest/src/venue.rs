@@ -112,8 +112,8 @@ pub struct Message<'a> {
 
 /// Reads a venue's messages. Sans I/O.
 pub trait Dialect: Send {
-    /// Reads one message and tells `listener` what it says. After an error, whatever the listener
-    /// has heard of this message must be forgotten.
+    /// Reads one message and calls `listener` with its content. After an error, the listener must forget
+    /// everything that it got from this message.
     ///
     /// # Errors
     /// If the message cannot be read, or the listener refuses it.
@@ -122,13 +122,13 @@ pub trait Dialect: Send {
     /// The connection is a new one.
     fn reset(&mut self);
 
-    /// Words by which an unreadable message may be known for news of a channel. One that has none of
-    /// them may have been anything.
+    /// Words that show the channel of an unreadable message. A message without any of these words may be
+    /// of any channel.
     fn words(&self) -> &'static [(&'static str, ChannelKind)];
 }
 
-/// Hears what messages say. Each piece of news is `begin`, if that says yes its prints or levels,
-/// and `finish`.
+/// Receives the content of messages. Each event is a call of `begin`, then, if that returns true, its
+/// prints or levels, and then `finish`.
 pub trait Listener {
     /// An event begins. `Ok(false)`: it is not used; continue with the next.
     ///
@@ -136,8 +136,8 @@ pub trait Listener {
     /// If it is of an unknown instrument or kind.
     fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject>;
 
-    /// A row of the tape, oldest first. An error concerns this row only: those before it stand, and
-    /// more may follow.
+    /// A row of the tape, oldest first. An error concerns only this row: the rows before it are valid,
+    /// and more may follow.
     ///
     /// # Errors
     /// If a number cannot be kept.
@@ -161,8 +161,8 @@ pub trait Listener {
     /// Messages of this connection were lost: no book of it can be trusted.
     fn gap(&mut self, reason: String);
 
-    /// A part of the message cannot be read: a row of a batch, or one instrument's piece of news among
-    /// several. The other parts are taken. If it does not say whose news it is, it may be anybody's.
+    /// A part of the message cannot be read: a row of a batch, or the event of one instrument among
+    /// several. The other parts are used. If the part names no instrument, it may be of any instrument.
     fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject);
 }
 
@@ -181,8 +181,7 @@ pub struct Head<'a> {
     pub what: What<'a>,
 }
 
-/// One of a venue's streams of an instrument: several may tell the same story, and the best told is
-/// used.
+/// One of a venue's streams of an instrument. Several may have the same content; the best one is used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Stream {
     /// What it carries.

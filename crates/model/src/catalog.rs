@@ -72,7 +72,7 @@ pub struct Definition {
 /// Why something is not in the catalogue.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CatalogError {
-    /// Nobody serves this venue.
+    /// No source has this venue.
     #[error("unknown venue {0}; GET /v1/instruments lists the venues")]
     UnknownVenue(Venue),
     /// The venue has no such instrument.
@@ -156,8 +156,8 @@ impl Catalog {
         self.name(&mut inner, venue, definition)
     }
 
-    /// The instrument of a topic, if its venue offers this kind of channel at this interval. None if
-    /// nobody has named the symbol yet but its venue lets any be named: see [`Catalog::invent`].
+    /// The instrument of a topic, if its venue offers this kind of channel at this interval. None if the
+    /// symbol has not been named yet but its venue accepts any symbol: see [`Catalog::invent`].
     ///
     /// # Errors
     /// If this venue, symbol, channel or interval does not exist.
@@ -260,8 +260,8 @@ impl Catalog {
         named.map(|record| Arc::clone(&record.instrument)).collect()
     }
 
-    /// At most `max` of them, from this index on. Whoever reads the whole catalogue reads it in such
-    /// lots, so that the lock is never held for long; none is the end.
+    /// At most `max` of them, from this index on. Read the whole catalogue in such lots, so that the lock
+    /// is never held for long; an empty lot is the end.
     pub fn lot(&self, from: usize, max: usize) -> Vec<Arc<Instrument>> {
         let inner = self.read();
         let rest = inner.records.get(from..).unwrap_or_default();
@@ -286,8 +286,8 @@ impl Catalog {
         self.endings.load(Ordering::Acquire)
     }
 
-    /// Ends invented instruments that nobody refers to any more, at most `most` of them. Returns
-    /// whether there may be others.
+    /// Ends invented instruments without leases, at most `most` of them. Returns whether there may be
+    /// others.
     pub fn collect(&self, most: usize) -> bool {
         if self.released.is_empty() {
             return false;

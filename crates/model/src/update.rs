@@ -51,7 +51,7 @@ pub enum Body<'a> {
     Quote(&'a Quote),
     /// The book after an event.
     Book {
-        /// The whole book as it stands now.
+        /// The whole book in its present state.
         book: &'a Book,
         /// The best ranks that may differ from before.
         touched: Touched,

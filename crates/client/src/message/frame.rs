@@ -250,7 +250,7 @@ impl DataFrame {
         self.part.is_none_or(|(part, of)| part >= of)
     }
 
-    /// Whether it begins anew: an update, a whole snapshot, or a snapshot's first part.
+    /// Whether it begins a new frame: an update, a whole snapshot, or a snapshot's first part.
     pub fn is_first_part(&self) -> bool {
         self.part.is_none_or(|(part, _)| part <= 1)
     }

@@ -187,8 +187,8 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// There is no state to send. Who comes was sent nothing, and is told so by the acknowledgement;
-    /// who was slow still has an old one, and must be told if it was lost since.
+    /// There is no state to send. A new subscriber has got nothing, and the acknowledgement says so. A
+    /// subscriber that was slow still has an old state, and must get a notice if this state was lost.
     fn tell_unknown(&mut self, id: ConnId, sub: usize, had: StreamPos, to: StreamPos, now: Mono) {
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
             return;
@@ -423,8 +423,8 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Queues the acknowledgement of a subscription, behind it what its topics have had meanwhile, and
-    /// goes on with requests that waited for it. It is to be flushed by the caller.
+    /// Queues the acknowledgement of a subscription, then the frames that its topics have got before it,
+    /// and continues with requests that waited for it. The caller must flush it.
     pub(super) fn push_acknowledgement(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
         let topics = ack.topics.iter().filter_map(|topic| {
             let slot = self.index.slot(topic.slot)?;
@@ -506,7 +506,7 @@ fn write<S: Socket>(conn: &mut Conn<S>, slices: &[IoSlice<'_>]) -> io::Result<us
     }
 }
 
-/// Where a turn begins among `count`: each turn elsewhere, so that nobody is always last.
+/// Where a turn begins among `count`: each turn at another place, so that no connection is always last.
 fn rotation(count: usize, turn: u64) -> usize {
     // A stride of about the golden ratio spreads the starts evenly.
     (turn as usize).wrapping_mul(0x9e37_79b1) % count.max(1)

@@ -329,8 +329,8 @@ impl Slot {
         }
     }
 
-    /// Where those who are live stand before an item. A notice that was made good late may begin before
-    /// what a snapshot of nothing has said since.
+    /// The position of live subscribers before an item. A notice that was sent late may begin before the
+    /// position of an empty snapshot that was sent after the loss.
     pub(crate) fn before(&self, item: &Item) -> StreamPos {
         match item.kind {
             ItemKind::Gap { prev: seq, .. } => {

@@ -86,8 +86,8 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Hears those who have something to say, in turn, as far as a round goes. `scratch` is where is
-    /// read to. Returns whether there is more to hear at once.
+    /// Reads connections with something to read, in turn, until the round is over. `scratch` is the read
+    /// buffer. Returns whether there is more to read at once.
     pub fn handle_readers(&mut self, scratch: &mut [u8], now: Mono, wall: UnixNanos) -> bool {
         while let Some(&Reverse((at, id))) = self.held.peek()
             && at <= now

@@ -317,7 +317,7 @@ impl Outbox {
 }
 
 impl Entry {
-    /// Lets a topic that has fallen behind stand in line. `before` is where it stood, `published` when
+    /// The marker of a topic that has fallen behind. `before` is its position, `published` the time when
     /// the first frame was published that it will not get.
     pub(crate) fn marker(slot: SlotId, before: StreamPos, published: Mono) -> Self {
         Self {
@@ -410,8 +410,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is queued, given up and written in whatever pieces: the socket sees whole frames,
-        /// each topic's in order, and every frame is either written or given up.
+        /// For every sequence of queueing, discarding and partial writes: the socket sees whole frames,
+        /// each topic's in order, and every frame is either written or discarded.
         #[test]
         fn the_socket_sees_whole_frames(ops in prop::collection::vec(op(), 0..60)) {
             let mut outbox = Outbox::new(Mono::default());

@@ -76,9 +76,9 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Closes a connection whose queue is over the limit, which only frames too large for it, or
-    /// control messages that nobody reads, can bring about. Readers of lossless topics are exempt:
-    /// their source waits for them.
+    /// Closes a connection whose queue is over the limit. Only frames that are too large for it, or
+    /// unread control messages, can cause this. Readers of lossless topics are exempt, because their
+    /// source waits for them.
     pub(super) fn check_outbox(&mut self, id: ConnId, now: Mono) {
         let max = self.shared.limits.outbox_bytes_max;
         let Some(conn) = self.conn_mut(id) else {
@@ -271,8 +271,9 @@ impl<S: Socket> Shard<S> {
         self.set_state(id, sub, SubState::Live);
     }
 
-    /// Queues a notice that what lies behind `since` will not come, up to `to`. Of prints it is the client
-    /// that was slow, whatever else was lost; of a state nothing is known, and that was lost upstream.
+    /// Queues a notice that the events after `since`, up to `to`, will not come. For prints the reason is
+    /// the slow client, even if other events were lost too. For a state, the state is unknown, and the
+    /// reason is the loss upstream.
     pub(super) fn tell_gap(
         &mut self,
         id: ConnId,

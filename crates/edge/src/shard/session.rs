@@ -177,8 +177,8 @@ impl Session {
         }
     }
 
-    /// Forgets where a subscription stands that is about to be removed from `subs`: the last one will
-    /// take its place.
+    /// Forgets the place of a subscription that is about to be removed from `subs`. The last subscription
+    /// will take its place.
     pub(crate) fn forget_place(&mut self, sub: usize) {
         if self.places.is_empty() {
             return;

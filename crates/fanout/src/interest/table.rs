@@ -40,7 +40,7 @@ const INVENTED: usize = 1;
 #[derive(Debug)]
 struct Held {
     entry: Arc<TopicEntry>,
-    /// Since when it lingers, if it stands in that queue.
+    /// Since when it lingers, if it is in that queue.
     since: Option<Mono>,
 }
 
@@ -55,7 +55,7 @@ struct Tids {
 enum Look {
     Nothing,
     NotYet,
-    /// It is not to end now: somebody has come back, or refers to it still.
+    /// It must not end now: a subscriber has come back, or there is still a reference to it.
     Kept,
     Ended(Arc<TopicEntry>),
 }
@@ -83,8 +83,8 @@ impl Table {
         self.topics.get(topic).map(|held| Arc::clone(&held.entry))
     }
 
-    /// Makes a topic that is not there. If there is no room the one of its class that lingers longest
-    /// ends for it, and is returned beside it, to be dropped outside the lock.
+    /// Makes a new topic. If there is no room, the topic of its class that has lingered longest ends. It
+    /// is returned together with the new one, so that the caller drops it outside the lock.
     pub(super) fn make(
         &mut self,
         topic: &Topic,

@@ -23,7 +23,7 @@ pub(super) const TICK: u64 = 1_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Due {
     queue: BinaryHeap<Reverse<Look>>,
-    /// Whether the topic of a slot stands in the queue.
+    /// Whether the topic of a slot is in the queue.
     queued: Vec<bool>,
 }
 
@@ -35,8 +35,8 @@ struct Look {
 }
 
 impl Due {
-    /// Looks at a topic no earlier than at `at`, and soon after. If it stands in the queue already, that
-    /// look comes first, and is to be followed by another.
+    /// Checks a topic not before `at`, and soon after it. If the topic is already in the queue, that
+    /// check comes first, and the caller adds another one after it.
     pub(super) fn add(&mut self, entry: &Arc<TopicEntry>, at: Mono) {
         let index = entry.slot.index();
         if self.queued.len() <= index {

@@ -55,7 +55,7 @@ enum View {
     Status(Status),
 }
 
-/// What the last update said of when it happened.
+/// The times of the last update.
 #[derive(Clone, Copy, Debug, Default)]
 struct Times {
     ts_event: Option<EventTime>,
@@ -216,8 +216,8 @@ impl LiveTopic {
         true
     }
 
-    /// The stream begins a new life: nothing of the old one is known any more. A topic of prints
-    /// starts over with an empty snapshot, so that its first print is an update.
+    /// The stream begins a new epoch: nothing of the old one is valid. A topic of prints starts again
+    /// with an empty snapshot, so that its first print is an update.
     fn start_over(&mut self, update: &Update<'_>, turn: &mut Turn, now: UnixNanos) {
         self.epoch = update.epoch;
         self.snapshots = Snapshots::default();
@@ -241,8 +241,8 @@ impl LiveTopic {
         }
     }
 
-    /// Events up to `seq` never came. A state is not known any more; whoever holds one is told, by one
-    /// notice for all encodings. None of them, where a new epoch begins with nothing known.
+    /// Events up to `seq` never came. A state is no longer known; subscribers with a state get one notice
+    /// for all encodings. There is no notice if a new epoch begins without a state.
     fn lose(&mut self, seq: Seq, events: u64, turn: &mut Turn) {
         self.snapshots = Snapshots::default();
         if !matches!(self.view, View::Trades) {

@@ -131,7 +131,7 @@ impl Config {
 }
 
 impl Config {
-    /// A venue whose symbols anybody may name belongs to one source alone.
+    /// A venue that accepts any symbol must belong to only one source.
     fn check_venues(&self, name: &str) -> Result<(), ConfigError> {
         for (index, source) in self.sources.iter().enumerate() {
             let (number, venue) = (index + 1, source.venue());
@@ -203,7 +203,7 @@ fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), Stri
 
 /// So many topics, and as many instruments, have numbers of 32 bits to spare.
 const TOPICS_MAX: usize = 100_000_000;
-/// Nobody comes back later than that for what was left.
+/// A longer linger time has no use.
 const LINGER_MAX: std::time::Duration = std::time::Duration::from_secs(3_600);
 /// Clients wait that long in the middle for a frame that has come.
 const FLUSH_INTERVAL_MAX: std::time::Duration = std::time::Duration::from_millis(100);

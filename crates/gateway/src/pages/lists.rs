@@ -20,7 +20,7 @@ use tokio::sync::Mutex as Turns;
 pub(super) struct Lists {
     catalog: Arc<Catalog>,
     latest: Mutex<Option<Arc<List>>>,
-    /// When the next may be made; held by who makes it.
+    /// When the next list may be made; the thread that makes one holds the lock.
     maker: Arc<Turns<Instant>>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Filter {
     after: usize,
 }
 
-/// Entries as JSON, without what stands between them.
+/// Entries as JSON, without separators.
 #[derive(Debug, Default)]
 struct Text {
     bytes: Vec<u8>,

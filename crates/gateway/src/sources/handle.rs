@@ -33,7 +33,7 @@ pub trait Feed: Send {
     /// Whose data it has.
     fn venue(&self) -> &Venue;
 
-    /// The instruments that are told when it fails.
+    /// The instruments that become `down` when it fails.
     fn instruments(&self) -> Vec<InstrumentId>;
 
     /// Runs from the beginning until the end, a failure, or the word to stop. It may be run again.
@@ -43,7 +43,7 @@ pub trait Feed: Send {
 /// How a run came to its end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Finish {
-    /// It was told to, or nobody takes its events any more.
+    /// It got the command, or its events have no more receiver.
     Stopped,
     /// There is no more.
     Done(&'static str),
@@ -236,7 +236,7 @@ mod tests {
     use prometheus::Registry;
     use tapecast_ingest::event::{EventBody, Lot};
 
-    /// Does in each run what it is told to.
+    /// Does the given work in each run.
     struct Puppet {
         venue: Venue,
         runs: Receiver<Finish>,

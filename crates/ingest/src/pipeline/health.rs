@@ -37,7 +37,8 @@ pub(super) struct Health {
     changed: bool,
     /// The status stream starts again: the state is published even if it has not changed.
     anew: bool,
-    /// Since somebody last asked, a channel has come to be waited for: when to look for its silence.
+    /// A channel has begun to have a limit since the last check: the time when its silence must be
+    /// checked.
     look_at: Option<Mono>,
     said: Status,
 }

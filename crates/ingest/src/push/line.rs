@@ -67,7 +67,7 @@ pub trait Instruments {
 /// What a line came to.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// Its news, oldest first. What is lost with it is part of that.
+    /// Its events, oldest first, losses included.
     pub events: SmallVec<[Event; 1]>,
     /// What is wrong with it, or with single trades of it.
     pub mistakes: SmallVec<[LineError; 1]>,

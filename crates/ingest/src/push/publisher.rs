@@ -239,8 +239,8 @@ impl Publisher {
         }
     }
 
-    /// Waits until there is room for another answer. Whoever reads nothing for a while is waited for
-    /// once, until it reads again.
+    /// Waits until there is room for another answer. It waits only once for a publisher that reads
+    /// nothing for some time, until that publisher reads again.
     async fn make_room(&mut self, bytes: usize) {
         while self.answers.len() + bytes > ANSWERS_BYTES_MAX {
             let waiting = self.answers.len();

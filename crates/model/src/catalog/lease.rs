@@ -13,8 +13,8 @@ pub struct Lease {
     released: Arc<Released>,
 }
 
-/// Instruments whose last lease was let go of. As many as there are leases at most: a new lease of an
-/// instrument is made behind a look at what stands here.
+/// Instruments whose last lease was dropped. There are at most as many as there are leases, because
+/// making a new lease of an instrument first checks this list.
 #[derive(Debug, Default)]
 pub(super) struct Released(Mutex<Vec<InstrumentId>>);
 

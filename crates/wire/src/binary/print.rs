@@ -13,7 +13,7 @@ const ID_NUMBER: u8 = 1;
 const ID_UUID: u8 = 2;
 /// An id of at most 16 other characters.
 const ID_TEXT: u8 = 3;
-/// An id that is longer, and stands behind the prints.
+/// A longer id, which is stored after the prints.
 const ID_LONG: u8 = 4;
 
 /// In a print's flags: the venue's time is given.
@@ -80,7 +80,7 @@ fn print(trade: &Trade) -> [u8; PRINT_BYTES] {
     print
 }
 
-/// The kind of an id, and what stands in its place.
+/// The kind of an id, and the bytes in its place.
 fn pack(id: &[u8]) -> (u8, [u8; ID_BYTES]) {
     let mut place = [0; ID_BYTES];
     if let Some(number) = canonical_number(id) {
@@ -99,7 +99,7 @@ fn pack(id: &[u8]) -> (u8, [u8; ID_BYTES]) {
     }
 }
 
-/// A decimal number as nobody but a number is spelled: no sign, no leading zeros.
+/// A decimal number in its only valid form: no sign, no leading zeros.
 fn canonical_number(id: &[u8]) -> Option<u64> {
     if id.len() > 20 || (id.len() > 1 && id.first() == Some(&b'0')) {
         return None;

@@ -112,7 +112,7 @@ pub enum BinaryError {
     /// Something ends behind the record's end.
     #[error("{0} extends past the end of its record")]
     Truncated(&'static str),
-    /// A number that stands for nothing known.
+    /// A number without a known meaning.
     #[error("unknown {what} {value}")]
     Unknown {
         /// What it should be.
@@ -225,7 +225,7 @@ fn split_word(bytes: &[u8]) -> Result<(&[u8], u64), BinaryError> {
 
 type Content<'a> = (RecordBody<'a>, Option<u64>, Option<u64>);
 
-/// Reads what stands behind the header: the content, the venue's time and the venue's number.
+/// Reads the body after the header: the content, the venue's time and the venue's number.
 fn read_body(kind: u8, flags: u8, mut body: &[u8]) -> Result<Content<'_>, BinaryError> {
     const TRADE: u8 = kind_code(ChannelKind::Trade);
     const QUOTE: u8 = kind_code(ChannelKind::Quote);

@@ -120,9 +120,10 @@ impl Acceptor {
         }
     }
 
-    /// Takes a connection with the descriptor that was just let go, before anybody else takes that. None if
-    /// there is no connection: the kernel looks for a descriptor first, and so is short of one with nobody
-    /// in its queue. To have looked in vain makes the next look wait for a connection.
+    /// Accepts a connection with the descriptor that was just freed, before another thread uses it. None
+    /// if there is no connection: the kernel looks for a descriptor first, and so reports that there is
+    /// none even if its queue is empty. After an accept without a connection, the next one waits for a
+    /// connection.
     async fn accept_now(&self) -> Option<Came> {
         let accepted = poll_fn(|cx| Poll::Ready(self.socket.poll_accept(cx))).await;
         let Poll::Ready(Ok((stream, peer))) = accepted else {
@@ -154,7 +155,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Whether it is us, or the system, who have not what a connection takes.
+/// Whether this process, or the system, has no resources for a connection.
 fn is_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
@@ -208,8 +209,8 @@ pub fn turn_away_now(stream: &TcpStream, answer: &[u8]) {
     let _ = socket.shutdown(Shutdown::Write);
 }
 
-/// Connections that the kernel completes before they are accepted. With the usual 128, a storm of clients
-/// overflows it, and those who are dropped try again after a second. The system may allow less
+/// Connections that the kernel completes before they are accepted. With the usual 128, many clients at
+/// once overflow this queue, and dropped clients try again after a second. The system may allow less
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 4_096;
 /// How long accepting rests when there is nothing to take a connection with.

@@ -26,8 +26,8 @@ pub struct Host {
     pub port: Option<u16>,
 }
 
-/// Who is asked: the authority of the target if it has one, which then wins, else `Host`. None if the
-/// request names nobody.
+/// The requested host: the authority of the target if there is one, otherwise `Host`. None if the request
+/// names no host.
 ///
 /// # Errors
 /// If `Host` is there twice, or one of both is not a host.

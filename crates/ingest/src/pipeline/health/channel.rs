@@ -131,8 +131,8 @@ impl Channel {
         self.interrupt(at.now);
     }
 
-    /// A message came that it cannot be used with, such as a change to a book that nobody has: the
-    /// connection is there, and the channel waits on. Returns whether that is news.
+    /// A message came that cannot be used, such as a change to a book without a snapshot. It shows that
+    /// the connection works, and the channel still waits. Returns whether this changed the state.
     pub(super) fn hear(&mut self, at: Moment) -> bool {
         if !self.watched {
             return self.ask(at);
