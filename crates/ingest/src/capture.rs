@@ -107,22 +107,38 @@ impl Capture {
             path: path.to_owned(),
             source,
         };
-        let mut file = File::open(path).map_err(io)?;
+        let file = File::open(path).map_err(io)?;
+        Self::read(file, path, READ_BYTES)
+    }
+
+    /// Reads a recording from any source; `path` is its name, `read_bytes` how much is read at a time.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(
+        mut source: impl Read + Seek + Send + 'static,
+        path: &Path,
+        read_bytes: usize,
+    ) -> Result<Self, CaptureError> {
+        let io = |source| CaptureError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let mut start = [0_u8; 64];
-        let length = fill(&mut file, &mut start).map_err(io)?;
-        file.rewind().map_err(io)?;
+        let length = fill(&mut source, &mut start).map_err(io)?;
+        source.rewind().map_err(io)?;
         let extension = path
             .extension()
             .and_then(|e| e.to_str())
             .unwrap_or_default();
         let named_zstd = matches!(extension, "zst" | "zstd");
         let reader: Box<dyn BufRead + Send> = if is_zstd(&start[..length]) {
-            let decoder = zstd::Decoder::new(file).map_err(io)?;
-            Box::new(BufReader::with_capacity(READ_BYTES, decoder))
+            let decoder = zstd::Decoder::new(source).map_err(io)?;
+            Box::new(BufReader::with_capacity(read_bytes, decoder))
         } else if !named_zstd
             && unmarked(&start[..length]).trim_ascii_start().first() == Some(&b'{')
         {
-            Box::new(BufReader::with_capacity(READ_BYTES, file))
+            Box::new(BufReader::with_capacity(read_bytes, source))
         } else {
             return Err(CaptureError::NotACapture {
                 path: path.to_owned(),
@@ -313,10 +329,10 @@ fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Reached
     }
 }
 
-fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
-        match file.read(&mut buffer[length..]) {
+        match source.read(&mut buffer[length..]) {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
