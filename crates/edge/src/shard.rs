@@ -32,7 +32,7 @@ mod leaving;
 mod outbox;
 mod pool;
 mod queue;
-mod reader;
+pub mod reader;
 mod session;
 mod steps;
 mod tend;

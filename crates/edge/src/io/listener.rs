@@ -35,6 +35,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tapecast_model::{RateLimit, clock::mono_now};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, info, warn};
@@ -201,6 +202,29 @@ impl Listener {
         {
             debug!(%error, "Failed to set TCP_NOTSENT_LOWAT");
         }
+        self.converse(stream, &client).await;
+    }
+
+    /// Serves a connection that comes from this address over any stream, as [`Self::run`] does for sockets.
+    /// Returns how it ended. One that is upgraded ends too: shards take nothing but sockets.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    ///
+    /// # Cancellation
+    /// Closes the connection.
+    pub async fn attend<S>(self: &Arc<Self>, stream: S, address: IpAddr) -> Result<End, Refusal>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let client = Arc::new(self.admit(address)?);
+        Ok(self.converse(stream, &client).await)
+    }
+
+    async fn converse<S>(self: &Arc<Self>, stream: S, client: &Arc<Client>) -> End
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let times = Times {
             request: self.limits.handshake_timeout,
             answer: self.limits.http_answer_timeout,
@@ -209,7 +233,7 @@ impl Listener {
         let end = line::serve(stream, &client.line, &times, |request| {
             let count = client.line.request();
             let last = count >= self.limits.http_requests_max || http::has_body(request.headers());
-            let making = self.answer(request, &client);
+            let making = self.answer(request, client);
             let line = Arc::clone(&client.line);
             async move {
                 let (mut answer, over) = match making {
@@ -228,6 +252,7 @@ impl Listener {
         if end == End::Garbage {
             debug!("A connection sent bytes that are not HTTP");
         }
+        end
     }
 
     /// What a request gets; or why it gets nothing, and whether that ends its connection.

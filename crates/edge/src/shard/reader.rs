@@ -16,7 +16,7 @@ use tapecast_wire::{CloseReason, frame::CONTROL_BYTES_MAX};
 
 /// A connection's reading state.
 #[derive(Debug, Default)]
-pub(crate) struct Reader(Option<Box<Partial>>);
+pub struct Reader(Option<Box<Partial>>);
 
 /// What was cut off.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ struct Partial {
 
 /// What a client said.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Incoming<'a> {
+pub enum Incoming<'a> {
     /// A text message.
     Text(&'a [u8]),
     /// A ping, to be answered with the same bytes.
@@ -42,9 +42,11 @@ pub(crate) enum Incoming<'a> {
 
 /// A violation that ends the connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Violation {
-    pub(crate) reason: CloseReason,
-    pub(crate) message: &'static str,
+pub struct Violation {
+    /// What the close frame says.
+    pub reason: CloseReason,
+    /// What is wrong, for the client's developer.
+    pub message: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -64,10 +66,12 @@ const fn protocol(message: &'static str) -> Violation {
 }
 
 impl Reader {
-    /// Whether nothing is kept: we are between two messages.
-    #[cfg(test)]
-    pub(crate) fn is_idle(&self) -> bool {
-        self.0.is_none()
+    /// Bytes of memory that are held for what was cut off; none between two messages.
+    pub fn held_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |partial| {
+            let message = partial.message.as_ref().map_or(0, Vec::capacity);
+            size_of::<Partial>() + partial.frame.capacity() + message
+        })
     }
 
     /// Takes bytes from the socket and calls `handle` for each message; stops early if it returns
@@ -75,7 +79,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the client broke the protocol; nothing after that can be read.
-    pub(crate) fn feed(
+    pub fn feed(
         &mut self,
         bytes: &mut [u8],
         message_bytes_max: usize,
@@ -328,7 +332,7 @@ mod tests {
                 true
             })?;
         }
-        Ok((said, reader.is_idle()))
+        Ok((said, reader.held_bytes() == 0))
     }
 
     fn refused(bytes: &[u8]) -> CloseReason {

@@ -84,10 +84,10 @@ pub enum End {
     Evicted,
 }
 
-/// The socket of a line, which tells when all that was written has gone to the kernel.
+/// The stream of a line, which tells when all that was written has gone to the kernel.
 #[derive(Debug)]
-pub struct Watched {
-    stream: TcpStream,
+pub struct Watched<S> {
+    stream: S,
     line: Arc<Line>,
     lingering: Option<Lingering>,
 }
@@ -192,13 +192,14 @@ impl Line {
 ///
 /// # Cancellation
 /// Closes the connection.
-pub async fn serve<F>(
-    stream: TcpStream,
+pub async fn serve<S, F>(
+    stream: S,
     line: &Arc<Line>,
     times: &Times,
     answer: impl Fn(Request<Incoming>) -> F,
 ) -> End
 where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Future<Output = Answer>,
 {
     let watched = Watched {
@@ -240,16 +241,16 @@ where
     }
 }
 
-/// The socket of an upgraded connection, and what was read from it already.
+/// The socket of an upgraded connection, and what was read from it already; none if it is no socket.
 pub fn into_socket(upgraded: hyper::upgrade::Upgraded) -> Option<(std::net::TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<Watched>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Watched<TcpStream>>>().ok()?;
     let socket = parts.io.into_inner().stream.into_std().ok()?;
     Some((socket, parts.read_buf.to_vec()))
 }
 
 // === impl Watched ===
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -259,7 +260,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
