@@ -3,6 +3,11 @@
 //! Bytes that are changed at random seldom pass the first brace. So three changes of four are made to
 //! tokens of a text: a number becomes another number, a string another string, a member comes twice.
 //! The rest are made to bytes. Everything follows from the seed of the random numbers.
+//!
+//! What is no text of tokens is changed by rules of its own: [`frames`], [`http`].
+
+pub mod frames;
+pub mod http;
 
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -104,6 +109,14 @@ pub fn input(seeds: &[Vec<u8>], random: &mut SmallRng) -> Vec<u8> {
 const CHANGES_MAX: u32 = 6;
 /// Inputs grow no longer than this by changes.
 const GROWN_MAX: usize = 64 * 1024;
+
+/// A number that follows from an input, for what a target has to choose.
+pub fn hash(input: &[u8]) -> u64 {
+    // FNV-1a: one of the simplest that will do.
+    input.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
 
 fn change_bytes(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut SmallRng) {
     let at = random.random_range(0..=bytes.len());

@@ -1,6 +1,5 @@
 //! Runs a target over many inputs.
 
-use crate::mutate;
 use crate::targets::{Depth, Target};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
@@ -41,7 +40,7 @@ pub fn run(target: &mut dyn Target, inputs: u64, seed: u64) -> Report {
     }
     let mut random = SmallRng::seed_from_u64(seed);
     while report.inputs < inputs && report.findings.len() < FINDINGS_MAX {
-        let input = mutate::input(&seeds, &mut random);
+        let input = target.input(&seeds, &mut random);
         one(target, &input, &mut report);
     }
     report.took = began.elapsed();

@@ -8,6 +8,8 @@
 //! it. A target that does not find its own fault would find nobody else's.
 
 mod config;
+mod connection;
+mod frames;
 mod handshake;
 mod push;
 mod recording;
@@ -15,6 +17,8 @@ mod request;
 mod server;
 mod venue;
 
+use crate::mutate;
+use rand::rngs::SmallRng;
 use tapecast_ingest::venue::Format;
 
 /// How far an input was read.
@@ -35,6 +39,11 @@ pub trait Target {
     /// Where its inputs begin.
     fn seeds(&self) -> Vec<Vec<u8>>;
 
+    /// Makes an input from seeds.
+    fn input(&self, seeds: &[Vec<u8>], random: &mut SmallRng) -> Vec<u8> {
+        mutate::input(seeds, random)
+    }
+
     /// Reads an input.
     ///
     /// # Errors
@@ -46,7 +55,7 @@ pub trait Target {
 }
 
 /// The names of all targets.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 16] = [
     "venue-binance",
     "venue-binance-usdm",
     "venue-coinbase",
@@ -58,6 +67,8 @@ pub const NAMES: [&str; 14] = [
     "recording",
     "request",
     "handshake",
+    "connection",
+    "frames",
     "config",
     "server-text",
     "server-binary",
@@ -77,6 +88,8 @@ pub fn named(name: &str) -> Result<Box<dyn Target>, String> {
         "recording" => Box::new(recording::Recording::new(corpus()?)),
         "request" => Box::new(request::Requests::new(corpus()?)),
         "handshake" => Box::new(handshake::Handshake::new(corpus()?)),
+        "connection" => Box::new(connection::Connection::new(corpus()?)?),
+        "frames" => Box::new(frames::Frames::new(corpus()?)),
         "config" => Box::new(config::Configs::new(corpus()?)),
         "server-text" => Box::new(server::Text::new(corpus()?)),
         "server-binary" => Box::new(server::Binary::new(corpus()?)),

@@ -37,14 +37,15 @@ impl Instruments for Desk {
 impl Push {
     pub(super) fn new(seeds: Vec<Vec<u8>>) -> Self {
         Self {
-            desk: Desk(instrument()),
+            desk: Desk(catalog().map(|(_, instrument)| instrument)),
             seeds,
             planted: false,
         }
     }
 }
 
-fn instrument() -> Option<Arc<Instrument>> {
+/// A catalogue with one instrument, `desk:X-USD`.
+pub(super) fn catalog() -> Option<(Catalog, Arc<Instrument>)> {
     let (venue, symbol) = (Venue::new("desk").ok()?, Symbol::new("X-USD").ok()?);
     let scale = Scale::new(8)?;
     let catalog = Catalog::new(1);
@@ -65,7 +66,8 @@ fn instrument() -> Option<Arc<Instrument>> {
         price_scale: scale,
         qty_scale: scale,
     };
-    catalog.add_instrument(&venue, definition).ok()
+    let instrument = catalog.add_instrument(&venue, definition).ok()?;
+    Some((catalog, instrument))
 }
 
 impl Target for Push {
