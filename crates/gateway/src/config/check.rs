@@ -74,9 +74,6 @@ fn filter(text: &str) -> Option<String> {
              in \"info,tapecast_edge=debug\""
         ))
     };
-    if tracing_subscriber::EnvFilter::try_new(text).is_err() {
-        return wrong(format!("{text:?} cannot be read"));
-    }
     let levels = ["error", "warn", "info", "debug", "trace", "off"];
     let word = |directive: &&str| !directive.is_empty() && !directive.contains(['=', '[']);
     let nonsense = text.split(',').map(str::trim).filter(word).find(|word| {
@@ -86,7 +83,13 @@ fn filter(text: &str) -> Option<String> {
     if text.trim().is_empty() {
         return wrong("it is empty".to_owned());
     }
-    nonsense.and_then(|word| wrong(format!("{word:?} is not a level")))
+    if let Some(word) = nonsense {
+        return wrong(format!("{word:?} is not a level"));
+    }
+    // Last: for a word that is not a level the library would write lines of its own to standard error.
+    let read = tracing_subscriber::EnvFilter::try_new(text);
+    read.err()
+        .and_then(|_| wrong(format!("{text:?} cannot be read")))
 }
 
 impl Config {
