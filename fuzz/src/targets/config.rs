@@ -2,7 +2,6 @@
 //!
 //! # Rules
 //! * A mistake is explained in one line that names the file.
-//! * What was read is printed as a configuration that reads the same.
 
 use super::{Broken, Depth, Target};
 use tapecast::config::{Config, Source};
@@ -43,9 +42,11 @@ impl Target for Configs {
                 }
             }
             Ok(config) => {
-                let odd_scale = |source: &Source| matches!(source, Source::Push(push) if ![4, 8].contains(&push.price_scale.digits()));
-                if self.planted && config.sources.iter().any(odd_scale) {
-                    return Err(Broken("planted: a scale that no seed has".to_owned()));
+                let odd = |source: &Source| matches!(source, Source::Sim(sim) if ![5, 60].contains(&sim.symbols));
+                if self.planted && config.sources.iter().any(odd) {
+                    return Err(Broken(
+                        "planted: a number of symbols that no seed has".to_owned(),
+                    ));
                 }
             }
         }
