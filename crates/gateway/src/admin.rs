@@ -183,7 +183,7 @@ impl Admin {
     async fn serve(&self, stream: TcpStream, line: &Arc<Line>) {
         let end = line::serve(stream, line, &TIMES, |request| {
             let last = line.request() >= REQUESTS_MAX || http::has_body(request.headers());
-            let judged = http::judge(&request, &self.hosts);
+            let (version, judged) = (request.version(), http::judge(&request, &self.hosts));
             async move {
                 let answered = match judged {
                     Ok(()) => self.state.answer(request).await,
@@ -194,7 +194,7 @@ impl Admin {
                     refusal.answer()
                 });
                 if last {
-                    http::close(&mut answer);
+                    http::close(&mut answer, version);
                 }
                 line.made();
                 answer

@@ -2,7 +2,8 @@
 //! client says all of the input, closes its side and reads to the end.
 //!
 //! # Rules
-//! * Each answer is valid HTTP: a head, a length, a body of that length; nothing behind the last one.
+//! * Each answer is valid HTTP: a head, a length, a body of that length; nothing behind the last one, and
+//!   one word on whether it is the last.
 //! * No answer says that we have failed: 505 is the only one of 5xx, and no limit is reached.
 //! * 101 answers a request that has all that the RFC asks of a handshake, checked here from the bytes.
 //! * The connection ends without waiting for a deadline, and gives back what it held.
@@ -72,7 +73,7 @@ struct Told {
 #[derive(Debug)]
 struct Answer {
     status: u16,
-    /// Head and body, without the time of day.
+    /// Head and body, without what may differ.
     bytes: Vec<u8>,
     /// It has no sentence: hyper refused what was asked.
     of_hyper: bool,
@@ -245,7 +246,7 @@ fn answers(input: &[u8], told: &Told) -> Result<Vec<Answer>, Broken> {
             }
             answers.push(Answer {
                 status,
-                bytes: undated(rest),
+                bytes: lasting(rest),
                 of_hyper: false,
             });
             return Ok(answers);
@@ -272,7 +273,11 @@ fn answers(input: &[u8], told: &Told) -> Result<Vec<Answer>, Broken> {
         let Some(behind) = rest.get(head + length..) else {
             return Err(wrong("an answer that is cut off"));
         };
-        let last = of("connection").0 == Some(b"close");
+        let last = match of("connection") {
+            (None | Some(b"keep-alive"), None) => false,
+            (Some(b"close"), None) => true,
+            _ => return Err(wrong("two words on whether the connection goes on")),
+        };
         if !behind.is_empty() && last {
             return Err(wrong("an answer behind the last one"));
         }
@@ -281,7 +286,7 @@ fn answers(input: &[u8], told: &Told) -> Result<Vec<Answer>, Broken> {
         }
         answers.push(Answer {
             status,
-            bytes: undated(&rest[..head + length]),
+            bytes: lasting(&rest[..head + length]),
             of_hyper,
         });
         rest = behind;
@@ -315,12 +320,16 @@ fn asked(requests: &mut &[u8]) -> Option<Asked> {
     })
 }
 
-/// Without the time of day.
-fn undated(bytes: &[u8]) -> Vec<u8> {
+/// Without the time of day, and without word that the connection goes on: clients of HTTP/1.0 get that
+/// unless hyper has seen the end of what they say.
+fn lasting(bytes: &[u8]) -> Vec<u8> {
+    let passing = |line: &&[u8]| {
+        let line = line.trim_ascii().to_ascii_lowercase();
+        line.starts_with(b"date:") || line == b"connection: keep-alive"
+    };
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let dated = |line: &&[u8]| line.len() > 5 && line[..5].eq_ignore_ascii_case(b"date:");
     lines
-        .filter(|line| !dated(line))
+        .filter(|line| !passing(line))
         .flatten()
         .copied()
         .collect()

@@ -168,10 +168,12 @@ pub fn has_body(headers: &HeaderMap) -> bool {
             .all(none)
 }
 
-/// Makes an answer the last one of its connection.
-pub fn close(answer: &mut Answer) {
+/// Makes an answer the last one of its connection, to a request of this version of HTTP.
+pub fn close(answer: &mut Answer, version: Version) {
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(CONNECTION, close);
+    // To an answer of 1.1 hyper adds "keep-alive" for a client of 1.0 that asked for it.
+    *answer.version_mut() = version;
 }
 
 /// What a path takes that is only read.

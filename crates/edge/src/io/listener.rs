@@ -233,6 +233,7 @@ impl Listener {
         let end = line::serve(stream, &client.line, &times, |request| {
             let count = client.line.request();
             let last = count >= self.limits.http_requests_max || http::has_body(request.headers());
+            let version = request.version();
             let making = self.answer(request, client);
             let line = Arc::clone(&client.line);
             async move {
@@ -241,7 +242,7 @@ impl Listener {
                     Err((refusal, over)) => (refusal.answer(), over),
                 };
                 if (last || over) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    http::close(&mut answer);
+                    http::close(&mut answer, version);
                 }
                 line.made();
                 answer
