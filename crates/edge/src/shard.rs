@@ -5,6 +5,7 @@
 //! * [`turn`]: a turn's items, grouped so that each connection with data is written once.
 //! * [`deliver`]: the turn itself: drain the ring, group, write.
 //! * [`outbox`]: the queue of a full socket; [`queue`]: its rules; [`pool`]: its bytes.
+//! * [`eviction`]: what is given up when the pool is full; [`resync`]: how topics that are behind go on.
 //! * [`reader`], [`session`], [`ask`]: requests of clients, and their answers.
 //! * [`intake`]: how much clients may send, and which is read next; [`leaving`]: how connections end.
 //! * [`inspect`]: information on connections for the admin listener.
@@ -25,6 +26,7 @@ mod ask;
 pub use deliver::Budget;
 pub use tend::TICK;
 mod deliver;
+mod eviction;
 mod index;
 pub mod inspect;
 mod intake;
@@ -33,6 +35,7 @@ mod outbox;
 mod pool;
 mod queue;
 pub mod reader;
+mod resync;
 mod session;
 mod steps;
 mod tend;
@@ -52,6 +55,7 @@ use inspect::{Inspection, Past};
 use leaving::{CHORES_PER_ROUND, Leaving};
 use outbox::{Entry, Outbox};
 use pool::Pool;
+use resync::RESYNCS_PER_ROUND;
 use session::{PendingAck, Session};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -94,6 +98,12 @@ pub struct Shard<S> {
     pool: Pool,
     /// Connections that are taken apart, bit by bit.
     leaving: VecDeque<Leaving>,
+    /// Connections whose topics did not all resync in the last round.
+    resyncing: VecDeque<ConnId>,
+    /// Topics that may still resync in this round.
+    resyncs_left: usize,
+    /// Connections that are evicted, the next last.
+    evicted: Vec<(Mono, ConnId)>,
     /// Entries that may be cleaned up in this round.
     chores: usize,
     /// Connections with something to read, in turn.
@@ -194,6 +204,9 @@ impl<S: Socket> Shard<S> {
             turn: Turn::default(),
             pool: Pool::default(),
             leaving: VecDeque::new(),
+            resyncing: VecDeque::new(),
+            resyncs_left: RESYNCS_PER_ROUND,
+            evicted: Vec::new(),
             chores: CHORES_PER_ROUND,
             readers: VecDeque::new(),
             held: BinaryHeap::new(),

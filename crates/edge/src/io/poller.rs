@@ -155,7 +155,9 @@ impl Poller {
             let woken = events.iter().filter(|event| event.token() != WAKE);
             for event in woken {
                 let conn = event.token().0 as u32;
-                if event.is_writable() {
+                // The read tells the error, and ends the connection. What a write would tell comes after
+                // much work for a client that is gone.
+                if event.is_writable() && !event.is_error() {
                     shard.handle_writable(conn, now);
                 }
                 if event.is_readable() || event.is_error() {

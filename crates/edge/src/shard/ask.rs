@@ -143,6 +143,8 @@ impl<S: Socket> Shard<S> {
             }
         }
         self.wall = wall;
+        self.evict(now);
+        self.resync_some(now);
         self.drain_some(now);
         self.inspect_some(now);
         self.reap();

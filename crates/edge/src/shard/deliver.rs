@@ -81,7 +81,6 @@ impl<S: Socket> Shard<S> {
         }
         self.ring.note_turn(at, ended);
         self.turn.end();
-        self.evict(at);
         self.reap();
         true
     }

@@ -37,6 +37,8 @@ impl<S: Socket> Shard<S> {
         let drains = self.draining && self.drained < self.conns.len();
         drains
             || !self.leaving.is_empty()
+            || !self.resyncing.is_empty()
+            || !self.evicted.is_empty()
             || !self.resumed.is_empty()
             || !self.inspections.is_empty()
     }

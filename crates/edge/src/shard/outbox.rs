@@ -42,6 +42,8 @@ pub(crate) struct Outbox {
     frames: u32,
     /// `control` contains a pong.
     has_pong: bool,
+    /// While the data are evicted, last first: the markers behind them.
+    evicted: Option<VecDeque<Entry>>,
     /// Topics whose markers have been reached.
     due: Vec<SlotId>,
     /// When the socket last took bytes, or the outbox was last empty.
@@ -83,6 +85,7 @@ impl Outbox {
             bytes: 0,
             frames: 0,
             has_pong: false,
+            evicted: None,
             due: Vec::new(),
             progress: now,
             was_full: false,
@@ -105,6 +108,7 @@ impl Outbox {
             && self.control.is_empty()
             && self.data.is_empty()
             && self.held.is_empty()
+            && self.evicted.as_ref().is_none_or(VecDeque::is_empty)
     }
 
     /// Whether control frames are queued that have not begun.
@@ -156,7 +160,41 @@ impl Outbox {
     pub(crate) fn push(&mut self, entry: Entry) {
         self.bytes += entry.bytes.len();
         self.frames += entry.frames;
-        self.data.push_back(entry);
+        match &mut self.evicted {
+            Some(markers) if entry.bytes.is_empty() => markers.push_back(entry),
+            _ => self.data.push_back(entry),
+        }
+    }
+
+    /// Whether its data are being evicted: nothing more should be queued.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.evicted.is_some()
+    }
+
+    /// Takes out the last of the data; what stands before it is still a row without holes for each topic.
+    /// The caller gives a topic whose frames these were its marker: [`Self::mark_evicted`]. None: all the
+    /// data are out, and the eviction is over.
+    pub(crate) fn evict_last(&mut self) -> Option<Entry> {
+        let markers = self.evicted.get_or_insert_default();
+        steps::visit(1);
+        while let Some(entry) = self.data.pop_back() {
+            if entry.bytes.is_empty() {
+                markers.push_front(entry);
+                continue;
+            }
+            self.bytes -= entry.bytes.len();
+            self.frames -= entry.frames;
+            return Some(entry);
+        }
+        self.data = self.evicted.take().unwrap_or_default();
+        None
+    }
+
+    /// Lets a topic stand in line behind the data that are not evicted yet.
+    pub(crate) fn mark_evicted(&mut self, marker: Entry) {
+        if let Some(markers) = &mut self.evicted {
+            markers.push_front(marker);
+        }
     }
 
     /// Takes out the topics that may resync now, because everything before their markers is written.
@@ -169,13 +207,20 @@ impl Outbox {
         {
             self.due.extend(self.data.pop_front().and_then(|e| e.slot));
         }
+        if self.rest.is_none()
+            && self.data.is_empty()
+            && let Some(markers) = self.evicted.take()
+        {
+            self.due.extend(markers.iter().filter_map(|e| e.slot));
+        }
         std::mem::take(&mut self.due)
     }
 
     /// Whether a topic has a marker in the queue.
     #[cfg(test)]
     pub(crate) fn has_marker(&self, slot: SlotId) -> bool {
-        let queued = self.data.iter().chain(&self.held);
+        let evicted = self.evicted.iter().flatten();
+        let queued = self.data.iter().chain(&self.held).chain(evicted);
         let mut markers = queued.filter(|entry| entry.bytes.is_empty());
         markers.any(|entry| entry.slot == Some(slot))
     }
@@ -222,6 +267,9 @@ impl Outbox {
         };
         self.data.retain(&mut keep);
         self.held.retain(&mut keep);
+        if let Some(markers) = &mut self.evicted {
+            markers.retain(&mut keep);
+        }
         self.held_bytes = self.held.iter().map(|e| e.bytes.len()).sum();
         self.bytes -= gone.bytes;
         self.frames -= gone.frames;
@@ -231,6 +279,7 @@ impl Outbox {
     /// Takes out all data, but for a frame that is partly written, and tells how many frames they are.
     pub(crate) fn take_data(&mut self) -> (VecDeque<Entry>, u32) {
         self.release();
+        self.data.extend(self.evicted.take().unwrap_or_default());
         let data = std::mem::take(&mut self.data);
         let rest = self.rest.as_ref();
         let kept = rest.map_or(0, |e| e.bytes.len());
@@ -397,6 +446,7 @@ mod tests {
         Control(usize),
         Write(usize),
         GiveUp(SlotId),
+        EvictLast,
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -406,6 +456,7 @@ mod tests {
             (0_usize..20).prop_map(Op::Control),
             (1_usize..400).prop_map(Op::Write),
             (0_u32..3).prop_map(Op::GiveUp),
+            Just(Op::EvictLast),
         ]
     }
 
@@ -447,6 +498,7 @@ mod tests {
                         outbox.push_control(frame::whole(Opcode::Pong, &vec![b'p'; size]).into());
                     }
                     Op::Write(most) => write(&mut outbox, &mut wire, most, &mut written),
+                    Op::EvictLast => given_up += outbox.evict_last().map_or(0, |e| e.frames),
                     Op::GiveUp(slot) => given_up += outbox.give_up(|other| other == slot).frames,
                 }
                 let rest = outbox.rest.iter();

@@ -5,13 +5,11 @@ use super::outbox::Entry;
 use super::turn::{PieceId, Turn};
 use super::{Conn, Shard};
 use crate::io::socket::Socket;
-use hashbrown::HashSet;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 use tapecast_fanout::Delivery;
-use tapecast_model::{ChannelKind, Mono, Seq, StreamPos};
-use tapecast_wire::reply::{self, Gap, GapCause};
-use tapecast_wire::{CloseReason, Opcode, frame};
+use tapecast_model::Mono;
+use tapecast_wire::CloseReason;
 
 /// What the rule for a topic says of one more piece.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +57,7 @@ impl<S: Socket> Shard<S> {
         let queued = conn.session.subs[sub].queued;
         let outbox = conn.outbox.as_ref();
         let bytes = outbox.map_or(0, |o| o.bytes());
+        let is_evicted = outbox.is_some_and(|o| o.is_evicted());
         let (frames_max, kept_for) = match delivery {
             Delivery::Keep => (KEPT_FRAMES_MAX, PRINTS_KEPT_FOR),
             Delivery::Latest => (LATEST_FRAMES_MAX, STATES_KEPT_FOR),
@@ -71,7 +70,7 @@ impl<S: Socket> Shard<S> {
                     .and_then(|o| o.oldest())
                     .is_some_and(|o| now - o > kept_for));
         match lossless {
-            false if slow || bytes > half => Rule::Stop,
+            false if slow || bytes > half || is_evicted || self.keeps_too_much() => Rule::Stop,
             _ => Rule::Queue,
         }
     }
@@ -175,26 +174,8 @@ impl<S: Socket> Shard<S> {
                 }
             }
         }
-        if !due.is_empty() {
-            self.start_over(id, &due, now);
-            // Where a gap ends there is a notice to write.
-            if self
-                .conn_mut(id)
-                .is_some_and(|c| c.outbox.is_some() && !c.blocked)
-            {
-                return self.flush(id, now);
-            }
-        }
+        session.note_due(due);
         self.after_flush(id, now);
-    }
-
-    /// These topics may resync now.
-    fn start_over(&mut self, id: ConnId, due: &[SlotId], now: Mono) {
-        for &slot in due {
-            if let Some(sub) = self.session_find(id, slot) {
-                self.catch_up_topic(id, sub, now);
-            }
-        }
     }
 
     fn after_flush(&mut self, id: ConnId, now: Mono) {
@@ -202,12 +183,9 @@ impl<S: Socket> Shard<S> {
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
-        if conn.outbox.is_some() {
-            return;
-        }
         if let Some(closing) = conn.session.closing.as_mut() {
             // Everything is said: the peer reads it to the end, then answers.
-            if !closing.shut {
+            if conn.outbox.is_none() && !closing.shut {
                 closing.shut = true;
                 let (reason, peer_done) = (closing.reason, closing.peer_done);
                 conn.socket.shutdown_write();
@@ -215,191 +193,8 @@ impl<S: Socket> Shard<S> {
                     self.end(id, reason);
                 }
             }
-        } else if conn.session.behind > 0 {
-            self.catch_up(id, now);
-        }
-    }
-
-    /// Everything is written: topics that are behind resync, or end their gap.
-    fn catch_up(&mut self, id: ConnId, now: Mono) {
-        let subs = self.conn_mut(id).map_or(0, |conn| conn.session.subs.len());
-        for sub in 0..subs {
-            self.catch_up_topic(id, sub, now);
-        }
-        if self
-            .conn_mut(id)
-            .is_some_and(|c| c.outbox.is_some() && !c.blocked)
-        {
-            self.flush(id, now);
-        }
-    }
-
-    fn catch_up_topic(&mut self, id: ConnId, sub: usize, now: Mono) {
-        let Some(subscription) = self
-            .conn_mut(id)
-            .and_then(|conn| conn.session.subs.get(sub).copied())
-        else {
-            return;
-        };
-        if let SubState::Behind(since) = subscription.state
-            && let Some(slot) = self.index.slot(subscription.slot)
-        {
-            let ends_in_notice = if slot.entry.topic.channel.kind() == ChannelKind::Trade {
-                since.epoch == slot.pos.epoch
-            } else {
-                // There is no state to start over with until there is news.
-                slot.ends_in_loss()
-            };
-            if ends_in_notice {
-                self.end_gap(id, sub, since, now);
-            } else {
-                self.metrics.resyncs_slow.inc();
-                self.join(id, sub, since);
-            }
-        }
-    }
-
-    /// Announces what was lost since `since`; from here on the topic is live again.
-    fn end_gap(&mut self, id: ConnId, sub: usize, since: StreamPos, now: Mono) {
-        let Some(Some(conn)) = self.conns.get(id as usize) else {
-            return;
-        };
-        let to = self.index.slot(conn.session.subs[sub].slot).map(|s| s.pos);
-        if let Some(to) = to.filter(|to| since < *to) {
-            self.tell_gap(id, sub, since, to, now);
-        }
-        self.set_state(id, sub, SubState::Live);
-    }
-
-    /// Queues a notice that the events after `since`, up to `to`, will not come. For prints the reason is
-    /// the slow client, even if other events were lost too. For a state, the state is unknown, and the
-    /// reason is the loss upstream.
-    pub(super) fn tell_gap(
-        &mut self,
-        id: ConnId,
-        sub: usize,
-        since: StreamPos,
-        to: StreamPos,
-        now: Mono,
-    ) {
-        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
-            return;
-        };
-        let slot_id = conn.session.subs[sub].slot;
-        let Some(slot) = self.index.slot(slot_id) else {
-            return;
-        };
-        let last = if since.epoch == to.epoch {
-            since.seq
         } else {
-            Seq::ZERO
-        };
-        if last >= to.seq {
-            // A new epoch that has not begun says nothing.
-            return;
-        }
-        let gap = Gap {
-            topic: &slot.entry.text,
-            epoch: to.epoch,
-            from: last.next(),
-            to: to.seq,
-            cause: match slot.entry.topic.channel.kind() {
-                ChannelKind::Trade => GapCause::SlowConsumer,
-                _ => GapCause::Upstream,
-            },
-            upstream: since < slot.lost_at,
-        };
-        let mut bytes = Vec::new();
-        frame::append(&mut bytes, Opcode::Text, |out| reply::write_gap(out, &gap));
-        let subscription = &mut conn.session.subs[sub];
-        subscription.queued += 1;
-        subscription.empty_at = 0;
-        let notice = Entry {
-            bytes: bytes.into(),
-            slot: Some(slot_id),
-            frames: 1,
-            before: since,
-            published: now,
-        };
-        conn.enqueue(sub, notice, now);
-        self.count.indexed += 1;
-        self.metrics.gaps.inc();
-    }
-
-    /// Resyncs the clients that are furthest behind, while the pool is above its limit.
-    pub(super) fn evict(&mut self, now: Mono) {
-        let max = self.shared.limits.parked_bytes_max / self.shared.congestion.shards();
-        if self.pool.bytes() <= max {
-            return;
-        }
-        let oldest = |conn: &Conn<S>| {
-            let outbox = conn.outbox.as_ref().filter(|outbox| outbox.has_bytes())?;
-            outbox.oldest()
-        };
-        let parked = self.conns.iter().enumerate().filter_map(|(id, conn)| {
-            let conn = conn.as_ref().filter(|c| c.session.lossless == 0)?;
-            Some((oldest(conn)?, id as ConnId))
-        });
-        let mut parked: Vec<_> = parked.collect();
-        parked.sort_unstable();
-        for (_, id) in parked {
-            // Some room is made at once, so that this is not done again in the next turn.
-            if self.pool.bytes() <= max - max / 8 {
-                return;
-            }
-            self.fall_behind(id, now);
-            self.metrics.evictions.inc();
-            self.flush(id, now);
-        }
-    }
-
-    /// Gives up all that is queued for a connection. Each topic keeps its place in line by a marker.
-    fn fall_behind(&mut self, id: ConnId, now: Mono) {
-        let Some(outbox) = self.conn_mut(id).and_then(|conn| conn.outbox.as_mut()) else {
-            return;
-        };
-        let mut marked = HashSet::new();
-        for entry in outbox.take_data().0 {
-            let Some(slot) = entry.slot else { continue };
-            let Some(sub) = self.session_find(id, slot) else {
-                continue;
-            };
-            let delivery = self.index.slot(slot).map(|slot| slot.delivery);
-            self.count
-                .give_up(delivery.unwrap_or(Delivery::Keep), u64::from(entry.frames));
-            let Some(conn) = self.conn_mut(id) else {
-                return;
-            };
-            let subscription = &mut conn.session.subs[sub];
-            subscription.queued = subscription.queued.saturating_sub(entry.frames);
-            let since = match subscription.state {
-                SubState::Live => entry.before,
-                // It had stopped queueing already; what is given up now comes before that.
-                SubState::Behind(since) => since.min(entry.before),
-                SubState::Joining(_) => continue,
-            };
-            if marked.insert(slot) {
-                let marker = Entry::marker(slot, entry.before, entry.published);
-                conn.enqueue(sub, marker, now);
-            }
-            self.set_state(id, sub, SubState::Behind(since));
-        }
-    }
-
-    fn session_find(&self, id: ConnId, slot: SlotId) -> Option<usize> {
-        self.conns.get(id as usize)?.as_ref()?.session.find(slot)
-    }
-
-    /// Asks for a snapshot for a subscription that has so much, or nothing that counts.
-    pub(super) fn join(&mut self, id: ConnId, sub: usize, had: StreamPos) {
-        self.set_state(id, sub, SubState::Joining(had));
-        let Some(Some(conn)) = self.conns.get(id as usize) else {
-            return;
-        };
-        if let Some(slot) = self.index.slot_mut(conn.session.subs[sub].slot) {
-            let interests = &self.shared.interests;
-            let began = interests.join(&slot.entry, self.number, slot.encoding);
-            slot.began = began.unwrap_or(slot.began);
+            self.resync_due(id, now);
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::index::{SlotId, SubState, Subscription};
 use super::intake::Intake;
 use super::reader::Reader;
+use super::resync::Resyncs;
 use super::steps;
 use crate::admission::Permit;
 use hashbrown::HashTable;
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     places: HashTable<u32>,
     /// How many of `subs` wait for the socket.
     pub(crate) behind: u32,
+    /// Which of them resync next, if any do.
+    pub(super) resyncs: Option<Box<Resyncs>>,
     /// How many of `subs` are of sources that wait for slow readers.
     pub(crate) lossless: u32,
     /// Requests that came while an acknowledgement was awaited, to be answered in order.
@@ -122,6 +125,7 @@ impl Session {
             subs: Vec::new(),
             places: HashTable::new(),
             behind: 0,
+            resyncs: None,
             lossless: 0,
             waiting: None,
             rate: Rate {

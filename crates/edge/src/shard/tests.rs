@@ -3,6 +3,7 @@
 //! Clients do nothing but follow the protocol's rule, and panic where something is lost without
 //! being announced. Sockets take as much as the test says, in pieces as small as one byte.
 
+mod budgets;
 mod client;
 mod flood;
 mod heartbeats;

@@ -15,7 +15,7 @@ fn wide(topics: usize) -> (Rig, usize) {
     };
     let mut rig = Rig::with_others(limits, false, 65_536, topics);
     let client = rig.connect();
-    ask_for(&mut rig, client, "subscribe", topics);
+    rig.ask_for_others(client, "subscribe", topics);
     (rig, client)
 }
 
@@ -28,14 +28,6 @@ fn full(topics: usize) -> (Rig, usize) {
     rig.pipeline();
     rig.round();
     (rig, client)
-}
-
-fn ask_for(rig: &mut Rig, client: usize, op: &str, topics: usize) {
-    let topics: Vec<String> = (1..=topics).map(|n| format!("quote:x:A{n}")).collect();
-    for topics in topics.chunks(500) {
-        let topics = serde_json::to_string(topics).unwrap();
-        rig.clients[client].ask(&format!(r#"{{"op":"{op}","topics":{topics}}}"#));
-    }
 }
 
 /// The steps that `work` takes for 2,048 topics are about twice those for 1,024.
@@ -56,7 +48,7 @@ fn subscribing_takes_steps_in_proportion_to_the_topics() {
             rig.settle();
             assert_eq!(rig.clients[client].acknowledged.len(), topics);
             // Subscribing again, and asking for what is there already, look each of them up.
-            ask_for(&mut rig, client, "resync", topics);
+            rig.ask_for_others(client, "resync", topics);
             rig.settle();
             assert_eq!(rig.clients[client].acknowledged.len(), 2 * topics);
         })
@@ -68,7 +60,7 @@ fn a_slow_client_that_leaves_its_topics_takes_steps_in_proportion_to_them() {
     is_linear(|topics| {
         let (mut rig, client) = full(topics);
         let steps = steps::count(|| {
-            ask_for(&mut rig, client, "unsubscribe", topics);
+            rig.ask_for_others(client, "unsubscribe", topics);
             rig.round();
         });
         assert_eq!(rig.shard.index.subscriptions(), 0);

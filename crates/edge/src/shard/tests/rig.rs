@@ -160,6 +160,15 @@ impl Rig {
         self.clients[client].ask(&format!(r#"{{"op":"subscribe","id":1,"topics":{topics}}}"#));
     }
 
+    /// Asks for the quotes of the other symbols. Requests hold 500 topics at most.
+    pub(super) fn ask_for_others(&mut self, client: usize, op: &str, topics: usize) {
+        let topics: Vec<String> = (1..=topics).map(|n| format!("quote:x:A{n}")).collect();
+        for topics in topics.chunks(500) {
+            let topics = serde_json::to_string(topics).unwrap();
+            self.clients[client].ask(&format!(r#"{{"op":"{op}","topics":{topics}}}"#));
+        }
+    }
+
     pub(super) fn publish(&mut self, kind: ChannelKind, change: impl FnOnce(&mut Self) -> Touched) {
         self.publisher.set_time(UnixNanos::new(5), self.now());
         let touched = change(self);

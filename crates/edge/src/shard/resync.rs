@@ -1,0 +1,234 @@
+//! Resync of topics that have fallen behind: by a snapshot, or by a notice of what is lost.
+//!
+//! A topic's turn comes when the socket has taken what was queued before it. A client may have a
+//! thousand such topics, and many such clients may wait. So a round resyncs [`RESYNCS_PER_ROUND`]
+//! topics, over all connections; the next round continues where it stopped.
+
+use super::Shard;
+use super::index::{ConnId, SlotId, SubState, Subscription};
+use super::outbox::Entry;
+use super::session::Session;
+use super::steps;
+use crate::io::socket::Socket;
+use std::collections::VecDeque;
+use tapecast_model::{ChannelKind, Mono, Seq, StreamPos};
+use tapecast_wire::reply::{self, Gap, GapCause};
+use tapecast_wire::{Opcode, frame};
+
+/// The topics of a connection that may resync.
+#[derive(Debug, Default)]
+pub(super) struct Resyncs {
+    /// Topics whose markers have been reached.
+    due: VecDeque<SlotId>,
+    /// Where the search for the others continues, once everything is written.
+    searched: usize,
+    /// The connection is one of those that continue in the next round.
+    continues: bool,
+}
+
+impl<S: Socket> Shard<S> {
+    /// Resyncs topics of a connection, as many as this round may: those whose markers have been reached,
+    /// and all that are behind if everything is written.
+    pub(super) fn resync_due(&mut self, id: ConnId, now: Mono) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.muted) else {
+            return;
+        };
+        let all = conn.outbox.is_none();
+        if !conn.session.has_due(all) {
+            return;
+        }
+        let left_before = self.resyncs_left;
+        while self.resyncs_left > 0
+            && let Some(sub) = self
+                .conn_mut(id)
+                .and_then(|conn| conn.session.next_due(all))
+        {
+            self.resyncs_left -= 1;
+            self.resync_topic(id, sub, now);
+        }
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        if !conn.session.has_due(all) {
+            conn.session.resyncs = None;
+        } else {
+            let resyncs = conn.session.resyncs.get_or_insert_default();
+            if !std::mem::replace(&mut resyncs.continues, true) {
+                self.resyncing.push_back(id);
+            }
+        }
+        // Where a gap ends there is a notice to write.
+        let has_resynced = self.resyncs_left < left_before;
+        if has_resynced && conn.outbox.is_some() && !conn.blocked {
+            self.flush(id, now);
+        }
+    }
+
+    /// Continues with the connections whose topics did not all resync in the last round.
+    pub(super) fn resync_some(&mut self, now: Mono) {
+        self.resyncs_left = RESYNCS_PER_ROUND;
+        for _ in 0..self.resyncing.len() {
+            if self.resyncs_left == 0 {
+                return;
+            }
+            let Some(id) = self.resyncing.pop_front() else {
+                return;
+            };
+            if let Some(conn) = self.conn_mut(id)
+                && let Some(resyncs) = &mut conn.session.resyncs
+            {
+                resyncs.continues = false;
+                self.resync_due(id, now);
+            }
+        }
+    }
+
+    fn resync_topic(&mut self, id: ConnId, sub: usize, now: Mono) {
+        let Some(subscription) = self
+            .conn_mut(id)
+            .and_then(|conn| conn.session.subs.get(sub).copied())
+        else {
+            return;
+        };
+        if let SubState::Behind(since) = subscription.state
+            && let Some(slot) = self.index.slot(subscription.slot)
+        {
+            let ends_in_notice = if slot.entry.topic.channel.kind() == ChannelKind::Trade {
+                since.epoch == slot.pos.epoch
+            } else {
+                // There is no state to start over with until there is news.
+                slot.ends_in_loss()
+            };
+            if ends_in_notice {
+                self.end_gap(id, sub, since, now);
+            } else {
+                self.metrics.resyncs_slow.inc();
+                self.join(id, sub, since);
+            }
+        }
+    }
+
+    /// Announces what was lost since `since`; from here on the topic is live again.
+    fn end_gap(&mut self, id: ConnId, sub: usize, since: StreamPos, now: Mono) {
+        let Some(Some(conn)) = self.conns.get(id as usize) else {
+            return;
+        };
+        let to = self.index.slot(conn.session.subs[sub].slot).map(|s| s.pos);
+        if let Some(to) = to.filter(|to| since < *to) {
+            self.tell_gap(id, sub, since, to, now);
+        }
+        self.set_state(id, sub, SubState::Live);
+    }
+
+    /// Queues a notice that the events after `since`, up to `to`, will not come. For prints the reason is
+    /// the slow client, even if other events were lost too. For a state, the state is unknown, and the
+    /// reason is the loss upstream.
+    pub(super) fn tell_gap(
+        &mut self,
+        id: ConnId,
+        sub: usize,
+        since: StreamPos,
+        to: StreamPos,
+        now: Mono,
+    ) {
+        let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
+            return;
+        };
+        let slot_id = conn.session.subs[sub].slot;
+        let Some(slot) = self.index.slot(slot_id) else {
+            return;
+        };
+        let last = if since.epoch == to.epoch {
+            since.seq
+        } else {
+            Seq::ZERO
+        };
+        if last >= to.seq {
+            // A new epoch that has not begun says nothing.
+            return;
+        }
+        let gap = Gap {
+            topic: &slot.entry.text,
+            epoch: to.epoch,
+            from: last.next(),
+            to: to.seq,
+            cause: match slot.entry.topic.channel.kind() {
+                ChannelKind::Trade => GapCause::SlowConsumer,
+                _ => GapCause::Upstream,
+            },
+            upstream: since < slot.lost_at,
+        };
+        let mut bytes = Vec::new();
+        frame::append(&mut bytes, Opcode::Text, |out| reply::write_gap(out, &gap));
+        let subscription = &mut conn.session.subs[sub];
+        subscription.queued += 1;
+        subscription.empty_at = 0;
+        let notice = Entry {
+            bytes: bytes.into(),
+            slot: Some(slot_id),
+            frames: 1,
+            before: since,
+            published: now,
+        };
+        conn.enqueue(sub, notice, now);
+        self.count.indexed += 1;
+        self.metrics.gaps.inc();
+    }
+
+    /// Asks for a snapshot for a subscription that has so much, or nothing that counts.
+    pub(super) fn join(&mut self, id: ConnId, sub: usize, had: StreamPos) {
+        self.set_state(id, sub, SubState::Joining(had));
+        let Some(Some(conn)) = self.conns.get(id as usize) else {
+            return;
+        };
+        if let Some(slot) = self.index.slot_mut(conn.session.subs[sub].slot) {
+            let interests = &self.shared.interests;
+            let began = interests.join(&slot.entry, self.number, slot.encoding);
+            slot.began = began.unwrap_or(slot.began);
+        }
+    }
+}
+
+impl Session {
+    /// Notes topics whose markers have been reached.
+    pub(super) fn note_due(&mut self, due: Vec<SlotId>) {
+        if !due.is_empty() {
+            let resyncs = self.resyncs.get_or_insert_default();
+            resyncs.due.extend(due);
+        }
+    }
+
+    /// The next subscription that resyncs: one whose marker has been reached, or any if `all` may.
+    fn next_due(&mut self, all: bool) -> Option<usize> {
+        if self.behind == 0 {
+            return None;
+        }
+        let is_behind = |sub: &Subscription| matches!(sub.state, SubState::Behind(_));
+        let mut resyncs = self.resyncs.take().unwrap_or_default();
+        let mut next = None;
+        while next.is_none()
+            && let Some(slot) = resyncs.due.pop_front()
+        {
+            next = self.find(slot).filter(|&sub| is_behind(&self.subs[sub]));
+        }
+        if all && next.is_none() {
+            let from = resyncs.searched.min(self.subs.len());
+            let (before, after) = self.subs.split_at(from);
+            let at = after.iter().chain(before).position(is_behind);
+            steps::visit(at.unwrap_or(self.subs.len()));
+            next = at.map(|at| (from + at) % self.subs.len());
+            resyncs.searched = next.map_or(0, |next| next + 1);
+        }
+        self.resyncs = Some(resyncs);
+        next
+    }
+
+    /// Whether [`Self::next_due`] may find one.
+    fn has_due(&self, all: bool) -> bool {
+        let due = self.resyncs.as_ref().is_some_and(|r| !r.due.is_empty());
+        self.behind > 0 && (all || due)
+    }
+}
+
+/// Topics that resync in a round, over all connections: some hundred microseconds.
+pub(super) const RESYNCS_PER_ROUND: usize = 512;
