@@ -42,7 +42,7 @@ pub struct Limits {
     /// Bytes that may be queued for one connection; beyond, it is closed.
     pub outbox_bytes_max: usize,
     /// Bytes kept for all connections whose sockets are full, counted once however many wait for them;
-    /// above it, the clients that are furthest behind resync.
+    /// above it, the clients that are furthest behind resync. At an eighth above it, nothing more is kept.
     pub parked_bytes_max: usize,
     /// Bytes that the kernel holds for a connection and has not sent. What it holds can no longer be
     /// replaced by something newer, so that less means fresher data for slow readers; zero means as
