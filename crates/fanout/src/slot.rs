@@ -5,11 +5,9 @@
 //! ignores an old generation. A slot whose generations are used up is retired, so no pair of slot and
 //! generation ever means two topics. So there are only as many slots as there were topics at one time.
 
-/// A topic's place in tables. Not its number on the wire, which is its `tid`.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct TopicSlot {
-    index: u32,
-    generation: u32,
+tapecast_model::place! {
+    /// A topic's place in tables. Not its number on the wire, which is its `tid`.
+    TopicSlot
 }
 
 /// Gives out slots.
@@ -18,32 +16,6 @@ pub(crate) struct Slots {
     made: u32,
     /// Free ones, in their next generation.
     free: Vec<TopicSlot>,
-}
-
-// === impl TopicSlot ===
-
-impl TopicSlot {
-    /// The first generation of a slot.
-    pub const fn new(index: u32) -> Self {
-        Self {
-            index,
-            generation: 0,
-        }
-    }
-
-    /// Where it is in a table.
-    pub const fn index(self) -> usize {
-        self.index as usize
-    }
-
-    /// The next generation of this slot; none if they are used up.
-    #[must_use]
-    pub const fn next_generation(self) -> Option<Self> {
-        match self.generation.checked_add(1) {
-            Some(generation) => Some(Self { generation, ..self }),
-            None => None,
-        }
-    }
 }
 
 // === impl Slots ===

@@ -19,6 +19,7 @@
 
 mod hot;
 pub mod line;
+pub mod names;
 mod publisher;
 
 use crate::event::{FeedEvent, LOT_EVENTS_MAX, Lot};

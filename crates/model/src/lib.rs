@@ -9,7 +9,7 @@
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
 //! * **Updates**: [`update`], and the price levels that they change: [`book`]; whether the data can be
 //!   trusted: [`status`].
-//! * **Venues and instruments**: the [`catalog`].
+//! * **Venues and instruments**: the [`catalog`]; their places in tables: [`mod@place`].
 //! * **Rates**: a limit for log lines that other programs can cause: [`rate`].
 //! * **Faults** for tests: [`fault`].
 //! * **The interface** between numbering and publishing: [`sink`].
@@ -21,6 +21,7 @@ pub mod decimal;
 mod digits;
 pub mod epochs;
 pub mod fault;
+pub mod place;
 pub mod price;
 pub mod rate;
 pub mod seq;

@@ -23,12 +23,10 @@ pub struct NameError {
     rule: &'static str,
 }
 
-/// An instrument's index in the [`Catalog`](crate::Catalog), dense, and its generation: the index of
-/// an instrument that ended is used again, so that an old id must not be taken for the new one's.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct InstrumentId {
-    index: u32,
-    generation: u32,
+crate::place! {
+    /// An instrument's index in the [`Catalog`](crate::Catalog), dense, and its generation: the index of
+    /// an instrument that ended is used again, so that an old id must not be taken for the new one's.
+    InstrumentId
 }
 
 /// The properties of an instrument that do not change while the process runs.
@@ -103,27 +101,3 @@ name!(
     "1 to 64 letters, digits, dots, underscores and hyphens",
     |b| { b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-') }
 );
-
-impl InstrumentId {
-    /// The first instrument of an index.
-    pub const fn new(index: u32) -> Self {
-        Self {
-            index,
-            generation: 0,
-        }
-    }
-
-    /// The index.
-    pub const fn index(self) -> usize {
-        self.index as usize
-    }
-
-    /// The next instrument of the same index; none if its generations are used up.
-    #[must_use]
-    pub const fn next_generation(self) -> Option<Self> {
-        match self.generation.checked_add(1) {
-            Some(generation) => Some(Self { generation, ..self }),
-            None => None,
-        }
-    }
-}

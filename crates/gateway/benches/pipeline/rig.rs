@@ -13,14 +13,14 @@ use tapecast_ingest::event::{Event, Lot};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::normaliser::Parser;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
-use tapecast_ingest::push::line::{self, Instruments};
+use tapecast_ingest::push::line;
+use tapecast_ingest::push::names::Names;
 use tapecast_ingest::scan::Survey;
 use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, Epoch, Instrument, Scale, Seq, Symbol, Topic, UnixNanos,
-    Venue,
+    Catalog, ChannelKind, ChannelSet, Instrument, Scale, Seq, Topic, UnixNanos, Venue,
 };
 use tapecast_wire::Encoding;
 
@@ -53,15 +53,7 @@ pub(crate) struct Drained {
 
 enum Feed {
     Venue(Box<Parser>),
-    Push(Desk),
-}
-
-/// The symbols a publisher has named, as the push door keeps them.
-struct Desk {
-    venue: Venue,
-    catalog: Arc<Catalog>,
-    instruments: Vec<Arc<Instrument>>,
-    by_symbol: HashMap<Box<str>, usize, std::collections::hash_map::RandomState>,
+    Push(Names),
 }
 
 // === impl Rig ===
@@ -73,13 +65,13 @@ impl Rig {
         let venue = Venue::new("binance").unwrap();
         let first = lines.first();
         let feed = if workload.is_push() {
-            Feed::Push(Desk::new(&venue, &catalog))
+            Feed::Push(desk(&venue, &catalog))
         } else {
             Feed::Venue(Box::new(parser(&venue, &catalog, &first)))
         };
         let registry = prometheus::Registry::new();
         let metrics = PipelineMetrics::register(&registry).unwrap();
-        let config = PipelineConfig::new(Epoch::new(1_700_000_000_000));
+        let config = PipelineConfig::new(tapecast_model::Epoch::new(1_700_000_000_000));
         let (tx, ring) = ring(RING_ITEMS, Arc::new(Doorbell::new(|| {})));
         let (interests, requests) = Interests::new(1_000);
         let mut rig = Self {
@@ -231,44 +223,16 @@ impl Drained {
     }
 }
 
-// === impl Desk ===
-
-impl Desk {
-    fn new(venue: &Venue, catalog: &Arc<Catalog>) -> Self {
-        let kinds = [ChannelKind::Trade, ChannelKind::Quote, ChannelKind::Book];
-        let channels = kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with);
-        let scale = Scale::saturating(8);
-        let offer = Offer {
-            channels,
-            any_symbol: Some((scale, scale)),
-            lossless: false,
-        };
-        catalog.add_venue(venue, offer);
-        Self {
-            venue: venue.clone(),
-            catalog: Arc::clone(catalog),
-            instruments: Vec::new(),
-            by_symbol: HashMap::default(),
-        }
-    }
-}
-
-impl Instruments for Desk {
-    fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
-        let at = match self.by_symbol.get(symbol) {
-            Some(at) => *at,
-            None => {
-                let name = Symbol::new(symbol).map_err(|e| e.to_string())?;
-                let found = self
-                    .catalog
-                    .ensure(&self.venue, &name)
-                    .map_err(|e| e.to_string())?;
-                self.instruments.push(found);
-                self.by_symbol
-                    .insert(symbol.into(), self.instruments.len() - 1);
-                self.instruments.len() - 1
-            }
-        };
-        Ok(&self.instruments[at])
-    }
+/// The symbols a publisher has named, as the push door keeps them.
+fn desk(venue: &Venue, catalog: &Arc<Catalog>) -> Names {
+    let kinds = [ChannelKind::Trade, ChannelKind::Quote, ChannelKind::Book];
+    let channels = kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with);
+    let scale = Scale::saturating(8);
+    let offer = Offer {
+        channels,
+        any_symbol: Some((scale, scale)),
+        lossless: false,
+    };
+    catalog.add_venue(venue, offer);
+    Names::new(venue.clone(), Arc::clone(catalog))
 }

@@ -4,17 +4,17 @@
 //! publisher has not read are limited.
 
 use super::line::{self, Instruments, LineError, Mistake, Taken};
+use super::names::Names;
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, send};
 use crate::event::{Event, LOT_EVENTS_MAX, Lot};
 use crate::venue::NoPrint;
-use hashbrown::{HashMap, HashSet};
-use std::collections::hash_map::RandomState;
+use hashbrown::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tapecast_model::clock::{mono_now, unix_now};
-use tapecast_model::{Catalog, Instrument, InstrumentId, Symbol, UnixNanos, Venue};
+use tapecast_model::{Instrument, InstrumentId, UnixNanos};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -38,14 +38,10 @@ pub(super) struct Publisher {
 
 /// Instruments that this publisher has named.
 struct Known {
-    venue: Venue,
-    catalog: Arc<Catalog>,
+    names: Names,
     /// Their ids: all that this source has named, and all that this publisher has.
     of_source: Arc<Mutex<HashSet<InstrumentId>>>,
     named: Arc<Mutex<Vec<InstrumentId>>>,
-    instruments: Vec<Arc<Instrument>>,
-    // Keyed by what a peer sends: with a random seed.
-    by_symbol: HashMap<Box<str>, usize, RandomState>,
 }
 
 /// A publisher's connection is at its end.
@@ -56,12 +52,9 @@ struct Closed;
 impl Publisher {
     pub(super) fn new(door: Door, stream: TcpStream) -> Self {
         let known = Known {
-            venue: door.venue.clone(),
-            catalog: Arc::clone(&door.catalog),
+            names: Names::new(door.venue.clone(), Arc::clone(&door.catalog)),
             of_source: Arc::clone(&door.named),
             named: Arc::default(),
-            instruments: Vec::new(),
-            by_symbol: HashMap::default(),
         };
         Self {
             door,
@@ -285,22 +278,9 @@ impl Publisher {
 
 impl Instruments for Known {
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
-        let at = match self.by_symbol.get(symbol) {
-            Some(at) => *at,
-            None => {
-                let name = Symbol::new(symbol).map_err(|e| e.to_string())?;
-                let found = self
-                    .catalog
-                    .ensure(&self.venue, &name)
-                    .map_err(|e| e.to_string())?;
-                note_named(&self.of_source, &self.named, found.id);
-                self.instruments.push(found);
-                self.by_symbol
-                    .insert(symbol.into(), self.instruments.len() - 1);
-                self.instruments.len() - 1
-            }
-        };
-        Ok(&self.instruments[at])
+        let (of_source, named) = (&self.of_source, &self.named);
+        self.names
+            .find_and_note(symbol, |found| note_named(of_source, named, found.id))
     }
 }
 

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
+#[path = "../recordings/figures.rs"]
+mod figures;
 mod mutation;
 mod published;
 mod reading;

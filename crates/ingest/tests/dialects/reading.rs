@@ -1,11 +1,12 @@
 //! Reads messages as a replay does, without files or threads, and spells events shortly.
 
+use crate::figures::figures;
 use hashbrown::HashMap;
 use tapecast_ingest::event::{Event, EventBody, FeedEvent, TradeIds};
 use tapecast_ingest::normaliser::Parser;
 use tapecast_ingest::scan::{Plan, Survey};
 use tapecast_ingest::venue::{Format, Message};
-use tapecast_model::{Decimal, InstrumentId, Level, Price, Qty, Ticker, UnixNanos};
+use tapecast_model::{Decimal, InstrumentId, Level, Price, Qty, UnixNanos};
 
 /// Surveys messages; those that cannot be read count for nothing.
 pub(crate) fn plan(format: Format, messages: &[&str]) -> Plan {
@@ -137,7 +138,7 @@ fn spell(plan: &Plan, event: &Event) -> String {
                 line
             }
         }
-        EventBody::Ticker(ticker) => spell_ticker(ticker),
+        EventBody::Ticker(ticker) => figures(ticker),
         EventBody::Trading(state) => format!("trading {}", state.label()),
         EventBody::Feed(event) => spell_feed(event),
     };
@@ -147,23 +148,6 @@ fn spell(plan: &Plan, event: &Event) -> String {
         .ts_event
         .map_or(String::new(), |t| format!(" @{}", millis(t)));
     format!("{} {line}", planned.symbol)
-}
-
-fn spell_ticker(ticker: &Ticker) -> String {
-    let mut line = String::from("ticker");
-    for (name, figure) in [
-        ("last", ticker.last),
-        ("open", ticker.open),
-        ("high", ticker.high),
-        ("low", ticker.low),
-        ("change", ticker.change),
-        ("pct", ticker.change_pct),
-        ("volume", ticker.volume),
-        ("quote", ticker.quote_volume),
-    ] {
-        line += &figure.map_or(String::new(), |f| format!(" {name} {f}"));
-    }
-    line
 }
 
 fn spell_feed(event: &FeedEvent) -> String {

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 mod books;
+mod figures;
 mod names;
 mod player;
 mod tapes;

@@ -1,5 +1,6 @@
 //! Plays a small recording through the pipeline and spells what is published.
 
+use crate::figures::figures;
 use hashbrown::HashMap;
 use prometheus::Registry;
 use std::path::Path;
@@ -11,8 +12,7 @@ use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
-    Body, Book, Catalog, Epoch, FeedState, Instrument, Mono, Price, Qty, Side, Ticker, Update,
-    Venue,
+    Body, Book, Catalog, FeedState, Instrument, Mono, Price, Qty, Side, Update, Venue,
 };
 
 /// What came of a recording.
@@ -74,7 +74,7 @@ pub(crate) fn play(format: Format, name: &str) -> Played {
         replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &feeds)
     });
     let metrics = PipelineMetrics::register(&registry).unwrap();
-    let config = PipelineConfig::new(Epoch::new(1));
+    let config = PipelineConfig::new(tapecast_model::Epoch::new(1));
     let mut pipeline = Pipeline::new(Arc::clone(&catalog), config, metrics);
     let mut words = Vec::new();
     let mut sink = |update: &Update<'_>| words.extend(spell(update));
@@ -152,21 +152,4 @@ fn pair(instrument: &Instrument, price: Price, qty: Qty) -> String {
 fn side(instrument: &Instrument, book: &Book, side: Side) -> String {
     let levels = book.levels(side).map(|l| pair(instrument, l.price, l.qty));
     format!("[{}]", levels.collect::<Vec<_>>().join(" "))
-}
-
-fn figures(ticker: &Ticker) -> String {
-    let mut line = String::from("ticker");
-    for (name, figure) in [
-        ("last", ticker.last),
-        ("open", ticker.open),
-        ("high", ticker.high),
-        ("low", ticker.low),
-        ("change", ticker.change),
-        ("pct", ticker.change_pct),
-        ("volume", ticker.volume),
-        ("quote", ticker.quote_volume),
-    ] {
-        line += &figure.map_or(String::new(), |f| format!(" {name} {f}"));
-    }
-    line
 }
