@@ -18,6 +18,10 @@
 //! such a new start ([`OLD_MAX`], [`OLD_FOR`]). Then the book is dropped, like any book whose chain
 //! broke.
 //!
+//! A snapshot that does not come in the stream may have new numbers before any change has them. So a
+//! snapshot with an old number is kept for a limited time ([`OLD_FOR`]), one per book. It becomes the book
+//! when the book is dropped and the first waiting change that is not older follows it.
+//!
 //! # Invariants
 //! * [`VerifiedBook::book`] is a state to which the venue's messages lead when they are applied in order.
 //! * The caller gets every new state once, in order: the snapshot's, then one per change.
@@ -63,6 +67,8 @@ pub struct VerifiedBook {
     /// The venue's time of the last message that was applied.
     last_time: Option<EventTime>,
     old: OldRun,
+    /// A snapshot whose numbers did not fit: it may be the first word of new ones.
+    early: Option<(Stamp, Box<BookEvent>)>,
 }
 
 /// Messages in a row that were older than the book.
@@ -118,6 +124,8 @@ pub enum Break {
     Link(LinkBreak),
     /// The venue's numbers have started again, or went back permanently.
     StartedOver(LinkBreak),
+    /// The message changes levels, but has the number of the message before it.
+    StoodStill(i128),
     /// The snapshot is older than the changes that wait for one.
     SnapshotTooOld(LinkBreak),
     /// The book does not hash to what the venue says.
@@ -153,6 +161,7 @@ impl VerifiedBook {
             last: None,
             last_time: None,
             old: OldRun::default(),
+            early: None,
         }
     }
 
@@ -161,11 +170,10 @@ impl VerifiedBook {
         (!matches!(self.state, State::Waiting { .. })).then_some(&self.book)
     }
 
-    /// Takes a snapshot or a change. After a snapshot that was reached, call
-    /// [`VerifiedBook::catch_up`] until it has no more.
+    /// Takes a snapshot or a change. Then call [`VerifiedBook::catch_up`] until it has no more.
     pub fn handle(&mut self, stamp: Stamp, event: Box<BookEvent>) -> Outcome {
         if event.snapshot {
-            return self.start(stamp, &event);
+            return self.start(stamp, event);
         }
         match self.state {
             State::Waiting { overflowed } => self.keep(stamp, event, overflowed),
@@ -173,9 +181,12 @@ impl VerifiedBook {
         }
     }
 
-    /// Applies the next change that waited for a snapshot, if there is a book and such a change.
+    /// Applies the next change that waited for a snapshot, if there is a book and such a change; if there
+    /// is no book, begins with the snapshot that came before its time, if one did.
     pub fn catch_up(&mut self) -> Option<(Stamp, Outcome)> {
-        self.book()?;
+        if self.book().is_none() {
+            return self.begin_early();
+        }
         let (stamp, change) = self.backlog.pop()?;
         Some((stamp, self.go_on(stamp, change, true)))
     }
@@ -197,9 +208,12 @@ impl VerifiedBook {
         self.lose();
         self.state = State::WAITING;
         self.backlog.clear();
+        self.early = None;
+        self.last_time = None;
+        self.old = OldRun::default();
     }
 
-    fn start(&mut self, stamp: Stamp, snapshot: &BookEvent) -> Outcome {
+    fn start(&mut self, stamp: Stamp, snapshot: Box<BookEvent>) -> Outcome {
         let chain = Chain::at_snapshot(snapshot.link);
         let beside = self.state == State::HeldBeside || matches!(snapshot.link, Link::Range { .. });
         if beside
@@ -208,16 +222,33 @@ impl VerifiedBook {
             && !self.has_started_over(stamp)
         {
             // It was fetched beside the stream, and the book is ahead of it.
+            self.early = Some((stamp, snapshot));
             return Outcome::Old;
         }
-        let first = self
-            .backlog
-            .links()
-            .map(|link| chain.fit(link))
-            .find(|fit| *fit != Fit::Old);
-        if let Some(Fit::Broken(broken)) = first {
+        if let Some(Fit::Broken(broken)) = self.first_behind(chain) {
+            self.early = Some((stamp, snapshot));
             return Outcome::Broken(Break::SnapshotTooOld(broken));
         }
+        self.begin(stamp, chain, &snapshot)
+    }
+
+    /// How the first of the changes that wait, and are not older than a snapshot, fits behind it.
+    fn first_behind(&self, snapshot: Chain) -> Option<Fit> {
+        let fits = self.backlog.links().map(|link| snapshot.fit(link));
+        fits.into_iter().find(|fit| *fit != Fit::Old)
+    }
+
+    fn begin_early(&mut self) -> Option<(Stamp, Outcome)> {
+        let chain = Chain::at_snapshot(self.early.as_ref()?.1.link);
+        if self.first_behind(chain) != Some(Fit::Follows) {
+            return None;
+        }
+        let (stamp, snapshot) = self.early.take()?;
+        Some((stamp, self.begin(stamp, chain, &snapshot)))
+    }
+
+    fn begin(&mut self, stamp: Stamp, chain: Chain, snapshot: &BookEvent) -> Outcome {
+        self.early = None;
         self.chain = chain;
         self.state = State::Held;
         self.last = None;
@@ -235,19 +266,37 @@ impl VerifiedBook {
                 overflowed: false,
             };
         }
-        let dropped = self.backlog.push(stamp, change);
+        self.let_early_go(stamp);
+        let mut dropped = 0;
+        let newest = self
+            .backlog
+            .newest()
+            .map_or(Chain::default(), Chain::at_change);
+        if newest.fit(change.link) != Fit::Old {
+            self.old = OldRun::default();
+        } else if self.has_started_over(stamp) {
+            // No snapshot lies before changes of the old numbers and of the new ones.
+            dropped = self.backlog.clear();
+            self.old = OldRun::default();
+        }
+        self.last_time = stamp.ts_event.or(self.last_time);
+        let pushed_out = self.backlog.push(stamp, change);
+        let full = pushed_out > 0;
         self.state = State::Waiting {
-            overflowed: overflowed || dropped > 0,
+            overflowed: overflowed || full,
         };
         Outcome::Waiting {
-            dropped,
-            overflowed: dropped > 0 && !overflowed,
+            dropped: dropped + pushed_out,
+            overflowed: full && !overflowed,
         }
     }
 
     /// Takes the next change; one that was `kept` came before the snapshot, so that it may be older.
     fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>, kept: bool) -> Outcome {
         let broken = match self.chain.fit(change.link) {
+            Fit::Follows if chain::stands_still(change.link) && has_levels(&change) => {
+                Some(Break::StoodStill(self.chain.number().unwrap_or_default()))
+            }
             Fit::Follows => None,
             _ if self.last.as_ref() == Some(&change) => {
                 return Outcome::Unchanged { checked: false };
@@ -260,12 +309,14 @@ impl VerifiedBook {
             self.lose();
             if chain::bridges(change.link) {
                 // The next snapshot may lie right before or within this change.
+                self.last_time = stamp.ts_event;
                 self.backlog.put_back(stamp, change);
             }
             return Outcome::Broken(broken);
         }
         self.chain.advance(change.link);
         self.old = OldRun::default();
+        self.let_early_go(stamp);
         self.last_time = stamp.ts_event.or(self.last_time);
         if chain::bridges(change.link) {
             self.state = State::HeldBeside;
@@ -279,10 +330,21 @@ impl VerifiedBook {
             }
         }
         let outcome = self.check(&change, touched);
-        if self.book().is_some() {
+        // A keep-alive stands between nothing and its repetition.
+        if self.book().is_some() && !chain::stands_still(change.link) {
             self.last = Some(change);
         }
         outcome
+    }
+
+    /// Forgets a snapshot that has waited too long for changes that follow it.
+    fn let_early_go(&mut self, now: Stamp) {
+        let waited =
+            |(stamp, _): &(Stamp, _)| now.ts_recv.get().saturating_sub(stamp.ts_recv.get());
+        let too_long = |early| u128::from(waited(early)) > OLD_FOR.as_nanos();
+        if self.early.as_ref().is_some_and(too_long) {
+            self.early = None;
+        }
     }
 
     /// Notes a message that is old by its numbers. Whether it proves, by its venue's time or together
@@ -317,7 +379,7 @@ impl VerifiedBook {
             }
         }
         let (checked, replaced) = (event.checksum.is_some(), event.snapshot);
-        if !replaced && event.bids.is_empty() && event.asks.is_empty() {
+        if !replaced && !has_levels(event) {
             return Outcome::Unchanged { checked };
         }
         Outcome::Reached {
@@ -333,6 +395,10 @@ impl State {
     const WAITING: Self = Self::Waiting { overflowed: false };
 }
 
+fn has_levels(event: &BookEvent) -> bool {
+    !event.bids.is_empty() || !event.asks.is_empty()
+}
+
 // === impl Break ===
 
 impl fmt::Display for Break {
@@ -340,6 +406,9 @@ impl fmt::Display for Break {
         match self {
             Self::Link(link) => link.fmt(f),
             Self::StartedOver(link) => write!(f, "numbers started again: {link}"),
+            Self::StoodStill(number) => {
+                write!(f, "levels changed, but the number {number} did not")
+            }
             Self::SnapshotTooOld(LinkBreak { found, after, .. }) => {
                 write!(
                     f,

@@ -83,8 +83,16 @@ impl Backlog {
         self.changes.iter().map(|(_, change)| change.link)
     }
 
-    pub(super) fn clear(&mut self) {
+    /// The link of its newest change.
+    pub(super) fn newest(&self) -> Option<Link> {
+        self.changes.back().map(|(_, change)| change.link)
+    }
+
+    /// Forgets all, and its memory; returns how many there were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let all = self.changes.len() as u64;
         *self = Self::new(self.limits);
+        all
     }
 }
 

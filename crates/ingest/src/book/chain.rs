@@ -49,6 +49,11 @@ impl Chain {
         last(link).map_or(Self::Unnumbered, Self::AtSnapshot)
     }
 
+    /// The chain after a change.
+    pub(super) fn at_change(link: Link) -> Self {
+        last(link).map_or(Self::Unnumbered, Self::AtChange)
+    }
+
     /// Its number.
     pub(super) const fn number(self) -> Option<i128> {
         match self {
@@ -151,6 +156,11 @@ pub(super) const fn bridges(link: Link) -> bool {
         link,
         Link::Range { .. } | Link::Previous { first: Some(_), .. }
     )
+}
+
+/// Whether a message has the number of the one before it: it should say nothing then.
+pub(super) const fn stands_still(link: Link) -> bool {
+    matches!(link, Link::Previous { previous, last, .. } if previous == last)
 }
 
 fn last(link: Link) -> Option<i128> {

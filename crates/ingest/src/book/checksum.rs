@@ -32,27 +32,30 @@ impl Hasher {
 
     /// What `book` hashes to by the rule of `theirs`, and what it should.
     pub(super) fn compare(&mut self, book: &Book, theirs: Checksum) -> (u32, u32) {
-        self.text.clear();
-        let theirs = match theirs {
-            Checksum::Kraken(theirs) => {
-                self.write_kraken(book, None);
-                let ours = crc32fast::hash(&self.text);
-                if ours == theirs {
-                    return (ours, theirs);
-                }
-                // The venue hashes its own digits, which are the instrument's precision however a
-                // number was written.
-                self.text.clear();
-                self.write_kraken(book, Some(self.precision));
-                let padded = crc32fast::hash(&self.text);
-                return (if padded == theirs { padded } else { ours }, theirs);
-            }
-            Checksum::Okx(theirs) => {
-                self.write_okx(book);
-                theirs
-            }
+        let (write, theirs): (fn(&mut Self, &Book, _), _) = match theirs {
+            Checksum::Kraken(theirs) => (Self::write_kraken, theirs),
+            Checksum::Okx(theirs) => (Self::write_okx, theirs),
         };
-        (crc32fast::hash(&self.text), theirs)
+        self.text.clear();
+        write(self, book, None);
+        let ours = crc32fast::hash(&self.text);
+        if ours == theirs {
+            return (ours, theirs);
+        }
+        // The venue hashes its own digits, which are the instrument's precision however a number was
+        // written.
+        self.text.clear();
+        write(self, book, Some(self.precision));
+        let padded = crc32fast::hash(&self.text);
+        (if padded == theirs { padded } else { ours }, theirs)
+    }
+
+    /// So many digits of price and size, and notes how many there were.
+    fn digits(&mut self, level: &Level, precision: Option<[u8; 2]>) -> [u8; 2] {
+        for (most, spelled) in self.precision.iter_mut().zip(level.spelled) {
+            *most = spelled.max(*most);
+        }
+        precision.unwrap_or(level.spelled)
     }
 
     /// Ten asks rising, ten bids falling: digits of price and size, without point, leading zeros or
@@ -60,10 +63,7 @@ impl Hasher {
     fn write_kraken(&mut self, book: &Book, precision: Option<[u8; 2]>) {
         for side in [Side::Ask, Side::Bid] {
             for level in book.levels(side).take(KRAKEN_LEVELS) {
-                let [price_digits, qty_digits] = precision.unwrap_or(level.spelled);
-                for (most, spelled) in self.precision.iter_mut().zip(level.spelled) {
-                    *most = spelled.max(*most);
-                }
+                let [price_digits, qty_digits] = self.digits(level, precision);
                 let price = level.price.mantissa();
                 write_digits(&mut self.text, price, self.price_scale, price_digits);
                 write_digits(
@@ -78,7 +78,7 @@ impl Hasher {
 
     /// The best 25 levels, bid and ask in turn, joined by colons; where one side is shorter only the
     /// other goes on.
-    fn write_okx(&mut self, book: &Book) {
+    fn write_okx(&mut self, book: &Book, precision: Option<[u8; 2]>) {
         let mut bids = book.levels(Side::Bid).take(OKX_LEVELS);
         let mut asks = book.levels(Side::Ask).take(OKX_LEVELS);
         loop {
@@ -87,14 +87,14 @@ impl Hasher {
                 break;
             }
             for level in [bid, ask].into_iter().flatten() {
-                self.write_spelled(level);
+                self.write_spelled(level, precision);
             }
         }
         self.text.pop();
     }
 
-    fn write_spelled(&mut self, level: &Level) {
-        let [price_digits, qty_digits] = level.spelled;
+    fn write_spelled(&mut self, level: &Level, precision: Option<[u8; 2]>) {
+        let [price_digits, qty_digits] = self.digits(level, precision);
         let (price, qty) = (level.price.mantissa(), level.qty.mantissa());
         decimal::write_spelled(&mut self.text, price, self.price_scale, price_digits);
         self.text.push(b':');
@@ -155,6 +155,12 @@ mod tests {
         book.replace(levels(bids), levels(asks));
         let mut hasher = Hasher::new(Scale::new(scales.0).unwrap(), Scale::new(scales.1).unwrap());
         let (ours, _) = hasher.compare(&book, theirs);
+        // As it was written before it was compared with other spellings.
+        hasher.text.clear();
+        match theirs {
+            Checksum::Kraken(_) => hasher.write_kraken(&book, None),
+            Checksum::Okx(_) => hasher.write_okx(&book, None),
+        }
         (String::from_utf8(hasher.text.clone()).unwrap(), ours)
     }
 
@@ -216,6 +222,29 @@ mod tests {
         let sum = |n| text_of(Checksum::Kraken(0), (0, 0), &[], &side(n)).1;
         assert_eq!(sum(10), sum(11));
         assert_ne!(sum(9), sum(10));
+    }
+
+    #[test]
+    fn a_venue_hashes_its_own_digits_however_a_number_was_written() {
+        let scales = (9, 8);
+        let usual = (&[("0.0000001000", "1.50")], &[("0.0000001100", "2.50")]);
+        let odd = (&[("1.000e-7", "15e-1")], &[("1.1E-7", "2.50")]);
+        for rule in [Checksum::Kraken, Checksum::Okx] {
+            let (_, theirs) = text_of(rule(0), scales, usual.0, usual.1);
+            let mut hasher = Hasher::new(Scale::new(9).unwrap(), Scale::new(8).unwrap());
+            for (bids, asks) in [usual, odd] {
+                let mut book = Book::new();
+                book.replace(
+                    bids.iter().map(|(p, q)| level(p, q, scales)),
+                    asks.iter().map(|(p, q)| level(p, q, scales)),
+                );
+                let (ours, compared) = hasher.compare(&book, rule(theirs));
+                assert_eq!((ours, compared), (theirs, theirs), "{bids:?}");
+            }
+            // What disagrees in every spelling disagrees.
+            let other = text_of(rule(0), scales, &[("0.0000001000", "1.51")], usual.1).1;
+            assert_ne!(other, theirs);
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::event::{Checksum, Link};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{Catalog, Level, Price, Qty, Scale, Symbol, Venue};
 
+mod numbers;
+
 type Levels<'a> = &'a [(i64, i64)];
 
 fn new(limits: BacklogLimits) -> VerifiedBook {
@@ -463,6 +465,10 @@ fn breaks_say_what_was_found_and_expected() {
     check(
         Break::SnapshotTooOld(link(110, 100, false)),
         "snapshot 100 is older than the changes kept for it, from 110",
+    );
+    check(
+        Break::StoodStill(17),
+        "levels changed, but the number 17 did not",
     );
     check(
         Break::Checksum { ours: 1, theirs: 2 },

@@ -377,9 +377,10 @@ impl InstrumentState {
             Outcome::Broken(broken) => {
                 self.health.note_heard(at);
                 self.counters.count_gap(match broken {
-                    Break::Link(_) | Break::StartedOver(_) | Break::SnapshotTooOld(_) => {
-                        GapReason::Link
-                    }
+                    Break::Link(_)
+                    | Break::StartedOver(_)
+                    | Break::StoodStill(_)
+                    | Break::SnapshotTooOld(_) => GapReason::Link,
                     Break::Checksum { .. } => {
                         self.counters.count_checksum(false);
                         GapReason::Checksum
