@@ -35,7 +35,7 @@ use tapecast_ingest::feed::{EventTx, StartGate};
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::clock::unix_now;
-use tapecast_model::{Catalog, Epoch, Fault, Venue};
+use tapecast_model::{Catalog, Fault, Venue};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle as Task;
 
@@ -140,7 +140,7 @@ impl Gateway {
         let thread = PipelineThread {
             pipeline: Pipeline::new(
                 Arc::clone(&catalog),
-                pipeline_config(config, reservation.epochs().next(unix_now())),
+                pipeline_config(config, &reservation),
                 metrics.pipeline.clone(),
             ),
             publisher: Publisher::new(rings.clone(), metrics.fanout.clone()),
@@ -306,8 +306,9 @@ fn start_shards(
     Ok((rings, shards))
 }
 
-fn pipeline_config(config: &Config, epoch: Epoch) -> PipelineConfig {
-    let mut pipeline = PipelineConfig::new(epoch);
+fn pipeline_config(config: &Config, reservation: &Reservation) -> PipelineConfig {
+    let mut pipeline = PipelineConfig::new(unix_now());
+    pipeline.epochs = Arc::clone(reservation.epochs());
     for source in &config.sources {
         if let Ok(venue) = Venue::new(source.venue()) {
             let silence = source.silence(config.pipeline.stale_after);

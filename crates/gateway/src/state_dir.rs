@@ -61,6 +61,8 @@ pub struct Reservation {
 
 /// The first line of the file of epochs: owner and version.
 const EPOCHS: &str = "tapecast epochs 1";
+/// The highest epoch that JSON clients read exactly: a time far in the future. More is a damaged file.
+const EPOCH_MAX: u64 = 1 << 53;
 /// So far ahead of the last epoch they are reserved.
 const AHEAD_MILLIS: u64 = 3_600_000;
 /// How often the reservation is renewed: many times within what it is ahead.
@@ -198,13 +200,24 @@ fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
             return Ok(Epoch::default());
         }
     };
+    if text.trim_ascii().is_empty() {
+        dir.note("read", &io::Error::other("the file is empty"));
+        return Ok(Epoch::default());
+    }
     let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
     if head != EPOCHS {
         let found = head.chars().take(80).collect();
         return Err(StateDirError::Version { path, found });
     }
     match rest.trim_end().parse() {
-        Ok(epoch) => Ok(Epoch::new(epoch)),
+        Ok(epoch) if epoch <= EPOCH_MAX => Ok(Epoch::new(epoch)),
+        Ok(epoch) => {
+            dir.note(
+                "read",
+                &io::Error::other(format!("{epoch} is not an epoch")),
+            );
+            Ok(Epoch::default())
+        }
         Err(error) => {
             dir.note("read", &io::Error::other(error));
             Ok(Epoch::default())
@@ -275,11 +288,23 @@ mod tests {
         fs::write(&file, "tapecast epochs 2\n5 6\n").unwrap();
         let error = open(folder.path()).unwrap_err().to_string();
         assert!(error.contains("tapecast epochs 2"), "{error}");
-        fs::write(&file, "tapecast epochs 1\nmany\n").unwrap();
-        let dir = StateDir::open(folder.path(), counter()).unwrap();
+        let head = "tapecast epochs 1";
+        for damaged in ["many", "", "-1", "18446744073709551615"] {
+            fs::write(&file, format!("{head}\n{damaged}\n")).unwrap();
+            check_damaged(folder.path());
+        }
+        fs::write(&file, "").unwrap();
+        check_damaged(folder.path());
+    }
+
+    /// A damaged file costs one failure in the count, and epochs rise all the same.
+    fn check_damaged(path: &Path) {
+        let dir = StateDir::open(path, counter()).unwrap();
         let failures = dir.failures.clone();
-        Reservation::open(Some(dir)).unwrap();
+        let life = Reservation::open(Some(dir)).unwrap();
         assert_eq!(failures.get(), 1);
+        let first = life.epochs().next(unix_now());
+        assert!(life.epochs().next(unix_now()) > first);
     }
 
     #[test]

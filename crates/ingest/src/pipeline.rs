@@ -39,15 +39,17 @@ use instrument::{InstrumentState, Outlet};
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::{
-    Catalog, Epoch, InstrumentId, Mono, Seq, Stream, StreamPos, UnixNanos, Update, UpdateSink,
-    Venue,
+    Catalog, Epoch, EpochSource, InstrumentId, Mono, Seq, Stream, StreamPos, UnixNanos, Update,
+    UpdateSink, Venue,
 };
 
 /// What can be chosen about a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
-    /// The epoch streams begin in: the process's start time in milliseconds.
-    pub epoch: Epoch,
+    /// Where epochs come from. Default: from the time, with nothing known of an earlier life.
+    pub epochs: Arc<EpochSource>,
+    /// When the process started.
+    pub started: UnixNanos,
     /// How long a channel may be silent before it is stale. Default 5 s.
     pub silence: SilenceLimit,
     /// The same for single venues, where it differs.
@@ -67,12 +69,21 @@ pub struct Pipeline {
     venues: HashMap<Venue, Arc<VenueCounters>>,
     /// The invented instrument that was asked about last, as it would begin.
     asked: Option<Box<InstrumentState>>,
-    /// The epoch that instruments begin in, and how many had ended when it was chosen.
-    begins: (Epoch, u64),
+    begins: Beginning,
     /// When to look for silence again; none while no instrument is being waited for.
     sweep_at: Option<Mono>,
     /// The last event's receive time and when it was handled: tells the wall clock at any moment.
     clock: (UnixNanos, Mono),
+}
+
+/// What instruments begin with.
+#[derive(Clone, Copy, Debug)]
+struct Beginning {
+    epoch: Epoch,
+    /// The time of it.
+    at: UnixNanos,
+    /// How many instruments had ended when it was chosen.
+    endings: u64,
 }
 
 /// A stream's position and state, for a topic that begins.
@@ -87,10 +98,11 @@ pub struct Current<'a> {
 // === impl PipelineConfig ===
 
 impl PipelineConfig {
-    /// The defaults, for a process that started in `epoch`.
-    pub fn new(epoch: Epoch) -> Self {
+    /// The defaults, for a process that started at this time.
+    pub fn new(started: UnixNanos) -> Self {
         Self {
-            epoch,
+            epochs: Arc::default(),
+            started,
             silence: SilenceLimit::Fixed(Duration::from_secs(5)),
             silence_by_venue: HashMap::new(),
             backlog: BacklogLimits::default(),
@@ -103,8 +115,12 @@ impl PipelineConfig {
 impl Pipeline {
     /// A pipeline without any state.
     pub fn new(catalog: Arc<Catalog>, config: PipelineConfig, metrics: PipelineMetrics) -> Self {
-        let clock = (UnixNanos::from_millis(config.epoch.get()), Mono::default());
-        let begins = (config.epoch, catalog.endings());
+        let clock = (config.started, Mono::default());
+        let begins = Beginning {
+            epoch: config.epochs.next(config.started),
+            at: config.started,
+            endings: catalog.endings(),
+        };
         Self {
             catalog,
             config,
@@ -132,6 +148,7 @@ impl Pipeline {
         let mut outlet = Outlet {
             sink,
             metrics: &self.metrics,
+            epochs: &self.config.epochs,
         };
         if let Some(deadline) = state.handle(event, now, &mut outlet) {
             self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
@@ -150,6 +167,7 @@ impl Pipeline {
         let mut outlet = Outlet {
             sink,
             metrics: &self.metrics,
+            epochs: &self.config.epochs,
         };
         let states = self.instruments.iter_mut().flatten();
         let deadlines = states.filter_map(|state| state.handle_time(now, ts_recv, &mut outlet));
@@ -166,7 +184,7 @@ impl Pipeline {
     /// The position of a stream and its present state. This publishes and numbers nothing.
     pub fn current(&mut self, stream: Stream) -> Current<'_> {
         let pos = StreamPos {
-            epoch: self.begins(),
+            epoch: self.begins().epoch,
             seq: Seq::ZERO,
         };
         let id = stream.instrument;
@@ -195,15 +213,15 @@ impl Pipeline {
         more
     }
 
-    /// The epoch that instruments begin in: a higher one after any has ended.
-    fn begins(&mut self) -> Epoch {
+    /// What instruments begin with: a new epoch after any has ended.
+    fn begins(&mut self) -> Beginning {
         let endings = self.catalog.endings();
-        let (epoch, seen) = self.begins;
-        if endings != seen {
-            let now = Epoch::new(self.clock.0.get() / 1_000_000);
-            self.begins = (epoch.next().max(now), endings);
+        if endings != self.begins.endings {
+            let (at, _) = self.clock;
+            let epoch = self.config.epochs.next(at);
+            self.begins = Beginning { epoch, at, endings };
         }
-        self.begins.0
+        self.begins
     }
 
     /// Whether it holds the state of this very instrument.
@@ -229,7 +247,7 @@ impl Pipeline {
 
     /// The state in which an instrument begins; none if the instrument is unknown.
     fn begin(&mut self, id: InstrumentId) -> Option<Box<InstrumentState>> {
-        let epoch = self.begins();
+        let Beginning { epoch, at, .. } = self.begins();
         let instrument = self.catalog.get(id)?;
         let venue = &instrument.venue;
         let counters = self
@@ -240,7 +258,7 @@ impl Pipeline {
         let state = InstrumentState::new(
             Arc::clone(&instrument),
             Arc::clone(counters),
-            epoch,
+            (epoch, at),
             silence.copied().unwrap_or(self.config.silence),
             self.config.backlog,
         );

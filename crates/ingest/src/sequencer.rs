@@ -38,14 +38,15 @@ impl Sequencer {
         *stream
     }
 
+    /// The epoch that the streams are in.
+    pub fn epoch(&self) -> Epoch {
+        self.position(ChannelKind::Status).epoch
+    }
+
     /// Begins a new life of every stream, in a higher epoch.
-    pub fn restart(&mut self) {
-        for stream in &mut self.streams {
-            *stream = StreamPos {
-                epoch: stream.epoch.next(),
-                seq: Seq::ZERO,
-            };
-        }
+    pub fn restart(&mut self, epoch: Epoch) {
+        debug_assert!(epoch > self.epoch(), "epochs only rise");
+        *self = Self::new(epoch);
     }
 }
 
@@ -67,7 +68,8 @@ mod tests {
     fn a_restart_is_a_higher_position_although_the_number_falls() {
         let mut sequencer = Sequencer::new(Epoch::new(7));
         let before = sequencer.advance(ChannelKind::Book, 90);
-        sequencer.restart();
+        sequencer.restart(Epoch::new(8));
+        assert_eq!(sequencer.epoch(), Epoch::new(8));
         let after = sequencer.position(ChannelKind::Book);
         assert_eq!(
             after,

@@ -19,7 +19,7 @@ use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
 use tapecast_ingest::venue::Format;
-use tapecast_model::{Body, Catalog, Epoch, Instrument, Mono, Update, Venue};
+use tapecast_model::{Body, Catalog, Instrument, Mono, UnixNanos, Update, Venue};
 use tapecast_testkit::{Print, Reader, Recording, recordings};
 
 fn format_of(recording: &Recording) -> Format {
@@ -235,7 +235,7 @@ fn every_checksum_holds_and_no_chain_breaks() {
         let (name, played) = (&recording.name, play(&recording));
         let registry = Registry::new();
         let metrics = PipelineMetrics::register(&registry).unwrap();
-        let config = PipelineConfig::new(Epoch::new(1));
+        let config = PipelineConfig::new(UnixNanos::from_millis(1));
         let mut pipeline = Pipeline::new(played.catalog, config, metrics);
         let (mut books, mut quotes) = (0, 0);
         let mut sink = |update: &Update<'_>| match update.body {

@@ -15,8 +15,8 @@ use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
-    Body, Book, Catalog, ChannelKind, Epoch, InstrumentId, Level, Mono, Price, Qty, Quote, Scale,
-    Side, Stream, Symbol, UnixNanos, Update, Venue,
+    Body, Book, Catalog, ChannelKind, InstrumentId, Level, Mono, Price, Qty, Quote, Scale, Side,
+    Stream, Symbol, UnixNanos, Update, Venue,
 };
 
 /// Both sides, best first.
@@ -381,7 +381,11 @@ fn pipeline() -> Pipeline {
     };
     catalog.add_instrument(&venue, definition).unwrap();
     let metrics = PipelineMetrics::register(&prometheus::Registry::new()).unwrap();
-    Pipeline::new(catalog, PipelineConfig::new(Epoch::new(1)), metrics)
+    Pipeline::new(
+        catalog,
+        PipelineConfig::new(UnixNanos::from_millis(1)),
+        metrics,
+    )
 }
 
 fn state_of(book: &Book) -> State {

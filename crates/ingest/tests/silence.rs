@@ -16,9 +16,7 @@ use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
 use tapecast_ingest::venue::Format;
-use tapecast_model::{
-    Body, Catalog, ChannelKind, Epoch, Mono, Status, Stream, UnixNanos, Update, Venue,
-};
+use tapecast_model::{Body, Catalog, ChannelKind, Mono, Status, Stream, UnixNanos, Update, Venue};
 
 /// The recording begins here, in seconds since 1970.
 const START: u64 = 1_700_000_000;
@@ -94,7 +92,7 @@ fn spelled(status: &Status) -> String {
 /// Each status that is said, and what a joiner is told after each second.
 fn play(events: Vec<Event>, catalog: Arc<Catalog>) -> (Vec<String>, Vec<String>) {
     let metrics = PipelineMetrics::register(&Registry::new()).unwrap();
-    let mut config = PipelineConfig::new(Epoch::new(7));
+    let mut config = PipelineConfig::new(UnixNanos::from_millis(7));
     config.silence = SilenceLimit::ByPace;
     let mut pipeline = Pipeline::new(catalog, config, metrics);
     let (mut said, mut joined) = (Vec::new(), Vec::new());

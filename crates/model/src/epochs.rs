@@ -4,6 +4,7 @@
 //! last epoch plus one. It must also be higher than every epoch of an earlier run of this process,
 //! although the clock may have been set back in between. A caller that has a record of earlier runs gives
 //! their highest epoch as the floor. Threads share the counter without a lock.
+//! Every new life of a stream takes its epoch here.
 
 use crate::seq::Epoch;
 use crate::time::UnixNanos;
@@ -34,6 +35,13 @@ impl EpochSource {
             });
         // It never fails: the function always gives a value.
         Epoch::new(next(before.unwrap_or_default()))
+    }
+
+    /// An epoch for a life behind `before`: the last one given where that is higher already, so that
+    /// many who start over together take one between them; else a new one.
+    pub fn after(&self, before: Epoch, now: UnixNanos) -> Epoch {
+        let last = self.last();
+        if last > before { last } else { self.next(now) }
     }
 
     /// The highest epoch given so far, or the floor.
@@ -73,6 +81,22 @@ mod tests {
         let epochs = EpochSource::above(Epoch::new(80_000));
         assert_eq!(epochs.next(at(5_000)), Epoch::new(80_001));
         assert_eq!(epochs.next(at(5_000)), Epoch::new(80_002));
+    }
+
+    #[test]
+    fn those_who_start_over_together_share_an_epoch() {
+        let epochs = EpochSource::above(Epoch::new(80));
+        let first = epochs.next(at(5));
+        assert_eq!(first, Epoch::new(81));
+        for round in 1..=3 {
+            let before = Epoch::new(80 + round);
+            for _ in 0..10 {
+                assert_eq!(epochs.after(before, at(5)), Epoch::new(81 + round));
+            }
+        }
+        // Another began meanwhile.
+        let other = epochs.next(at(90));
+        assert_eq!(epochs.after(Epoch::new(84), at(5)), other);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::fmt;
 #[repr(transparent)]
 pub struct Seq(u64);
 
-/// Which life of a stream a number belongs to: the ingest's start time in milliseconds, and higher
-/// whenever continuity was lost permanently.
+/// Which life of a stream a number belongs to: the time of its beginning in milliseconds or more, and
+/// higher whenever continuity was lost permanently. An [`EpochSource`](crate::EpochSource) gives it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(transparent)]
 pub struct Epoch(u64);
@@ -61,12 +61,6 @@ impl Epoch {
     /// The number.
     pub const fn get(self) -> u64 {
         self.0
-    }
-
-    /// The next life.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
     }
 }
 

@@ -71,7 +71,7 @@ impl Rig {
         };
         let registry = prometheus::Registry::new();
         let metrics = PipelineMetrics::register(&registry).unwrap();
-        let config = PipelineConfig::new(tapecast_model::Epoch::new(1_700_000_000_000));
+        let config = PipelineConfig::new(UnixNanos::from_millis(1_700_000_000_000));
         let (tx, ring) = ring(RING_ITEMS, Arc::new(Doorbell::new(|| {})));
         let (interests, requests) = Interests::new(1_000);
         let mut rig = Self {

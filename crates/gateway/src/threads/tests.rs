@@ -9,7 +9,7 @@ use tapecast_fanout::{Interests, TopicEntry, TopicLimits};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::PipelineConfig;
 use tapecast_model::catalog::Offer;
-use tapecast_model::{Catalog, ChannelKind, ChannelSet, Epoch, Scale, Venue};
+use tapecast_model::{Catalog, ChannelKind, ChannelSet, Scale, Venue};
 use tapecast_wire::Encoding;
 
 struct Rig {
@@ -41,7 +41,7 @@ impl Rig {
         let thread = PipelineThread {
             pipeline: Pipeline::new(
                 Arc::clone(&catalog),
-                PipelineConfig::new(Epoch::new(1)),
+                PipelineConfig::new(UnixNanos::from_millis(1)),
                 PipelineMetrics::register(&registry).unwrap(),
             ),
             publisher: Publisher::new(vec![tx], metrics.clone()),

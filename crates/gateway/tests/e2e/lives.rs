@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use tapecast::gateway::Gateway;
+use tapecast::gateway::{Gateway, StartError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -143,4 +143,70 @@ async fn a_position_in_an_instrument_that_ended_does_not_fit_when_it_returns() {
     );
     assert_ne!(back["tid"], first["tid"]);
     gateway.stop().await;
+}
+
+/// What a gateway whose recording starts over again and again says of it: so many epochs, each of another
+/// life of the instrument, and the times at which the states were received.
+async fn rounds(folder: &std::path::Path, count: usize) -> Vec<(u64, u64)> {
+    let print = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":1,"p":"1.5","q":"1","T":1723161255342,"m":true}"#;
+    let path = recording(folder, "short.zst", &[print.to_owned()]);
+    let state_dir = folder.join("state");
+    let text = format!(
+        "state_dir = \"{}\"\n{}loop = true\n",
+        state_dir.display(),
+        replay("binance", &path)
+    );
+    // The life before lets go of its directory soon after it has stopped.
+    let start = async {
+        loop {
+            match try_gateway(&text).await {
+                Err(StartError::StateDir(_)) => tokio::task::yield_now().await,
+                started => return started.unwrap(),
+            }
+        }
+    };
+    let gateway = tokio::time::timeout(PATIENCE, start).await.unwrap();
+    let mut client = connect(&gateway).await;
+    client
+        .subscribe(&["status:binance:BTC-USDT"])
+        .await
+        .unwrap();
+    assert_eq!(next_json(&mut client).await["op"], "subscribed");
+    let mut said: Vec<(u64, u64)> = Vec::new();
+    let mut started = false;
+    while said.len() < count {
+        let frame = next_json(&mut client).await;
+        if !std::mem::replace(&mut started, true) {
+            start_replays(&gateway).await;
+        }
+        let epoch = frame["epoch"].as_u64().unwrap();
+        if said.last().is_none_or(|(last, _)| *last != epoch) {
+            let received = frame["ts_recv"].as_str().unwrap().parse().unwrap();
+            said.push((epoch, received));
+        }
+    }
+    gateway.stop().await;
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn epochs_only_rise_over_rounds_and_lives_and_times_are_the_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = || tapecast_model::clock::unix_now().get();
+    // An earlier life, whose clock was two hours ahead, and which has gone on for long.
+    let ahead = now() / 1_000_000 + 7_200_000;
+    std::fs::create_dir_all(folder.path().join("state/epochs")).unwrap();
+    let file = folder.path().join("state/epochs/state");
+    std::fs::write(file, format!("tapecast epochs 1\n{ahead}\n")).unwrap();
+    let mut said = Vec::new();
+    for _life in 0..2 {
+        said.extend(rounds(folder.path(), 20).await);
+    }
+    assert!(said[0].0 > ahead, "{said:?}");
+    let rises = said.is_sorted_by(|(one, _), (next, _)| one < next);
+    assert!(rises, "{said:?}");
+    assert!(
+        said.iter().all(|(_, received)| *received <= now()),
+        "{said:?}"
+    );
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapecast::config::Config;
-use tapecast::gateway::Gateway;
+use tapecast::gateway::{Gateway, StartError};
 use tapecast_client::{Client, ConnectOptions, Encoding, Message, MessageKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,10 +15,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a gateway with this configuration, on free ports.
 pub(crate) async fn gateway(text: &str) -> Gateway {
+    try_gateway(text).await.unwrap()
+}
+
+/// Starts a gateway with this configuration, on free ports, if it can be started.
+pub(crate) async fn try_gateway(text: &str) -> Result<Gateway, StartError> {
     let mut config = Config::parse(text, "test", std::iter::empty()).unwrap();
     config.listen.public = SocketAddr::from(([127, 0, 0, 1], 0));
     config.listen.admin = SocketAddr::from(([127, 0, 0, 1], 0));
-    Gateway::start(&config).await.unwrap()
+    Gateway::start(&config).await
 }
 
 /// Connects a client.

@@ -24,8 +24,8 @@ use quote::crossed;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tapecast_model::{
-    Body, ChannelKind, ChannelSet, Epoch, Instrument, InstrumentId, Mono, Quote, Side, StreamPos,
-    Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
+    Body, ChannelKind, ChannelSet, Epoch, EpochSource, Instrument, InstrumentId, Mono, Quote, Side,
+    StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -70,6 +70,8 @@ pub(super) struct Outlet<'a, S> {
     pub(super) sink: &'a mut S,
     /// The counters.
     pub(super) metrics: &'a PipelineMetrics,
+    /// Who says which epoch begins.
+    pub(super) epochs: &'a EpochSource,
 }
 
 // === impl InstrumentState ===
@@ -78,13 +80,12 @@ impl InstrumentState {
     pub(super) fn new(
         instrument: Arc<Instrument>,
         counters: Arc<VenueCounters>,
-        epoch: Epoch,
+        (epoch, began): (Epoch, UnixNanos),
         silence: SilenceLimit,
         backlog: BacklogLimits,
     ) -> Self {
         let mut sequencer = Sequencer::new(epoch);
         sequencer.advance(ChannelKind::Status, 1);
-        let ts_recv = UnixNanos::from_millis(epoch.get());
         Self {
             book: BookState::new(&instrument, backlog),
             instrument,
@@ -93,7 +94,7 @@ impl InstrumentState {
             health: Health::new(silence),
             counted: false,
             health_stamp: Stamp {
-                ts_recv,
+                ts_recv: began,
                 ..Stamp::default()
             },
             prints: Prints::default(),
@@ -449,7 +450,8 @@ impl InstrumentState {
 
     /// Begins a new epoch of every stream, with nothing known but the status, which is its first event.
     fn restart<S: UpdateSink>(&mut self, stamp: Stamp, at: Moment, out: &mut Outlet<'_, S>) {
-        self.sequencer.restart();
+        let epoch = out.epochs.after(self.sequencer.epoch(), stamp.ts_recv);
+        self.sequencer.restart(epoch);
         self.prints = Prints::default();
         self.book.verified.restart();
         self.book.wanted = false;

@@ -56,7 +56,7 @@ impl Bench {
         }
         let registry = Registry::new();
         let metrics = PipelineMetrics::register(&registry).unwrap();
-        let mut config = PipelineConfig::new(Epoch::new(EPOCH));
+        let mut config = PipelineConfig::new(UnixNanos::from_millis(EPOCH));
         adjust(&mut config);
         let pipeline = Pipeline::new(catalog, config, metrics);
         Self {

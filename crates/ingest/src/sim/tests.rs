@@ -6,7 +6,7 @@ use crate::pipeline::{Pipeline, PipelineConfig};
 use prometheus::Registry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use tapecast_model::{Aggressor, Body, Book, Epoch, FeedState, Mono, Quote, Side, Update};
+use tapecast_model::{Aggressor, Body, Book, FeedState, Mono, Quote, Side, Update};
 
 const START: u64 = 1_786_309_548_000_000_000;
 
@@ -93,7 +93,7 @@ fn what_comes_out_of_the_pipeline_hangs_together() {
     let metrics = PipelineMetrics::register(&registry).unwrap();
     let mut pipeline = Pipeline::new(
         Arc::clone(&catalog),
-        PipelineConfig::new(Epoch::new(1)),
+        PipelineConfig::new(UnixNanos::from_millis(1)),
         metrics,
     );
     let mut seen = Seen::default();

@@ -12,7 +12,7 @@ use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
-    Body, Book, Catalog, FeedState, Instrument, Mono, Price, Qty, Side, Update, Venue,
+    Body, Book, Catalog, FeedState, Instrument, Mono, Price, Qty, Side, UnixNanos, Update, Venue,
 };
 
 /// What came of a recording.
@@ -74,7 +74,7 @@ pub(crate) fn play(format: Format, name: &str) -> Played {
         replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &feeds)
     });
     let metrics = PipelineMetrics::register(&registry).unwrap();
-    let config = PipelineConfig::new(tapecast_model::Epoch::new(1));
+    let config = PipelineConfig::new(UnixNanos::from_millis(1));
     let mut pipeline = Pipeline::new(Arc::clone(&catalog), config, metrics);
     let mut words = Vec::new();
     let mut sink = |update: &Update<'_>| words.extend(spell(update));

@@ -22,8 +22,8 @@ use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
-    Body, Book, Catalog, ChannelKind, Epoch, FeedState, Instrument, Mono, Price, Qty, Scale, Side,
-    TradeId, Update, UpdateSink, Venue,
+    Body, Book, Catalog, ChannelKind, FeedState, Instrument, Mono, Price, Qty, Scale, Side,
+    TradeId, UnixNanos, Update, UpdateSink, Venue,
 };
 use tapecast_testkit::{DEPTHS, Level, Reader, Recording, Row, Top, Views, recordings};
 
@@ -145,7 +145,7 @@ fn play(path: &Path, format: Format) -> Played {
     let metrics = PipelineMetrics::register(&registry).unwrap();
     let mut pipeline = Pipeline::new(
         Arc::clone(&catalog),
-        PipelineConfig::new(Epoch::new(1)),
+        PipelineConfig::new(UnixNanos::from_millis(1)),
         metrics,
     );
     let (tx, rx) = crossbeam_channel::bounded(64);

@@ -1,6 +1,7 @@
 //! Instruments that subscribers invent: they are asked about, and leave nothing behind.
 
 use super::*;
+use std::collections::BTreeSet;
 use tapecast_model::catalog::Resolved;
 
 fn desk(bench: &Bench) -> Venue {
@@ -101,6 +102,53 @@ fn an_instrument_that_ends_and_returns_begins_a_higher_epoch() {
         epochs.iter().all(|epoch| *epoch == 50_000),
         "the time is higher: {epochs:?}"
     );
+}
+
+#[test]
+fn epochs_only_rise_over_many_restarts_and_over_lives_whose_clock_was_set_back() {
+    let mut said = Vec::new();
+    let mut floor = Epoch::default();
+    for started in [9_000, 4_000, 1] {
+        let source = EpochSource::above(floor);
+        let epochs = Arc::new(source);
+        let mut bench = Bench::with(|config| {
+            config.epochs = Arc::clone(&epochs);
+            config.started = UnixNanos::from_millis(started);
+        });
+        let mut life = Vec::new();
+        for round in 0..50 {
+            let mut of_round = BTreeSet::new();
+            for instrument in [0, 1] {
+                let event = Event {
+                    instrument: InstrumentId::new(instrument),
+                    ts_event: None,
+                    ts_recv: UnixNanos::from_millis(started + round / 10),
+                    venue_seq: None,
+                    body: EventBody::Feed(FeedEvent::Restarted),
+                };
+                let mut sink = |u: &Update<'_>| of_round.extend([u.epoch]);
+                bench.pipeline.handle_event(event, Mono::new(0), &mut sink);
+            }
+            assert_eq!(
+                of_round.len(),
+                1,
+                "who starts over together shares an epoch"
+            );
+            life.extend(of_round);
+        }
+        assert!(life.is_sorted_by(|a, b| a < b), "{life:?}");
+        // What is asked for now is not below them either.
+        let venue = desk(&bench);
+        drop(invent(&bench, &venue, "A"));
+        bench.pipeline.collect(10);
+        let invented = invent(&bench, &venue, "A");
+        let (epoch, ..) = current(&mut bench, &invented, ChannelKind::Quote);
+        life.push(Epoch::new(epoch));
+        assert_eq!(epochs.last(), Epoch::new(epoch));
+        said.extend(life);
+        floor = epochs.last();
+    }
+    assert!(said.is_sorted_by(|a, b| a < b), "{said:?}");
 }
 
 #[test]
