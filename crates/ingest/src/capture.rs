@@ -343,7 +343,7 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// What follows a byte order mark, if there is one.
-fn unmarked(start: &[u8]) -> &[u8] {
+pub(crate) fn unmarked(start: &[u8]) -> &[u8] {
     start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start)
 }
 

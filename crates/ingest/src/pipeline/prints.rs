@@ -22,6 +22,10 @@
 //! print, it came late and is passed on. Otherwise the venue's numbers have started again: this is a loss
 //! of one event, and the chain begins there. So no print is treated as old unless it was seen before.
 //!
+//! Too many late prints in a row ([`LATE_MAX`]) also mean that the numbers have started again. So one id
+//! that is far too high does not hide later losses. More missing ids than [`HOLE_MAX`] are not a number of
+//! lost prints: they count as a loss of one event.
+//!
 //! # Limits
 //! [`History::PRINTS_MAX`] prints; nothing waits here.
 
@@ -42,7 +46,16 @@ pub(super) struct Prints {
     ordered: bool,
     /// Prints may have been lost since the last one.
     hole: Option<Hole>,
+    /// So many prints in a row came late.
+    late: usize,
 }
+
+/// Prints in a row that may come late.
+const LATE_MAX: usize = History::PRINTS_MAX;
+
+/// Ids that may be missing in one piece: the busiest instrument has so many in half a year. No number of a
+/// stream comes near its limit by holes of this length.
+const HOLE_MAX: u64 = 1_000_000_000;
 
 /// Prints may have been lost.
 #[derive(Clone, Copy, Debug)]
@@ -127,12 +140,13 @@ impl Prints {
                 _ if at > 0 => break,
                 Fit::Lost(events, reason) => cut.lost = Some((events, reason)),
                 Fit::Late => {
+                    self.late += 1;
                     self.history.insert(print, id);
                     cut.fresh = 1;
                     break;
                 }
             }
-            (self.newest, self.hole) = (Some(id), None);
+            (self.newest, self.hole, self.late) = (Some(id), None, 0);
             self.history.extend(std::slice::from_ref(print));
             cut.fresh += 1;
         }
@@ -153,7 +167,7 @@ impl Prints {
         let missing = first.saturating_sub(newest.saturating_add(1));
         let missing = missing - self.history.between(newest, first).min(missing);
         let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
-        (missing > 0).then_some((missing, reason))
+        (missing > 0).then_some((length(missing), reason))
     }
 
     fn take_opaque(&mut self, prints: &[Trade]) -> Cut {
@@ -184,12 +198,12 @@ impl Prints {
             let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
             return match missing {
                 0 => Fit::Follows,
-                missing => Fit::Lost(missing, reason),
+                missing => Fit::Lost(length(missing), reason),
             };
         }
         if self.history.contains(print) {
             Fit::Known
-        } else if self.history.has_below(id) {
+        } else if self.late < LATE_MAX && self.history.has_below(id) {
             Fit::Late
         } else {
             Fit::Lost(1, LossReason::Ids)
@@ -255,6 +269,11 @@ impl Prints {
         self.history.extend(prints);
         Vec::new()
     }
+}
+
+/// How many prints a hole stands for.
+const fn length(missing: u64) -> u64 {
+    if missing > HOLE_MAX { 1 } else { missing }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! First the members are found, in any order, and then they are read by their type; if a member occurs
 //! twice, the last one counts. Numbers are strings or JSON numbers; their digits are kept as written.
 //! [`super::hot`] is a faster reader for ordinary lines; only this module reports what is wrong with a
-//! line.
+//! line. A byte order mark before a publisher's first line is ignored.
 //!
 //! # Wrong lines
 //! A refused line is answered and has no effect, with one exception: if it names its channel and symbol,

@@ -6,6 +6,7 @@
 use super::line::{self, Instruments, LineError, Mistake, Taken};
 use super::names::Names;
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, send};
+use crate::capture::unmarked;
 use crate::event::{Event, LOT_EVENTS_MAX, Lot};
 use crate::venue::NoPrint;
 use hashbrown::HashSet;
@@ -158,6 +159,10 @@ impl Publisher {
     async fn take_line(&mut self, line: &[u8], now: UnixNanos) -> Result<(), Closed> {
         self.door.fault.look();
         self.lines += 1;
+        let line = match self.lines {
+            1 => unmarked(line),
+            _ => line,
+        };
         if line.trim_ascii().is_empty() {
             return Ok(());
         }

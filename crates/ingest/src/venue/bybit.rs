@@ -2,6 +2,7 @@
 //!
 //! * `u` rises by one per message of a book; 1 means that the venue restarted and the message is the
 //!   whole book. Depth 1 repeats its last message after three quiet seconds; the repeat changes nothing.
+//!   A snapshot with the same number and other levels is new, for example after two restarts in a row.
 //! * Linear tickers contain only changes: an absent key is unchanged, an empty string is "not
 //!   applicable". They are merged here into the last full state.
 //! * Ids of trades prove nothing: linear ones are UUIDs, and spot ones count over all symbols.
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::event::{Link, TradeIds};
 use hashbrown::HashMap;
-use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId, decimal};
 
 /// Reads Bybit's messages.
 #[derive(Default)]
@@ -25,8 +26,17 @@ pub struct Bybit {
 #[derive(Default)]
 struct State {
     tickers: HashMap<Box<str>, Ticker>,
-    /// The last `u` of each book of depth 1.
-    tops: HashMap<Box<str>, u64>,
+    /// The last message of each book of depth 1.
+    tops: HashMap<Box<str>, Top>,
+}
+
+/// Where a book of depth 1 stands.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Top {
+    /// The last `u`.
+    number: u64,
+    /// Sums over the text of the bid and of the ask, to know them again.
+    sums: [u32; 2],
 }
 
 /// Topics that Bybit offers and we do not use, by the text before the first dot.
@@ -101,19 +111,21 @@ impl State {
         let data = root.need("data")?;
         let number = data.uint("u")?;
         let snapshot = is_snapshot(root)? || number == 1;
-        let last = if depth == 1 {
-            self.tops.get(native).copied()
-        } else {
-            None
+        let top = match depth {
+            1 => {
+                let last = self.tops.get(native).copied();
+                let top = Top::after(last.filter(|_| !snapshot), data, number)?;
+                if last == Some(top) {
+                    return Ok(());
+                }
+                let follows = |last: Top| last.number.checked_add(1) == Some(number);
+                if !snapshot && !last.is_some_and(follows) {
+                    return Err(Reject::Chain);
+                }
+                Some(top)
+            }
+            _ => None,
         };
-        if depth == 1 {
-            if last == Some(number) {
-                return Ok(());
-            }
-            if !snapshot && last.and_then(|l| l.checked_add(1)) != Some(number) {
-                return Err(Reject::Chain);
-            }
-        }
         let time = match root.uint_of("cts")? {
             Some(time) => Some(time),
             None => root.uint_of("ts")?,
@@ -144,10 +156,10 @@ impl State {
             }
             listener.finish()?;
         }
-        if depth == 1 {
+        if let Some(top) = top {
             match self.tops.get_mut(native) {
-                Some(last) => *last = number,
-                None => drop(self.tops.insert(native.into(), number)),
+                Some(last) => *last = top,
+                None => drop(self.tops.insert(native.into(), top)),
             }
         }
         Ok(())
@@ -207,6 +219,26 @@ impl State {
         }
         self.tickers.insert(native.into(), ticker);
         Ok(())
+    }
+}
+
+impl Top {
+    /// Where a book stands behind a message, which changes what there was.
+    fn after(before: Option<Self>, data: Node<'_, '_>, number: u64) -> Result<Self, Reject> {
+        let mut sums = before.map_or([0; 2], |before| before.sums);
+        for (sum, key) in sums.iter_mut().zip(["b", "a"]) {
+            for level in data.items(key)? {
+                let (price, qty) = level.level()?;
+                *sum = match decimal::is_zero(qty.as_bytes()) {
+                    true => 0,
+                    false => {
+                        crc32fast::hash(price.as_bytes())
+                            ^ crc32fast::hash(qty.as_bytes()).rotate_left(1)
+                    }
+                };
+            }
+        }
+        Ok(Self { number, sums })
     }
 }
 

@@ -202,25 +202,37 @@ impl Envelope {
         event: Node<'_, '_>,
         listener: &mut dyn Listener,
     ) -> Result<(), Reject> {
+        let stream = Stream::new(Carries::Ticker, RANK);
         for item in event.items("tickers")? {
-            let number = |key| {
-                let text = item.text_of(key);
-                text.map(|t| Decimal::parse(t.as_bytes()).map_err(|e| Reject::of_number(key, e)))
-                    .transpose()
-            };
-            let ticker = Ticker {
-                last: number("price")?,
-                high: number("high_24_h")?,
-                low: number("low_24_h")?,
-                change_pct: number("price_percent_chg_24_h")?,
-                volume: number("volume_24_h")?,
-                ..Ticker::default()
-            };
-            let native = item.text("product_id")?;
-            let stream = Stream::new(Carries::Ticker, RANK);
-            if listener.begin(&self.head(native, stream, What::Ticker(&ticker)))? {
-                listener.finish()?;
+            if let Err(reject) = self.ticker(item, stream, listener) {
+                listener.fault(item.text_of("product_id"), stream, reject);
             }
+        }
+        Ok(())
+    }
+
+    fn ticker(
+        self,
+        item: Node<'_, '_>,
+        stream: Stream,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Reject> {
+        let number = |key| {
+            let text = item.text_of(key);
+            text.map(|t| Decimal::parse(t.as_bytes()).map_err(|e| Reject::of_number(key, e)))
+                .transpose()
+        };
+        let ticker = Ticker {
+            last: number("price")?,
+            high: number("high_24_h")?,
+            low: number("low_24_h")?,
+            change_pct: number("price_percent_chg_24_h")?,
+            volume: number("volume_24_h")?,
+            ..Ticker::default()
+        };
+        let native = item.text("product_id")?;
+        if listener.begin(&self.head(native, stream, What::Ticker(&ticker)))? {
+            listener.finish()?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::event::{Checksum, TradeIds};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use tapecast_model::{Aggressor, ChannelKind, Decimal, Side, Ticker, TradeId};
+use tapecast_model::{Aggressor, ChannelKind, Decimal, Scale, Side, Ticker, TradeId};
 
 /// Reads Kraken's messages.
 #[derive(Default)]
@@ -76,7 +76,10 @@ impl Dialect for Kraken {
             ),
             "trade" => trades(data()?, snapshot, listener),
             "ticker" => each(data()?, Stream::new(Carries::Ticker, 1), listener, ticker),
-            "status" => Cursor::new(data()?).array(|item| system(item, listener)),
+            "status" => Cursor::new(data()?).array(|item| {
+                system(item.value()?, listener);
+                Ok(())
+            }),
             "instrument" => instruments(data()?, listener),
             "heartbeat" | "ohlc" | "level3" | "pong" => Ok(()),
             _ => Err(Reject::Unknown),
@@ -131,8 +134,8 @@ impl Kraken {
         let checksum = match checksum {
             None | Some("null") => None,
             Some(token) => {
-                let sum = token.parse().or(Err(Reject::Number("checksum")))?;
-                Some(Checksum::Kraken(sum))
+                let sum = whole(token).and_then(|sum| u32::try_from(sum).ok());
+                Some(Checksum::Kraken(sum.ok_or(Reject::Number("checksum"))?))
             }
         };
         let head = Head {
@@ -255,7 +258,11 @@ impl<'a> Tape<'a> {
 }
 
 fn print<'a>([side, price, qty, id, timestamp]: [Option<&'a str>; 5]) -> Result<Print<'a>, Reject> {
-    let id = token(id).and_then(|id| TradeId::new(id.as_bytes()));
+    let id = token(id).and_then(|id| match whole(id) {
+        Some(number) => Some(TradeId::from_number(number)),
+        // Beyond 64 bits, say.
+        None => TradeId::new(id.as_bytes()).filter(|_| id.bytes().all(|b| b.is_ascii_digit())),
+    });
     let ts_event = timestamp
         .and_then(content)
         .map(|t| rfc3339_time(&t).ok_or(Reject::Number("timestamp")))
@@ -341,28 +348,44 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
     if sides.iter().all(|(_, price, _)| price.is_none()) {
         return Ok(());
     }
-    let spare = Stream::new(Carries::SpareQuote, 1);
-    if listener.begin(&Head {
-        stream: spare,
+    let head = Head {
+        stream: Stream::new(Carries::SpareQuote, 1),
         what: What::Quote,
         ..head
-    })? {
-        for (side, price, qty) in sides {
-            if price.is_some_and(|p| p != "null") {
-                listener.level(side, number("bid or ask", price)?, number("quantity", qty)?)?;
-            }
-        }
-        listener.finish()?;
+    };
+    // The figures stand, whatever is wrong with the quote beside them.
+    if let Err(reject) = spare_quote(&head, sides, listener) {
+        listener.fault(Some(&symbol), head.stream, reject);
     }
     Ok(())
 }
 
-fn system(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
-    let [system] = Fields::of(item, ["system"])?.0;
-    if let Some(state) = system.and_then(content).and_then(|s| trading::kraken(&s)) {
+/// A side, its price and its quantity.
+type Offer<'a> = (Side, Option<&'a str>, Option<&'a str>);
+
+fn spare_quote(
+    head: &Head<'_>,
+    sides: [Offer<'_>; 2],
+    listener: &mut dyn Listener,
+) -> Result<(), Reject> {
+    if !listener.begin(head)? {
+        return Ok(());
+    }
+    for (side, price, qty) in sides {
+        if price.is_some_and(|p| p != "null") {
+            listener.level(side, number("bid or ask", price)?, number("quantity", qty)?)?;
+        }
+    }
+    listener.finish()
+}
+
+/// Passes over what says nothing of trading.
+fn system(item: &str, listener: &mut dyn Listener) {
+    let system = Fields::of(&mut Cursor::new(item), ["system"]).map(|Fields([system])| system);
+    let state = system.ok().flatten().and_then(content);
+    if let Some(state) = state.and_then(|state| trading::kraken(&state)) {
         listener.trading(None, state);
     }
-    Ok(())
 }
 
 fn instruments(data: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
@@ -373,7 +396,10 @@ fn instruments(data: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
     let [pairs] = Fields::of(&mut cursor, ["pairs"])?.0;
     let Some(pairs) = pairs else { return Ok(()) };
     Cursor::new(pairs).array(|pair| {
-        let [symbol, status] = Fields::of(pair, ["symbol", "status"])?.0;
+        let Ok(fields) = Fields::of(&mut Cursor::new(pair.value()?), ["symbol", "status"]) else {
+            return Ok(());
+        };
+        let [symbol, status] = fields.0;
         let state = status.and_then(content).and_then(|s| trading::kraken(&s));
         if let (Some(symbol), Some(state)) = (symbol.and_then(content), state) {
             listener.trading(Some(&symbol), state);
@@ -424,6 +450,15 @@ fn number<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str, Re
         None | Some("null") => Err(Reject::Missing(field)),
         some => token(some).ok_or(Reject::Number(field)),
     }
+}
+
+/// The whole number that a token stands for, with an exponent or without.
+fn whole(token: &str) -> Option<u64> {
+    token.parse().ok().or_else(|| {
+        let number = Decimal::parse(token.as_bytes()).ok()?;
+        let number = number.rescale(Scale::default()).ok()?;
+        u64::try_from(number).ok()
+    })
 }
 
 fn count(levels: Option<&str>) -> Result<usize, Reject> {

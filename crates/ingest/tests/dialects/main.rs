@@ -9,6 +9,7 @@
 #[path = "../recordings/figures.rs"]
 mod figures;
 mod mutation;
+mod odd;
 mod published;
 mod reading;
 mod scanned;

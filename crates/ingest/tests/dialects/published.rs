@@ -13,7 +13,7 @@ use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue};
 
 /// A desk that knows some symbols and makes known what is named.
 #[derive(Default)]
-struct Desk(Vec<Instrument>);
+pub(crate) struct Desk(Vec<Instrument>);
 
 impl Instruments for Desk {
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {

@@ -68,6 +68,30 @@ impl Tape {
 }
 
 #[test]
+fn an_id_that_is_far_too_high_is_a_loss_of_one_and_blinds_nobody() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(
+        tape.news(&[7, HOLE_MAX + 8]),
+        format!("7 -{HOLE_MAX} {}", HOLE_MAX + 8)
+    );
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.news(&[7, u64::MAX]), format!("7 -1 {}", u64::MAX));
+    // The venue goes on as before: late at first, by the highest id.
+    let some: Vec<_> = (8..8 + LATE_MAX as u64).collect();
+    assert_eq!(tape.news(&some).split(' ').count(), LATE_MAX);
+    let next = 8 + LATE_MAX as u64;
+    assert_eq!(
+        tape.news(&[next, next + 1]),
+        format!("-1 {next} {}", next + 1)
+    );
+    assert_eq!(
+        tape.news(&[next + 4]),
+        format!("-2 {}", next + 4),
+        "holes show again"
+    );
+}
+
+#[test]
 fn a_hole_in_dense_ids_is_as_long_as_it_is() {
     let mut tape = Tape::new(TradeIds::Dense);
     assert_eq!(tape.news(&[7, 8]), "7 8");

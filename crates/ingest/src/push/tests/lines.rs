@@ -99,6 +99,19 @@ async fn a_line_that_is_refused_is_a_loss_to_whom_it_names() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_the_first_line_is_passed_over() {
+    let bench = Bench::new(any(), 100).await;
+    let line = r#"{"channel":"trade","symbol":"X-USD","trades":[{"id":1,"price":1,"qty":1}]}"#;
+    let (answers, events) = bench.publish(&format!("\u{feff}{line}\r\n{line}\n")).await;
+    assert_eq!(
+        (answers.len(), spell(&events)),
+        (0, vec!["trades 1".to_owned(); 2])
+    );
+    let (answers, events) = bench.publish(&format!("{line}\n\u{feff}{line}\n")).await;
+    assert_eq!((answers.len(), events.len()), (1, 1), "{answers:?}");
+}
+
+#[tokio::test]
 async fn of_a_member_that_is_there_twice_the_last_counts() {
     let bench = Bench::new(any(), 100).await;
     let (answers, events) = bench
