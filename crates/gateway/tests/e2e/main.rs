@@ -8,6 +8,7 @@
 )]
 
 mod captures;
+mod cases;
 mod connections;
 mod encodings;
 mod files;
