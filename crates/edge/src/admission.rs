@@ -19,7 +19,8 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    address: IpAddr,
+    /// The address, or the network that it is counted with.
+    share: IpAddr,
 }
 
 /// Why a connection is not admitted.
@@ -65,12 +66,12 @@ impl Admission {
     /// # Errors
     /// If a cap is reached.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, AdmissionError> {
-        let address = share_of(address);
+        let share = share_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.all >= self.all_max {
             return Err(AdmissionError::All(self.all_max));
         }
-        let here = counts.by_address.entry(address).or_insert(0);
+        let here = counts.by_address.entry(share).or_insert(0);
         if *here >= self.per_address_max {
             return Err(AdmissionError::Address(self.per_address_max));
         }
@@ -78,15 +79,8 @@ impl Admission {
         counts.all += 1;
         Ok(Permit {
             admission: Arc::clone(self),
-            address,
+            share,
         })
-    }
-}
-
-impl Permit {
-    /// Whose it is.
-    pub fn address(&self) -> IpAddr {
-        self.address
     }
 }
 
@@ -98,10 +92,10 @@ impl Drop for Permit {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        if let Some(here) = counts.by_address.get_mut(&self.address) {
+        if let Some(here) = counts.by_address.get_mut(&self.share) {
             *here -= 1;
             if *here == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_address.remove(&self.share);
             }
         }
     }

@@ -10,6 +10,8 @@
 pub mod admission;
 pub mod io;
 pub mod limits;
+#[cfg(test)]
+mod log;
 pub mod metrics;
 pub mod shard;
 

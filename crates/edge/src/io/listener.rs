@@ -424,3 +424,6 @@ impl Client {
 
 /// File descriptors in reserve, to answer clients when there are no others.
 const RESERVE: usize = 2;
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ pub(crate) struct Session {
     /// How much it says.
     pub(crate) intake: Intake,
     /// Given back when the session is dropped.
-    pub(crate) permit: Permit,
+    pub(crate) _permit: Permit,
 }
 
 /// Requests that wait; bounded by the rate of requests.
@@ -143,7 +143,7 @@ impl Session {
             ended: None,
             is_apart: false,
             intake: Intake::new(now),
-            permit,
+            _permit: permit,
         }
     }
 

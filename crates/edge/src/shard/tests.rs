@@ -11,6 +11,7 @@ mod inspect;
 mod interval;
 mod linear;
 mod lives;
+mod log;
 mod losses;
 mod requests;
 mod rig;

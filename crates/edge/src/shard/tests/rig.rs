@@ -5,7 +5,7 @@ use super::client::{Client, FakeSocket};
 use crate::admission::Admission;
 use crate::metrics::EdgeMetrics;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tapecast_fanout::ring::ring;
 use tapecast_fanout::wake::Doorbell;
@@ -136,9 +136,14 @@ impl Rig {
     }
 
     pub(super) fn connect_in(&mut self, encoding: Encoding) -> usize {
+        self.connect_from(SocketAddr::from(([127, 0, 0, 1], 50_000)), encoding)
+    }
+
+    pub(super) fn connect_from(&mut self, peer: SocketAddr, encoding: Encoding) -> usize {
         let socket = FakeSocket::default();
         socket.0.borrow_mut().room = usize::MAX / 2;
-        let permit = self.admission.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
+        socket.0.borrow_mut().peer = Some(peer);
+        let permit = self.admission.admit(peer.ip()).unwrap();
         let (now, wall) = (self.now(), UnixNanos::new(5));
         let arrival = Arrival {
             socket: socket.clone(),
