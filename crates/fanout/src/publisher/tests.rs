@@ -28,6 +28,18 @@ struct Rig {
     history: Vec<Trade>,
 }
 
+fn instrument(id: u32, venue: &str, symbol: &str) -> Arc<Instrument> {
+    Arc::new(Instrument {
+        id: InstrumentId::new(id),
+        venue: Venue::new(venue).unwrap(),
+        symbol: Symbol::new(symbol).unwrap(),
+        native: symbol.into(),
+        price_scale: Scale::new(0).unwrap(),
+        qty_scale: Scale::new(0).unwrap(),
+        lossless: false,
+    })
+}
+
 impl Rig {
     fn new(shards: usize, ring_items: usize) -> Self {
         let registry = prometheus::Registry::new();
@@ -36,15 +48,7 @@ impl Rig {
             .map(|_| ring(ring_items, Arc::new(Doorbell::new(|| {}))))
             .unzip();
         let (interests, requests) = Interests::new(100);
-        let instrument = Arc::new(Instrument {
-            id: InstrumentId::new(3),
-            venue: Venue::new("okx").unwrap(),
-            symbol: Symbol::new("BTC-USDT").unwrap(),
-            native: "BTC-USDT".into(),
-            price_scale: Scale::new(0).unwrap(),
-            qty_scale: Scale::new(0).unwrap(),
-            lossless: false,
-        });
+        let instrument = instrument(3, "okx", "BTC-USDT");
         Self {
             publisher: Publisher::new(tx, metrics),
             interests,

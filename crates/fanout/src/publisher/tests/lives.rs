@@ -44,17 +44,8 @@ impl Lives {
             linger: LINGER,
             first_tid: u32::MAX - 5,
         });
-        let instruments = SYMBOLS.iter().enumerate().map(|(index, symbol)| {
-            Arc::new(Instrument {
-                id: InstrumentId::new(index as u32),
-                venue: Venue::new("x").unwrap(),
-                symbol: Symbol::new(symbol).unwrap(),
-                native: "X".into(),
-                price_scale: Scale::new(0).unwrap(),
-                qty_scale: Scale::new(0).unwrap(),
-                lossless: false,
-            })
-        });
+        let instruments = SYMBOLS.iter().enumerate();
+        let instruments = instruments.map(|(index, symbol)| instrument(index as u32, "x", symbol));
         Self {
             publisher: Publisher::new(tx, metrics),
             interests,
