@@ -143,7 +143,7 @@ pub enum FeedEvent {
     /// A new round begins: every stream of the instrument starts again in a new epoch.
     Restarted,
     /// These channels of the instrument are asked for: from now on they are watched, and `pending` until
-    /// their first event.
+    /// their first event. None of them: which ones there are is not known, and the first event of any is due.
     Subscribed(ChannelSet),
     /// Messages of these channels were lost on the way to us, or could not be read: what they said is
     /// unknown. A book cannot be trusted until its next snapshot.

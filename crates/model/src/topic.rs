@@ -247,6 +247,11 @@ impl ChannelSet {
         Self(self.0 | other.0)
     }
 
+    /// Whether there is none in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether a kind is in it.
     pub const fn contains(self, kind: ChannelKind) -> bool {
         self.0 & (1 << kind as u8) != 0

@@ -163,18 +163,27 @@ fn behind_nginx(gateway: &Gateway) -> Result<(), Failure> {
     watch(&format!("ws://{}/v1/ws", proxy.address))
 }
 
-/// Every metric that a dashboard or a rule names is exported, with its help.
+/// Every metric that a dashboard or a rule names is exported, with its help; and every one that is exported
+/// is on a dashboard.
 fn dashboards(gateway: &Gateway) -> Result<(), Failure> {
     let (status, exposition) = http::get(gateway.admin, "/metrics")?;
     if status != 200 {
         return Err(format!("/metrics answered {status}"));
     }
-    let (used, exported) = (metrics::used()?, metrics::exported(&exposition));
-    let missing = metrics::missing(&used, &exported);
+    let (named, exported) = (metrics::named()?, metrics::exported(&exposition));
+    let missing = metrics::missing(&named.anywhere, &exported);
     if !missing.is_empty() {
         return Err(format!(
             "these metrics are named under dashboards/ but are not exported: {}",
             missing.join(", ")
+        ));
+    }
+    let unseen = metrics::unseen(&named.shown, &exported);
+    if !unseen.is_empty() {
+        return Err(format!(
+            "exported, and on no dashboard: {}; add a panel, or a reason to NOT_SHOWN in \
+             crates/xtask/src/metrics.rs",
+            unseen.join(", ")
         ));
     }
     let helpless: Vec<&String> = exported

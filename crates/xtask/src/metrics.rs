@@ -2,20 +2,36 @@
 //!
 //! A name counts as exported if the exposition has a `# TYPE` line for it: that holds from the first
 //! scrape on, whether or not anything has been counted.
+//!
+//! Both ways: what is named must be exported, and what is exported must be on a dashboard, or stand in
+//! [`NOT_SHOWN`] with the reason.
 
 use crate::run::{Failure, root};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 const DASHBOARDS: &str = "dashboards";
 
-/// Every metric that a file under `dashboards/` names, with the first file that does.
+/// Metrics that no dashboard shows, each with the reason.
+const NOT_SHOWN: [(&str, &str); 0] = [];
+
+/// The metrics that files under `dashboards/` name, each with the first file that does.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    /// By a dashboard or a rule.
+    pub(crate) anywhere: BTreeMap<String, String>,
+    /// By a dashboard.
+    pub(crate) shown: BTreeMap<String, String>,
+}
+
+/// Every metric that a file under `dashboards/` names.
 ///
 /// # Errors
 /// If a file cannot be read, or a dashboard is not JSON.
-pub(crate) fn used() -> Result<BTreeMap<String, String>, Failure> {
-    let mut names = BTreeMap::new();
+pub(crate) fn named() -> Result<Named, Failure> {
+    let mut named = Named::default();
     for path in crate::tidy::files_under(&root().join(DASHBOARDS)) {
         let shown = path
             .strip_prefix(root())
@@ -23,22 +39,25 @@ pub(crate) fn used() -> Result<BTreeMap<String, String>, Failure> {
             .display()
             .to_string();
         let text = fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
-        let expressions = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => dashboard_expressions(&path, &text)?,
-            Some("yml") if !shown.ends_with(".test.yml") => rule_expressions(&text),
+        let (is_dashboard, expressions) = match path.extension().and_then(OsStr::to_str) {
+            Some("json") => (true, dashboard_expressions(&path, &text)?),
+            Some("yml") if !shown.ends_with(".test.yml") => (false, rule_expressions(&text)),
             _ => continue,
         };
         for name in expressions
             .iter()
             .flat_map(|expression| names_in(expression))
         {
-            names.entry(name).or_insert_with(|| shown.clone());
+            if is_dashboard {
+                named.shown.insert(name.clone(), shown.clone());
+            }
+            named.anywhere.entry(name).or_insert_with(|| shown.clone());
         }
     }
-    if names.is_empty() {
-        return Err(format!("no file under {DASHBOARDS}/ names a metric"));
+    if named.shown.is_empty() {
+        return Err(format!("no dashboard under {DASHBOARDS}/ names a metric"));
     }
-    Ok(names)
+    Ok(named)
 }
 
 /// Every metric of an exposition, with its type.
@@ -56,17 +75,53 @@ pub(crate) fn missing(
     used: &BTreeMap<String, String>,
     exported: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let there = |name: &str| {
-        exported.contains_key(name)
-            || ["_bucket", "_sum", "_count"].iter().any(|part| {
-                name.strip_suffix(part)
-                    .is_some_and(|base| exported.get(base).is_some_and(|kind| kind == "histogram"))
-            })
-    };
     used.iter()
-        .filter(|(name, _)| !there(name))
+        .filter(|(name, _)| family(name, exported).is_none())
         .map(|(name, file)| format!("{name} ({file})"))
         .collect()
+}
+
+/// Which exported metrics no dashboard shows, without a reason for it; and which reasons are for metrics
+/// that are not exported, or are shown.
+pub(crate) fn unseen(
+    shown: &BTreeMap<String, String>,
+    exported: &BTreeMap<String, String>,
+) -> Vec<String> {
+    unseen_but(&NOT_SHOWN, shown, exported)
+}
+
+fn unseen_but(
+    reasons: &[(&str, &str)],
+    shown: &BTreeMap<String, String>,
+    exported: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let shown: BTreeSet<&str> = shown
+        .keys()
+        .filter_map(|name| family(name, exported))
+        .collect();
+    let has_reason = |name: &str| reasons.iter().any(|(excused, _)| *excused == name);
+    let unseen = exported.keys().map(String::as_str);
+    let unseen = unseen.filter(|name| !shown.contains(name) && !has_reason(name));
+    let stale = reasons.iter().map(|(excused, _)| *excused);
+    let stale = stale.filter(|name| shown.contains(name) || !exported.contains_key(*name));
+    unseen
+        .map(str::to_owned)
+        .chain(stale.map(|name| format!("{name} (its reason is out of date)")))
+        .collect()
+}
+
+/// The exported metric that a name in an expression is of. A histogram is named by its parts.
+fn family<'e>(name: &str, exported: &'e BTreeMap<String, String>) -> Option<&'e str> {
+    let histogram = |part: &str| {
+        let (base, kind) = exported.get_key_value(name.strip_suffix(part)?)?;
+        (kind == "histogram").then_some(base.as_str())
+    };
+    let whole = exported.get_key_value(name);
+    whole.map(|(name, _)| name.as_str()).or_else(|| {
+        ["_bucket", "_sum", "_count"]
+            .into_iter()
+            .find_map(histogram)
+    })
 }
 
 /// The `expr`, `query` and `definition` texts of a Grafana dashboard, wherever they stand.
@@ -147,11 +202,36 @@ mod tests {
     }
 
     #[test]
-    fn what_the_dashboards_name_can_be_read() {
-        let used = used().unwrap();
-        assert!(
-            used.contains_key("tapecast_frames_delivered_total"),
-            "{used:?}"
+    fn what_no_dashboard_shows_needs_a_reason_that_holds() {
+        let exported = exported(
+            "# TYPE tapecast_a histogram\n# TYPE tapecast_b counter\n# TYPE tapecast_c counter\n",
         );
+        let shown = BTreeMap::from([("tapecast_a_bucket".to_owned(), "f".to_owned())]);
+        let unseen = |reasons: &[(&str, &str)]| unseen_but(reasons, &shown, &exported);
+        assert_eq!(unseen(&[]), ["tapecast_b", "tapecast_c"]);
+        assert_eq!(unseen(&[("tapecast_b", "why")]), ["tapecast_c"]);
+        assert_eq!(
+            unseen(&[
+                ("tapecast_a", "x"),
+                ("tapecast_b", "x"),
+                ("tapecast_c", "x"),
+                ("tapecast_d", "x")
+            ]),
+            [
+                "tapecast_a (its reason is out of date)",
+                "tapecast_d (its reason is out of date)"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_dashboards_name_can_be_read() {
+        let named = named().unwrap();
+        for names in [&named.anywhere, &named.shown] {
+            assert!(
+                names.contains_key("tapecast_frames_delivered_total"),
+                "{names:?}"
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The pipeline's counters.
 
+use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tapecast_model::{ChannelKind, FeedState, Venue};
 
@@ -14,6 +15,7 @@ pub struct PipelineMetrics {
     old: IntCounterVec,
     crossed: IntCounterVec,
     instruments: IntGaugeVec,
+    never_live: IntGaugeVec,
     invented: IntGauge,
     lost: [[IntCounter; LossReason::ALL.len()]; ChannelKind::ALL.len()],
     repeated: IntCounter,
@@ -57,6 +59,7 @@ pub(crate) struct VenueCounters {
     old: IntCounter,
     crossed: IntCounter,
     instruments: [IntGauge; FeedState::ALL.len()],
+    never_live: IntGauge,
 }
 
 // === impl PipelineMetrics ===
@@ -68,43 +71,47 @@ impl PipelineMetrics {
     /// If one of the names is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok::<_, prometheus::Error>(counters)
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
+        let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
         let events = counters(
             "tapecast_events_total",
             "Events that were given a sequence number, by channel.",
             &["channel"],
         )?;
-        let unknown_instruments = IntCounter::new(
+        let unknown_instruments = counter(
             "tapecast_events_unknown_instrument_total",
             "Events of an instrument that is not in the catalogue: a fault of the gateway.",
         )?;
-        registry.register(Box::new(unknown_instruments.clone()))?;
-        let instruments = IntGaugeVec::new(
-            Opts::new(
-                "tapecast_instruments",
-                "Instruments by the state of their feed.",
-            ),
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
+        let instruments = gauges(
+            "tapecast_instruments",
+            "Instruments by the state of their feed.",
             &["venue", "feed"],
         )?;
-        registry.register(Box::new(instruments.clone()))?;
-        let invented = IntGauge::new(
-            "tapecast_instruments_invented",
-            "Instruments that subscribers have named and no source has.",
+        let never_live = gauges(
+            "tapecast_instruments_never_live",
+            "Instruments that nothing came of within their limit, and that were never live yet.",
+            &["venue"],
         )?;
-        registry.register(Box::new(invented.clone()))?;
+        let invented = registered(
+            registry,
+            IntGauge::new(
+                "tapecast_instruments_invented",
+                "Instruments that subscribers have named and no source has.",
+            ),
+        )?;
         let lost = counters(
             "tapecast_events_lost_total",
             "Sequence numbers of events that never came to the gateway: each is announced as a gap.",
             &["channel", "reason"],
         )?;
-        let repeated = IntCounter::new(
+        let repeated = counter(
             "tapecast_prints_repeated_total",
             "Prints that a venue sent again and that were not published again.",
         )?;
-        registry.register(Box::new(repeated.clone()))?;
         Ok(Self {
             invented,
             lost: ChannelKind::ALL.map(|kind| {
@@ -139,6 +146,7 @@ impl PipelineMetrics {
                 &["venue"],
             )?,
             instruments,
+            never_live,
         })
     }
 
@@ -179,8 +187,19 @@ impl PipelineMetrics {
             crossed: self.crossed.with_label_values(&[venue]),
             instruments: FeedState::ALL
                 .map(|feed| self.instruments.with_label_values(&[venue, feed.label()])),
+            never_live: self.never_live.with_label_values(&[venue]),
         }
     }
+}
+
+/// Adds a metric to a registry.
+fn registered<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: Result<M, prometheus::Error>,
+) -> Result<M, prometheus::Error> {
+    let metric = made?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 // === impl LossReason, GapReason ===
@@ -260,6 +279,11 @@ impl VenueCounters {
         self.gauge(to).inc();
     }
 
+    /// So many more instruments have never been live.
+    pub(crate) fn count_never_live(&self, more: i64) {
+        self.never_live.add(more);
+    }
+
     fn gauge(&self, feed: FeedState) -> &IntGauge {
         &self.instruments[feed as usize]
     }
@@ -293,6 +317,7 @@ mod tests {
             "tapecast_instruments{feed=\"stale\",venue=\"okx\"} 3",
             "tapecast_instruments{feed=\"gap\",venue=\"okx\"} 4",
             "tapecast_instruments{feed=\"down\",venue=\"okx\"} 5",
+            "tapecast_instruments_never_live{venue=\"okx\"} 0",
             "tapecast_events_total{channel=\"trade\"} 0",
             "tapecast_book_buffered_dropped_total{venue=\"okx\"} 0",
             "tapecast_crossed_books_total{venue=\"okx\"} 0",

@@ -5,6 +5,7 @@
 //! these should have data regularly; if there is neither, it is the state of the connection. A quote that
 //! is taken from the book has the book's state. If the venue's own book is crossed, its state is live,
 //! with a reason. [`limit`] decides about silence; there is no limit while trading is not open.
+//! If an instrument is requested without its channels, the first event of any channel is due.
 //!
 //! The last published state is kept, so that a status is published only when something changed. An event
 //! on a channel that is live costs two stores, never a comparison of texts.
@@ -32,6 +33,9 @@ pub(super) struct Health {
     /// The quote is taken from the book.
     shared: bool,
     line: Line,
+    limit: SilenceLimit,
+    /// Since when the first event, of whatever channel, is due.
+    due_from: Option<Mono>,
     crossed: Option<Reason>,
     trading: TradingState,
     changed: bool,
@@ -47,6 +51,8 @@ pub(super) struct Health {
 #[derive(Debug)]
 enum Line {
     Pending,
+    /// Nothing came that was due.
+    Silent(Reason),
     Live,
     Down(Reason),
 }
@@ -63,6 +69,8 @@ impl Health {
             ticker: Channel::new(ChannelKind::Ticker, limit),
             shared: false,
             line: Line::Pending,
+            limit,
+            due_from: None,
             crossed: None,
             trading: TradingState::Unknown,
             changed: false,
@@ -82,7 +90,7 @@ impl Health {
         &self.said
     }
 
-    /// These channels are asked for.
+    /// These channels are asked for; none if it is not known which ones there are.
     pub(super) fn note_asked(&mut self, kinds: ChannelSet, at: Moment) {
         for kind in kinds.iter() {
             let asked = self.channel(kind).is_some_and(|channel| channel.ask(at));
@@ -91,6 +99,10 @@ impl Health {
         if matches!(self.line, Line::Down(_)) {
             self.line = Line::Pending;
             self.changed = true;
+        }
+        if kinds.is_empty() && matches!(self.line, Line::Pending) {
+            self.due_from = Some(at.now);
+            self.wait_for(self.line_look_at());
         }
     }
 
@@ -138,6 +150,7 @@ impl Health {
             channel.go_down(reason.clone(), at);
         }
         self.line = Line::Down(reason);
+        self.due_from = None;
         self.changed = true;
     }
 
@@ -159,6 +172,10 @@ impl Health {
         for channel in self.channels_mut() {
             channel.restart(at);
         }
+        if matches!(self.line, Line::Silent(_)) {
+            self.line = Line::Pending;
+        }
+        self.due_from = self.due_from.map(|_| at.now);
         self.wait_anew();
         self.changed = true;
         self.anew = true;
@@ -189,6 +206,7 @@ impl Health {
             for channel in self.channels_mut() {
                 channel.interrupt(at.now);
             }
+            self.due_from = self.due_from.map(|_| at.now);
             self.wait_anew();
         }
     }
@@ -206,7 +224,11 @@ impl Health {
         }
         let alone = self.channels().filter(|c| self.is_own(c)).count() == 1;
         let shared = self.shared;
-        let (mut next, mut silent) = (None, false);
+        let (mut next, mut silent) = (self.line_look_at(), false);
+        if next.is_some_and(|look_at| look_at <= at.now) {
+            self.line = Line::Silent(silence(None, self.limit.first_of_any()));
+            (next, silent) = (None, true);
+        }
         for channel in self.channels_mut() {
             if shared && channel.kind() == ChannelKind::Quote {
                 continue;
@@ -248,13 +270,19 @@ impl Health {
 
     fn wait_anew(&mut self) {
         let looks = self.channels().filter_map(Channel::look_at).min();
-        self.wait_for(looks);
+        self.wait_for(earlier(looks, self.line_look_at()));
     }
 
     fn wait_for(&mut self, look_at: Option<Mono>) {
         if self.trading.expects_data() {
             self.look_at = earlier(self.look_at, look_at);
         }
+    }
+
+    /// When the first event of whatever channel is late, if it is due.
+    fn line_look_at(&self) -> Option<Mono> {
+        let from = self.due_from.filter(|_| matches!(self.line, Line::Pending));
+        from.map(|from| from.after(self.limit.first_of_any()))
     }
 
     const fn channel(&mut self, kind: ChannelKind) -> Option<&mut Channel> {
@@ -340,6 +368,7 @@ impl Line {
     fn state(&self) -> (FeedState, Reason) {
         match self {
             Self::Pending => (FeedState::Pending, NO_DATA),
+            Self::Silent(reason) => (FeedState::Stale, reason.clone()),
             Self::Live => (FeedState::Live, Reason::Borrowed("")),
             Self::Down(reason) => (FeedState::Down, reason.clone()),
         }

@@ -24,8 +24,8 @@ use quote::crossed;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tapecast_model::{
-    Body, ChannelKind, ChannelSet, Epoch, EpochSource, Instrument, InstrumentId, Mono, Quote, Side,
-    StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
+    Body, ChannelKind, ChannelSet, Epoch, EpochSource, FeedState, Instrument, InstrumentId, Mono,
+    Quote, Side, StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -38,6 +38,7 @@ pub(super) struct InstrumentState {
     health_stamp: Stamp,
     /// A source has sent something about it; before that, no metric counts it.
     counted: bool,
+    seen: Seen,
     prints: Prints,
     prints_stamp: Stamp,
     quote: Option<(Quote, Stamp)>,
@@ -46,6 +47,15 @@ pub(super) struct InstrumentState {
     quote_crossed: bool,
     ticker: Option<(Ticker, Stamp)>,
     book: BookState,
+}
+
+/// Whether it has been live once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Seen {
+    NotYet,
+    /// Nothing came of it within its limit: it is counted as one that was never live.
+    Late,
+    Live,
 }
 
 /// The verified book, and what of it has been shown.
@@ -93,6 +103,7 @@ impl InstrumentState {
             sequencer,
             health: Health::new(silence),
             counted: false,
+            seen: Seen::NotYet,
             health_stamp: Stamp {
                 ts_recv: began,
                 ..Stamp::default()
@@ -476,6 +487,18 @@ impl InstrumentState {
         };
         if before != status.feed {
             self.counters.move_between(before, status.feed);
+            self.seen = match (self.seen, status.feed) {
+                (Seen::NotYet, FeedState::Stale) => {
+                    self.counters.count_never_live(1);
+                    Seen::Late
+                }
+                (Seen::Late, FeedState::Live) => {
+                    self.counters.count_never_live(-1);
+                    Seen::Live
+                }
+                (Seen::NotYet, FeedState::Live) => Seen::Live,
+                (seen, _) => seen,
+            };
         }
         self.health_stamp = stamp;
         let pos = self.sequencer.advance(ChannelKind::Status, 1);

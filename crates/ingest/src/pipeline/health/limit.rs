@@ -45,6 +45,14 @@ impl SilenceLimit {
         }
     }
 
+    /// How long the first event may take of an instrument that is asked for, whatever channel it is of.
+    pub(super) const fn first_of_any(self) -> Duration {
+        match self {
+            Self::Fixed(limit) => limit,
+            Self::ByPace => Self::FIRST,
+        }
+    }
+
     /// The shortest that a channel's limit can be; none if it is not watched. Prints never are: a
     /// market may be quiet.
     pub(super) const fn shortest(self, kind: ChannelKind) -> Option<Duration> {

@@ -393,6 +393,34 @@ fn a_pause_is_no_interval() {
 }
 
 #[test]
+fn of_what_is_asked_for_without_its_channels_the_first_event_of_any_is_due() {
+    check(&[
+        (1, Asked(&[]), ""),
+        (5, Time, ""),
+        (6, Time, "stale (no data for 5.0 s) "),
+        (7, Asked(&[]), ""),
+        (8, Restarted, "pending (no data yet) "),
+        (12, Time, ""),
+        (13, Time, "stale (no data for 5.0 s) "),
+        (14, Data(Trade), "live () trade live 14"),
+        (99, Time, ""),
+        (99, Down, "down (cut) trade down 99"),
+        (99, Asked(&[]), "pending (no data yet) trade down 99"),
+        (104, Time, "stale (no data for 5.0 s) trade down 99"),
+        (105, Data(Ticker), "live () trade down 99, ticker live 105"),
+    ]);
+    // Not before trading opens.
+    check(&[
+        (1, Asked(&[]), ""),
+        (2, Trading(TradingState::Closed), "pending (no data yet) "),
+        (60, Time, ""),
+        (60, Trading(TradingState::Open), "pending (no data yet) "),
+        (64, Time, ""),
+        (65, Time, "stale (no data for 5.0 s) "),
+    ]);
+}
+
+#[test]
 fn what_changes_and_changes_back_is_not_said() {
     let mut health = Health::new(LIMIT);
     health.note_data(Book, at(1));

@@ -247,6 +247,33 @@ fn a_limit_follows_the_pace_of_its_channel() {
 }
 
 #[test]
+fn what_is_due_and_never_came_is_counted_until_it_is_live() {
+    let mut bench = Statuses::by(SilenceLimit::Fixed(Duration::from_secs(5)));
+    let never = |bench: &Statuses| {
+        bench
+            .0
+            .metric("tapecast_instruments_never_live{venue=\"one\"}")
+    };
+    // Nobody knows which channels it will have.
+    assert_eq!(bench.give(asked(ChannelSet::EMPTY)), NOTHING);
+    assert_eq!(bench.joiner(), "pending (no data yet)");
+    assert_eq!(bench.wait(4_900), NOTHING);
+    assert_eq!(never(&bench), 0, "it is not late yet");
+    assert_eq!(bench.wait(100), ["stale (no data for 5.0 s)"]);
+    assert_eq!(never(&bench), 1);
+    let trading = EventBody::Trading(tapecast_model::TradingState::Halted);
+    assert_eq!(bench.give(trading), ["stale (no data for 5.0 s)"]);
+    assert_eq!(never(&bench), 1, "a word on trading is no data");
+    bench.give(snapshot(Link::None, &[(10, 1)], &[]));
+    assert_eq!(never(&bench), 0);
+    // What was live once is not counted again.
+    bench.give(EventBody::Trading(tapecast_model::TradingState::Open));
+    assert_eq!(bench.wait(5_000).len(), 1);
+    assert!(bench.joiner().starts_with("stale"));
+    assert_eq!(never(&bench), 0);
+}
+
+#[test]
 fn what_only_subscribers_ask_about_is_in_nobodys_count() {
     let mut bench = Statuses::by(SilenceLimit::ByPace);
     let count = |bench: &Statuses, feed: &str| {

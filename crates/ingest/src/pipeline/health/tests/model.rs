@@ -42,6 +42,8 @@ struct Model {
     channels: [Naive; 4],
     shared: bool,
     line: Option<FeedState>,
+    /// The second from which the first event of any channel is due.
+    due_from: Option<u64>,
     trading: TradingState,
 }
 
@@ -63,6 +65,9 @@ impl Model {
                     }
                 }
                 self.line = self.line.filter(|line| *line != FeedState::Down);
+                if kinds.is_empty() && self.line.is_none() {
+                    self.due_from = Some(second);
+                }
             }
             Data(kind) => {
                 self.shared &= kind != Quote;
@@ -92,12 +97,14 @@ impl Model {
             }
             Healed => self.of(Book).gap = false,
             Down => {
-                self.line = Some(FeedState::Down);
+                (self.line, self.due_from) = (Some(FeedState::Down), None);
                 for channel in self.channels.iter_mut().filter(|c| c.watched) {
                     (channel.down, channel.silent) = (true, false);
                 }
             }
             Restarted => {
+                self.line = self.line.filter(|line| *line != FeedState::Stale);
+                self.due_from = self.due_from.map(|_| second);
                 for channel in self.channels.iter_mut().filter(|c| c.watched) {
                     channel.gap = false;
                     channel.begin(second);
@@ -107,6 +114,7 @@ impl Model {
             Trading(state) => {
                 if state.expects_data() && !self.trading.expects_data() {
                     self.channels.iter_mut().for_each(|c| c.from = second);
+                    self.due_from = self.due_from.map(|_| second);
                 }
                 self.trading = state;
             }
@@ -115,6 +123,10 @@ impl Model {
     }
 
     fn look(&mut self, second: u64) {
+        let due = self.due_from.is_some_and(|from| from + 5 <= second);
+        if self.trading.expects_data() && self.line.is_none() && due {
+            self.line = Some(FeedState::Stale);
+        }
         for kind in [Quote, Book, Ticker] {
             let waits = self.trading.expects_data() && !(kind == Quote && self.shared);
             let channel = self.of(kind);
@@ -159,7 +171,7 @@ impl Model {
 
 fn step() -> impl Strategy<Value = Step> {
     let kind = || prop::sample::select(KINDS.to_vec());
-    let sets: Vec<&'static [ChannelKind]> = vec![&[Book], &[Trade], &[Quote, Book], &KINDS];
+    let sets: Vec<&'static [ChannelKind]> = vec![&[], &[Book], &[Trade], &[Quote, Book], &KINDS];
     prop_oneof![
         2 => prop::sample::select(sets).prop_map(Asked),
         8 => kind().prop_map(Data),
