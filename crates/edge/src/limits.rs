@@ -21,6 +21,8 @@ pub struct Limits {
     pub http_connections_per_address_max: usize,
     /// Requests of one connection.
     pub http_requests_max: usize,
+    /// Plain requests a second from one address, with bursts of as many.
+    pub http_requests_per_address_per_s: u32,
     /// An answer must be read within this time.
     pub http_answer_timeout: Duration,
     /// The next request must be complete within this time.
@@ -71,6 +73,7 @@ impl Default for Limits {
             http_connections_max: 1_024,
             http_connections_per_address_max: 256,
             http_requests_max: 1_000,
+            http_requests_per_address_per_s: 200,
             http_answer_timeout: Duration::from_secs(10),
             http_idle_timeout: Duration::from_secs(10),
             topics_per_connection_max: 1_024,

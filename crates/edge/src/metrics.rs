@@ -105,10 +105,11 @@ pub const REFUSALS: [&str; 10] = [
 ];
 
 /// Why a plain request is refused or its connection cut: the closed set of labels.
-pub const HTTP_REFUSALS: [&str; 8] = [
+pub const HTTP_REFUSALS: [&str; 9] = [
     "bad_request",
     "host",
     "origin",
+    "rate",
     "share",
     "busy",
     "evicted",

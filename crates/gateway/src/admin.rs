@@ -2,7 +2,8 @@
 //!
 //! It must answer also when nothing else does, so it accepts every connection. If all places are taken,
 //! or those of the address, or all file descriptors, the connection that has waited longest for its
-//! client is closed. So clients that read nothing or send nothing cannot exclude others.
+//! client is closed. So clients that read nothing or send nothing cannot exclude others. Requests have no
+//! limit per second, because a probe may have the same address as a client that asks too often.
 
 pub mod connections;
 
@@ -16,13 +17,13 @@ use hyper::{Request, Response, StatusCode};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use std::sync::Arc;
 use std::time::Duration;
-use tapecast_edge::io::http::accept::Acceptor;
 use tapecast_edge::io::http::host::{self, Hosts};
 use tapecast_edge::io::http::line::{self, Line, Times};
 use tapecast_edge::io::http::places::{Evict, Places};
 use tapecast_edge::io::http::{self, Answer, ORDERS, READS, Refusal, origin, plain};
 use tapecast_edge::metrics::HttpMetrics;
 use tapecast_ingest::feed::StartGate;
+use tapecast_listen::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the admin listener can see and do.
@@ -44,7 +45,7 @@ pub struct Admin {
 }
 
 /// Connections at a time: scrapers and people.
-const CONNECTIONS_MAX: usize = 64;
+pub const CONNECTIONS_MAX: usize = 64;
 /// Those of one address.
 const SHARE_MAX: usize = 32;
 /// Requests of one connection.

@@ -7,6 +7,7 @@
 pub mod address;
 mod check;
 mod load;
+mod ranges;
 mod source;
 mod wrong;
 
@@ -103,6 +104,8 @@ pub struct LimitsConfig {
     pub http_connections_per_address_max: usize,
     /// Requests of one connection.
     pub http_requests_max: usize,
+    /// Plain requests a second from one address.
+    pub http_requests_per_address_per_s: u32,
     /// An answer must be read within this time.
     pub http_answer_timeout: Span,
     /// The next request must be complete within this time.
@@ -266,6 +269,7 @@ impl Default for LimitsConfig {
             http_connections_max: edge.http_connections_max,
             http_connections_per_address_max: edge.http_connections_per_address_max,
             http_requests_max: edge.http_requests_max,
+            http_requests_per_address_per_s: edge.http_requests_per_address_per_s,
             http_answer_timeout: Span(edge.http_answer_timeout),
             http_idle_timeout: Span(edge.http_idle_timeout),
             topics_per_connection_max: edge.topics_per_connection_max,
@@ -329,6 +333,7 @@ impl LimitsConfig {
             http_connections_max: self.http_connections_max,
             http_connections_per_address_max: self.http_connections_per_address_max,
             http_requests_max: self.http_requests_max,
+            http_requests_per_address_per_s: self.http_requests_per_address_per_s,
             http_answer_timeout: self.http_answer_timeout.0,
             http_idle_timeout: self.http_idle_timeout.0,
             topics_per_connection_max: self.topics_per_connection_max,

@@ -19,11 +19,11 @@ use crate::threads::PipelineThread;
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tapecast_edge::io::http::accept;
 use tapecast_edge::io::listener::Listener;
 use tapecast_edge::io::poller::{Poller, ShardHandle};
 use tapecast_edge::{EdgeMetrics, Shard, Shared};
@@ -252,6 +252,7 @@ impl Metrics {
     fn register(shards: usize) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(log::LOST.clone()))?;
+        registry.register(Box::new(log::PANICS.clone()))?;
         Ok(Self {
             fanout: FanoutMetrics::register(&registry, shards)?,
             edge: EdgeMetrics::register(&registry)?,
@@ -319,7 +320,7 @@ fn pipeline_config(config: &Config, reservation: &Reservation) -> PipelineConfig
 }
 
 fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
-    accept::listen(address).map_err(|source| StartError::Listen {
+    tapecast_listen::listen(address).map_err(|source| StartError::Listen {
         address,
         key,
         source,
@@ -361,10 +362,12 @@ fn start_tasks(
     let accept_public = move |socket| Arc::clone(&listener).run(socket);
     let accept_admin = move |socket| Arc::clone(&admin).run(socket);
     let renewal = parts.enter("state_dir".to_owned(), "state_dir", false);
+    let fault = faults.of("state_dir");
+    let start_renewal = move || Ok(renew(Arc::clone(&reservation), fault.clone()));
     Ok(vec![
         acceptor(parts, "public_acceptor", public, faults, accept_public)?,
         acceptor(parts, "admin_acceptor", admin_socket, faults, accept_admin)?,
-        tokio::spawn(keep(renewal, move || Ok(renew(Arc::clone(&reservation))))),
+        tokio::spawn(keep(parts.watch_over(&renewal), start_renewal)),
     ])
 }
 
@@ -395,18 +398,28 @@ fn acceptor<F: Future<Output = ()> + Send + 'static>(
         let task = run(TcpListener::from_std(socket.try_clone()?)?);
         Ok(or_fault(task, fault.clone()))
     };
-    Ok(tokio::spawn(keep(part, start)))
+    Ok(tokio::spawn(keep(parts.watch_over(&part), start)))
 }
 
-/// Renews the reservation of epochs for ever.
-async fn renew(reservation: Arc<Reservation>) {
+/// Renews the reservation of epochs for ever. Tests that may arm `fault` need not wait for it.
+async fn renew(reservation: Arc<Reservation>, fault: Fault) {
+    let every = match fault.is_armable() {
+        true => Duration::from_millis(1),
+        false => RENEW_EVERY,
+    };
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let reservation = Arc::clone(&reservation);
+        tokio::time::sleep(every).await;
+        let (reservation, fault) = (Arc::clone(&reservation), fault.clone());
         // The disk may be slow: the runtime does not wait for it.
-        let renewed = tokio::task::spawn_blocking(move || reservation.renew()).await;
-        if renewed.is_err() {
-            return;
+        let renewed = tokio::task::spawn_blocking(move || {
+            fault.look();
+            reservation.renew();
+        });
+        if let Err(error) = renewed.await {
+            // A panic is ours, so that whoever watches learns what it said.
+            return error
+                .try_into_panic()
+                .map_or((), |panic| resume_unwind(panic));
         }
     }
 }

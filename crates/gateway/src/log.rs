@@ -64,6 +64,15 @@ pub static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new(name, help).expect("a name")
 });
 
+/// Panics of this process, in whatever thread or task: those of parts are healed or end the process, any
+/// other costs the connection or the request that it was in.
+pub static PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
+    let name = "tapecast_panics_total";
+    let help = "Panics of threads and tasks: each is a fault of this program";
+    #[expect(clippy::expect_used, reason = "fails only if the name is no name")]
+    IntCounter::new(name, help).expect("a name")
+});
+
 /// Starts the log of the process: to standard error, panics included.
 ///
 /// # Errors
@@ -85,6 +94,7 @@ pub fn start(filter: &str) -> Result<Log, String> {
     // The usual hook writes to standard error, and so may wait for whoever reads it.
     let limit = RateLimit::of_log_lines();
     std::panic::set_hook(Box::new(move |panic| {
+        PANICS.inc();
         let Some(more) = limit.pass(mono_now()) else {
             return;
         };

@@ -127,7 +127,7 @@ impl Parts {
         }
     }
 
-    /// For a thread that restarts its part after a failure; this thread itself must not panic.
+    /// For a thread or task that restarts its part after a failure; it must not panic itself.
     pub fn watch_over(&self, part: &Arc<Part>) -> Watch {
         Watch {
             parts: self.clone(),
@@ -292,14 +292,16 @@ impl Drop for Watch {
     }
 }
 
-/// Runs a task permanently: when it ends or panics, it restarts. Drop it to end this.
+/// Runs a task permanently: when it ends or panics, it restarts. Drop it to end this. If starting the task
+/// panics, the process ends, because `watch` reports it: see [`Parts::watch_over`].
 ///
 /// # Cancellation
 /// Safe: the task ends with it.
-pub async fn keep<F>(part: Arc<Part>, start: impl Fn() -> io::Result<F>)
+pub async fn keep<F>(watch: Watch, start: impl Fn() -> io::Result<F>)
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let part = Arc::clone(&watch.part);
     let mut pause = Pause::default();
     loop {
         let began = mono_now();
@@ -313,6 +315,8 @@ where
                     Some(Err(error)) if error.is_panic() => {
                         format!("it panicked: {}", words(error.into_panic().as_ref()))
                     }
+                    // Nobody but the runtime cancels it, at its own end.
+                    Some(Err(_)) => return,
                     _ => "it ended".to_owned(),
                 }
             }
@@ -407,7 +411,7 @@ mod tests {
         let (fault, starts) = (Fault::armable(), Arc::new(watch::Sender::new(0)));
         fault.arm();
         let started = Arc::clone(&starts);
-        let keeper = tokio::spawn(keep(Arc::clone(&part), move || {
+        let keeper = tokio::spawn(keep(parts.watch_over(&part), move || {
             started.send_modify(|n| *n += 1);
             let (fault, number) = (fault.clone(), *started.borrow());
             Ok(async move {
@@ -420,6 +424,24 @@ mod tests {
         starts.subscribe().wait_for(|n| *n == 3).await.unwrap();
         assert_eq!((part.state().0, part.restarts()), (State::Up, 2));
         keeper.abort();
+    }
+
+    #[tokio::test]
+    async fn a_task_that_cannot_even_be_started_ends_the_process() {
+        let parts = parts();
+        let part = parts.enter("acceptor".into(), "acceptor", true);
+        let start = || -> io::Result<std::future::Ready<()>> { panic!("as the test wants it") };
+        let keeper = tokio::spawn(keep(parts.watch_over(&part), start));
+        assert_eq!(parts.failed().await, "acceptor: it panicked");
+        assert!(keeper.await.unwrap_err().is_panic());
+        // One that is told to end does so.
+        let parts = self::parts();
+        let part = parts.enter("acceptor".into(), "acceptor", true);
+        let start = || Ok(std::future::pending());
+        let keeper = tokio::spawn(keep(parts.watch_over(&part), start));
+        keeper.abort();
+        assert!(keeper.await.unwrap_err().is_cancelled());
+        assert!(parts.failed.borrow().is_none());
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub async fn prepare(
                 Box::new(made.map_err(|e| SourceError::Replay(number, Box::new(e)))?)
             }
             Source::Push(source) => {
-                let made = push::PushFeed::new(source, catalog, faults).await;
+                let made = push::PushFeed::new(source, catalog, faults);
                 Box::new(made.map_err(|e| SourceError::Push(number, e))?)
             }
         };

@@ -2,7 +2,9 @@
 //! with the field names of the client protocol. [`mod@line`] describes a line.
 //!
 //! At most [`PUBLISHERS_MAX`] publishers may be connected. Their lines are processed as they come; the
-//! order between publishers is not defined.
+//! order between publishers is not defined. A publisher beyond the limit gets one line that says so, and is
+//! disconnected. If there are no file descriptors left, a few publishers use the reserve, and others are
+//! refused in the same way.
 //!
 //! # Full, late and wrong
 //! While the event channel is full, nothing is read, so TCP slows the publishers down; nothing is
@@ -35,6 +37,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tapecast_listen::{Acceptor, Came, turn_away_now};
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{
@@ -138,8 +141,8 @@ struct Door {
 
 /// How long a full event channel is left alone.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
-/// How long to wait after a connection could not be accepted, for want of file descriptors say.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// File descriptors in reserve, for the first publishers that find no others, and to tell the rest.
+const RESERVE: usize = 4;
 
 // === impl PushServer ===
 
@@ -148,7 +151,10 @@ impl PushServer {
     ///
     /// # Errors
     /// If the address is taken, or a symbol is.
-    pub async fn bind(config: PushConfig, catalog: Arc<Catalog>) -> Result<Self, PushError> {
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn bind(config: PushConfig, catalog: Arc<Catalog>) -> Result<Self, PushError> {
         let PushConfig {
             listen,
             venue,
@@ -156,8 +162,7 @@ impl PushServer {
             price_scale,
             qty_scale,
         } = config;
-        let bound = TcpListener::bind(listen).await;
-        let bound = bound.and_then(TcpListener::into_std);
+        let bound = tapecast_listen::listen(listen).and_then(TcpListener::into_std);
         let listener = bound.map_err(|source| PushError::Listen {
             listen,
             venue: venue.clone(),
@@ -246,6 +251,7 @@ impl PushServer {
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener.try_clone()?)?;
+        let mut acceptor = Acceptor::new(listener, RESERVE);
         let door = Door {
             venue: self.venue.clone(),
             catalog: Arc::clone(&self.catalog),
@@ -259,19 +265,22 @@ impl PushServer {
         let mut publishers = Publishers::default();
         let mut stop = pin!(stop);
         loop {
-            let next = next(&listener, &mut publishers.tasks, stop.as_mut()).await;
+            let next = next(&mut acceptor, &mut publishers.tasks, stop.as_mut()).await;
             self.faults.acceptor.look();
             match next {
                 Next::Stop => break,
                 Next::Left(left) => publishers.leave(left, &door).await,
-                Next::Came(Err(error)) => {
-                    door.log_refusal(&format!("the connection could not be accepted: {error}"));
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                Next::Came(came) if publishers.tasks.len() >= PUBLISHERS_MAX => {
+                    let reason = format!("there are already {PUBLISHERS_MAX} publishers");
+                    door.refuse(&came, &reason);
                 }
-                Next::Came(Ok(_)) if publishers.tasks.len() >= PUBLISHERS_MAX => {
-                    door.log_refusal(&format!("there are already {PUBLISHERS_MAX} publishers"));
+                // Publishers may use the reserve, except for the last descriptor of it.
+                Next::Came(came) if came.reserved && acceptor.spare() == 0 => {
+                    door.refuse(&came, "there are no file descriptors left");
                 }
-                Next::Came(Ok((stream, peer))) => publishers.enter(stream, peer, &door, &stopped),
+                Next::Came(Came { stream, peer, .. }) => {
+                    publishers.enter(stream, peer, &door, &stopped);
+                }
             }
         }
         drop(stopping);
@@ -285,10 +294,15 @@ impl PushServer {
 // === impl Door ===
 
 impl Door {
-    fn log_refusal(&self, reason: &str) {
+    /// Tells a publisher that it cannot come in, and closes.
+    fn refuse(&self, came: &Came, reason: &str) {
+        let answer = format!(
+            "{{\"error\":\"refused\",\"line\":0,\"message\":\"{reason}; try again later\"}}\n"
+        );
+        turn_away_now(&came.stream, answer.as_bytes());
         self.counters.publishers_refused.inc();
         if let Some(more) = self.log.refused.pass(mono_now()) {
-            tracing::warn!(venue = %self.venue, reason, more, "Publisher refused");
+            tracing::warn!(peer = %came.peer, venue = %self.venue, reason, more, "Publisher refused");
         }
     }
 }
@@ -356,18 +370,18 @@ impl Publishers {
 enum Next {
     Stop,
     Left(Result<Id, JoinError>),
-    Came(io::Result<(TcpStream, SocketAddr)>),
+    Came(Came),
 }
 
 /// Waits for the first of three events; all three may be cancelled without loss.
 async fn next(
-    listener: &TcpListener,
+    acceptor: &mut Acceptor,
     publishers: &mut JoinSet<()>,
     stop: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) -> Next {
     tokio::select! {
         () = stop => Next::Stop,
-        came = listener.accept() => Next::Came(came),
+        came = acceptor.next() => Next::Came(came),
         Some(left) = publishers.join_next_with_id() => Next::Left(left.map(|(id, ())| id)),
     }
 }

@@ -130,7 +130,7 @@ impl Simulation {
         if !(1..=SYMBOLS_MAX).contains(&config.symbols) {
             return Err(SimError::Symbols(config.symbols));
         }
-        if !(1..=EVENTS_PER_SECOND_MAX).contains(&config.events_per_second) {
+        if !(1..=EVENTS_PER_SECOND_MAX as u64).contains(&config.events_per_second) {
             return Err(SimError::EventsPerSecond(config.events_per_second));
         }
         let venue = Venue::new(&config.venue)?;
@@ -387,9 +387,9 @@ fn later(time: UnixNanos, nanos: u64) -> UnixNanos {
 }
 
 /// A catalogue of more is not a demo.
-const SYMBOLS_MAX: usize = 10_000;
+pub const SYMBOLS_MAX: usize = 10_000;
 /// About what one thread can make.
-const EVENTS_PER_SECOND_MAX: u64 = 1_000_000;
+pub const EVENTS_PER_SECOND_MAX: usize = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 /// Of five events four are books and one is a trade.
 const TRADES_A_DAY_PER_EVENT: u64 = 24 * 3_600 / 5;

@@ -1,7 +1,6 @@
 //! What both listeners, public and admin, have in common: HTTP up to the answer.
 //!
-//! * [`accept`]: accepts connections, also when there are no file descriptors left.
-//! * [`places`]: limits connections, per address and in all.
+//! * [`places`]: limits connections, per address and in all; [`rate`] limits requests per address.
 //! * [`mod@line`]: serves one connection, with a deadline for each step of its client.
 //! * [`host`], [`origin`], [`query`]: check parts of a request.
 //!
@@ -9,12 +8,12 @@
 //! A connection above a limit gets 429 (limit of its address) or 503 (limit of all), with `Retry-After`
 //! and one sentence. A client that sends a request or reads an answer too late is disconnected.
 
-pub mod accept;
 pub mod host;
 pub mod line;
 pub mod origin;
 pub mod places;
 pub mod query;
+pub mod rate;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -61,6 +60,13 @@ impl Refusal {
             ..Self::new(status, &full.to_string())
         }
         .later()
+    }
+
+    /// The address asks more often than it may.
+    pub fn too_often(often: rate::TooOften) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let refusal = Self::new(status, &often.to_string());
+        refusal.labelled("rate").later()
     }
 
     /// With the label that it is counted by.

@@ -11,14 +11,16 @@
 //! connection that asks for a page then takes one of [`Limits::http_connections_max`] places, so that
 //! pages do not delay handshakes. One address may use only a part of each. A connection without a place
 //! gets 429 or 503, `Retry-After` and a sentence. A client gets 101 only after a shard has room for it.
+//! If an address asks for pages more often than [`Limits::http_requests_per_address_per_s`], it gets 429 and
+//! the connection is closed.
 
 use crate::admission::{Admission, AdmissionError, Permit};
 use crate::io::handshake::{self, Agreement};
-use crate::io::http::accept::{Acceptor, Came, Turnstile, turn_away_now};
 use crate::io::http::host::{self, Hosts};
 use crate::io::http::line::{self, End, Line, Times};
 use crate::io::http::origin::Origins;
 use crate::io::http::places::{Evict, Place, Places};
+use crate::io::http::rate::Rates;
 use crate::io::http::{self, Answer, Refusal};
 use crate::io::poller::{Seat, ShardHandle};
 use crate::limits::Limits;
@@ -34,6 +36,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tapecast_listen::{Acceptor, Came, Turnstile, turn_away_now};
 use tapecast_model::{RateLimit, clock::mono_now};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,6 +60,8 @@ pub struct Listener {
     /// Each client that got 101 and is not in a shard yet takes one.
     agreed: Arc<Semaphore>,
     turnstile: Turnstile,
+    /// How often addresses ask for pages.
+    rates: Rates,
     rules: Rules,
     limits: Limits,
     metrics: (ListenerMetrics, HttpMetrics),
@@ -113,6 +118,7 @@ impl Listener {
             ),
             agreed: Arc::new(Semaphore::new(limits.handshakes_max)),
             turnstile: Turnstile::default(),
+            rates: Rates::new(limits.http_requests_per_address_per_s),
             rules,
             limits,
             metrics,
@@ -265,7 +271,10 @@ impl Listener {
         let is_handshake = request.uri().path() == WEBSOCKET_PATH;
         if !is_handshake || request.headers().get(UPGRADE).is_none() {
             // It is no handshake, or will not become one: it must not hold the place of one.
-            client.read_pages(&self.readers).map_err(|refusal| {
+            let often = self.rates.ask(client.address, mono_now());
+            let place = often.map_err(Refusal::too_often);
+            let place = place.and_then(|()| client.read_pages(&self.readers));
+            place.map_err(|refusal| {
                 self.metrics.1.refuse(refusal.label);
                 (refusal, true)
             })?;

@@ -63,6 +63,7 @@ impl Config {
             let place = place(name, text, wrong.span);
             invalid(&place, &wrong.message)
         })?;
+        let mut variables = Vec::new();
         for (variable, value) in environment {
             if let Some(path) = key_path(&variable) {
                 set(&mut table, &path, &value).map_err(|message| invalid(&variable, &message))?;
@@ -70,92 +71,61 @@ impl Config {
                 let given = table.clone();
                 config =
                     read(Ok(given), &table).map_err(|wrong| invalid(&variable, &wrong.message))?;
+                variables.push((path.join("."), variable));
             }
         }
-        config.check(name)
+        let Some(wrong) = super::check::problem(&config) else {
+            return Ok(config);
+        };
+        let of_key = |(key, _): &&(String, String)| wrong.starts_with(&format!("{key}: "));
+        if let Some((_, variable)) = variables.iter().rev().find(of_key) {
+            return Err(invalid(variable, &wrong));
+        }
+        let line = line_of(text, &wrong).map(|line| format!("{name}:{line}"));
+        Err(invalid(line.as_deref().unwrap_or(name), &wrong))
     }
 
-    /// What no single key shows. To be called again when flags have changed something.
+    /// What the types of values do not show. To be called again when flags have changed something.
     ///
     /// # Errors
     /// If a value is out of range, or two do not go together.
     pub fn check(self, name: &str) -> Result<Self, ConfigError> {
-        self.check_venues(name)?;
-        let wrong = super::check::problem(&self);
-        if let Some(wrong) = wrong {
-            return Err(invalid(name, &wrong));
+        match super::check::problem(&self) {
+            Some(wrong) => Err(invalid(name, &wrong)),
+            None => Ok(self),
         }
-        let limits = &self.limits;
-        let wrong = if self.shards.count > tapecast_fanout::interest::SHARDS_MAX {
-            "shards.count: must be at most 64"
-        } else if self.shards.ring_items < 1_024 {
-            "shards.ring_items: must be at least 1024"
-        } else if self
-            .shards
-            .flush_interval
-            .is_some_and(|s| s.0 > FLUSH_INTERVAL_MAX)
-        {
-            "shards.flush_interval: must be at most 100ms; for fewer frames, clients subscribe to @interval topics"
-        } else if self.pipeline.events == 0 || self.pipeline.events > self.shards.ring_items / 8 {
-            "pipeline.events: must be at least 1 and at most an eighth of shards.ring_items, so that all \
-             waiting events fit into the rings"
-        } else if limits.ping.0 >= limits.idle_timeout.0 {
-            "limits.ping: must be shorter than limits.idle_timeout; otherwise quiet clients are closed"
-        } else if limits.outbox_bytes_max < 64 * 1024 {
-            "limits.outbox_bytes_max: must be at least 65536, so that a snapshot fits"
-        } else if limits.parked_bytes_max < limits.outbox_bytes_max {
-            "limits.parked_bytes_max: must be at least limits.outbox_bytes_max"
-        } else if limits.topics_max == 0 || limits.instruments_max == 0 {
-            "limits.topics_max, limits.instruments_max: must be at least 1"
-        } else if limits.topics_max > TOPICS_MAX || limits.instruments_max > TOPICS_MAX {
-            "limits.topics_max, limits.instruments_max: must be at most 100000000"
-        } else if limits.topic_linger.0 > LINGER_MAX {
-            "limits.topic_linger: must be at most 1h"
-        } else if limits.invented_topics_per_connection_max == 0 {
-            "limits.invented_topics_per_connection_max: must be at least 1"
-        } else if limits.requests_per_s == 0 || limits.messages_per_s == 0 {
-            "limits.requests_per_s, limits.messages_per_s: must be at least 1"
-        } else if limits.request_bytes_max < 256 {
-            "limits.request_bytes_max: must be at least 256"
-        } else if limits.handshakes_per_address_max == 0
-            || limits.http_connections_per_address_max == 0
-            || limits.http_requests_max == 0
-        {
-            "limits.handshakes_per_address_max, limits.http_connections_per_address_max, \
-             limits.http_requests_max: must be at least 1, so that clients can connect"
-        } else {
-            return Ok(self);
-        };
-        Err(invalid(name, wrong))
     }
 }
 
-impl Config {
-    /// A venue that accepts any symbol must belong to only one source.
-    fn check_venues(&self, name: &str) -> Result<(), ConfigError> {
-        for (index, source) in self.sources.iter().enumerate() {
-            let (number, venue) = (index + 1, source.venue());
-            let others = self
-                .sources
-                .iter()
-                .filter(|other| other.venue() == venue)
-                .count()
-                > 1;
-            if others && source.takes_any_symbol() {
-                let message = format!(
-                    "source {number}: takes any symbol of venue {venue:?}, which another source \
-                     serves too; give one of them another venue"
-                );
-                return Err(invalid(name, &message));
-            }
-            if venue == "best" {
-                let message =
-                    format!("source {number}: venue \"best\" is reserved; choose another name");
-                return Err(invalid(name, &message));
-            }
+/// The line of a text in which the key stands that a message begins with: `limits.ping: …`, or
+/// `source 2: venue: …`; or else the one in which its table begins.
+fn line_of(text: &str, message: &str) -> Option<usize> {
+    let mut parts = message.split(": ");
+    let first = parts.next()?;
+    let (table, key) = match first.starts_with("source ") {
+        true => (first, parts.next().unwrap_or_default()),
+        false => first.rsplit_once('.').unwrap_or(("", first)),
+    };
+    let is_key = |line: &str, at: &str| {
+        let name = line.split('=').next().unwrap_or_default().trim();
+        at == table && name == key || at.is_empty() && name == first
+    };
+    let (mut at, mut sources, mut begins) = (String::new(), 0, None);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.starts_with("[[source]]") {
+            sources += 1;
+            at = format!("source {sources}");
+        } else if let Some(name) = line.strip_prefix('[') {
+            at = name.split(']').next().unwrap_or_default().trim().to_owned();
+        } else if is_key(line, &at) {
+            return Some(number);
+        } else {
+            continue;
         }
-        Ok(())
+        begins = begins.or_else(|| (at == table).then_some(number));
     }
+    begins
 }
 
 /// The file, and the line in it if that is known.
@@ -200,10 +170,3 @@ fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), Stri
     );
     Ok(())
 }
-
-/// So many topics, and as many instruments, have numbers of 32 bits to spare.
-const TOPICS_MAX: usize = 100_000_000;
-/// A longer linger time has no use.
-const LINGER_MAX: std::time::Duration = std::time::Duration::from_secs(3_600);
-/// Clients wait that long in the middle for a frame that has come.
-const FLUSH_INTERVAL_MAX: std::time::Duration = std::time::Duration::from_millis(100);

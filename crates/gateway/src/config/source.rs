@@ -1,7 +1,9 @@
 //! `[[source]]` tables: each kind has its own keys.
 
+use super::ranges::{number, time};
 use super::wrong::read_table;
 use super::{STALE_AFTER, Span};
+use hashbrown::HashSet;
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::collections::BTreeMap;
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 use tapecast_ingest::pipeline::SilenceLimit;
 use tapecast_ingest::push::Symbols;
 use tapecast_ingest::replay::Speed;
+use tapecast_ingest::sim::{EVENTS_PER_SECOND_MAX, SYMBOLS_MAX};
 use tapecast_ingest::venue::Format;
 use tapecast_model::{Scale, Symbol, Venue};
 
@@ -131,6 +134,9 @@ struct PushTable {
     required: bool,
 }
 
+/// Factors of a replay's time.
+const SPEEDS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+
 const KINDS: &str = "\"sim\", \"replay\" or \"push\"";
 
 const fn yes() -> bool {
@@ -213,7 +219,7 @@ impl Source {
             return Err(format!("kind is missing or is not text; write {KINDS}"));
         };
         match kind.as_str() {
-            "sim" => read_table(table).map(Self::Sim),
+            "sim" => sim(read_table(table)?).map(Self::Sim),
             "replay" => replay(read_table(table)?).map(Self::Replay),
             "push" => push(read_table(table)?).map(Self::Push),
             other => Err(format!("kind: {other:?} is not allowed; write {KINDS}")),
@@ -221,19 +227,39 @@ impl Source {
     }
 }
 
+fn sim(source: SimSource) -> Result<SimSource, String> {
+    Venue::new(&source.venue).map_err(|e| format!("venue: {e}"))?;
+    let events = usize::try_from(source.events_per_second).unwrap_or(usize::MAX);
+    let outside = number("symbols", source.symbols, &(1..=SYMBOLS_MAX))
+        .or_else(|| number("events_per_second", events, &(1..=EVENTS_PER_SECOND_MAX)))
+        .or_else(|| late(source.stale_after));
+    outside.map_or(Ok(source), Err)
+}
+
+/// A `stale_after` outside of its bounds.
+fn late(stale_after: Option<Span>) -> Option<String> {
+    time("stale_after", stale_after?, &super::ranges::STALE_AFTER)
+}
+
 fn replay(table: ReplayTable) -> Result<ReplaySource, String> {
     let format: Format = table.format.parse().map_err(|e| format!("format: {e}"))?;
     let venue = table.venue.unwrap_or_else(|| format.to_string());
     let speed = match &table.speed {
         toml::Value::String(word) if word == "max" => Speed::Max,
-        toml::Value::Integer(factor) if *factor > 0 => Speed::Factor(*factor as f64),
-        toml::Value::Float(factor) if factor.is_finite() && *factor > 0.0 => Speed::Factor(*factor),
+        toml::Value::Integer(factor) if SPEEDS.contains(&(*factor as f64)) => {
+            Speed::Factor(*factor as f64)
+        }
+        toml::Value::Float(factor) if SPEEDS.contains(factor) => Speed::Factor(*factor),
         given => {
             return Err(format!(
-                "speed: {given} is not allowed; write a positive factor such as 1, 10 or 0.5, or \"max\""
+                "speed: {given} is not allowed; write a factor such as 1, 10 or 0.5, from a millionth to a \
+                 million, or \"max\""
             ));
         }
     };
+    if let Some(wrong) = late(table.stale_after) {
+        return Err(wrong);
+    }
     let mut symbols = BTreeMap::new();
     for (native, symbol) in table.symbols {
         let symbol = Symbol::new(&symbol).map_err(|e| format!("symbols.{native}: {e}"))?;
@@ -268,10 +294,23 @@ fn push(table: PushTable) -> Result<PushSource, String> {
                 let text = symbol.as_str().ok_or_else(|| wrong(symbol))?;
                 Symbol::new(text).map_err(|e| format!("symbols: {e}"))
             };
-            Symbols::List(list.iter().map(name).collect::<Result<_, _>>()?)
+            let symbols: Vec<Symbol> = list.iter().map(name).collect::<Result<_, _>>()?;
+            let mut seen = HashSet::new();
+            let twice = symbols.iter().find(|symbol| !seen.insert(*symbol));
+            if let Some(twice) = twice {
+                return Err(format!("symbols: {twice} is there twice; write it once"));
+            }
+            drop(seen);
+            if symbols.is_empty() {
+                return Err(wrong(&table.symbols));
+            }
+            Symbols::List(symbols)
         }
         given => return Err(wrong(given)),
     };
+    if let Some(wrong) = late(table.stale_after) {
+        return Err(wrong);
+    }
     Ok(PushSource {
         venue: Venue::new(&table.venue).map_err(|e| format!("venue: {e}"))?,
         listen: table.listen,

@@ -13,6 +13,15 @@ fn with(text: &str, variable: &str, value: &str) -> Result<Config, String> {
     Config::parse(text, "t.toml", environment.into_iter()).map_err(|e| e.to_string())
 }
 
+/// A text is refused with one line that has all of these parts.
+fn check(text: &str, parts: &[&str]) {
+    let error = parse(text).unwrap_err();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    for part in parts {
+        assert!(error.contains(part), "{error} lacks {part}");
+    }
+}
+
 #[test]
 fn an_empty_file_is_the_defaults_and_so_is_the_documented_one() {
     assert_eq!(parse("").unwrap(), Config::default());
@@ -62,13 +71,6 @@ fn a_file_with_nothing_but_sources_is_valid() {
 
 #[test]
 fn errors_are_one_line_that_names_the_place_and_the_remedy() {
-    let check = |text: &str, parts: &[&str]| {
-        let error = parse(text).unwrap_err();
-        assert_eq!(error.lines().count(), 1, "{error}");
-        for part in parts {
-            assert!(error.contains(part), "{error} lacks {part}");
-        }
-    };
     check(
         "\n[listen]\npublik = \"x\"",
         &["t.toml:3", "\"publik\"", "did you mean \"public\""],
@@ -226,14 +228,142 @@ fn a_wrong_value_of_any_key_is_said_with_its_name_what_was_given_and_what_to_wri
 }
 
 #[test]
+fn a_value_out_of_bounds_is_said_with_its_line_what_was_given_and_what_to_write() {
+    for (key, value, bounds) in [
+        ("shards.count", "65", "0 to 64"),
+        (
+            "shards.ring_items",
+            "9223372036854775807",
+            "1024 to 16777216",
+        ),
+        ("shards.flush_interval", "\"1s\"", "to \"100ms\""),
+        ("limits.connections_max", "0", "1 or more"),
+        (
+            "limits.handshakes_max",
+            "9223372036854775807",
+            "1 to 1000000",
+        ),
+        ("limits.handshakes_max", "0", "1 to 1000000"),
+        ("limits.http_connections_max", "0", "1 or more"),
+        ("limits.http_requests_per_address_per_s", "0", "1 or more"),
+        (
+            "limits.handshake_timeout",
+            "\"9000000000h\"",
+            "\"1ms\" to \"3600s\"",
+        ),
+        ("limits.heartbeat", "\"1ns\"", "\"1ms\" to \"3600s\""),
+        ("limits.close_timeout", "\"100h\"", "to \"60s\""),
+        (
+            "limits.request_bytes_max",
+            "9223372036854775807",
+            "256 to 16777216",
+        ),
+        ("limits.outbox_bytes_max", "1", "65536 to"),
+        (
+            "pipeline.stale_after",
+            "\"9000000000h\"",
+            "to \"31536000s\"",
+        ),
+    ] {
+        let (section, name) = key.split_once('.').unwrap();
+        let said = format!("t.toml:4: {key}: ");
+        check(
+            &format!("[log]\n[{section}]\n# {name} = 1\n{name} = {value}\n"),
+            &[&said, " is not allowed; write ", bounds],
+        );
+        let variable = format!(
+            "TAPECAST_{}__{}",
+            section.to_uppercase(),
+            name.to_uppercase()
+        );
+        let error = with("[limits]\n", &variable, value).unwrap_err();
+        assert!(
+            error.starts_with(&format!("{variable}: {key}: ")),
+            "{error}"
+        );
+    }
+    check(
+        "[limits]\n\nping = \"40s\"",
+        &["t.toml:3: limits.ping: 40s", "limits.idle_timeout, 30s"],
+    );
+    check("limits.ping = \"40s\"", &["t.toml:1: limits.ping"]);
+    check(
+        "[limits]\nparked_bytes_max = 100000",
+        &["t.toml:2", "100000", "outbox_bytes_max, 4194304"],
+    );
+    check(
+        "[pipeline]\nevents = 5000",
+        &["t.toml:2: pipeline.events: 5000", "at most 2048"],
+    );
+}
+
+#[test]
+fn texts_that_name_nothing_are_refused_with_their_line() {
+    check("state_dir = \"\"", &["t.toml:1: state_dir", "a directory"]);
+    for node in ["", "a\\nb", &"x".repeat(129)] {
+        check(
+            &format!("node = \"{node}\""),
+            &["t.toml:1: node", "1 to 128 characters"],
+        );
+    }
+    for name in ["", "http://x/", "a b"] {
+        check(
+            &format!("[listen]\nallowed_hosts = [\"*\", \"{name}\"]"),
+            &["t.toml:2: listen.allowed_hosts", name, "desk.example.com"],
+        );
+    }
+}
+
+#[test]
+fn sources_out_of_bounds_or_in_each_others_way_are_refused_by_number() {
+    let sim = "[[source]]\nkind = \"sim\"\n";
+    for (key, value, write) in [
+        ("symbols", "0", "1 to 10000"),
+        ("events_per_second", "1000001", "1 to 1000000"),
+        ("venue", "\"A B\"", "lower-case"),
+        ("stale_after", "\"1ns\"", "\"1ms\""),
+    ] {
+        check(
+            &format!("{sim}{key} = {value}"),
+            &["source 1: ", key, write],
+        );
+    }
+    check(
+        &format!("{sim}{sim}# another\nseed = 2\n"),
+        &[
+            "t.toml",
+            "source 1: venue: \"sim\" is that of source 2 too",
+            "another venue",
+        ],
+    );
+    let push = "[[source]]\nkind = \"push\"\nlisten = \"127.0.0.1:0\"\nvenue = \"x\"\n";
+    check(&format!("{push}symbols = []"), &["source 1: symbols: []"]);
+    check(
+        &format!("{push}symbols = [\"A\", \"B\", \"A\"]"),
+        &["source 1: symbols: A is there twice"],
+    );
+    check(
+        &format!("{sim}{push}symbols = [\"A\"]\n{push}symbols = [\"B\", \"A\"]"),
+        &[
+            "t.toml:6: source 2: venue: \"x\" is that of source 3",
+            "both have A",
+        ],
+    );
+    check(
+        &format!("{push}{sim}venue = \"best\""),
+        &["t.toml:7: source 2: venue", "write another"],
+    );
+    let replay = "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"x\"\nspeed = ";
+    for speed in ["0", "1e-300", "1e300", "inf", "nan"] {
+        check(
+            &format!("{replay}{speed}"),
+            &["source 1: speed: ", "a millionth"],
+        );
+    }
+}
+
+#[test]
 fn what_no_machine_could_use_is_refused_with_the_remedy() {
-    let check = |text: &str, parts: &[&str]| {
-        let error = parse(text).unwrap_err();
-        assert_eq!(error.lines().count(), 1, "{error}");
-        for part in parts {
-            assert!(error.contains(part), "{error} lacks {part}");
-        }
-    };
     check(
         "listen = 5",
         &["t.toml:1", "listen: 5", "a section of its own: [listen]"],
@@ -309,6 +439,14 @@ fn what_this_machine_lacks_is_found_by_a_check() {
     check(
         "[[source]]\nkind = \"sim\"\n[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"no/such.zst\"",
         &["source 2: path", "no/such.zst"],
+    );
+    check(
+        "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"/\"",
+        &["source 1: path: \"/\": it is not a file"],
+    );
+    check(
+        "state_dir = \"/dev/null\"",
+        &["state_dir", "/dev/null", "no directory"],
     );
     let empty = parse("").unwrap();
     empty.check_machine().unwrap();

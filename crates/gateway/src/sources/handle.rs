@@ -107,7 +107,11 @@ impl Run {
         self.part.set(state);
     }
 
-    fn tell(&self, feed: &dyn Feed, word: &FeedEvent) -> Result<(), Ended> {
+    /// Says something of all instruments of a feed.
+    ///
+    /// # Errors
+    /// If it is time to end.
+    pub(super) fn tell(&self, feed: &dyn Feed, word: &FeedEvent) -> Result<(), Ended> {
         let (instruments, stop) = (feed.instruments(), self.stop.flag());
         announce(&self.events, &instruments, word, unix_now(), stop)
     }

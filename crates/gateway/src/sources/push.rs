@@ -5,15 +5,16 @@ use super::{Feed, Finish, Run};
 use crate::config::PushSource;
 use crate::faults::Faults;
 use std::sync::Arc;
+use tapecast_ingest::event::FeedEvent;
 use tapecast_ingest::push::{PushConfig, PushError, PushFaults, PushServer};
-use tapecast_model::{Catalog, InstrumentId, Venue};
+use tapecast_model::{Catalog, ChannelSet, InstrumentId, Venue};
 
 pub(super) struct PushFeed {
     server: PushServer,
 }
 
 impl PushFeed {
-    pub(super) async fn new(
+    pub(super) fn new(
         source: PushSource,
         catalog: &Arc<Catalog>,
         faults: &Faults,
@@ -25,7 +26,7 @@ impl PushFeed {
             price_scale: source.price_scale,
             qty_scale: source.qty_scale,
         };
-        let server = PushServer::bind(config, Arc::clone(catalog)).await?;
+        let server = PushServer::bind(config, Arc::clone(catalog))?;
         let faults = PushFaults {
             acceptor: faults.of("push"),
             publisher: faults.of("publisher"),
@@ -50,6 +51,11 @@ impl Feed for PushFeed {
     }
 
     fn run(&mut self, run: &Run) -> Finish {
+        // What is listed is due, whichever channels the desk has of it.
+        let due = FeedEvent::Subscribed(ChannelSet::EMPTY);
+        if run.tell(self, &due).is_err() {
+            return Finish::Stopped;
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

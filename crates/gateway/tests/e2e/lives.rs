@@ -104,6 +104,44 @@ async fn ten_thousand_invented_names_shut_nobody_out_and_leave_nothing_behind() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_symbol_that_is_listed_and_never_comes_is_counted_and_invented_ones_are_not() {
+    let address = free_address();
+    let source = "[[source]]\nkind = \"push\"\nstale_after = \"50ms\"\n";
+    let other = free_address();
+    let text = format!(
+        "{source}venue = \"desk\"\nlisten = \"{address}\"\nsymbols = [\"A-USD\", \"B-USD\"]\n\
+         {source}venue = \"any\"\nlisten = \"{other}\"\n"
+    );
+    let gateway = gateway(&text).await;
+    let mut client = Raw::connect(gateway.public_address()).await;
+    let topics = ["status:any:INVENTED", "status:desk:A-USD"];
+    ask(
+        &mut client,
+        &json!({"op": "subscribe", "id": 1, "topics": topics}),
+    )
+    .await;
+    let never = "tapecast_instruments_never_live{venue=\"desk\"}";
+    wait_for_metric(&gateway, never, |count| count == 2).await;
+    let mut publisher = TcpStream::connect(address).await.unwrap();
+    let line = b"{\"channel\":\"quote\",\"symbol\":\"A-USD\",\"bid\":\"1\",\"bid_qty\":\"1\"}\n";
+    publisher.write_all(line).await.unwrap();
+    wait_for_metric(&gateway, never, |count| count == 1).await;
+    // It was live: what is late now is no more than that.
+    let stale = "tapecast_instruments{feed=\"stale\",venue=\"desk\"}";
+    wait_for_metric(&gateway, stale, |count| count == 2).await;
+    assert_eq!(metric(&gateway, never).await, Some(1));
+    let metrics = http(gateway.admin_address(), "GET /metrics").await;
+    let of_any = metrics
+        .lines()
+        .filter(|line| line.starts_with("tapecast_instruments") && line.contains("venue=\"any\""));
+    assert!(
+        of_any.into_iter().all(|line| line.ends_with(" 0")),
+        "{metrics}"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_in_an_instrument_that_ended_does_not_fit_when_it_returns() {
     let (gateway, _) = desk("topic_linger = \"50ms\"\n").await;
     let mut client = Raw::connect(gateway.public_address()).await;

@@ -77,6 +77,26 @@ async fn a_panic_in_an_acceptor_is_healed_and_who_knocks_meanwhile_waits() {
     gateway.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_the_renewal_of_the_state_is_healed_and_the_next_life_is_promised_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("state_dir = {:?}\n{SIM}", folder.path().join("state"));
+    let (gateway, faults) = gateway(&text).await;
+    faults.of("state_dir").arm();
+    healed(&gateway, "state_dir").await;
+    // It writes on: what was promised is promised again, for later.
+    let file = folder.path().join("state/epochs/state");
+    std::fs::remove_file(&file).unwrap();
+    let written = tokio::time::timeout(PATIENCE, async {
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    });
+    written.await.expect("the renewal goes on");
+    assert!(ready(&gateway).await.starts_with("HTTP/1.1 200"));
+    gateway.stop().await;
+}
+
 /// Reads a status topic until the feed is as wanted; the epochs seen on the way.
 async fn status(client: &mut tapecast_client::Client, wanted: &str) -> (u64, String) {
     loop {

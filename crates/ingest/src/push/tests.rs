@@ -40,7 +40,6 @@ impl Bench {
         let metrics = FeedMetrics::register(&Registry::new()).unwrap();
         let counters = metrics.of_venue(&config.venue);
         let push = PushServer::bind(config, Arc::clone(&catalog))
-            .await
             .unwrap()
             .with_faults(faults);
         let (tx, rx) = crossbeam_channel::bounded(room);
@@ -430,6 +429,29 @@ async fn a_publisher_that_does_not_read_its_answers_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn one_publisher_too_many_is_told_so_and_the_others_go_on() {
+    let bench = Bench::new(any(), 10).await;
+    let mut inside = Vec::new();
+    for _ in 0..PUBLISHERS_MAX {
+        let mut stream = TcpStream::connect(bench.at).await.unwrap();
+        // Once it is answered, it is in.
+        stream.write_all(b"{\n").await.unwrap();
+        stream.read_exact(&mut [0; 9]).await.unwrap();
+        inside.push(stream);
+    }
+    let mut one_more = TcpStream::connect(bench.at).await.unwrap();
+    let mut told = String::new();
+    one_more.read_to_string(&mut told).await.unwrap();
+    assert_eq!(
+        told,
+        "{\"error\":\"refused\",\"line\":0,\"message\":\"there are already 256 publishers; try again later\"}\n"
+    );
+    assert_eq!(bench.counters.publishers_refused.get(), 1);
+    inside[0].write_all(b"{\n").await.unwrap();
+    inside[0].read_exact(&mut [0; 9]).await.unwrap();
+}
+
+#[tokio::test]
 async fn when_told_to_stop_it_closes_its_publishers_and_ends() {
     let bench = Bench::new(any(), 10).await;
     let mut stream = TcpStream::connect(bench.at).await.unwrap();
@@ -454,7 +476,6 @@ async fn an_address_in_use_is_refused_by_name() {
         qty_scale: Scale::default(),
     };
     let refusal = PushServer::bind(config, Arc::new(Catalog::new(1)))
-        .await
         .unwrap_err()
         .to_string();
     let address = taken.local_addr().unwrap().to_string();

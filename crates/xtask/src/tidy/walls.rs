@@ -38,6 +38,16 @@ const WALLS: &[(&str, &[&str], &str)] = &[
         "unsafe code stays small and knows nobody",
     ),
     (
+        "crates/listen/",
+        &[
+            "tapecast-ingest",
+            "tapecast-fanout",
+            "tapecast-edge",
+            "hyper",
+        ],
+        "it takes connections, whoever they are for",
+    ),
+    (
         "crates/edge/",
         &["tapecast-ingest"],
         "shards know updates, not venues",

@@ -9,7 +9,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// Short times, so that nobody waits long for what is late.
 const HASTY: &str = "[[source]]\nkind = \"sim\"\nsymbols = 50\n[limits]\nhandshake_timeout = \"400ms\"\n\
-                     http_answer_timeout = \"400ms\"\nhttp_idle_timeout = \"400ms\"\nhttp_requests_max = 5\n";
+                     http_answer_timeout = \"400ms\"\nhttp_idle_timeout = \"400ms\"\nhttp_requests_max = 5\n\
+                     http_requests_per_address_per_s = 1000000\n";
 
 /// Connects from one of this machine's addresses.
 async fn connect_from(address: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
@@ -100,7 +101,8 @@ async fn fill(from: [u8; 4], to: SocketAddr, say: &str, held: &mut Vec<TcpStream
 async fn one_address_holds_its_share_only(say: &str) {
     // Nobody is cut while this test looks.
     let text = format!(
-        "{SIM}[limits]\nhandshake_timeout = \"1m\"\nhttp_answer_timeout = \"1m\"\nhttp_idle_timeout = \"1m\"\n"
+        "{SIM}[limits]\nhandshake_timeout = \"1m\"\nhttp_answer_timeout = \"1m\"\nhttp_idle_timeout = \"1m\"\n\
+         http_requests_per_address_per_s = 1000000\n"
     );
     let gateway = gateway(&text).await;
     let public = gateway.public_address();
@@ -135,7 +137,8 @@ async fn pipelining_connections_of_one_address_hold_up_nobody_else() {
 async fn the_limit_of_all_makes_the_idle_go_and_refuses_with_a_word() {
     let text = format!(
         "{SIM}[limits]\nhandshakes_max = 4\nhandshakes_per_address_max = 4\nhttp_connections_max = 2\n\
-         handshake_timeout = \"1m\"\nhttp_idle_timeout = \"1m\"\n"
+         handshake_timeout = \"1m\"\nhttp_idle_timeout = \"1m\"\n\
+         http_requests_per_address_per_s = 1000000\n"
     );
     let gateway = gateway(&text).await;
     let public = gateway.public_address();
@@ -181,6 +184,60 @@ async fn the_limit_of_all_makes_the_idle_go_and_refuses_with_a_word() {
     let other = ask_from([127, 0, 0, 8], public, "/v1/ws").await;
     assert_eq!(status(&other), 503, "{other}");
     assert!(header(&other, "retry-after").is_some(), "{other}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_told_when_to_come_back_and_others_notice_nothing() {
+    let text = format!("{SIM}[limits]\nhttp_requests_per_address_per_s = 2\n");
+    let gateway = gateway(&text).await;
+    let public = gateway.public_address();
+    let request = "GET /favicon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
+    // However slow this machine is, some of them come within the same second.
+    let told = async {
+        loop {
+            let mut stream = connect_from([127, 0, 0, 2], public).await.unwrap();
+            let _ = stream.write_all(request.as_bytes()).await;
+            let answers = rest(&mut stream).await;
+            if answers.contains("HTTP/1.1 429") {
+                break answers;
+            }
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let refusal = &told[told.find("HTTP/1.1 429").unwrap()..];
+    assert!(header(refusal, "retry-after").is_some(), "{refusal}");
+    assert!(refusal.contains("more than 2 times a second"), "{refusal}");
+    assert_eq!(
+        refusal.matches("HTTP/1.1").count(),
+        1,
+        "its connection ends: {refusal}"
+    );
+    let name = "tapecast_http_refused_total{listener=\"public\",reason=\"rate\"}";
+    assert!(metric(&gateway, name).await.unwrap() > 0);
+    let other = ask_from([127, 0, 0, 3], public, "/v1/topics").await;
+    assert_eq!(status(&other), 200, "{other}");
+    // Data are not pages.
+    for _ in 0..10 {
+        let (_, head) = Raw::handshake(public, "GET", "/v1/ws", "").await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_with_five_pages_and_probes_of_one_address_are_not_too_often() {
+    let gateway = gateway(SIM).await;
+    let (public, admin) = (gateway.public_address(), gateway.admin_address());
+    for _ in 0..5 * 13 {
+        let answer = http(public, "GET /app.js").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    for _ in 0..100 {
+        for probe in ["GET /livez", "GET /readyz"] {
+            assert_eq!(status(&http(admin, probe).await), 200);
+        }
+    }
     gateway.stop().await;
 }
 

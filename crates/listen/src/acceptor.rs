@@ -5,19 +5,16 @@
 //! and do not wait in the kernel's queue. If the reserve is used up too, accepting pauses for a moment.
 //! Failures are logged at a limited rate.
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 use tapecast_model::RateLimit;
 use tapecast_model::clock::mono_now;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 /// Takes the connections of one listening socket.
@@ -164,51 +161,6 @@ fn is_shortage(error: &io::Error) -> bool {
         .is_some_and(|code| shortages.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// Answers connections of which nothing is to be read. Some at a time are given a moment to read it; when
-/// there are more, the answer is written and the connection closed at once.
-#[derive(Debug)]
-pub struct Turnstile(Arc<Semaphore>);
-
-impl Default for Turnstile {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LINGERING_MAX)))
-    }
-}
-
-impl Turnstile {
-    /// Answers and closes.
-    pub fn turn_away(&self, stream: TcpStream, answer: Vec<u8>) {
-        let Ok(slot) = Arc::clone(&self.0).try_acquire_owned() else {
-            return turn_away_now(&stream, &answer);
-        };
-        tokio::spawn(async move {
-            let _slot = slot;
-            let mut stream = stream;
-            // What is left undone then is not worth more.
-            let _ = tokio::time::timeout(LINGER, async {
-                stream.write_all(&answer).await?;
-                stream.shutdown().await?;
-                // Read what was sent, so that closing does not reset before the answer is read.
-                let mut sink = [0; 1_024];
-                while stream.read(&mut sink).await? > 0 {}
-                io::Result::Ok(())
-            })
-            .await;
-        });
-    }
-}
-
-/// Answers and closes at once; the answer fits what the kernel holds for a new connection.
-pub fn turn_away_now(stream: &TcpStream, answer: &[u8]) {
-    let socket = SockRef::from(stream);
-    let mut sink = [std::mem::MaybeUninit::uninit(); 4_096];
-    // What has come is read, as closing would reset the connection otherwise. If any of this fails, the
-    // client has gone or learns nothing, and nothing more can be done for it.
-    let _ = socket.recv(&mut sink);
-    let _ = socket.send(answer);
-    let _ = socket.shutdown(Shutdown::Write);
-}
-
 /// Connections that the kernel completes before they are accepted. With the usual 128, many clients at
 /// once overflow this queue, and dropped clients try again after a second. The system may allow less
 /// (`net.core.somaxconn`).
@@ -217,7 +169,3 @@ const BACKLOG: i32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// A line of the log is written so often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// Connections that are turned away and given a moment, at a time.
-const LINGERING_MAX: usize = 256;
-/// That moment.
-const LINGER: Duration = Duration::from_secs(1);
