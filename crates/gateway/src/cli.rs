@@ -4,7 +4,7 @@
 
 use crate::config::{Config, DEFAULTS, address};
 use crate::gateway::Gateway;
-use crate::{log, metrics, watch};
+use crate::{files, log, watch};
 use clap::{Args, Parser, Subcommand};
 use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -85,12 +85,16 @@ pub fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Command::Config(ConfigCommand::Check { file })) => {
-            match Config::load(&file, std::env::vars()) {
+            match Config::load(&file, environment()) {
                 Ok(config) => {
                     if let Err(wrong) = config.check_machine() {
                         return fail(&format!("{}: {wrong}", file.display()));
                     }
-                    for doubt in config.doubts() {
+                    let mut doubts = config.doubts();
+                    let fit = files::fit(&config, files::limit());
+                    // Of this process; the service may have another.
+                    doubts.extend(fit.err().map(|squeezed| squeezed.to_string()));
+                    for doubt in doubts {
                         complain(&format!("{}: warning: {doubt}", file.display()));
                     }
                     let sources = config.sources.len();
@@ -106,8 +110,8 @@ pub fn run() -> ExitCode {
 
 fn serve(options: &Serve) -> ExitCode {
     let config = match &options.config {
-        Some(file) => Config::load(file, std::env::vars()),
-        None => Config::parse("", "environment", std::env::vars()).map(|config| Config {
+        Some(file) => Config::load(file, environment()),
+        None => Config::parse("", "environment", environment()).map(|config| Config {
             sources: Config::demo().sources,
             ..config
         }),
@@ -137,11 +141,22 @@ fn serve(options: &Serve) -> ExitCode {
         .enable_all()
         .build();
     let code = match runtime {
-        Ok(runtime) => runtime.block_on(serve_until_told(&config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve_until_told(config));
+            // A task that still reads a recording must not delay the end.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => fail(&format!("cannot start the runtime: {error}")),
     };
     log.finish(LOG_PATIENCE);
     code
+}
+
+/// The environment; bytes that are not UTF-8 are replaced.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 /// How long the end of the process waits for the reader of the log.
@@ -150,17 +165,13 @@ const LOG_PATIENCE: Duration = Duration::from_millis(500);
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
 
-async fn serve_until_told(config: &Config) -> ExitCode {
+async fn serve_until_told(mut config: Config) -> ExitCode {
     for doubt in config.doubts() {
         warn!("{doubt}");
     }
-    let files = metrics::raise_open_files();
-    if files.is_some_and(|files| (files as usize) < config.limits.connections_max + FILES_SPARE) {
-        warn!(
-            open_files = files,
-            connections_max = config.limits.connections_max,
-            "The limit of open files is too low for limits.connections_max: raise it (ulimit -n or LimitNOFILE)"
-        );
+    if let Err(squeezed) = files::fit(&config, files::raise()) {
+        warn!("{squeezed}");
+        config.limits.connections_max = squeezed.fit;
     }
     let signals = (
         signal(SignalKind::terminate()),
@@ -169,16 +180,22 @@ async fn serve_until_told(config: &Config) -> ExitCode {
     let (Ok(mut terminate), Ok(mut hangup)) = signals else {
         return fail("cannot install the signal handlers");
     };
-    let gateway = match Gateway::start(config).await {
-        Ok(gateway) => gateway,
-        Err(error) => return fail(&error.to_string()),
+    let (shards, sources) = (config.shard_count(), config.sources.len());
+    // In a task of its own: it reads recordings, and does not look up meanwhile.
+    let mut start = tokio::spawn(async move { Gateway::start(&config).await });
+    let started = tokio::select! {
+        started = &mut start => started,
+        _ = tokio::signal::ctrl_c() => return ended_early(),
+        _ = terminate.recv() => return ended_early(),
+    };
+    let gateway = match started {
+        Ok(Ok(gateway)) => gateway,
+        Ok(Err(error)) => return fail(&error.to_string()),
+        // The log says where.
+        Err(_) => return ExitCode::from(FAILURE),
     };
     let (public, admin) = (gateway.public_address(), gateway.admin_address());
-    info!(
-        shards = config.shard_count(),
-        sources = config.sources.len(),
-        "Started"
-    );
+    info!(shards, sources, "Started");
     let banner = format!(
         "tapecast {}\n  live page  http://{public}/\n  clients    ws://{public}/v1/ws\n  metrics    \
          http://{admin}/metrics\nPress Ctrl-C to stop\n",
@@ -210,6 +227,11 @@ async fn serve_until_told(config: &Config) -> ExitCode {
     }
 }
 
+fn ended_early() -> ExitCode {
+    info!("Told to end while starting: stopped");
+    ExitCode::SUCCESS
+}
+
 /// Ends the process when stopping takes too long: a thread that is stuck must not keep it.
 fn end_in_any_case(patience: Duration) {
     let thread = std::thread::Builder::new().name("end".to_owned());
@@ -225,9 +247,6 @@ fn end_in_any_case(patience: Duration) {
 
 /// How much longer than it should the end may take.
 const END_SPARE: Duration = Duration::from_secs(2);
-
-/// File descriptors in addition to those of clients: listeners, pollers, recordings, publishers.
-const FILES_SPARE: usize = 128;
 
 /// Asks `/readyz`, without a library: it must work where nothing else is installed.
 fn health(admin: SocketAddr) -> ExitCode {

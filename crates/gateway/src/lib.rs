@@ -3,7 +3,8 @@
 //! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
 //!   terminal.
 //! * [`gateway`] starts and stops all parts; [`parts`] watches them.
-//! * [`threads`] is the pipeline's thread; [`sources`] are the feeds; [`cores`] pins threads.
+//! * [`threads`] is the pipeline's thread; [`sources`] are the feeds; [`cores`] pins threads; [`files`]
+//!   counts file descriptors.
 //! * [`admin`] and [`pages`] answer HTTP requests other than the WebSocket.
 //! * [`log`] writes log lines, and no thread waits for it; [`state_dir`] keeps data that must survive a
 //!   restart.
@@ -13,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod cores;
 pub mod faults;
+pub mod files;
 pub mod gateway;
 pub mod log;
 pub mod metrics;

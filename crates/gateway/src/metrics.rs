@@ -1,10 +1,9 @@
-//! Metrics of the process from the operating system, its limit of open files, and the metrics of its
-//! parts.
+//! Metrics of the process from the operating system, and the metrics of its parts.
 
 use prometheus::{
     Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use tapecast_model::Venue;
 
 /// The process's metrics under their customary names.
@@ -81,24 +80,6 @@ impl ProcessMetrics {
     }
 }
 
-/// Raises the limit of open files as far as it goes; returns it.
-pub fn raise_open_files() -> Option<u64> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
-        return current;
-    }
-    match setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    ) {
-        Ok(()) => maximum,
-        Err(_) => current,
-    }
-}
-
 /// The metrics of the parts that should run for ever.
 #[derive(Clone, Debug)]
 pub struct PartMetrics {
@@ -159,6 +140,5 @@ mod tests {
         metrics.refresh();
         assert!(metrics.resident.get() > 1e6 && metrics.open.get() >= 3.0);
         assert!(metrics.max.get() >= metrics.open.get());
-        assert!(raise_open_files().is_none_or(|n| n >= 256));
     }
 }

@@ -107,6 +107,10 @@ impl Capture {
             path: path.to_owned(),
             source,
         };
+        // Other kinds of files may block, or never end.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(io(io::Error::other("it is not a file")));
+        }
         let file = File::open(path).map_err(io)?;
         Self::read(file, path, READ_BYTES)
     }

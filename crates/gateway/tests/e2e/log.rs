@@ -1,23 +1,22 @@
 //! A log that nobody reads: standard error closed, on a full disk, or a pipe that is full.
 
+use crate::binary::{FREE_PORTS, Served, tapecast};
 use crate::support::{Raw, http};
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A gateway with a push source, and where it listens.
-struct Served {
-    child: Child,
-    public: SocketAddr,
-    admin: SocketAddr,
+/// A gateway with a push source, and where that listens.
+struct Desk {
+    served: Served,
     push: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
-/// More lines than a pipe holds: each bad one of a replay is worth a line, and so is each publisher.
-fn serve(stderr: Stdio) -> Served {
+fn serve(stderr: Stdio) -> Desk {
     let folder = tempfile::tempdir().unwrap();
     let push = crate::support::free_address();
     let path = folder.path().join("t.toml");
@@ -25,42 +24,18 @@ fn serve(stderr: Stdio) -> Served {
         "[log]\nfilter = \"debug\"\n[[source]]\nkind = \"push\"\nvenue = \"desk\"\nlisten = \"{push}\"\n"
     );
     std::fs::write(&path, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tapecast"))
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--config",
-        ])
-        .arg(&path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(stderr)
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    let mut found = lines.map_while(Result::ok).filter_map(|line| {
-        let rest = line.split("http://").nth(1)?;
-        rest.split('/').next()?.parse::<SocketAddr>().ok()
-    });
-    let (public, admin) = (found.next().unwrap(), found.next().unwrap());
-    Served {
-        child,
-        public,
-        admin,
+    let arguments = ["serve", "--config", path.to_str().unwrap()];
+    let mut command = tapecast(&[&arguments[..], &FREE_PORTS].concat());
+    Desk {
+        served: Served::start(command.stderr(stderr)),
         push,
         _folder: folder,
     }
 }
 
-fn signal(child: &Child, signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
-}
-
 /// Everything works, and the process ends as it should.
-fn check(mut served: Served, name: &str) {
+fn check(desk: Desk, name: &str) {
+    let (mut served, push) = (desk.served, desk.push);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,8 +48,8 @@ fn check(mut served: Served, name: &str) {
             .unwrap();
         let _ = stream.read(&mut [0; 256]);
     }
-    signal(&served.child, rustix::process::Signal::HUP);
-    let mut publisher = TcpStream::connect(served.push).unwrap();
+    served.signal(Signal::HUP);
+    let mut publisher = TcpStream::connect(push).unwrap();
     for _ in 0..100 {
         publisher.write_all(b"{\n").unwrap();
         let mut answer = [0; 8];
@@ -92,9 +67,9 @@ fn check(mut served: Served, name: &str) {
     }
     let mut client = runtime.block_on(Raw::connect(served.public));
     let told = Instant::now();
-    signal(&served.child, rustix::process::Signal::TERM);
+    served.signal(Signal::TERM);
     assert_eq!(runtime.block_on(client.close_code()), 1001, "{name}");
-    let status = served.child.wait().unwrap();
+    let status = served.wait();
     assert!(status.success(), "{name}: {status}");
     assert!(
         told.elapsed() < Duration::from_secs(10),
@@ -103,7 +78,7 @@ fn check(mut served: Served, name: &str) {
     );
 }
 
-fn lines_lost(served: &Served) -> u64 {
+fn lines_lost(Desk { served, .. }: &Desk) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -118,31 +93,47 @@ fn lines_lost(served: &Served) -> u64 {
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     // The reader of the pipe is there and does not read.
-    let mut served = serve(Stdio::piped());
-    let unread = served.child.stderr.take();
-    check(served, "a pipe that is full");
+    let mut desk = serve(Stdio::piped());
+    let unread = desk.served.child.stderr.take();
+    check(desk, "a pipe that is full");
     drop(unread);
 }
 
 #[test]
+fn a_log_that_is_closed_stops_nothing() {
+    let (binary, ports) = (env!("CARGO_BIN_EXE_tapecast"), FREE_PORTS.join(" "));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {binary} serve {ports} 2>&- <&-")]);
+    let mut served = Served::start(&mut shell);
+    served.signal(Signal::HUP);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let answer = runtime.block_on(http(served.admin, "GET /readyz"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    served.end();
+}
+
+#[test]
 fn a_log_whose_reader_has_gone_stops_nothing() {
-    let mut served = serve(Stdio::piped());
-    drop(served.child.stderr.take());
+    let mut desk = serve(Stdio::piped());
+    drop(desk.served.child.stderr.take());
     // What could not be written is counted.
-    signal(&served.child, rustix::process::Signal::HUP);
+    desk.served.signal(Signal::HUP);
     let until = Instant::now() + crate::support::PATIENCE;
-    while lines_lost(&served) == 0 {
+    while lines_lost(&desk) == 0 {
         assert!(Instant::now() < until, "no line was counted as lost");
     }
-    check(served, "a pipe whose reader has gone");
+    check(desk, "a pipe whose reader has gone");
 }
 
 #[test]
 fn a_log_on_a_full_disk_stops_nothing() {
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let served = serve(full.into());
-    assert!(lines_lost(&served) > 0, "the lines of the start were lost");
-    check(served, "a full disk");
+    let desk = serve(full.into());
+    assert!(lines_lost(&desk) > 0, "the lines of the start were lost");
+    check(desk, "a full disk");
 }
 
 #[test]
@@ -164,8 +155,8 @@ fn whoever_has_read_enough_of_the_output_ends_nothing_with_an_error() {
 
 #[test]
 fn a_hang_up_is_ignored_with_a_warning() {
-    let mut served = serve(Stdio::piped());
-    signal(&served.child, rustix::process::Signal::HUP);
+    let Desk { mut served, .. } = serve(Stdio::piped());
+    served.signal(Signal::HUP);
     let stderr = served.child.stderr.take().unwrap();
     let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("WARN") && line.contains("SIGHUP")));
@@ -175,17 +166,20 @@ fn a_hang_up_is_ignored_with_a_warning() {
         .unwrap();
     let answer = runtime.block_on(http(served.admin, "GET /readyz"));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    signal(&served.child, rustix::process::Signal::TERM);
-    assert!(served.child.wait().unwrap().success());
+    served.end();
 }
 
 #[test]
 fn fifty_thousand_bad_lines_are_answered_each_and_make_no_lines_of_the_log_and_no_metrics() {
     const LINES: usize = 50_000;
-    let mut served = serve(Stdio::piped());
+    let Desk {
+        mut served,
+        push,
+        _folder,
+    } = serve(Stdio::piped());
     let stderr = BufReader::new(served.child.stderr.take().unwrap());
     let logged = std::thread::spawn(move || stderr.lines().map_while(Result::ok).count());
-    let mut publisher = TcpStream::connect(served.push).unwrap();
+    let mut publisher = TcpStream::connect(push).unwrap();
     let answers = BufReader::new(publisher.try_clone().unwrap());
     let reader = std::thread::spawn(move || {
         let answers = answers.lines().map_while(Result::ok);
@@ -210,8 +204,7 @@ fn fifty_thousand_bad_lines_are_answered_each_and_make_no_lines_of_the_log_and_n
         .filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok());
     assert_eq!(rejects.sum::<usize>(), LINES);
     assert!(!metrics.contains("SYMBOL"), "no series per symbol");
-    signal(&served.child, rustix::process::Signal::TERM);
-    assert!(served.child.wait().unwrap().success());
+    served.end();
     let logged = logged.join().unwrap();
     assert!(logged < 100, "{logged} lines for {LINES} bad ones");
 }
@@ -227,25 +220,13 @@ fn addresses_of_ipv6_are_listened_on() {
         .build()
         .unwrap();
     for listen in ["[::1]:0", "[::]:0"] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tapecast"))
-            .args(["serve", "--listen", listen, "--admin-listen", "[::1]:0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-        let mut found = lines.map_while(Result::ok).filter_map(|line| {
-            let rest = line.split("http://").nth(1)?;
-            rest.split('/').next()?.parse::<SocketAddr>().ok()
-        });
-        let (public, admin) = (found.next().unwrap(), found.next().unwrap());
-        let loopback = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), public.port());
+        let arguments = ["serve", "--listen", listen, "--admin-listen", "[::1]:0"];
+        let mut served = Served::start(tapecast(&arguments).stderr(Stdio::null()));
+        let loopback = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), served.public.port());
         let answer = runtime.block_on(http(loopback, "GET /v1/topics"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{listen}: {answer}");
-        let answer = runtime.block_on(http(admin, "GET /readyz"));
+        let answer = runtime.block_on(http(served.admin, "GET /readyz"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{listen}: {answer}");
-        signal(&child, rustix::process::Signal::TERM);
-        assert!(child.wait().unwrap().success());
+        served.end();
     }
 }

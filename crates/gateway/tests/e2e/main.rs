@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod binary;
 mod captures;
 mod cases;
 mod connections;

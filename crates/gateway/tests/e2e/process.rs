@@ -1,20 +1,10 @@
 //! The binary as a user starts it: exit codes, one-line errors, signals.
 
-use crate::support::{Raw, free_address};
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
+use crate::binary::{FREE_PORTS, Served, tapecast};
+use crate::support::{PATIENCE, Raw, free_address};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
-
-fn tapecast(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapecast"));
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
 
 fn run(arguments: &[&str]) -> Output {
     tapecast(arguments).output().unwrap()
@@ -43,25 +33,10 @@ fn refusal(text: &str) -> String {
     complaints[0].to_owned()
 }
 
-/// A demo on free ports, and where it listens.
-fn demo() -> (Child, SocketAddr) {
-    let mut child = tapecast(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:0",
-    ])
-    .stderr(Stdio::null())
-    .spawn()
-    .unwrap();
-    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    let page = lines.map_while(Result::ok).find_map(|line| {
-        line.split("http://")
-            .nth(1)
-            .map(|rest| rest.trim_end_matches('/').to_owned())
-    });
-    (child, page.unwrap().parse().unwrap())
+/// A demo on free ports.
+fn demo() -> Served {
+    let mut command = tapecast(&[&["serve"], &FREE_PORTS[..]].concat());
+    Served::start(command.stderr(Stdio::null()))
 }
 
 #[test]
@@ -125,22 +100,23 @@ fn the_configuration_can_be_printed_and_checked() {
 
 #[test]
 fn a_signal_ends_the_process_with_a_goodbye_to_everybody() {
-    let (mut child, address) = demo();
+    let mut served = demo();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let mut clients: Vec<Raw> = Vec::new();
     for _ in 0..5 {
-        clients.push(runtime.block_on(Raw::connect(address)));
+        clients.push(runtime.block_on(Raw::connect(served.public)));
     }
     let told = Instant::now();
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    // Whoever is impatient says it twice, and changes nothing.
+    served.signal(rustix::process::Signal::TERM);
+    served.signal(rustix::process::Signal::TERM);
     for client in &mut clients {
         assert_eq!(runtime.block_on(client.close_code()), 1001);
     }
-    let status = child.wait().unwrap();
+    let status = served.wait();
     assert!(status.success(), "{status}");
     assert!(
         told.elapsed() < Duration::from_secs(10),
@@ -150,9 +126,73 @@ fn a_signal_ends_the_process_with_a_goodbye_to_everybody() {
 }
 
 #[test]
+fn a_signal_ends_a_process_that_reads_a_recording_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.zst");
+    // As it is written it is small; to read all of it takes many minutes.
+    let line = br#"{"ts":1700000000000000000,"raw":"{\"e\":\"trade\",\"E\":1,\"s\":\"BTCUSDT\",\"t\":1,\"p\":\"1.5\",\"q\":\"1\",\"T\":1}"}
+"#;
+    let frame = zstd::encode_all(&line.repeat(200_000)[..], 1).unwrap();
+    std::fs::write(&path, frame.repeat(5_000)).unwrap();
+    let config = folder.path().join("t.toml");
+    let text = format!("[[source]]\nkind = \"replay\"\nformat = \"binance\"\npath = {path:?}\n");
+    std::fs::write(&config, text).unwrap();
+    let arguments = ["serve", "--config", config.to_str().unwrap()];
+    let mut child = tapecast(&[&arguments[..], &FREE_PORTS].concat())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + PATIENCE;
+    let reads = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path))
+    };
+    while !std::fs::read_dir(format!("/proc/{}/fd", child.id()))
+        .unwrap()
+        .any(reads)
+    {
+        assert!(Instant::now() < until, "it does not read");
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill().unwrap();
+        }
+        std::thread::yield_now();
+    };
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn an_environment_that_is_no_text_is_none_of_our_business_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, "[[source]]\nkind = \"sim\"\n").unwrap();
+    let check = |variable: &str| {
+        let mut command = tapecast(&["config", "check", path.to_str().unwrap()]);
+        command
+            .env(variable, std::ffi::OsStr::from_bytes(b"\xff"))
+            .output()
+            .unwrap()
+    };
+    assert!(check("FOREIGN").status.success());
+    let ours = check("TAPECAST_LISTEN__PUBLIC");
+    assert_eq!(ours.status.code(), Some(2));
+    let said = String::from_utf8(ours.stderr).unwrap();
+    assert!(
+        said.contains("TAPECAST_LISTEN__PUBLIC") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
 fn a_client_in_the_terminal_prints_and_ends() {
-    let (mut child, address) = demo();
-    let url = format!("ws://{address}/v1/ws");
+    let served = demo();
+    let url = format!("ws://{}/v1/ws", served.public);
     for encoding in [None, Some("--binary")] {
         let topic = "trade:sim:BTC-USD";
         let arguments = ["watch", &url, topic, "--count", "3", "--json"];
@@ -175,6 +215,4 @@ fn a_client_in_the_terminal_prints_and_ends() {
     let refused = run(&["watch", &url, "trade:sim:NOPE", "--count", "1"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("NOPE"));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
