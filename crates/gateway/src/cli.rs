@@ -248,6 +248,9 @@ fn end_in_any_case(patience: Duration) {
 /// How much longer than it should the end may take.
 const END_SPARE: Duration = Duration::from_secs(2);
 
+/// Bytes that are read of an answer to `health`.
+const ANSWER_BYTES_MAX: u64 = 64 * 1_024;
+
 /// Asks `/readyz`, without a library: it must work where nothing else is installed.
 fn health(admin: SocketAddr) -> ExitCode {
     let patience = Duration::from_secs(2);
@@ -256,7 +259,7 @@ fn health(admin: SocketAddr) -> ExitCode {
         let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
         Ok(answer)
     });
     match asked {

@@ -12,7 +12,7 @@
 
 use prometheus::{IntCounter, Registry};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub struct Reservation {
 const EPOCHS: &str = "tapecast epochs 1";
 /// The highest epoch that JSON clients read exactly: a time far in the future. More is a damaged file.
 const EPOCH_MAX: u64 = 1 << 53;
+/// Bytes that are read of a state file: it has some tens.
+const STATE_BYTES_MAX: u64 = 4_096;
 /// So far ahead of the last epoch they are reserved.
 const AHEAD_MILLIS: u64 = 3_600_000;
 /// How often the reservation is renewed: many times within what it is ahead.
@@ -192,7 +194,13 @@ impl Reservation {
 /// The highest epoch that an earlier life may have given.
 fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
     let path = dir.path.join("epochs").join("state");
-    let text = match fs::read_to_string(&path) {
+    let read = || -> io::Result<String> {
+        let mut text = String::new();
+        let file = File::open(&path)?;
+        file.take(STATE_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = match read() {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Epoch::default()),
         Err(error) => {

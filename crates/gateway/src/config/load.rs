@@ -2,6 +2,8 @@
 
 use super::Config;
 use super::wrong::read;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,9 @@ pub enum ConfigError {
     },
 }
 
+/// Bytes of a configuration file at most: a thousand times the usual size.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
 /// Variables of this prefix and at least one `__` are configuration: `TAPECAST_LISTEN__PUBLIC` is
 /// `public` in `[listen]`.
 const PREFIX: &str = "TAPECAST_";
@@ -39,7 +44,7 @@ impl Config {
         path: &Path,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = read_file(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -169,4 +174,16 @@ fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), Stri
         parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())),
     );
     Ok(())
+}
+
+/// Reads a whole file. A device that was named by mistake may have no end, so there is a limit.
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(FILE_BYTES_MAX + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        let message = "longer than 4 MiB; is this a configuration file?";
+        return Err(io::Error::other(message));
+    }
+    Ok(text)
 }

@@ -1,6 +1,7 @@
 //! Configurations as people write them, and what is said of the wrong ones.
 
 use super::*;
+use std::path::Path;
 use tapecast_ingest::replay::Speed;
 use tapecast_ingest::venue::Format;
 
@@ -452,4 +453,11 @@ fn what_this_machine_lacks_is_found_by_a_check() {
     empty.check_machine().unwrap();
     assert!(empty.doubts()[0].contains("[[source]]"));
     assert!(parse(DEFAULTS).unwrap().doubts().is_empty());
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let error = Config::load(Path::new("/dev/zero"), std::iter::empty()).unwrap_err();
+    let error = error.to_string();
+    assert!(error.starts_with("/dev/zero: longer than 4 MiB"), "{error}");
 }
