@@ -12,7 +12,7 @@ use divan::counter::ItemsCount;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -159,7 +159,9 @@ impl Rig {
         };
         let admission = Admission::new(clients, clients);
         for client in 0..clients {
-            let permit = admission.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
+            let permit = admission
+                .admit(SocketAddr::from(([127, 0, 0, 1], 50_000)))
+                .unwrap();
             let socket = Line {
                 inward: VecDeque::new(),
                 wire: Rc::clone(&rig.wire),

@@ -4,7 +4,7 @@
 //! connection has ended. [`share_of`] decides what counts as one address.
 
 use hashbrown::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts connections against their caps.
@@ -19,8 +19,10 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    /// The address, or the network that it is counted with.
-    share: IpAddr,
+    /// Where the connection comes from. In two parts, which are smaller than a `SocketAddr`: most of ten
+    /// thousand connections are idle.
+    address: IpAddr,
+    port: u16,
 }
 
 /// Why a connection is not admitted.
@@ -65,8 +67,8 @@ impl Admission {
     ///
     /// # Errors
     /// If a cap is reached.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, AdmissionError> {
-        let share = share_of(address);
+    pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Permit, AdmissionError> {
+        let share = share_of(peer.ip());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.all >= self.all_max {
             return Err(AdmissionError::All(self.all_max));
@@ -79,8 +81,16 @@ impl Admission {
         counts.all += 1;
         Ok(Permit {
             admission: Arc::clone(self),
-            share,
+            address: peer.ip(),
+            port: peer.port(),
         })
+    }
+}
+
+impl Permit {
+    /// Where the connection comes from.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
     }
 }
 
@@ -92,10 +102,11 @@ impl Drop for Permit {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        if let Some(here) = counts.by_address.get_mut(&self.share) {
+        let share = share_of(self.address);
+        if let Some(here) = counts.by_address.get_mut(&share) {
             *here -= 1;
             if *here == 0 {
-                counts.by_address.remove(&self.share);
+                counts.by_address.remove(&share);
             }
         }
     }
@@ -118,7 +129,8 @@ mod tests {
     #[test]
     fn caps_hold_and_permits_come_back() {
         let admission = Admission::new(3, 2);
-        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let from = |last: u8| SocketAddr::from(([127, 0, 0, last], 50_000));
+        let (one, two) = (from(1), from(2));
         let first = admission.admit(one).unwrap();
         let _second = admission.admit(one).unwrap();
         assert_eq!(

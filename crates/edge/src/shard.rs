@@ -285,7 +285,7 @@ impl<S: Socket> Shard<S> {
             outbox_bytes: limits.outbox_bytes_max,
         });
         let mut session = Session::new(name, encoding, permit, limits.requests_per_s, now);
-        (session.address, session.since) = (socket.peer(), wall);
+        session.since = wall;
         let session = Box::new(session);
         let conn = Conn {
             socket,

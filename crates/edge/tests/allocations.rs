@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tapecast_edge::io::socket::Socket;
@@ -26,6 +26,9 @@ use tapecast_model::{
     UnixNanos, Update, UpdateSink, Venue,
 };
 use tapecast_wire::Encoding;
+
+/// Where all connections come from.
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
 
 /// A socket that takes everything and has said what its client says.
 struct Sink {
@@ -131,7 +134,7 @@ impl Rig {
             inward.extend((request.len() as u16).to_be_bytes());
             inward.extend([0; 4]);
             inward.extend(request.as_bytes());
-            let permit = admission.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
+            let permit = admission.admit(PEER).unwrap();
             let socket = Sink { inward, written: 0 };
             let arrival = Arrival {
                 socket,

@@ -16,7 +16,7 @@ use prometheus::Registry;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,7 @@ use tapecast_fanout::ring::ring;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Runtime;
 
-const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
 /// Headers of one request; hyper takes a hundred.
 const HEADERS_MAX: usize = 128;
 /// What we answer with, apart from 101.

@@ -32,7 +32,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use socket2::SockRef;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -162,7 +162,7 @@ impl Listener {
                 turn_away_now(&stream, &refusal.bytes());
                 continue;
             }
-            match self.admit(peer.ip()) {
+            match self.admit(peer) {
                 Ok(client) => {
                     tokio::spawn(Arc::clone(&self).serve(stream, Arc::new(client)));
                 }
@@ -175,8 +175,9 @@ impl Listener {
     }
 
     /// Room for a connection from this address, or what it is to be told.
-    fn admit(&self, address: IpAddr) -> Result<Client, Refusal> {
-        let permit = self.admission.admit(address).map_err(|error| {
+    fn admit(&self, peer: SocketAddr) -> Result<Client, Refusal> {
+        let address = peer.ip();
+        let permit = self.admission.admit(peer).map_err(|error| {
             let (status, label) = match error {
                 AdmissionError::All(_) => (StatusCode::SERVICE_UNAVAILABLE, "all_cap"),
                 AdmissionError::Address(_) => (StatusCode::TOO_MANY_REQUESTS, "address_cap"),
@@ -219,11 +220,11 @@ impl Listener {
     ///
     /// # Cancellation
     /// Closes the connection.
-    pub async fn attend<S>(self: &Arc<Self>, stream: S, address: IpAddr) -> Result<End, Refusal>
+    pub async fn attend<S>(self: &Arc<Self>, stream: S, peer: SocketAddr) -> Result<End, Refusal>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let client = Arc::new(self.admit(address)?);
+        let client = Arc::new(self.admit(peer)?);
         Ok(self.converse(stream, &client).await)
     }
 

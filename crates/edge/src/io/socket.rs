@@ -2,7 +2,6 @@
 
 use rustix::net::SendFlags;
 use std::io::{self, IoSlice, Read};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// A connected socket that never blocks.
@@ -31,11 +30,6 @@ pub trait Socket {
         None
     }
 
-    /// The other end's address, if the system knows it.
-    fn peer(&self) -> Option<SocketAddr> {
-        None
-    }
-
     /// Says that nothing more will be written.
     fn shutdown_write(&mut self);
 }
@@ -56,10 +50,6 @@ impl Socket for mio::net::TcpStream {
 
     fn plain(&self) -> Option<BorrowedFd<'_>> {
         Some(self.as_fd())
-    }
-
-    fn peer(&self) -> Option<SocketAddr> {
-        self.peer_addr().ok()
     }
 
     fn shutdown_write(&mut self) {

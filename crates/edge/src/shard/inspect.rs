@@ -39,7 +39,7 @@ pub struct Seen {
     /// As in `welcome`.
     pub id: u64,
     /// Where it comes from, if the system knew.
-    pub address: Option<SocketAddr>,
+    pub address: SocketAddr,
     /// When it came.
     pub since: UnixNanos,
     /// How its data are encoded.
@@ -94,9 +94,7 @@ impl Query {
     fn fits(&self, seen: &Seen) -> bool {
         self.after.is_none_or(|after| seen.id > after)
             && self.id.is_none_or(|id| seen.id == id)
-            && self
-                .address
-                .is_none_or(|ip| seen.address.is_some_and(|a| a.ip() == ip))
+            && self.address.is_none_or(|ip| seen.address.ip() == ip)
             && seen.queued_bytes >= self.queued_bytes_min
             && seen.lag >= self.lag_min
             && self.slow.is_none_or(|slow| seen.slow == slow)
@@ -162,7 +160,7 @@ impl<S> Conn<S> {
         let oldest = outbox.and_then(|outbox| outbox.oldest());
         Seen {
             id: session.id,
-            address: session.address,
+            address: session.permit.address(),
             since: session.since,
             encoding: session.encoding,
             topics: session.subs.len(),

@@ -82,7 +82,7 @@ impl<S: Socket> Shard<S> {
             let lag = outbox.and_then(Outbox::oldest).map(|oldest| now - oldest);
             info!(
                 connection = format_args!("{:08x}", conn.session.id),
-                address = conn.session.address.map(tracing::field::display),
+                address = %conn.session.permit.address(),
                 topics = conn.session.subs.len(),
                 queued_bytes = outbox.map_or(0, Outbox::bytes),
                 lag_ms = lag.unwrap_or_default().as_millis() as u64,

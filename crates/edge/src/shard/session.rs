@@ -11,7 +11,6 @@ use super::steps;
 use crate::admission::Permit;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tapecast_model::{Mono, RateLimit, StreamPos, UnixNanos};
 use tapecast_wire::reply::{NotResumed, Rejected, Start};
@@ -22,14 +21,12 @@ use tapecast_wire::{CloseReason, Encoding, RequestId};
 pub(crate) struct Session {
     /// Its name in logs and on the admin listener.
     pub(crate) id: u64,
-    /// Where it comes from, if the system knew.
-    pub(crate) address: Option<SocketAddr>,
     pub(crate) since: UnixNanos,
     pub(crate) encoding: Encoding,
     pub(crate) reader: Reader,
     pub(crate) subs: Vec<Subscription>,
     /// The place of each slot's subscription in `subs`; empty while there are few.
-    places: HashTable<u32>,
+    places: Option<Box<HashTable<u32>>>,
     /// How many of `subs` wait for the socket.
     pub(crate) behind: u32,
     /// Which of them resync next, if any do.
@@ -56,7 +53,7 @@ pub(crate) struct Session {
     /// How much it says.
     pub(crate) intake: Intake,
     /// Given back when the session is dropped.
-    pub(crate) _permit: Permit,
+    pub(crate) permit: Permit,
 }
 
 /// Requests that wait; bounded by the rate of requests.
@@ -118,12 +115,11 @@ impl Session {
     pub(crate) fn new(id: u64, encoding: Encoding, permit: Permit, rate: u32, now: Mono) -> Self {
         Self {
             id,
-            address: None,
             since: UnixNanos::default(),
             encoding,
             reader: Reader::default(),
             subs: Vec::new(),
-            places: HashTable::new(),
+            places: None,
             behind: 0,
             resyncs: None,
             lossless: 0,
@@ -143,21 +139,21 @@ impl Session {
             ended: None,
             is_apart: false,
             intake: Intake::new(now),
-            _permit: permit,
+            permit,
         }
     }
 
     /// The subscription of a slot.
     pub(crate) fn find(&self, slot: SlotId) -> Option<usize> {
-        if self.places.is_empty() {
+        let Some(places) = &self.places else {
             steps::visit(self.subs.len());
             return self.subs.iter().position(|sub| sub.slot == slot);
-        }
+        };
         let is_it = |place: &u32| {
             steps::visit(1);
             self.subs[*place as usize].slot == slot
         };
-        let place = self.places.find(hash(slot), is_it);
+        let place = places.find(hash(slot), is_it);
         place.map(|place| *place as usize)
     }
 
@@ -165,39 +161,35 @@ impl Session {
     pub(crate) fn note_place(&mut self, sub: usize) {
         let subs = &self.subs;
         let slot_hash = |place: &u32| hash(subs[*place as usize].slot);
-        if self.places.is_empty() {
-            if subs.len() > FEW_SUBS {
-                let room = subs.capacity();
-                self.places.reserve(room, slot_hash);
-                for place in 0..subs.len() as u32 {
-                    self.places
-                        .insert_unique(slot_hash(&place), place, slot_hash);
-                }
-            }
-        } else {
+        if let Some(places) = &mut self.places {
             let place = sub as u32;
-            self.places
-                .insert_unique(slot_hash(&place), place, slot_hash);
+            places.insert_unique(slot_hash(&place), place, slot_hash);
+        } else if subs.len() > FEW_SUBS {
+            let mut places = HashTable::with_capacity(subs.capacity());
+            for place in 0..subs.len() as u32 {
+                places.insert_unique(slot_hash(&place), place, slot_hash);
+            }
+            self.places = Some(Box::new(places));
         }
     }
 
     /// Forgets the place of a subscription that is about to be removed from `subs`. The last subscription
     /// will take its place.
     pub(crate) fn forget_place(&mut self, sub: usize) {
-        if self.places.is_empty() {
+        let Some(places) = &mut self.places else {
             return;
-        }
+        };
         let last = self.subs.len() - 1;
         if last <= FEW_SUBS / 2 {
-            self.places = HashTable::new();
+            self.places = None;
             return;
         }
         let removed = hash(self.subs[sub].slot);
-        if let Ok(entry) = self.places.find_entry(removed, |at| *at == sub as u32) {
+        if let Ok(entry) = places.find_entry(removed, |at| *at == sub as u32) {
             entry.remove();
         }
         let moved = hash(self.subs[last].slot);
-        if let Some(place) = self.places.find_mut(moved, |at| *at == last as u32) {
+        if let Some(place) = places.find_mut(moved, |at| *at == last as u32) {
             *place = sub as u32;
         }
     }

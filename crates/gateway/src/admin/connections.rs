@@ -142,7 +142,7 @@ fn write(mut all: Sight, limit: usize) -> String {
 fn connection(seen: &Seen) -> Value {
     json!({
         "id": id(seen),
-        "address": seen.address.map(|address| address.to_string()),
+        "address": seen.address.to_string(),
         "since": time(seen.since),
         "encoding": seen.encoding.label(),
         "topics": seen.topics,
@@ -176,7 +176,7 @@ mod tests {
     fn seen(id: u64) -> Seen {
         Seen {
             id,
-            address: Some("10.0.0.7:4711".parse().unwrap()),
+            address: "10.0.0.7:4711".parse().unwrap(),
             since: UnixNanos::new(1_786_309_548_228_568_804),
             encoding: Encoding::Json,
             topics: 3,

@@ -15,7 +15,7 @@ async fn shake_hands(listener: &Arc<Listener>, origin: &str) -> String {
     );
     client.write_all(request.as_bytes()).await.unwrap();
     client.shutdown().await.unwrap();
-    let address = IpAddr::from([127, 0, 0, 1]);
+    let address = SocketAddr::from(([127, 0, 0, 1], 50_000));
     listener.attend(server, address).await.unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();

@@ -6,7 +6,6 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use tapecast_client::{BinaryReader, Message};
 
@@ -24,8 +23,6 @@ pub(super) struct Wire {
     pub(super) fin: bool,
     /// Where slices that were written stood.
     pub(super) addresses: Vec<usize>,
-    /// Where the client is.
-    pub(super) peer: Option<SocketAddr>,
 }
 
 #[derive(Clone, Default)]
@@ -68,10 +65,6 @@ impl Socket for FakeSocket {
             read += 1;
         }
         Ok(read)
-    }
-
-    fn peer(&self) -> Option<SocketAddr> {
-        self.0.borrow().peer
     }
 
     fn shutdown_write(&mut self) {

@@ -142,8 +142,7 @@ impl Rig {
     pub(super) fn connect_from(&mut self, peer: SocketAddr, encoding: Encoding) -> usize {
         let socket = FakeSocket::default();
         socket.0.borrow_mut().room = usize::MAX / 2;
-        socket.0.borrow_mut().peer = Some(peer);
-        let permit = self.admission.admit(peer.ip()).unwrap();
+        let permit = self.admission.admit(peer).unwrap();
         let (now, wall) = (self.now(), UnixNanos::new(5));
         let arrival = Arrival {
             socket: socket.clone(),
