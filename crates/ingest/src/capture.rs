@@ -35,7 +35,7 @@ pub struct Capture {
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// It cannot be opened or read.
-    #[error("cannot read {}: {source}; check the source's path", path.display())]
+    #[error("cannot read {}: {source}; correct the source's path{}", path.display(), begins(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -54,6 +54,14 @@ pub enum CaptureError {
         /// Its name says that it is zstd.
         named_zstd: bool,
     },
+}
+
+/// Where a relative path begins, which those who wrote it may not expect.
+fn begins(path: &Path) -> &'static str {
+    match path.is_relative() {
+        true => ", which begins in the directory where the program was started",
+        false => "",
+    }
 }
 
 /// What is wrong with a line.

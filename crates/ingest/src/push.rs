@@ -96,6 +96,15 @@ pub enum PushError {
     Catalog(#[from] CatalogError),
 }
 
+/// A push source whose symbols are in the catalogue, and that does not listen yet.
+#[derive(Debug)]
+pub struct PushPlan {
+    listen: SocketAddr,
+    venue: Venue,
+    catalog: Arc<Catalog>,
+    named: HashSet<InstrumentId>,
+}
+
 /// A push source that listens.
 #[derive(Debug)]
 pub struct PushServer {
@@ -144,17 +153,14 @@ const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors in reserve, for the first publishers that find no others, and to tell the rest.
 const RESERVE: usize = 4;
 
-// === impl PushServer ===
+// === impl PushPlan ===
 
-impl PushServer {
-    /// Listens, and adds the venue and its symbols to the catalogue.
+impl PushPlan {
+    /// Adds the venue and its symbols to the catalogue.
     ///
     /// # Errors
-    /// If the address is taken, or a symbol is.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn bind(config: PushConfig, catalog: Arc<Catalog>) -> Result<Self, PushError> {
+    /// If another source has a symbol, or there is no room for all.
+    pub fn new(config: PushConfig, catalog: Arc<Catalog>) -> Result<Self, CatalogError> {
         let PushConfig {
             listen,
             venue,
@@ -162,12 +168,6 @@ impl PushServer {
             price_scale,
             qty_scale,
         } = config;
-        let bound = tapecast_listen::listen(listen).and_then(TcpListener::into_std);
-        let listener = bound.map_err(|source| PushError::Listen {
-            listen,
-            venue: venue.clone(),
-            source,
-        })?;
         let mut named = HashSet::new();
         let kinds = [
             ChannelKind::Trade,
@@ -198,13 +198,41 @@ impl PushServer {
                 named.insert(catalog.add_instrument(&venue, definition)?.id);
             }
         }
+        Ok(Self {
+            listen,
+            venue,
+            catalog,
+            named,
+        })
+    }
+
+    /// Listens.
+    ///
+    /// # Errors
+    /// If the address is taken.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn bind(self) -> Result<PushServer, PushError> {
+        let Self {
+            listen,
+            venue,
+            catalog,
+            named,
+        } = self;
+        let bound = tapecast_listen::listen(listen).and_then(TcpListener::into_std);
+        let listener = bound.map_err(|source| PushError::Listen {
+            listen,
+            venue: venue.clone(),
+            source,
+        })?;
         let log = LogLimits {
             coming: RateLimit::of_log_lines(),
             leaving: RateLimit::of_log_lines(),
             refused: RateLimit::of_log_lines(),
             failed: RateLimit::of_log_lines(),
         };
-        Ok(Self {
+        Ok(PushServer {
             listener,
             venue,
             catalog,
@@ -212,6 +240,21 @@ impl PushServer {
             log: Arc::new(log),
             faults: PushFaults::default(),
         })
+    }
+}
+
+// === impl PushServer ===
+
+impl PushServer {
+    /// Adds the venue and its symbols to the catalogue, and listens.
+    ///
+    /// # Errors
+    /// If the address is taken, or a symbol is.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn bind(config: PushConfig, catalog: Arc<Catalog>) -> Result<Self, PushError> {
+        PushPlan::new(config, catalog)?.bind()
     }
 
     /// For tests: what makes its tasks panic.
