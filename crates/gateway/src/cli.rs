@@ -1,14 +1,16 @@
 //! The command line.
 //!
-//! Wrong usage ends with exit code 2 and one line on standard error.
+//! Wrong usage ends with exit code 2, and what fails while it is done with exit code 1; both with one line on
+//! standard error. A reader that closed its pipe has seen enough: that is no failure. A full disk is one.
 
-use crate::config::{Config, DEFAULTS, address};
-use crate::gateway::Gateway;
+use crate::config::{Config, ConfigError, DEFAULTS, Given, address};
+use crate::faults::Faults;
+use crate::gateway::{Gateway, Ready, StartError};
 use crate::{files, log, watch};
 use clap::{Args, Parser, Subcommand};
-use std::io::{Read as _, Write};
+use std::io::{self, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,72 +64,139 @@ struct Serve {
 enum ConfigCommand {
     /// Print every key with its default and meaning.
     Print,
-    /// Check a configuration file and start nothing.
+    /// Check a configuration file as the start does, and start nothing. It reads every recording from
+    /// beginning to end. It does not check that the addresses are free.
     Check {
         /// The file.
         file: PathBuf,
     },
 }
 
-/// Exit code when a thread died or was stuck.
-const FAILURE: u8 = 1;
+/// Exit code when something failed while it was done.
+pub(crate) const FAILURE: u8 = 1;
 /// Exit code of wrong usage or configuration.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(other) => return not_a_command(&other),
+    };
+    match cli.command {
         None => serve(&Serve::default()),
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Watch(options)) => watch::run(&options),
-        Some(Command::Config(ConfigCommand::Print)) => {
-            say(DEFAULTS.trim_end());
-            ExitCode::SUCCESS
-        }
-        Some(Command::Config(ConfigCommand::Check { file })) => {
-            match Config::load(&file, environment()) {
-                Ok(config) => {
-                    if let Err(wrong) = config.check_machine() {
-                        return fail(&format!("{}: {wrong}", file.display()));
-                    }
-                    let mut doubts = config.doubts();
-                    let fit = files::fit(&config, files::limit());
-                    // Of this process; the service may have another.
-                    doubts.extend(fit.err().map(|squeezed| squeezed.to_string()));
-                    for doubt in doubts {
-                        complain(&format!("{}: warning: {doubt}", file.display()));
-                    }
-                    let sources = config.sources.len();
-                    say(&format!("{}: valid, {sources} sources", file.display()));
-                    ExitCode::SUCCESS
-                }
-                Err(error) => fail(&error.to_string()),
-            }
-        }
+        Some(Command::Config(ConfigCommand::Print)) => say(DEFAULTS.trim_end()),
+        Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         Some(Command::Health { admin }) => health(admin),
     }
 }
 
-fn serve(options: &Serve) -> ExitCode {
-    let config = match &options.config {
-        Some(file) => Config::load(file, environment()),
-        None => Config::parse("", "environment", environment()).map(|config| Config {
-            sources: Config::demo().sources,
-            ..config
-        }),
-    };
-    let config = config.and_then(|mut config| {
-        config.listen.public = options.listen.unwrap_or(config.listen.public);
-        config.listen.admin = options.admin_listen.unwrap_or(config.listen.admin);
-        config.shards.count = options.shards.unwrap_or(config.shards.count);
-        // systemd's StateDirectory=; it may name several.
-        let given = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
-        let given = std::env::split_paths(&given).find(|path| path.is_absolute());
-        config.state_dir = config.state_dir.or(given);
-        config.check("flags")
+/// Prints the help and the version, or says on one line what is wrong with the command line.
+fn not_a_command(other: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as NothingGiven;
+    if !other.use_stderr() {
+        return said(other.print());
+    }
+    if other.kind() == NothingGiven {
+        // It is the help; whoever does not read it cannot be told otherwise.
+        let _ = other.print();
+        return ExitCode::from(USAGE);
+    }
+    let text = other.to_string();
+    let parts = text.split("\n\n").map(|part| {
+        let lines = part.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join(" ")
     });
-    let config = match config {
-        Ok(config) => config,
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    fail(parts.join("; ").trim_start_matches("error: "))
+}
+
+/// A configuration with what the environment and flags change in it.
+fn choose(file: Option<&Path>, options: &Serve) -> Result<(Given, Config), ConfigError> {
+    let mut given = match file {
+        Some(file) => Given::load(file, environment())?,
+        None => Given::new("", "", environment()),
+    };
+    let mut config = given.config()?;
+    if file.is_none() {
+        config.sources = Config::demo().sources;
+    }
+    if let Some(address) = options.listen {
+        config.listen.public = address;
+        given.note_flag("listen.public", "--listen");
+    }
+    if let Some(address) = options.admin_listen {
+        config.listen.admin = address;
+        given.note_flag("listen.admin", "--admin-listen");
+    }
+    if let Some(count) = options.shards {
+        config.shards.count = count;
+        given.note_flag("shards.count", "--shards");
+    }
+    // systemd's StateDirectory=; it may name several.
+    let directories = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
+    let directory = std::env::split_paths(&directories).find(|path| path.is_absolute());
+    if config.state_dir.is_none() && directory.is_some() {
+        config.state_dir = directory;
+        given.note_flag("state_dir", "STATE_DIRECTORY");
+    }
+    given.check(&config)?;
+    Ok((given, config))
+}
+
+/// Does all that the start does before it takes addresses.
+fn check(file: &Path) -> ExitCode {
+    let (given, config) = match choose(Some(file), &Serve::default()) {
+        Ok(chosen) => chosen,
+        Err(error) => return fail(&error.to_string()),
+    };
+    // What the start would log of recordings.
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_target(false)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(io::stderr)
+        .finish();
+    let ready = tracing::subscriber::with_default(log, || Ready::new(&config, &Faults::default()));
+    if let Err(error) = ready {
+        return fail(&placed(&given, &error));
+    }
+    for doubt in config.doubts() {
+        complain(&format!("{}: warning: {doubt}", given.place(&doubt)));
+    }
+    for doubt in given.doubts() {
+        complain(&format!("environment: warning: {doubt}"));
+    }
+    // Of this process; the service may have another limit.
+    if let Err(squeezed) = files::fit(&config, files::limit()) {
+        let kind = match given.names(files::KEY) {
+            true => "warning",
+            false => "note",
+        };
+        complain(&format!("{}: {kind}: {squeezed}", given.place(files::KEY)));
+    }
+    let sources = match config.sources.len() {
+        1 => "1 source".to_owned(),
+        count => format!("{count} sources"),
+    };
+    say(&format!("{}: valid, {sources}", file.display()))
+}
+
+/// What is wrong, behind the line of the key that is wrong.
+fn placed(given: &Given, error: &StartError) -> String {
+    let message = error.to_string();
+    match error.key() {
+        Some(key) => given.error_at(&key, &message).to_string(),
+        None => message,
+    }
+}
+
+fn serve(options: &Serve) -> ExitCode {
+    let (given, config) = match choose(options.config.as_deref(), options) {
+        Ok(chosen) => chosen,
         Err(error) => return fail(&error.to_string()),
     };
     let log = match log::start(&config.log.filter) {
@@ -142,12 +211,17 @@ fn serve(options: &Serve) -> ExitCode {
         .build();
     let code = match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(serve_until_told(config));
+            let code = runtime.block_on(serve_until_told(config, &given));
             // A task that still reads a recording must not delay the end.
             runtime.shutdown_background();
             code
         }
-        Err(error) => fail(&format!("cannot start the runtime: {error}")),
+        Err(error) => {
+            complain(&format!(
+                "cannot start the runtime: {error}; {RUNTIME_REMEDY}"
+            ));
+            ExitCode::from(FAILURE)
+        }
     };
     log.finish(LOG_PATIENCE);
     code
@@ -165,12 +239,23 @@ const LOG_PATIENCE: Duration = Duration::from_millis(500);
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
 
-async fn serve_until_told(mut config: Config) -> ExitCode {
+/// What to do where the system gives no thread or no descriptor.
+pub(crate) const RUNTIME_REMEDY: &str = "raise the limits of this process (ulimit -a)";
+
+async fn serve_until_told(mut config: Config, given: &Given) -> ExitCode {
     for doubt in config.doubts() {
+        warn!("{}", given.error(&doubt));
+    }
+    for doubt in given.doubts() {
         warn!("{doubt}");
     }
     if let Err(squeezed) = files::fit(&config, files::raise()) {
-        warn!("{squeezed}");
+        // Nobody has asked for as many as the default allows.
+        let squeezed_at = given.error(&squeezed.to_string());
+        match given.names(files::KEY) {
+            true => warn!("{squeezed_at}"),
+            false => info!("{squeezed_at}"),
+        }
         config.limits.connections_max = squeezed.fit;
     }
     let signals = (
@@ -190,9 +275,17 @@ async fn serve_until_told(mut config: Config) -> ExitCode {
     };
     let gateway = match started {
         Ok(Ok(gateway)) => gateway,
-        Ok(Err(error)) => return fail(&error.to_string()),
-        // The log says where.
-        Err(_) => return ExitCode::from(FAILURE),
+        // Without a key it is not the configuration: another try may succeed.
+        Ok(Err(error)) => {
+            complain(&placed(given, &error));
+            return ExitCode::from(error.key().map_or(FAILURE, |_| USAGE));
+        }
+        Err(_) => {
+            complain(
+                "the start failed with a panic: a fault of tapecast; please report it with the log",
+            );
+            return ExitCode::from(FAILURE);
+        }
     };
     let (public, admin) = (gateway.public_address(), gateway.admin_address());
     info!(shards, sources, "Started");
@@ -201,7 +294,9 @@ async fn serve_until_told(mut config: Config) -> ExitCode {
          http://{admin}/metrics\nPress Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION")
     );
-    tell(std::io::stdout(), banner);
+    if let Err(error) = open_still(tell(io::stdout(), banner)) {
+        warn!("The addresses could not be printed: {error}");
+    }
     // Without a supervisor there is nobody to tell.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     let failed = loop {
@@ -258,24 +353,37 @@ fn health(admin: SocketAddr) -> ExitCode {
         stream.set_read_timeout(Some(patience))?;
         let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     });
-    match asked {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
-        Ok(answer) => {
-            complain(&format!(
+    let wrong = match asked {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => return ExitCode::SUCCESS,
+        Ok(answer) if answer.starts_with("HTTP/1.1 503") => {
+            format!(
                 "not ready: {}",
                 answer.lines().next_back().unwrap_or_default()
-            ));
-            ExitCode::FAILURE
+            )
         }
-        Err(error) => {
-            complain(&format!("{admin}: {error}"));
-            ExitCode::FAILURE
+        Ok(answer) => {
+            let first: String = answer
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(80)
+                .collect();
+            format!(
+                "{admin}: {first:?} is not the answer of an admin listener; give the address of listen.admin \
+                 with --admin"
+            )
         }
-    }
+        Err(error) => format!(
+            "{admin}: {error}; start the gateway, or give the address of its listen.admin with --admin"
+        ),
+    };
+    complain(&wrong);
+    ExitCode::from(FAILURE)
 }
 
 fn fail(message: &str) -> ExitCode {
@@ -284,29 +392,56 @@ fn fail(message: &str) -> ExitCode {
 }
 
 /// Says something to the user.
-fn say(text: &str) {
-    // A closed pipe is the user's way to say that he has seen enough.
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn say(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    said(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// The exit code of a command that has only to say something.
+fn said(written: io::Result<()>) -> ExitCode {
+    match open_still(written) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+/// Whether standard output still has a reader, as the last write to it shows. A closed pipe is the user's
+/// way to say that he has seen enough.
+///
+/// # Errors
+/// If it could not be written for another reason, such as a full disk.
+pub(crate) fn open_still(written: io::Result<()>) -> Result<bool, String> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!(
+            "cannot write to standard output: {error}; make room there, or write to another file"
+        )),
+    }
 }
 
 /// Says what is wrong, on one line.
 pub(crate) fn complain(message: &str) {
-    tell(std::io::stderr(), format!("tapecast: {message}\n"));
+    let line = message.replace(['\n', '\r'], " ");
+    // Who does not read standard error sees the exit code.
+    let _ = tell(io::stderr(), format!("tapecast: {line}\n"));
 }
 
-/// Writes to a stream whose reader may not read. A closed pipe means that the user has seen enough, and
-/// the program does not wait for a full pipe.
-fn tell(mut stream: impl Write + Send + 'static, text: String) {
-    let (done, waiting) = crossbeam_channel::bounded::<()>(0);
-    let telling = std::thread::Builder::new().spawn(move || {
-        let _ = stream.write_all(text.as_bytes());
-        let _ = stream.flush();
-        drop(done);
-    });
-    if telling.is_ok() {
-        // It is closed when all is written.
-        let _ = waiting.recv_timeout(TELL_PATIENCE);
-    }
+/// Writes to a stream whose reader may not read. The program does not wait for a full pipe.
+fn tell(mut stream: impl Write + Send + 'static, text: String) -> io::Result<()> {
+    let (done, waiting) = crossbeam_channel::bounded(1);
+    std::thread::Builder::new().spawn(move || {
+        let written = stream
+            .write_all(text.as_bytes())
+            .and_then(|()| stream.flush());
+        // Whoever is not waiting any more has given up.
+        let _ = done.send(written);
+    })?;
+    // In time, or not yet: that is no failure.
+    waiting.recv_timeout(TELL_PATIENCE).unwrap_or(Ok(()))
 }
 
 /// How long a reader of what is said may take.

@@ -7,11 +7,13 @@
 pub mod address;
 mod check;
 mod load;
+mod places;
 mod ranges;
 mod source;
+mod syntax;
 mod wrong;
 
-pub use load::ConfigError;
+pub use load::{ConfigError, Given};
 pub use source::{PushSource, ReplaySource, SimSource, Source, Start};
 
 use serde::Deserialize;

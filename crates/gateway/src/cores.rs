@@ -15,6 +15,13 @@ pub struct CoreError {
     allowed: String,
 }
 
+impl CoreError {
+    /// The key that names the core.
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+}
+
 /// Makes sure that this process may run on a core that the configuration names under `key`.
 ///
 /// # Errors

@@ -12,17 +12,19 @@ use tapecast_listen::LINGERING_MAX;
 /// Fewer clients fit in than are configured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "limits.connections_max: {wanted} clients, and {beside} file descriptors for all else, are more than the \
-     {files} that may be open: it is lowered to {fit}; raise the limit (LimitNOFILE= in the unit, ulimit -n), \
-     or write {fit}"
+    "limits.connections_max: {wanted} clients and all else need {needed} file descriptors, and only {files} may be \
+     open: it is lowered to {fit}; raise the limit to {needed} (LimitNOFILE= in the unit, ulimit -n), or write {fit}"
 )]
 pub struct Squeezed {
     wanted: usize,
-    beside: usize,
+    needed: usize,
     files: usize,
     /// So many fit in.
     pub fit: usize,
 }
+
+/// The key that says how many clients there may be.
+pub const KEY: &str = "limits.connections_max";
 
 /// Raises the limit of open files as far as it goes. Returns it; none if there is none.
 pub fn raise() -> Option<usize> {
@@ -50,15 +52,15 @@ pub fn limit() -> Option<usize> {
 /// If they do not: how many do.
 pub fn fit(config: &Config, files: Option<usize>) -> Result<(), Squeezed> {
     let Some(files) = files else { return Ok(()) };
+    let (wanted, beside) = (config.limits.connections_max, beside_clients(config));
     // Where there are few, clients have half of them: not all else is needed at one time.
-    let beside = beside_clients(config).min(files / 2);
-    let (wanted, fit) = (config.limits.connections_max, files - beside);
+    let fit = files - beside.min(files / 2);
     if wanted <= fit {
         return Ok(());
     }
     Err(Squeezed {
         wanted,
-        beside,
+        needed: wanted.saturating_add(beside),
         files,
         fit,
     })
@@ -111,6 +113,7 @@ mod tests {
         for part in [
             "limits.connections_max: 20000 ",
             " 4096 ",
+            &format!("raise the limit to {} ", connections + beside_clients(&sim)),
             &format!("write {}", squeezed.fit),
             "LimitNOFILE",
             "ulimit -n",

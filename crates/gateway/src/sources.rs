@@ -1,8 +1,8 @@
 //! The sources of data: each on its own thread, behind a [`SourceHandle`].
 //!
-//! Everything that can fail at the start fails in [`prepare`], before a listener opens: it scans
-//! recordings, binds push addresses and reserves symbols. A source that fails later restarts: see
-//! [`handle`]. A kind of source is a [`Feed`]; each kind has its own file.
+//! Everything that can fail at the start fails before a client can connect: [`prepare`] scans recordings and
+//! reserves symbols, for `config check` too, and [`bind`] takes the addresses of push sources. A source that
+//! fails later restarts: see [`handle`]. A kind of source is a [`Feed`]; each kind has its own file.
 
 mod handle;
 mod push;
@@ -26,9 +26,21 @@ use tapecast_ingest::push::PushError;
 use tapecast_ingest::replay::ReplayError;
 use tapecast_ingest::sim::SimError;
 use tapecast_model::Catalog;
+use tapecast_model::catalog::CatalogError;
+
+/// A source that has all it needs except for its address, and whether the process is ready without it.
+pub struct Prepared {
+    made: Made,
+    required: bool,
+}
+
+enum Made {
+    Feed(Box<dyn Feed>),
+    Push(push::Plan),
+}
 
 /// A source that can start, and whether the process is ready without it.
-pub struct Prepared {
+pub struct Bound {
     feed: Box<dyn Feed>,
     required: bool,
 }
@@ -66,11 +78,39 @@ pub struct Surroundings<'a> {
     pub parts: &'a Parts,
 }
 
-/// Makes every source ready to start.
+impl SourceError {
+    /// The key that is wrong, behind that of the source.
+    pub fn key(&self) -> String {
+        let is_full = |error: &CatalogError| matches!(error, CatalogError::Full(_));
+        let of_catalog = |error| if is_full(error) { "symbols" } else { "venue" };
+        let (number, key) = match self {
+            Self::Sim(number, error) => match error {
+                SimError::Symbols(_) => (number, "symbols"),
+                SimError::EventsPerSecond(_) => (number, "events_per_second"),
+                SimError::Name(_) => (number, "venue"),
+                SimError::Catalog(error) => (number, of_catalog(error)),
+            },
+            Self::Replay(number, error) => match &**error {
+                ReplayError::Capture(_) | ReplayError::LeftOut { .. } => (number, "path"),
+                ReplayError::Nothing { .. } => (number, "format"),
+                ReplayError::Catalog { source, .. } if is_full(source) => (number, "path"),
+                ReplayError::Catalog { .. } => (number, "venue"),
+                ReplayError::Speed(_) => (number, "speed"),
+            },
+            Self::Push(number, error) => match error {
+                PushError::Listen { .. } => (number, "listen"),
+                PushError::Catalog(error) => (number, of_catalog(error)),
+            },
+        };
+        format!("source {number}: {key}")
+    }
+}
+
+/// Makes every source ready, except for its address.
 ///
 /// # Errors
-/// If a recording cannot be read, an address is in use, or a symbol comes from two sources.
-pub async fn prepare(
+/// If a recording cannot be read, or a symbol comes from two sources.
+pub fn prepare(
     sources: &[Source],
     catalog: &Arc<Catalog>,
     gate: &Arc<StartGate>,
@@ -80,23 +120,43 @@ pub async fn prepare(
     for (index, source) in sources.iter().enumerate() {
         let number = index + 1;
         let required = source.is_required();
-        let feed: Box<dyn Feed> = match source.clone() {
+        let made = match source.clone() {
             Source::Sim(source) => {
                 let made = sim::SimFeed::new(source, catalog, faults);
-                Box::new(made.map_err(|e| SourceError::Sim(number, e))?)
+                Made::Feed(Box::new(made.map_err(|e| SourceError::Sim(number, e))?))
             }
             Source::Replay(source) => {
                 let made = replay::ReplayFeed::new(source, catalog, gate, faults);
-                Box::new(made.map_err(|e| SourceError::Replay(number, Box::new(e)))?)
+                let made = made.map_err(|e| SourceError::Replay(number, Box::new(e)))?;
+                Made::Feed(Box::new(made))
             }
             Source::Push(source) => {
-                let made = push::PushFeed::new(source, catalog, faults);
-                Box::new(made.map_err(|e| SourceError::Push(number, e))?)
+                let made = push::Plan::new(source, catalog, faults);
+                Made::Push(made.map_err(|e| SourceError::Push(number, e))?)
             }
         };
-        prepared.push(Prepared { feed, required });
+        prepared.push(Prepared { made, required });
     }
     Ok(prepared)
+}
+
+/// Takes the addresses of push sources. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If an address is in use.
+pub fn bind(prepared: Vec<Prepared>) -> Result<Vec<Bound>, SourceError> {
+    let mut bound = Vec::with_capacity(prepared.len());
+    for (index, Prepared { made, required }) in prepared.into_iter().enumerate() {
+        let feed: Box<dyn Feed> = match made {
+            Made::Feed(feed) => feed,
+            Made::Push(plan) => {
+                let feed = plan.bind();
+                Box::new(feed.map_err(|e| SourceError::Push(index + 1, e))?)
+            }
+        };
+        bound.push(Bound { feed, required });
+    }
+    Ok(bound)
 }
 
 impl Sources {
@@ -105,12 +165,12 @@ impl Sources {
     /// # Errors
     /// If the system gives no thread.
     pub fn start(
-        prepared: Vec<Prepared>,
+        bound: Vec<Bound>,
         around: &Surroundings<'_>,
         gate: Arc<StartGate>,
     ) -> io::Result<Self> {
-        let start = |(index, prepared): (usize, Prepared)| {
-            let Prepared { feed, required } = prepared;
+        let start = |(index, bound): (usize, Bound)| {
+            let Bound { feed, required } = bound;
             let number = index + 1;
             let metrics = around.parts.metrics();
             let gauge = metrics.source_up(number, feed.kind(), feed.venue());
@@ -121,7 +181,7 @@ impl Sources {
             let run = Run::new(events, metrics, around.pacer.clone(), part, gauge);
             SourceHandle::start(number, feed, run, watch)
         };
-        let handles = prepared.into_iter().enumerate().map(start);
+        let handles = bound.into_iter().enumerate().map(start);
         Ok(Self {
             handles: handles.collect::<io::Result<_>>()?,
             gate,

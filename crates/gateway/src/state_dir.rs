@@ -83,6 +83,21 @@ pub fn register(registry: &Registry) -> Result<IntCounter, prometheus::Error> {
     Ok(failures)
 }
 
+/// Whether a directory can be used, without a lock and without writing to it.
+///
+/// # Errors
+/// If it is not a directory, or a version wrote it that is not known.
+pub fn check(path: &Path) -> Result<(), StateDirError> {
+    if path.exists() && !path.is_dir() {
+        return Err(StateDirError::NoDirectory(path.to_owned()));
+    }
+    // What cannot be read is no obstacle to the start, and noted there.
+    match kept(path) {
+        Ok(text) => known(path, &text).map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
 // === impl StateDir ===
 
 impl StateDir {
@@ -91,9 +106,7 @@ impl StateDir {
     /// # Errors
     /// If another process uses it, or it is not a directory.
     pub fn open(path: &Path, failures: IntCounter) -> Result<Self, StateDirError> {
-        if path.exists() && !path.is_dir() {
-            return Err(StateDirError::NoDirectory(path.to_owned()));
-        }
+        check(path)?;
         let mut dir = Self {
             path: path.to_owned(),
             failures,
@@ -191,16 +204,34 @@ impl Reservation {
     }
 }
 
+/// The text of the file of epochs.
+fn kept(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(epochs_file(path))?;
+    file.take(STATE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What stands behind the first line of the file of epochs.
+fn known<'t>(path: &Path, text: &'t str) -> Result<&'t str, StateDirError> {
+    let (head, rest) = text.split_once('\n').unwrap_or((text, ""));
+    // An empty file is damaged.
+    if head == EPOCHS || text.trim_ascii().is_empty() {
+        return Ok(rest);
+    }
+    Err(StateDirError::Version {
+        path: epochs_file(path),
+        found: head.chars().take(80).collect(),
+    })
+}
+
+fn epochs_file(path: &Path) -> PathBuf {
+    path.join("epochs").join("state")
+}
+
 /// The highest epoch that an earlier life may have given.
 fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
-    let path = dir.path.join("epochs").join("state");
-    let read = || -> io::Result<String> {
-        let mut text = String::new();
-        let file = File::open(&path)?;
-        file.take(STATE_BYTES_MAX).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = match read() {
+    let text = match kept(&dir.path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Epoch::default()),
         Err(error) => {
@@ -208,14 +239,10 @@ fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
             return Ok(Epoch::default());
         }
     };
+    let rest = known(&dir.path, &text)?;
     if text.trim_ascii().is_empty() {
         dir.note("read", &io::Error::other("the file is empty"));
         return Ok(Epoch::default());
-    }
-    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    if head != EPOCHS {
-        let found = head.chars().take(80).collect();
-        return Err(StateDirError::Version { path, found });
     }
     match rest.trim_end().parse() {
         Ok(epoch) if epoch <= EPOCH_MAX => Ok(Epoch::new(epoch)),
@@ -247,7 +274,7 @@ mod tests {
     }
 
     /// What the file says, and so the next life.
-    fn kept(path: &Path) -> u64 {
+    fn reserved_in(path: &Path) -> u64 {
         let text = fs::read_to_string(path.join("epochs/state")).unwrap();
         let (head, epoch) = text.split_once('\n').unwrap();
         assert_eq!(head, EPOCHS);
@@ -261,7 +288,7 @@ mod tests {
         let life = open(&path).unwrap();
         let epoch = life.epochs().next(unix_now());
         assert!(
-            kept(&path) >= epoch.get() + AHEAD_MILLIS - 1_000,
+            reserved_in(&path) >= epoch.get() + AHEAD_MILLIS - 1_000,
             "reserved before it is used"
         );
         // A life that ends without a word, in which the clock was an hour ahead.
@@ -272,7 +299,7 @@ mod tests {
         drop(life);
         let next = open(&path).unwrap();
         assert!(next.epochs().next(unix_now()) > ahead);
-        assert!(kept(&path) > ahead.get() + AHEAD_MILLIS);
+        assert!(reserved_in(&path) > ahead.get() + AHEAD_MILLIS);
     }
 
     #[test]

@@ -1,16 +1,18 @@
-//! `tapecast watch`: a client in the terminal.
+//! `tapecast watch`: a client in the terminal. Wrong usage, and topics that the gateway refuses, end with exit
+//! code 2; without a connection, or when it ends, the exit code is 1.
 
 mod table;
 
-use crate::cli::complain;
+use crate::cli::{FAILURE, RUNTIME_REMEDY, USAGE, complain, open_still};
 use clap::Args;
-use std::io::Write as _;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 use table::Table;
 use tapecast_client::message::{ChannelHealth, Gap, Level};
 use tapecast_client::{
-    Body, Client, ClientError, ConnectOptions, DataFrame, Encoding, FrameType, Message,
-    MessageKind, Outcome, Tracker,
+    Body, Client, ClientError, ConnectError, ConnectOptions, DataFrame, Encoding, FrameType,
+    Message, MessageKind, Outcome, Tracker,
 };
 
 /// Options of `tapecast watch`.
@@ -35,25 +37,33 @@ pub struct Watch {
     binary: bool,
 }
 
+/// Why there is nothing more to watch, and the exit code.
+struct Ended {
+    message: String,
+    code: u8,
+}
+
 /// Watches until told to end.
 pub fn run(options: &Watch) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let Ok(runtime) = runtime else {
-        complain("cannot start the runtime");
-        return ExitCode::FAILURE;
+    let watched = match runtime {
+        Ok(runtime) => runtime.block_on(watch(options)),
+        Err(error) => Err(failed(format!(
+            "cannot start the runtime: {error}; {RUNTIME_REMEDY}"
+        ))),
     };
-    match runtime.block_on(watch(options)) {
+    match watched {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err(Ended { message, code }) => {
             complain(&message);
-            ExitCode::from(2)
+            ExitCode::from(code)
         }
     }
 }
 
-async fn watch(options: &Watch) -> Result<(), String> {
+async fn watch(options: &Watch) -> Result<(), Ended> {
     let url = &options.url;
     let encoding = if options.binary {
         Encoding::Bin
@@ -64,24 +74,17 @@ async fn watch(options: &Watch) -> Result<(), String> {
         encoding,
         ..ConnectOptions::default()
     };
+    let gone = |error: ClientError| failed(lost(url, &error));
     let mut client = Client::connect(url, connect)
         .await
-        .map_err(|error| format!("{url}: {error}"))?;
-    client
-        .subscribe(&options.topics)
-        .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| not_connected(url, &error))?;
+    client.subscribe(&options.topics).await.map_err(gone)?;
     let (mut tracker, mut table) = (Tracker::new(), options.table.then(Table::default));
     let mut updates = 0;
     while options.count.is_none_or(|count| updates < count) {
         let message = tokio::select! {
-            message = client.next() => message,
+            message = client.next() => message.map_err(gone)?,
             _ = tokio::signal::ctrl_c() => break,
-        };
-        let message = match message {
-            Ok(message) => message,
-            Err(ClientError::Closed(close)) => return Err(format!("{url}: closed: {close}")),
-            Err(error) => return Err(format!("{url}: {error}")),
         };
         if let MessageKind::Subscribed(subscribed) = message.kind() {
             for refusal in &subscribed.rejected {
@@ -91,21 +94,22 @@ async fn watch(options: &Watch) -> Result<(), String> {
                 ));
             }
             if subscribed.topics.is_empty() {
-                return Err("the gateway refused every topic".to_owned());
+                return Err(Ended {
+                    message: "the gateway refused every topic; correct the topics".to_owned(),
+                    code: USAGE,
+                });
             }
         }
         let applies = tracker.handle(&message) == Outcome::Apply;
         let lost = tracker.take_lost();
         if !lost.is_empty() {
-            client
-                .resync(&lost)
-                .await
-                .map_err(|error| error.to_string())?;
+            client.resync(&lost).await.map_err(gone)?;
         }
         if let Some(frame) = message.data().filter(|_| applies) {
             updates += u64::from(frame.frame_type == FrameType::Update);
         }
-        if !print(options, table.as_mut(), &message, applies) {
+        let written = print(options, table.as_mut(), &message, applies);
+        if !open_still(written).map_err(failed)? {
             break;
         }
     }
@@ -113,32 +117,111 @@ async fn watch(options: &Watch) -> Result<(), String> {
     Ok(())
 }
 
-/// Prints a message; returns whether standard output is still open.
-fn print(options: &Watch, table: Option<&mut Table>, message: &Message, applies: bool) -> bool {
-    let mut out = std::io::stdout().lock();
-    let written = match (message.data(), table) {
+fn failed(message: String) -> Ended {
+    Ended {
+        message,
+        code: FAILURE,
+    }
+}
+
+/// Why there is no connection, and what to do about it.
+fn not_connected(url: &str, error: &ConnectError) -> Ended {
+    let write = "write ws://host:port/v1/ws with the host and port of listen.public";
+    let message = match error {
+        ConnectError::Url { .. } => {
+            return Ended {
+                message: error.to_string(),
+                code: USAGE,
+            };
+        }
+        ConnectError::Reach { source, .. } => {
+            let remedy = match source.kind() {
+                ErrorKind::ConnectionRefused => {
+                    "nothing listens there: start the gateway, or correct the host and the port"
+                }
+                _ => {
+                    "check that the host and the port are right, and that the network reaches them"
+                }
+            };
+            format!("{url}: {error}: {source}; {remedy}")
+        }
+        ConnectError::Refused { status, body } => refused(url, *status, body),
+        ConnectError::Timeout { .. } => format!("{error} {write}"),
+        ConnectError::Ended(why) => {
+            format!("{url}: the connection ended before the welcome: {why}; try again")
+        }
+        ConnectError::Handshake(_)
+        | ConnectError::Subprotocol { .. }
+        | ConnectError::NoWelcome(_) => {
+            format!("{url}: {error}; it is not a tapecast gateway: {write}")
+        }
+    };
+    failed(message)
+}
+
+/// What is said of an answer that is no WebSocket. Most often the path was forgotten, and a page was sent.
+fn refused(url: &str, status: impl Display, body: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.split('?').next().unwrap_or_default();
+    if format!("/{path}") != PATH {
+        return format!(
+            "{url}: the server answered with HTTP status {status} and not as a WebSocket; add the path: write \
+             ws://{host}{PATH}"
+        );
+    }
+    // A page says nothing in a terminal, and a listener without this path is another one.
+    let elsewhere = status.to_string().starts_with("404");
+    let said = match elsewhere || body.is_empty() || body.starts_with('<') {
+        true => "no tapecast gateway takes clients there; write the host and port of listen.public",
+        false => body,
+    };
+    format!("{url}: the server refused the connection with HTTP status {status}: {said}")
+}
+
+/// Where a gateway takes clients.
+const PATH: &str = "/v1/ws";
+
+/// Why a connection has ended, and what to do about it.
+fn lost(url: &str, error: &ClientError) -> String {
+    let remedy = match error {
+        ClientError::RequestTooLarge { .. } => "give fewer topics",
+        ClientError::Message(_) => "use the version of the gateway",
+        ClientError::Closed(_) | ClientError::Silent(_) | ClientError::Socket(_) => {
+            "run the command again once the gateway is ready"
+        }
+    };
+    format!("{url}: {error}; {remedy}")
+}
+
+/// Prints a message.
+fn print(
+    options: &Watch,
+    table: Option<&mut Table>,
+    message: &Message,
+    applies: bool,
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match (message.data(), table) {
         (Some(frame), Some(table)) if applies => {
             table.update(&frame.topic, &summary(frame));
-            out.write_all(table.draw().as_bytes())
-                .and_then(|()| out.flush())
+            out.write_all(table.draw().as_bytes())?;
         }
-        (None, Some(table)) => match message.kind() {
-            MessageKind::Gap(gap) => {
+        (None, Some(table)) => {
+            if let MessageKind::Gap(gap) = message.kind() {
                 table.update(&gap.topic, &loss(gap));
-                out.write_all(table.draw().as_bytes())
-                    .and_then(|()| out.flush())
+                out.write_all(table.draw().as_bytes())?;
             }
-            _ => Ok(()),
-        },
-        (Some(_), Some(_)) => Ok(()),
-        (Some(_), None) if options.json => writeln!(out, "{}", message.text()),
-        (Some(frame), None) if applies => writeln!(out, "{} {}", frame.topic, summary(frame)),
-        (None, None) if options.json || matches!(message.kind(), MessageKind::Gap(_)) => {
-            writeln!(out, "{}", message.text())
         }
-        _ => Ok(()),
-    };
-    written.is_ok()
+        (Some(_), Some(_)) => {}
+        (Some(_), None) if options.json => writeln!(out, "{}", message.text())?,
+        (Some(frame), None) if applies => writeln!(out, "{} {}", frame.topic, summary(frame))?,
+        (None, None) if options.json || matches!(message.kind(), MessageKind::Gap(_)) => {
+            writeln!(out, "{}", message.text())?;
+        }
+        _ => {}
+    }
+    out.flush()
 }
 
 /// A loss in a few words: of a state it leaves nothing that is current.
@@ -218,4 +301,59 @@ fn summary(frame: &DataFrame) -> String {
         ""
     };
     format!("#{} {mark}{words}", frame.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_connection_is_said_with_the_cause_and_the_remedy() {
+        let reach = |source: io::Error| ConnectError::Reach {
+            address: "desk:9".to_owned(),
+            source,
+        };
+        let url = "ws://desk:9/v1/ws";
+        for (source, part) in [
+            (ErrorKind::ConnectionRefused, "start the gateway"),
+            (ErrorKind::HostUnreachable, "the network"),
+            (ErrorKind::Other, "the host and the port"),
+        ] {
+            let cause = io::Error::new(source, "the cause");
+            let ended = not_connected(url, &reach(cause));
+            assert_eq!(ended.code, FAILURE);
+            for part in [url, "the cause", part] {
+                assert!(
+                    ended.message.contains(part),
+                    "{} lacks {part}",
+                    ended.message
+                );
+            }
+        }
+        let wrong = not_connected(
+            "http://desk",
+            &ConnectError::Url {
+                url: "http://desk".to_owned(),
+                why: "it must begin with ws://".to_owned(),
+            },
+        );
+        assert_eq!(wrong.code, USAGE);
+    }
+
+    #[test]
+    fn a_forgotten_path_is_named_and_a_page_is_not_printed() {
+        let page = "<!doctype html><html>";
+        for url in ["ws://desk:80", "ws://desk:80/", "ws://desk:80/v1"] {
+            let said = refused(url, "200 OK", page);
+            assert!(said.contains("write ws://desk:80/v1/ws"), "{said}");
+            assert!(said.contains("200 OK") && !said.contains(page), "{said}");
+        }
+        let said = refused("ws://desk/v1/ws", "404 Not Found", page);
+        assert!(
+            said.contains("listen.public") && !said.contains(page),
+            "{said}"
+        );
+        let said = refused("ws://desk/v1/ws?a=1", "421", "add it to allowed_hosts");
+        assert!(said.ends_with("add it to allowed_hosts"), "{said}");
+    }
 }

@@ -1,11 +1,10 @@
-//! Checks of a configuration as a whole: invalid values, keys that contradict each other, and, for
-//! `config check`, recordings and cores that this machine does not have.
+//! Checks of a configuration as a whole: invalid values, and keys that contradict each other. What this machine
+//! does not have, such as a recording or a core, [`crate::gateway::Ready`] finds.
 
 use super::ranges::outside;
 use super::{Config, Source};
-use crate::cores;
 use hashbrown::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tapecast_edge::io::http::host::Host;
 use tapecast_ingest::push::Symbols;
 
@@ -134,27 +133,33 @@ fn addresses(config: &Config) -> Option<String> {
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip(), other.ip());
     // [::] takes connections to IPv4 addresses too, as Linux does by default.
-    let everything = |all: SocketAddr, ip: std::net::IpAddr| {
-        all.ip().is_unspecified() && (all.is_ipv6() || ip.is_ipv4())
-    };
+    let everything =
+        |all: SocketAddr, ip: IpAddr| all.ip().is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
     let meet = a == b || everything(one, b) || everything(other, a);
     one.port() == other.port() && one.port() != 0 && meet
 }
 
 /// An origin that no browser sends.
 fn origin(text: &str) -> Option<String> {
-    if text == "*" || text == "null" {
+    if text == "*" {
         return None;
     }
     let why = match text.split_once("://") {
+        None if text == "null" => "is what many different pages send",
         None => "has no scheme",
         Some(("", _)) => "has no scheme",
         Some((_, "")) => "has no host",
+        Some((_, host)) if host.contains('*') => "has a * for a part of the host; list each host",
         Some((_, host)) if host.contains(['/', '?', '#', '@', ' ']) => {
             "has more than scheme, host and port"
         }
         Some(_) if text.chars().any(char::is_uppercase) => "is not in lower case",
-        Some(_) => return None,
+        Some((scheme, _)) if !is_scheme_of_pages(scheme) => "has a scheme that pages do not have",
+        Some((_, host)) => match Host::parse(host) {
+            Some(parsed) if is_name(&parsed.name) => return None,
+            Some(_) => "has a host with other characters than letters, digits, dots and hyphens",
+            None => "has no host and port that there can be",
+        },
     };
     Some(format!(
         "listen.allowed_origins: {text:?} {why}; write it as browsers do, such as \
@@ -162,15 +167,46 @@ fn origin(text: &str) -> Option<String> {
     ))
 }
 
+/// Schemes that browsers send as the origin of pages: of sites, of their extensions, and of programs that
+/// are made of pages.
+fn is_scheme_of_pages(scheme: &str) -> bool {
+    scheme.ends_with("-extension")
+        || matches!(
+            scheme,
+            "http" | "https" | "app" | "capacitor" | "ionic" | "tauri"
+        )
+}
+
 /// A name that no request can carry in `Host`.
 fn host(text: &str) -> Option<String> {
-    let is_host = text == "*" || (!text.is_empty() && Host::parse(text).is_some());
-    (!is_host).then(|| {
-        format!(
-            "listen.allowed_hosts: {text:?} is no name of a host; write it without scheme and path, such as \
-             \"desk.example.com\", or \"*\" for all"
-        )
-    })
+    if text == "*" {
+        return None;
+    }
+    let parsed = Host::parse(text);
+    if parsed.is_some_and(|host| is_name(&host.name)) {
+        return None;
+    }
+    let why = match text {
+        "" => "names nothing",
+        text if text.contains("://") => "has a scheme",
+        text if text.contains('*') => "has a * for a part of the name; list each name",
+        _ => "is no name of a host",
+    };
+    // What can be meant, without what is too much.
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = rest.split('/').next().and_then(Host::parse);
+    let meant = rest.map(|host| host.name).filter(|name| is_name(name));
+    let meant = meant.unwrap_or_else(|| "desk.example.com".to_owned());
+    Some(format!(
+        "listen.allowed_hosts: {text:?} {why}; write it without scheme and path, such as {meant:?}, or \"*\" \
+         for all"
+    ))
+}
+
+/// A name as hosts have it, or an address.
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    name.parse::<IpAddr>().is_ok() || name.chars().all(known) && !name.split('.').any(str::is_empty)
 }
 
 /// A filter of the log that is none, or that names a level there is not.
@@ -199,46 +235,7 @@ fn filter(text: &str) -> Option<String> {
         .and_then(|_| wrong(format!("{text:?} cannot be read")))
 }
 
-/// Opens a recording. What is no file may not answer, or never end.
-fn readable(path: &std::path::Path) -> std::io::Result<()> {
-    match std::fs::metadata(path)?.is_file() {
-        true => std::fs::File::open(path).map(drop),
-        false => Err(std::io::Error::other("it is not a file")),
-    }
-}
-
 impl Config {
-    /// What this machine does not have: recordings, cores and its `state_dir`. The start finds it too, and whether
-    /// addresses are free.
-    ///
-    /// # Errors
-    /// Names the first key of which that is so.
-    pub fn check_machine(&self) -> Result<(), String> {
-        for &core in &self.shards.cores {
-            cores::check("shards.cores", core).map_err(|error| error.to_string())?;
-        }
-        if let Some(core) = self.pipeline.core {
-            cores::check("pipeline.core", core).map_err(|error| error.to_string())?;
-        }
-        for (index, source) in self.sources.iter().enumerate() {
-            if let Source::Replay(replay) = source
-                && let Err(error) = readable(&replay.path)
-            {
-                let (number, path) = (index + 1, &replay.path);
-                return Err(format!(
-                    "source {number}: path: {path:?}: {error}; a relative path begins in the directory where \
-                     the program was started"
-                ));
-            }
-        }
-        match &self.state_dir {
-            Some(path) if path.exists() && !path.is_dir() => Err(format!(
-                "state_dir: {path:?} is no directory; write one, or leave the key out"
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// What is allowed and hardly meant.
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
@@ -251,6 +248,20 @@ impl Config {
         }
         if self.log.filter.contains("trace") {
             doubts.push("log.filter: this program has no trace lines; write debug".to_owned());
+        }
+        let cores = &self.shards.cores;
+        let twice = (1..cores.len()).find(|at| cores[..*at].contains(&cores[*at]));
+        if let Some(at) = twice {
+            doubts.push(format!(
+                "shards.cores: {} is there twice, so shards share it while others may be idle; write each core once",
+                cores[at]
+            ));
+        }
+        if let Some(core) = self.pipeline.core.filter(|core| cores.contains(core)) {
+            doubts.push(format!(
+                "pipeline.core: {core} is in shards.cores too, so the pipeline waits for a shard; give it a core of \
+                 its own"
+            ));
         }
         doubts
     }

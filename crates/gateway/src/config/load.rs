@@ -1,22 +1,45 @@
 //! Reading a configuration. Each error is one line.
 
 use super::Config;
-use super::wrong::read;
+use super::places::{keys_in, line_of};
+use super::syntax;
+use super::wrong::{Wrong, known_at_top, read, sections};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// A configuration as it was given: a text, the environment and flags. It knows where each key stands.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// What errors call the text; empty if there is none.
+    name: String,
+    text: String,
+    variables: Vec<Variable>,
+    /// Variables that look like configuration, and what is said of them.
+    doubts: Vec<String>,
+    /// Keys that flags have set.
+    flags: Vec<(&'static str, &'static str)>,
+}
+
+/// A variable of the environment that sets a key.
+#[derive(Clone, Debug)]
+struct Variable {
+    name: String,
+    path: Vec<String>,
+    value: String,
+}
+
 /// A configuration that cannot be used: one line that names the place and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; {}", path.display(), to_read(path, source))]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file does not say what a configuration says.
     #[error("{place}: {message}")]
@@ -26,6 +49,9 @@ pub enum ConfigError {
         /// What is wrong there.
         message: String,
     },
+    /// What is wrong has no place: nothing was given.
+    #[error("{0}")]
+    Unplaced(String),
 }
 
 /// Bytes of a configuration file at most: a thousand times the usual size.
@@ -44,11 +70,7 @@ impl Config {
         path: &Path,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let text = read_file(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, &path.display().to_string(), environment)
+        Given::load(path, environment)?.config()
     }
 
     /// Reads a text and lays the environment over it; `name` is what errors call the text.
@@ -60,82 +82,173 @@ impl Config {
         name: &str,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| {
-            let place = place(name, text, error.span());
-            invalid(&place, &error.message().replace('\n', " "))
-        })?;
-        let mut config = read(toml::Deserializer::parse(text), &table).map_err(|wrong| {
-            let place = place(name, text, wrong.span);
-            invalid(&place, &wrong.message)
-        })?;
-        let mut variables = Vec::new();
-        for (variable, value) in environment {
-            if let Some(path) = key_path(&variable) {
-                set(&mut table, &path, &value).map_err(|message| invalid(&variable, &message))?;
-                // Checked one by one, so that an error names its variable.
-                let given = table.clone();
-                config =
-                    read(Ok(given), &table).map_err(|wrong| invalid(&variable, &wrong.message))?;
-                variables.push((path.join("."), variable));
+        Given::new(text, name, environment).config()
+    }
+}
+
+impl Given {
+    /// Reads a file, and keeps what of the environment is configuration.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn load(
+        path: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text = read_file(path)?;
+        Ok(Self::new(&text, &path.display().to_string(), environment))
+    }
+
+    /// Takes a text, and what of the environment is configuration. `name` is what errors call the text.
+    pub fn new(
+        text: &str,
+        name: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Self {
+        let (mut variables, mut doubts) = (Vec::new(), Vec::new());
+        for (name, value) in environment {
+            match key_path(&name) {
+                Some(path) => variables.push(Variable { name, path, value }),
+                None => doubts.extend(nearly(&name)),
             }
         }
-        let Some(wrong) = super::check::problem(&config) else {
-            return Ok(config);
-        };
-        let of_key = |(key, _): &&(String, String)| wrong.starts_with(&format!("{key}: "));
-        if let Some((_, variable)) = variables.iter().rev().find(of_key) {
-            return Err(invalid(variable, &wrong));
+        Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            variables,
+            doubts,
+            flags: Vec::new(),
         }
-        let line = line_of(text, &wrong).map(|line| format!("{name}:{line}"));
-        Err(invalid(line.as_deref().unwrap_or(name), &wrong))
+    }
+
+    /// Understands the text and the environment.
+    ///
+    /// # Errors
+    /// If one of them says something that is not understood or not allowed: names its line.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let (text, name) = (self.text.as_str(), self.name.as_str());
+        let refuse = |wrong: Wrong| {
+            // Of a source the library knows only the table.
+            if wrong.message.starts_with("source ") || wrong.span.is_none() {
+                return self.error(&wrong.message);
+            }
+            invalid(&place(name, text, wrong.span), &wrong.message)
+        };
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| {
+            let wrong = syntax::explain(text, &error);
+            invalid(&place(name, text, wrong.span), &wrong.message)
+        })?;
+        let mut config = read(toml::Deserializer::parse(text), &table).map_err(refuse)?;
+        for Variable { name, path, value } in &self.variables {
+            set(&mut table, path, value).map_err(|message| invalid(name, &message))?;
+            // Checked one by one, so that an error names its variable.
+            let given = table.clone();
+            config = read(Ok(given), &table).map_err(|wrong| invalid(name, &wrong.message))?;
+        }
+        self.check(&config)?;
+        Ok(config)
+    }
+
+    /// Notes that a flag has set a key, so that errors name it.
+    pub fn note_flag(&mut self, key: &'static str, flag: &'static str) {
+        self.flags.push((key, flag));
     }
 
     /// What the types of values do not show. To be called again when flags have changed something.
     ///
     /// # Errors
     /// If a value is out of range, or two do not go together.
-    pub fn check(self, name: &str) -> Result<Self, ConfigError> {
-        match super::check::problem(&self) {
-            Some(wrong) => Err(invalid(name, &wrong)),
-            None => Ok(self),
+    pub fn check(&self, config: &Config) -> Result<(), ConfigError> {
+        super::check::problem(config).map_or(Ok(()), |wrong| Err(self.error(&wrong)))
+    }
+
+    /// Puts the place before a message that begins with its key, such as `source 2: path: …`.
+    pub fn error(&self, message: &str) -> ConfigError {
+        self.error_at(message, message)
+    }
+
+    /// Puts the place of a key, such as `source 2: path`, before a message.
+    pub fn error_at(&self, key: &str, message: &str) -> ConfigError {
+        match self.place(key) {
+            place if place.is_empty() => ConfigError::Unplaced(message.to_owned()),
+            place => invalid(&place, message),
         }
+    }
+
+    /// Where the key is set that a message begins with: a flag, a variable, or the text and its line.
+    pub fn place(&self, message: &str) -> String {
+        let first = message.split(": ").next().unwrap_or_default();
+        let set = |key: &str| self.set_by(key).map(str::to_owned);
+        let by = set(first).or_else(|| keys_in(message).find_map(set));
+        by.unwrap_or_else(|| match line_of(&self.text, message) {
+            Some(line) => format!("{}:{line}", self.name),
+            None => self.name.clone(),
+        })
+    }
+
+    /// Whether a key of a section, such as `limits.ping`, was given, or has its default.
+    pub fn names(&self, key: &str) -> bool {
+        let in_text = || {
+            let table: toml::Table = toml::from_str(&self.text).ok()?;
+            let (section, name) = key.split_once('.')?;
+            table.get(section)?.get(name).map(drop)
+        };
+        self.set_by(key).is_some() || in_text().is_some()
+    }
+
+    /// What was given and has no effect.
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
+    }
+
+    /// The flag or the variable that has set a key, if one has.
+    fn set_by(&self, key: &str) -> Option<&str> {
+        let flags = self.flags.iter().rev();
+        let flag = flags.clone().find(|(of, _)| *of == key);
+        flag.map(|(_, flag)| *flag).or_else(|| {
+            let mut variables = self.variables.iter().rev();
+            let variable = variables.find(|variable| variable.path.join(".") == key);
+            variable.map(|variable| variable.name.as_str())
+        })
     }
 }
 
-/// The line of a text in which the key stands that a message begins with: `limits.ping: …`, or
-/// `source 2: venue: …`; or else the one in which its table begins.
-fn line_of(text: &str, message: &str) -> Option<usize> {
-    let mut parts = message.split(": ");
-    let first = parts.next()?;
-    let (table, key) = match first.starts_with("source ") {
-        true => (first, parts.next().unwrap_or_default()),
-        false => first.rsplit_once('.').unwrap_or(("", first)),
-    };
-    let is_key = |line: &str, at: &str| {
-        let name = line.split('=').next().unwrap_or_default().trim();
-        at == table && name == key || at.is_empty() && name == first
-    };
-    let (mut at, mut sources, mut begins) = (String::new(), 0, None);
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.starts_with("[[source]]") {
-            sources += 1;
-            at = format!("source {sources}");
-        } else if let Some(name) = line.strip_prefix('[') {
-            at = name.split(']').next().unwrap_or_default().trim().to_owned();
-        } else if is_key(line, &at) {
-            return Some(number);
-        } else {
-            continue;
-        }
-        begins = begins.or_else(|| (at == table).then_some(number));
+/// A variable without the second underscore that would make it configuration, and what is said of it.
+/// Kubernetes sets others of our prefix for a service of that name, such as `TAPECAST_PORT`.
+fn nearly(variable: &str) -> Option<String> {
+    let rest = variable.strip_prefix(PREFIX)?.to_lowercase();
+    if known_at_top().contains(&rest) && rest != "source" {
+        return Some(format!(
+            "{variable} has no effect: {rest} can be set in the file only; write {rest} = \"…\" there"
+        ));
     }
-    begins
+    let meant = sections().into_iter().find_map(|(section, keys)| {
+        let key = rest.strip_prefix(section)?.strip_prefix('_')?;
+        let known = keys.iter().any(|known| known == key);
+        known.then(|| format!("{PREFIX}{section}__{key}").to_uppercase())
+    })?;
+    Some(format!(
+        "{variable} has no effect; write {meant}, with two underscores between section and key"
+    ))
+}
+
+/// What to do about a file that cannot be read.
+fn to_read(path: &Path, why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::NotFound => format!(
+            "correct the path (a relative path begins in the directory where the program was started), or \
+             write the file with `tapecast config print > {}`",
+            path.display()
+        ),
+        io::ErrorKind::PermissionDenied => "let the user of this process read it".to_owned(),
+        io::ErrorKind::IsADirectory => "give the file in it".to_owned(),
+        _ => "give a configuration file".to_owned(),
+    }
 }
 
 /// The file, and the line in it if that is known.
 fn place(name: &str, text: &str, span: Option<Range<usize>>) -> String {
-    let line = span.map(|span| text[..span.start].matches('\n').count() + 1);
+    let line = span.map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
     line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"))
 }
 
@@ -177,13 +290,25 @@ fn set(table: &mut toml::Table, path: &[String], value: &str) -> Result<(), Stri
 }
 
 /// Reads a whole file. A device that was named by mistake may have no end, so there is a limit.
-fn read_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(FILE_BYTES_MAX + 1);
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        let message = "longer than 4 MiB; is this a configuration file?";
-        return Err(io::Error::other(message));
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    let mut file = file.take(FILE_BYTES_MAX + 1);
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(failed(io::Error::other("longer than 4 MiB")));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let byte = error.as_bytes().get(valid.len()).copied();
+        let byte = byte.unwrap_or_default();
+        let place = format!("{}:{line}", path.display());
+        let message = format!("the byte 0x{byte:02x} is not UTF-8; save the file as UTF-8");
+        invalid(&place, &message)
+    })
 }

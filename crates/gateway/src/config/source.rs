@@ -1,7 +1,7 @@
 //! `[[source]]` tables: each kind has its own keys.
 
 use super::ranges::{number, time};
-use super::wrong::read_table;
+use super::wrong::{known, read_table};
 use super::{STALE_AFTER, Span};
 use hashbrown::HashSet;
 use serde::Deserialize;
@@ -225,6 +225,15 @@ impl Source {
             other => Err(format!("kind: {other:?} is not allowed; write {KINDS}")),
         }
     }
+}
+
+/// The kinds of sources and their keys, in the order in which a key that is in a wrong place is looked for.
+pub(super) fn kinds() -> [(&'static str, Vec<String>); 3] {
+    [
+        ("replay", known::<ReplayTable>()),
+        ("push", known::<PushTable>()),
+        ("sim", known::<SimSource>()),
+    ]
 }
 
 fn sim(source: SimSource) -> Result<SimSource, String> {

@@ -307,12 +307,22 @@ fn texts_that_name_nothing_are_refused_with_their_line() {
             &["t.toml:1: node", "1 to 128 characters"],
         );
     }
-    for name in ["", "http://x/", "a b"] {
+    for (name, write) in [
+        ("", "desk.example.com"),
+        ("http://x/", "\"x\""),
+        ("https://a.example.com:8080", "\"a.example.com\""),
+        ("*.example.com", "list each name"),
+        ("a..b", "desk.example.com"),
+        ("a,b", "desk.example.com"),
+        ("a b", "desk.example.com"),
+    ] {
         check(
             &format!("[listen]\nallowed_hosts = [\"*\", \"{name}\"]"),
-            &["t.toml:2: listen.allowed_hosts", name, "desk.example.com"],
+            &["t.toml:2: listen.allowed_hosts", name, write],
         );
     }
+    let hosts = "[\"*\", \"tapecast\", \"Desk.example.com:8080\", \"10.0.0.1\", \"[::1]\"]";
+    parse(&format!("[listen]\nallowed_hosts = {hosts}")).unwrap();
 }
 
 #[test]
@@ -395,17 +405,25 @@ fn what_no_machine_could_use_is_refused_with_the_remedy() {
         ("https://desk.example.com/", "more than scheme"),
         ("https://", "no host"),
         ("https://Desk.example.com", "lower case"),
+        ("https://*.example.com", "list each host"),
+        ("null", "many different pages"),
+        ("ftp://x", "scheme"),
+        ("wss://x", "scheme"),
+        ("https://x:99999", "no host and port"),
+        ("https://a..b", "letters, digits"),
     ] {
         check(
             &format!("[listen]\nallowed_origins = [\"https://a.b\", \"{origin}\"]"),
             &[
-                "listen.allowed_origins",
+                "t.toml:2: listen.allowed_origins",
                 origin,
                 why,
                 "https://desk.example.com",
             ],
         );
     }
+    let origins = "[\"http://[::1]:8080\", \"chrome-extension://abc\", \"app://desk\", \"*\"]";
+    parse(&format!("[listen]\nallowed_origins = {origins}")).unwrap();
     for filter in ["verbose", "info,chatty", "info=,=", ""] {
         check(
             &format!("[log]\nfilter = \"{filter}\""),
@@ -428,31 +446,193 @@ fn what_no_machine_could_use_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn what_this_machine_lacks_is_found_by_a_check() {
-    let check = |text: &str, parts: &[&str]| {
-        let error = parse(text).unwrap().check_machine().unwrap_err();
-        for part in parts {
-            assert!(error.contains(part), "{error} lacks {part}");
-        }
-    };
-    check("[shards]\ncores = [0, 9999]", &["shards.cores", "9999"]);
-    check("[pipeline]\ncore = 9999", &["pipeline.core", "9999"]);
-    check(
-        "[[source]]\nkind = \"sim\"\n[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"no/such.zst\"",
-        &["source 2: path", "no/such.zst"],
-    );
-    check(
-        "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"/\"",
-        &["source 1: path: \"/\": it is not a file"],
-    );
-    check(
-        "state_dir = \"/dev/null\"",
-        &["state_dir", "/dev/null", "no directory"],
-    );
-    let empty = parse("").unwrap();
-    empty.check_machine().unwrap();
-    assert!(empty.doubts()[0].contains("[[source]]"));
+fn what_is_hardly_meant_is_doubted() {
+    assert!(parse("").unwrap().doubts()[0].contains("[[source]]"));
     assert!(parse(DEFAULTS).unwrap().doubts().is_empty());
+    let sim = "[[source]]\nkind = \"sim\"\n";
+    for (text, doubt) in [
+        (
+            "[shards]\ncores = [1, 2, 1]\n",
+            "shards.cores: 1 is there twice",
+        ),
+        (
+            "[shards]\ncores = [1, 2]\n[pipeline]\ncore = 2\n",
+            "pipeline.core: 2 is in shards.cores too",
+        ),
+        ("[log]\nfilter = \"trace\"\n", "log.filter: "),
+    ] {
+        let doubts = parse(&format!("{text}{sim}")).unwrap().doubts();
+        assert!(
+            doubts.len() == 1 && doubts[0].starts_with(doubt),
+            "{doubts:?}"
+        );
+    }
+}
+
+#[test]
+fn errors_name_the_line_of_the_key_wherever_it_stands() {
+    let replay = "[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = \"x\"\n";
+    for (text, start) in [
+        (format!("{replay}speed = 0\n"), "t.toml:5: source 1: speed"),
+        (
+            format!("{replay}sped = 1\n"),
+            "t.toml:5: source 1: unknown key",
+        ),
+        (
+            format!("{replay}{replay}\n[source.symbols]\nBTC = 1\n"),
+            "t.toml:11: source 2: symbols.BTC",
+        ),
+        (
+            "\n[log]\n# why\nfilter = \"loud\"\n".to_owned(),
+            "t.toml:4: log.filter",
+        ),
+        (
+            "[limits]\nidle_timeout = \"10s\"\n".to_owned(),
+            "t.toml:2: limits.ping",
+        ),
+        (
+            "[listen]\n\npublic = \"127.0.0.1:8081\"\n".to_owned(),
+            "t.toml:3: listen.admin",
+        ),
+        (
+            "[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = \"127.0.0.1:8080\"\n".to_owned(),
+            "t.toml:4: source 1: listen",
+        ),
+        (
+            "source = [\n{ kind = \"sim\" },\n{ kind = \"sim\", venue = \"b\", seed = \"x\" }]\n"
+                .to_owned(),
+            "t.toml:3: source 2: seed",
+        ),
+    ] {
+        let error = parse(&text).unwrap_err();
+        assert!(error.starts_with(start), "{error}");
+    }
+    let error = with(
+        "[listen]\nadmin = \"127.0.0.1:9\"",
+        "TAPECAST_LISTEN__PUBLIC",
+        "127.0.0.1:9",
+    );
+    let error = error.unwrap_err();
+    assert!(error.contains("listen.admin: 127.0.0.1:9 "), "{error}");
+}
+
+#[test]
+fn a_key_in_a_wrong_place_is_told_where_it_belongs() {
+    for (text, place) in [
+        (
+            "[[source]]\nkind = \"push\"\nvenue = \"x\"\npath = \"y\"\nlisten = \"127.0.0.1:1\"",
+            "kind \"replay\"",
+        ),
+        (
+            "[[source]]\nkind = \"sim\"\nprice_scale = 2",
+            "kind \"push\"",
+        ),
+        ("[[source]]\nkind = \"sim\"\nping = \"1s\"", "[limits]"),
+        ("public = \"127.0.0.1:1\"", "belongs to [listen]"),
+        ("[limits]\npublic = \"127.0.0.1:1\"", "belongs to [listen]"),
+        ("[limits]\nstate_dir = \"/x\"", "above the first [section]"),
+        ("[limits]\nlog = 1", "write [log]"),
+        ("[limits]\nsource = 1", "write [[source]]"),
+        ("seed = 1", "kind \"sim\""),
+    ] {
+        check(text, &["t.toml:", "unknown key", place, "(known: "]);
+    }
+}
+
+#[test]
+fn lists_are_asked_for_with_items_of_their_kind() {
+    for (text, write) in [
+        ("[listen]\nallowed_hosts = \"x\"", "[\"desk.example.com\"]"),
+        (
+            "[listen]\nallowed_origins = \"x\"",
+            "[\"https://desk.example.com\"]",
+        ),
+        ("[shards]\ncores = 1", "[1, 2]"),
+    ] {
+        check(text, &["t.toml:2", write]);
+    }
+}
+
+#[test]
+fn a_variable_that_lacks_an_underscore_is_doubted_and_those_of_kubernetes_are_not() {
+    let doubts = |variable: &str| {
+        let environment = [(variable.to_owned(), "x".to_owned())];
+        let given = Given::new("", "t.toml", environment.into_iter());
+        given.config().unwrap();
+        given.doubts().join("; ")
+    };
+    for (variable, part) in [
+        ("TAPECAST_LISTEN_PUBLIC", "write TAPECAST_LISTEN__PUBLIC"),
+        (
+            "TAPECAST_LIMITS_CONNECTIONS_MAX",
+            "write TAPECAST_LIMITS__CONNECTIONS_MAX",
+        ),
+        ("TAPECAST_LOG_FILTER", "write TAPECAST_LOG__FILTER"),
+        ("TAPECAST_STATE_DIR", "in the file only"),
+    ] {
+        let said = doubts(variable);
+        assert!(said.starts_with(variable) && said.contains(part), "{said}");
+    }
+    for variable in [
+        "TAPECAST_FOO",
+        "TAPECAST_SERVICE_HOST",
+        "TAPECAST_SERVICE_PORT",
+        "TAPECAST_SERVICE_PORT_HTTP",
+        "TAPECAST_PORT",
+        "TAPECAST_PORT_8080_TCP",
+        "TAPECAST_PORT_8080_TCP_ADDR",
+        "LISTEN_PUBLIC",
+    ] {
+        assert_eq!(doubts(variable), "", "{variable}");
+    }
+}
+
+#[test]
+fn it_is_known_which_keys_were_given() {
+    let given = |text: &str, environment: &[(&str, &str)]| {
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Given::new(text, "t.toml", environment.into_iter())
+    };
+    let key = crate::files::KEY;
+    assert!(!given("[limits]\nping = \"1s\"", &[]).names(key));
+    assert!(given("[limits]\nconnections_max = 20000", &[]).names(key));
+    let variable = ("TAPECAST_LIMITS__CONNECTIONS_MAX", "7");
+    assert!(given("", &[variable]).names(key));
+    let mut flagged = given("[listen]\npublic = \"127.0.0.1:1\"", &[]);
+    let error = |given: &Given| given.error_at("listen.public", "taken").to_string();
+    assert_eq!(error(&flagged), "t.toml:2: taken");
+    flagged.note_flag("listen.public", "--listen");
+    assert_eq!(error(&flagged), "--listen: taken");
+    let nothing = Given::new("", "", std::iter::empty());
+    assert_eq!(error(&nothing), "taken");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |path: &Path| {
+        let error = Config::load(path, std::iter::empty()).unwrap_err();
+        let error = error.to_string();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        error
+    };
+    let error = load(Path::new("no-such.toml"));
+    assert!(
+        error.starts_with("no-such.toml: ") && error.contains("config print > no-such.toml"),
+        "{error}"
+    );
+    let error = load(folder.path());
+    assert!(error.contains("give the file in it"), "{error}");
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, b"[log]\n# caf\xe9\n").unwrap();
+    let error = load(&path);
+    assert!(
+        error.contains("t.toml:2: ") && error.contains("0xe9") && error.contains("as UTF-8"),
+        "{error}"
+    );
 }
 
 #[test]

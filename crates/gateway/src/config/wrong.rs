@@ -1,7 +1,8 @@
 //! The error for a key with an invalid value: the key's name, the given value, and what to write.
 
-use super::Config;
+use super::{Config, LimitsConfig, ListenConfig, LogConfig, PipelineSection, ShardsConfig};
 use serde::Deserializer;
+use serde::de::DeserializeOwned;
 use std::ops::Range;
 
 /// A key that is wrong.
@@ -34,7 +35,7 @@ where
 }
 
 /// Reads one table of a list, such as a source; an error names the key in it.
-pub(super) fn read_table<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, String> {
+pub(super) fn read_table<T: DeserializeOwned>(table: toml::Table) -> Result<T, String> {
     let given = table.clone();
     serde_path_to_error::deserialize(table).map_err(|error| {
         let path = error.path().to_string();
@@ -121,17 +122,85 @@ fn allowed(expected: &str, path: &str) -> String {
         "f64" | "float" | "number" => "a number",
         "boolean" | "bool" => "true or false",
         "string" | "str" | "path" | "borrowed" => "text in quotes",
-        "sequence" => "a list in brackets, such as [1, 2]",
+        "sequence" => return list(path),
         "struct" | "map" => return format!("a section of its own: [{path}]"),
         _ => return expected.replace('`', "\""),
     };
     words.to_owned()
 }
 
-/// An unknown key, with the nearest known one.
+/// What to write where a list is expected.
+fn list(path: &str) -> String {
+    let items = match path.rsplit('.').next().unwrap_or_default() {
+        "cores" => "[1, 2]",
+        "allowed_origins" => "[\"https://desk.example.com\"]",
+        "allowed_hosts" => "[\"desk.example.com\"]",
+        _ => "[\"…\"]",
+    };
+    format!("a list in brackets, such as {items}")
+}
+
+/// The keys that a table of this type may have, as its type says where one is unknown.
+pub(super) fn known<T: DeserializeOwned>() -> Vec<String> {
+    let probe = toml::Table::from_iter([("?".to_owned(), toml::Value::Boolean(true))]);
+    let Err(error) = T::deserialize(probe) else {
+        return Vec::new();
+    };
+    let keys = quoted(error.message()).skip(1);
+    keys.map(str::to_owned).collect()
+}
+
+/// The keys that stand above all sections, and the names of sections.
+pub(super) fn known_at_top() -> Vec<String> {
+    known::<Config>()
+}
+
+/// The sections and their keys.
+pub(super) fn sections() -> [(&'static str, Vec<String>); 5] {
+    [
+        ("listen", known::<ListenConfig>()),
+        ("shards", known::<ShardsConfig>()),
+        ("limits", known::<LimitsConfig>()),
+        ("pipeline", known::<PipelineSection>()),
+        ("log", known::<LogConfig>()),
+    ]
+}
+
+/// What stands between backquotes.
+fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    message.split('`').skip(1).step_by(2)
+}
+
+/// Where a key belongs that stands in the wrong place.
+fn belongs(unknown: &str) -> Option<String> {
+    let has = |keys: &[String]| keys.iter().any(|key| key == unknown);
+    let section = sections().into_iter().find(|(_, keys)| has(keys));
+    if let Some((section, _)) = section {
+        return Some(format!("it belongs to [{section}]"));
+    }
+    let kinds = super::source::kinds()
+        .into_iter()
+        .filter(|(_, keys)| has(keys));
+    let kinds: Vec<_> = kinds.map(|(kind, _)| format!("{kind:?}")).collect();
+    if !kinds.is_empty() {
+        return Some(format!(
+            "it belongs to a [[source]] of kind {}",
+            kinds.join(" or ")
+        ));
+    }
+    has(&known_at_top()).then(|| match unknown {
+        "source" => "write [[source]]".to_owned(),
+        section if sections().iter().any(|(name, _)| *name == section) => {
+            format!("it is a section: write [{section}]")
+        }
+        _ => "it belongs above the first [section]".to_owned(),
+    })
+}
+
+/// An unknown key, with the place it belongs to, or the nearest known one.
 fn unknown(path: &str, message: &str) -> Option<String> {
     let rest = message.split_once("unknown field ")?.1;
-    let quoted: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    let quoted: Vec<&str> = quoted(rest).collect();
     let (unknown, known) = quoted.split_first()?;
     let nearest = known.iter().max_by(|a, b| {
         strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
@@ -142,11 +211,13 @@ fn unknown(path: &str, message: &str) -> Option<String> {
         "" => String::new(),
         section => format!("{section}: "),
     };
-    Some(match nearest {
-        Some(nearest) => format!(
-            "{section}unknown key {unknown:?}; did you mean {nearest:?}? (known: {})",
-            known.join(", ")
-        ),
-        None => format!("{section}unknown key {unknown:?}"),
-    })
+    let hint = match (belongs(unknown), nearest) {
+        (Some(place), _) => place,
+        (None, Some(nearest)) => format!("did you mean {nearest:?}?"),
+        (None, None) => "delete it".to_owned(),
+    };
+    let known = known.join(", ");
+    Some(format!(
+        "{section}unknown key {unknown:?}; {hint} (known: {known})"
+    ))
 }

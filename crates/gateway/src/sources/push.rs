@@ -6,14 +6,20 @@ use crate::config::PushSource;
 use crate::faults::Faults;
 use std::sync::Arc;
 use tapecast_ingest::event::FeedEvent;
-use tapecast_ingest::push::{PushConfig, PushError, PushFaults, PushServer};
+use tapecast_ingest::push::{PushConfig, PushError, PushFaults, PushPlan, PushServer};
 use tapecast_model::{Catalog, ChannelSet, InstrumentId, Venue};
+
+/// A source that has its symbols, and not yet its address.
+pub(super) struct Plan {
+    plan: PushPlan,
+    faults: PushFaults,
+}
 
 pub(super) struct PushFeed {
     server: PushServer,
 }
 
-impl PushFeed {
+impl Plan {
     pub(super) fn new(
         source: PushSource,
         catalog: &Arc<Catalog>,
@@ -26,14 +32,18 @@ impl PushFeed {
             price_scale: source.price_scale,
             qty_scale: source.qty_scale,
         };
-        let server = PushServer::bind(config, Arc::clone(catalog))?;
         let faults = PushFaults {
             acceptor: faults.of("push"),
             publisher: faults.of("publisher"),
         };
-        Ok(Self {
-            server: server.with_faults(faults),
-        })
+        let plan = PushPlan::new(config, Arc::clone(catalog))?;
+        Ok(Self { plan, faults })
+    }
+
+    /// Takes its address.
+    pub(super) fn bind(self) -> Result<PushFeed, PushError> {
+        let server = self.plan.bind()?.with_faults(self.faults);
+        Ok(PushFeed { server })
     }
 }
 

@@ -137,23 +137,6 @@ fn a_log_on_a_full_disk_stops_nothing() {
 }
 
 #[test]
-fn whoever_has_read_enough_of_the_output_ends_nothing_with_an_error() {
-    let head = |arguments: &str| {
-        let binary = env!("CARGO_BIN_EXE_tapecast");
-        let script = format!(
-            "{{ {binary} {arguments}; echo code $? >&2; }} 2>&1 >/dev/full | cat; {{ {binary} {arguments}; echo code $? >&2; }} | true"
-        );
-        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        String::from_utf8(text).unwrap()
-    };
-    for arguments in ["config print", "--help", "--version"] {
-        let said = head(arguments);
-        assert_eq!(said.matches("code 0").count(), 2, "{arguments}: {said}");
-    }
-}
-
-#[test]
 fn a_hang_up_is_ignored_with_a_warning() {
     let Desk { mut served, .. } = serve(Stdio::piped());
     served.signal(Signal::HUP);

@@ -99,6 +99,167 @@ fn the_configuration_can_be_printed_and_checked() {
 }
 
 #[test]
+fn what_serve_refuses_a_check_refuses_with_the_same_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words.txt");
+    std::fs::write(&words, "a text\n").unwrap();
+    let replay = format!("[[source]]\nkind = \"replay\"\nformat = \"okx\"\npath = {words:?}\n");
+    let push = "[limits]\ninstruments_max = 1\n[[source]]\nkind = \"push\"\nvenue = \"x\"\n\
+                listen = \"127.0.0.1:0\"\nsymbols = [\"A\", \"B\"]\n";
+    let path = folder.path().join("t.toml");
+    let file = path.to_str().unwrap();
+    let flags = FREE_PORTS;
+    for (text, line) in [(replay.as_str(), 4), (push, 7)] {
+        std::fs::write(&path, text).unwrap();
+        let checked = run(&["config", "check", file]);
+        let served = run(&[&["serve", "--config", file][..], &flags].concat());
+        assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+        assert_eq!(served.status.code(), Some(2), "{served:?}");
+        let complaint = |output: Output| {
+            let text = String::from_utf8(output.stderr).unwrap();
+            let mut lines = text.lines().filter(|line| line.starts_with("tapecast: "));
+            lines.next().unwrap().to_owned()
+        };
+        let (checked, served) = (complaint(checked), complaint(served));
+        assert_eq!(checked, served);
+        assert!(checked.contains(&format!("t.toml:{line}: ")), "{checked}");
+    }
+    // An address that another process has is no matter of the check.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let push = format!("[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = \"{address}\"\n");
+    std::fs::write(&path, push).unwrap();
+    let checked = run(&["config", "check", file]);
+    assert!(checked.status.success(), "{checked:?}");
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(said.ends_with("t.toml: valid, 1 source\n"), "{said}");
+}
+
+#[test]
+fn a_check_takes_no_state_from_a_process_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let path = folder.path().join("t.toml");
+    let text = format!("state_dir = {state:?}\n[[source]]\nkind = \"sim\"\n");
+    std::fs::write(&path, text).unwrap();
+    let file = path.to_str().unwrap();
+    assert!(run(&["config", "check", file]).status.success());
+    assert!(!state.exists(), "the check writes nothing");
+    let mut command = tapecast(&[&["serve", "--config", file][..], &FREE_PORTS].concat());
+    let _served = Served::start(command.stderr(Stdio::null()));
+    assert!(state.exists());
+    assert!(run(&["config", "check", file]).status.success());
+}
+
+/// Standard output on a full disk, and then a pipe that is closed.
+fn unwritable(arguments: &[&str]) -> (Output, Output) {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut command = tapecast(arguments);
+    let full = command.stdout(full.unwrap()).output().unwrap();
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let closed = tapecast(arguments).stdout(write).output().unwrap();
+    (full, closed)
+}
+
+#[test]
+fn a_full_disk_is_a_failure_and_a_closed_pipe_is_none() {
+    let served = demo();
+    let url = format!("ws://{}/v1/ws", served.public);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, "[[source]]\nkind = \"sim\"\n").unwrap();
+    let topic = "quote:sim:BTC-USD";
+    for arguments in [
+        &["config", "print"][..],
+        &["config", "check", path.to_str().unwrap()],
+        &["watch", &url, topic],
+        &["watch", &url, topic, "--json"],
+        &["watch", &url, topic, "--table"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let (full, closed) = unwritable(arguments);
+        assert_eq!(full.status.code(), Some(1), "{arguments:?}: {full:?}");
+        let said = String::from_utf8(full.stderr).unwrap();
+        let said: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("output"))
+            .collect();
+        assert_eq!(said.len(), 1, "{arguments:?}: {said:?}");
+        assert!(said[0].starts_with("tapecast: cannot write to standard output: No space"));
+        assert!(closed.status.success(), "{arguments:?}: {closed:?}");
+    }
+}
+
+#[test]
+fn a_gateway_that_is_not_there_is_no_wrong_usage() {
+    let nothing = free_address().to_string();
+    let served = demo();
+    let (public, admin) = (served.public.to_string(), served.admin.to_string());
+    let topic = "quote:sim:BTC-USD";
+    for (arguments, code, part) in [
+        (
+            vec!["watch", "ws://NOTHING/v1/ws", topic],
+            1,
+            "start the gateway",
+        ),
+        (
+            // A name that no server is asked for.
+            vec!["watch", "ws://a..b:1/v1/ws", topic],
+            1,
+            "check that the host",
+        ),
+        (vec!["watch", "ws://PUBLIC", topic], 1, "ws://PUBLIC/v1/ws"),
+        (vec!["watch", "ws://PUBLIC/", topic], 1, "ws://PUBLIC/v1/ws"),
+        (vec!["watch", "ws://ADMIN/v1/ws", topic], 1, "listen.public"),
+        (vec!["watch", "http://PUBLIC", topic], 2, "ws://host:port"),
+        (vec!["watch"], 2, "required arguments"),
+        (vec!["health", "--admin", "NOTHING"], 1, "start the gateway"),
+        (vec!["health", "--admin", "PUBLIC"], 1, "listen.admin"),
+        (vec!["health", "--admin", "nowhere"], 2, "localhost:8080"),
+        (vec!["health", "--admn", "x"], 2, "--admin"),
+    ] {
+        let place = |text: &str| {
+            let text = text.replace("NOTHING", &nothing);
+            text.replace("PUBLIC", &public).replace("ADMIN", &admin)
+        };
+        let arguments: Vec<_> = arguments.into_iter().map(place).collect();
+        let given: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let output = run(&given);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{given:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{given:?}: {said}");
+        assert!(
+            said.contains(&place(part)),
+            "{given:?}: {said} lacks {part}"
+        );
+    }
+    assert!(run(&["health", "--admin", &admin]).status.success());
+}
+
+#[test]
+fn a_gateway_that_goes_is_told_and_no_wrong_usage() {
+    let mut served = demo();
+    let url = format!("ws://{}/v1/ws", served.public);
+    let mut watching = tapecast(&["watch", &url, "quote:sim:BTC-USD"])
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    std::io::Read::read_exact(watching.stdout.as_mut().unwrap(), &mut first).unwrap();
+    served.end();
+    let output = watching.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("1001")
+            && said.contains("run the command again")
+            && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
 fn a_signal_ends_the_process_with_a_goodbye_to_everybody() {
     let mut served = demo();
     let runtime = tokio::runtime::Builder::new_current_thread()
