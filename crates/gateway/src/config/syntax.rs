@@ -36,6 +36,14 @@ fn unreadable(lines: &[&str], number: usize, library: &str) -> (usize, String) {
     if let Some(message) = other {
         return (number, message);
     }
+    // A list, or a text, that began above.
+    let above = (0..number).rev().find(|at| lines[*at].contains('='));
+    let begun = above.and_then(|at| Some((at, lines[at].split_once('=')?)));
+    if let Some((at, (name, value))) = begun
+        && let Some(message) = unclosed(&lines[at..number].join("\n"), value.trim())
+    {
+        return (at, format!("{}: {message}", key(lines, at, name.trim())));
+    }
     if line.starts_with('[') && !line.contains('=') {
         let name = line.trim_matches(['[', ']', ' ']);
         let whole = match line.starts_with("[[") {
@@ -50,14 +58,6 @@ fn unreadable(lines: &[&str], number: usize, library: &str) -> (usize, String) {
             false => format!("{} is not a section; write {}", short(line), short(&whole)),
         };
         return (number, message);
-    }
-    // A list, or a text, that began above.
-    let above = (0..number).rev().find(|at| lines[*at].contains('='));
-    let begun = above.and_then(|at| Some((at, lines[at].split_once('=')?)));
-    if let Some((at, (name, value))) = begun
-        && let Some(message) = unclosed(&lines[at..number].join("\n"), value.trim())
-    {
-        return (at, format!("{}: {message}", key(lines, at, name.trim())));
     }
     if let Some((name, value)) = line.split_once('=') {
         let (name, value) = (name.trim(), value.trim());
@@ -133,6 +133,12 @@ fn unreadable_value(
             short(value)
         );
     }
+    if let Some(meant) = without_commas(value) {
+        return format!(
+            "{key}: {} is not allowed; write {name} = {meant}",
+            short(value)
+        );
+    }
     if value.starts_with(['"', '\'', '[', '{']) {
         return format!(
             "{key}: {} cannot be read; write one text in quotes, one number, or one list in brackets",
@@ -149,6 +155,21 @@ fn unreadable_value(
             quoted(value)
         ),
     }
+}
+
+/// A value without the comma behind it that other languages have, or a number without its groups.
+fn without_commas(value: &str) -> Option<String> {
+    let single = value.trim_end_matches([',', ';']);
+    let is_value = |text: &str| toml::from_str::<toml::Table>(&format!("v = {text}")).is_ok();
+    if single != value && is_value(single) {
+        return Some(short(single));
+    }
+    let digits: String = value
+        .chars()
+        .filter(|c| !matches!(c, ',' | ' ' | '\''))
+        .collect();
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+    (is_number && is_value(&digits)).then(|| short(&digits))
 }
 
 /// What is said of a value that has no end; `text` goes as far as the place where the library gave up.
@@ -311,6 +332,24 @@ mod tests {
                 &["t.toml:1: node: ", "closing \"\"\""],
             ),
             ("node =\n", &["t.toml:1: node: it has no value"]),
+            (
+                "[limits]\nconnections_max = 20_000,\n",
+                &[
+                    "t.toml:2: limits.connections_max: 20_000,",
+                    "write connections_max = 20_000",
+                ],
+            ),
+            (
+                "[limits]\nconnections_max = 20,000\n",
+                &[
+                    "t.toml:2: limits.connections_max: ",
+                    "write connections_max = 20000",
+                ],
+            ),
+            (
+                "[listen]\nallowed_hosts = [\"a\"\n[log]\n",
+                &["t.toml:2: listen.allowed_hosts", "closing ]"],
+            ),
             (
                 "node = \"C:\\desk\"\n",
                 &["t.toml:1: node: ", "single quotes"],
