@@ -11,6 +11,7 @@ mod places;
 mod ranges;
 mod source;
 mod syntax;
+mod text;
 mod wrong;
 
 pub use load::{ConfigError, Given};
@@ -360,15 +361,21 @@ impl LimitsConfig {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        text::deserialize(
+            deserializer,
+            "a duration in quotes, such as \"5s\"",
+            Self::parse,
+        )
+    }
+}
+
+impl Span {
+    fn parse(text: &str) -> Result<Self, String> {
         let span = text.parse::<jiff::SignedDuration>().ok();
         let span = span.and_then(|span| Duration::try_from(span).ok());
-        span.filter(|span| !span.is_zero())
-            .map(Self)
-            .ok_or_else(|| {
-                let message = format!("{text:?} is not a duration; write \"5s\" or \"250ms\"");
-                serde::de::Error::custom(message)
-            })
+        let span = span.filter(|span| !span.is_zero());
+        span.map(Self)
+            .ok_or_else(|| format!("{text:?} is not a duration; write \"5s\" or \"250ms\""))
     }
 }
 

@@ -4,7 +4,6 @@
 //! addresses come first, and IPv4 comes before IPv6, so that `localhost` is 127.0.0.1. The banner at the
 //! start shows the chosen address. The error for an invalid address says what to write.
 
-use serde::Deserialize as _;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 /// What is said of text that is no address.
@@ -46,8 +45,8 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
 pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse(&text).map_err(serde::de::Error::custom)
+    let expecting = "an address and a port in quotes, such as \"127.0.0.1:8080\"";
+    super::text::deserialize(deserializer, expecting, parse)
 }
 
 /// The one to use of a name's addresses: loopback first, then IPv4.

@@ -540,8 +540,16 @@ fn a_key_in_a_wrong_place_is_told_where_it_belongs() {
 }
 
 #[test]
-fn lists_are_asked_for_with_items_of_their_kind() {
+fn lists_and_texts_are_asked_for_with_what_they_may_hold() {
+    let push = "[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = 9000\n";
+    check(
+        push,
+        &["t.toml:4: source 1: listen: 9000", "\"127.0.0.1:8080\""],
+    );
     for (text, write) in [
+        ("[listen]\npublic = 8080", "\"127.0.0.1:8080\""),
+        ("[limits]\nping = 5", "a duration in quotes, such as \"5s\""),
+        ("[pipeline]\nstale_after = 5", "such as \"5s\""),
         ("[listen]\nallowed_hosts = \"x\"", "[\"desk.example.com\"]"),
         (
             "[listen]\nallowed_origins = \"x\"",

@@ -109,6 +109,7 @@ const DATE: &str = "$__toml_private_datetime";
 
 /// What to write where serde expects this.
 fn allowed(expected: &str, path: &str) -> String {
+    let whole = expected;
     let expected = expected.trim_start_matches("a ").trim_start_matches("an ");
     if path == "source" {
         return "a table for each source: [[source]]".to_owned();
@@ -124,7 +125,7 @@ fn allowed(expected: &str, path: &str) -> String {
         "string" | "str" | "path" | "borrowed" => "text in quotes",
         "sequence" => return list(path),
         "struct" | "map" => return format!("a section of its own: [{path}]"),
-        _ => return expected.replace('`', "\""),
+        _ => return whole.replace('`', "\""),
     };
     words.to_owned()
 }
