@@ -312,3 +312,97 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
         invalid(&place, &message)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_lacks_an_underscore_is_doubted_and_those_of_kubernetes_are_not() {
+        let doubts = |variable: &str| {
+            let environment = [(variable.to_owned(), "x".to_owned())];
+            let given = Given::new("", "t.toml", environment.into_iter());
+            given.config().unwrap();
+            given.doubts().join("; ")
+        };
+        for (variable, part) in [
+            ("TAPECAST_LISTEN_PUBLIC", "write TAPECAST_LISTEN__PUBLIC"),
+            (
+                "TAPECAST_LIMITS_CONNECTIONS_MAX",
+                "write TAPECAST_LIMITS__CONNECTIONS_MAX",
+            ),
+            ("TAPECAST_LOG_FILTER", "write TAPECAST_LOG__FILTER"),
+            ("TAPECAST_STATE_DIR", "in the file only"),
+        ] {
+            let said = doubts(variable);
+            assert!(said.starts_with(variable) && said.contains(part), "{said}");
+        }
+        for variable in [
+            "TAPECAST_FOO",
+            "TAPECAST_SERVICE_HOST",
+            "TAPECAST_SERVICE_PORT",
+            "TAPECAST_SERVICE_PORT_HTTP",
+            "TAPECAST_PORT",
+            "TAPECAST_PORT_8080_TCP",
+            "TAPECAST_PORT_8080_TCP_ADDR",
+            "LISTEN_PUBLIC",
+        ] {
+            assert_eq!(doubts(variable), "", "{variable}");
+        }
+    }
+
+    #[test]
+    fn it_is_known_which_keys_were_given() {
+        let given = |text: &str, environment: &[(&str, &str)]| {
+            let environment: Vec<_> = environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            Given::new(text, "t.toml", environment.into_iter())
+        };
+        let key = crate::files::KEY;
+        assert!(!given("[limits]\nping = \"1s\"", &[]).names(key));
+        assert!(given("[limits]\nconnections_max = 20000", &[]).names(key));
+        let variable = ("TAPECAST_LIMITS__CONNECTIONS_MAX", "7");
+        assert!(given("", &[variable]).names(key));
+        let mut flagged = given("[listen]\npublic = \"127.0.0.1:1\"", &[]);
+        let error = |given: &Given| given.error_at("listen.public", "taken").to_string();
+        assert_eq!(error(&flagged), "t.toml:2: taken");
+        flagged.note_flag("listen.public", "--listen");
+        assert_eq!(error(&flagged), "--listen: taken");
+        let nothing = Given::new("", "", std::iter::empty());
+        assert_eq!(error(&nothing), "taken");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_said_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |path: &Path| {
+            let error = Config::load(path, std::iter::empty()).unwrap_err();
+            let error = error.to_string();
+            assert_eq!(error.lines().count(), 1, "{error}");
+            error
+        };
+        let error = load(Path::new("no-such.toml"));
+        assert!(
+            error.starts_with("no-such.toml: ") && error.contains("config print > no-such.toml"),
+            "{error}"
+        );
+        let error = load(folder.path());
+        assert!(error.contains("give the file in it"), "{error}");
+        let path = folder.path().join("t.toml");
+        std::fs::write(&path, b"[log]\n# caf\xe9\n").unwrap();
+        let error = load(&path);
+        assert!(
+            error.contains("t.toml:2: ") && error.contains("0xe9") && error.contains("as UTF-8"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = Config::load(Path::new("/dev/zero"), std::iter::empty()).unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("/dev/zero: longer than 4 MiB"), "{error}");
+    }
+}
