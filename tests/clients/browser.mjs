@@ -185,6 +185,40 @@ await check('no number is cut off at any width', () => withPage(url, {}, async (
   }
 }));
 
+await check('a column stays while it has room', () => withPage(url, {}, async (page) => {
+  const time = () => page.evaluate(() => [...document.querySelectorAll('.trades .time')].slice(0, 4)
+    .map((cell) => (cell.checkVisibility() ? cell.textContent.length : 0)));
+  for (const symbol of ['BTC-USD', 'SOL-USD']) {
+    await page.locator(`[data-key="sim:${symbol}"]`).click();
+    await page.waitText('checksum', /verified/);
+    await page.waitForFunction(() => document.querySelectorAll('[data-testid="trade"]:not([hidden])').length >= 10);
+    for (const width of [390, 700, 800, 900, 1_000, 1_200, 1_400]) {
+      await page.setViewportSize({ width, height: 900 });
+      await laidOut(page);
+      const [head, ...lines] = await time();
+      assert.ok(head > 0 && lines.every((digits) => digits >= 8), `${symbol} at ${width} pixels: ${[head, ...lines]}`);
+    }
+  }
+}));
+
+await check('nothing is said of data that have not come', async () => {
+  const gateway = new MockGateway({ heartbeatMs: 200 });
+  gateway.fault('mute');
+  try {
+    await withPage(await gateway.listen(), {}, async (page) => {
+      await page.waitText('focus-symbol', /-/);
+      // The figures have been drawn since the connection is live.
+      await page.waitText('topics', /^[1-9]/);
+      assert.equal(await page.text('spread'), '–');
+      assert.equal(await page.text('checksum'), 'waiting for data');
+      assert.equal(await page.text('position'), 'epoch – · seq –');
+      assert.equal(await page.text('focus-last'), '–');
+    });
+  } finally {
+    await gateway.close();
+  }
+});
+
 await check('a number longer than its column is not cut off, and leaves the others their room', () => {
   const setup = (gateway) => gateway.list('LONG-USD', 123_456_789_012_345);
   return withFaults(async (page) => {
@@ -235,6 +269,21 @@ await check('a book that may be old is not called verified', () => withFaults(as
   gateway.fault('silence');
   await page.waitText('connection-state', /^stale$/);
   await page.waitText('checksum', /^not current$/);
+}));
+
+await check('after the gateway has ended nothing looks current', () => withFaults(async (page, gateway) => {
+  await gateway.close();
+  await page.waitText('connection-state', /^reconnecting$/);
+  for (const part of ['ladder', 'watch', 'tape', 'focus-last']) {
+    const shown = await page.part(part).first().evaluate((element) => {
+      let opacity = 1;
+      for (let at = element; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
+      return opacity;
+    });
+    assert.ok(shown < 1, `${part} looks current`);
+  }
+  // A page in the background shows only its title.
+  assert.match(await page.title(), /^reconnecting /);
 }));
 
 await check('a crossed book says so', () => withFaults(async (page, gateway) => {

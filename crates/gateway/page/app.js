@@ -52,7 +52,8 @@ const watch = new Watch(at('rows'), frames, {
   },
   render: (row) => row === watch.selected && drawHead(row),
   filter: (rows) => {
-    at('no-rows').hidden = rows.length > 0;
+    // Before the list has come, nothing is known of what matches.
+    at('no-rows').hidden = rows.length > 0 || watch.all.length === 0;
     settle();
   },
 });
@@ -185,7 +186,17 @@ function drawHead(row) {
   const words = [wrong === '' ? '' : said, status ? behind(status) : ''].filter(Boolean).join(' · ');
   head.state.set(row.gone ? 'The gateway no longer lists this instrument.' : words);
   head.state.element.hidden = words === '' && !row.gone;
-  document.title = `${last} ${instrument.symbol} · tapecast`;
+  drawTitle();
+}
+
+/** A page in the background says no price that is not current. */
+function drawTitle() {
+  const row = watch.selected;
+  if (!row) return;
+  const last = row.last === null ? '–' : show(row.last, row.digits);
+  const said = feed.state === State.LIVE ? last : feed.state;
+  const title = `${said} ${row.instrument.symbol} · tapecast`;
+  if (title !== document.title) document.title = title;
 }
 
 const link = { state: cell('link-state'), why: cell('link-why'), pill: at('link') };
@@ -200,6 +211,7 @@ function drawLink() {
   document.body.dataset.link = feed.state;
   const wait = feed.retryAt === null ? '' : ` · again in ${Math.max(0, Math.ceil((feed.retryAt - performance.now()) / 1_000))} s`;
   link.why.set(feed.state === State.LIVE ? '' : feed.reason + wait);
+  drawTitle();
 }
 
 function drawFigures() {
@@ -220,7 +232,7 @@ function drawFigures() {
   figures.connects.set(String(Math.max(0, feed.counts.connects - 1)));
   const row = watch.selected;
   const position = row && feed.position(topic(`book.${DEPTH}`, row));
-  place.position.set(position ? `epoch ${position.epoch} · seq ${position.seq}` : 'no position');
+  place.position.set(`epoch ${position?.epoch ?? '–'} · seq ${position?.seq ?? '–'}`);
   const verdict = judge(row);
   place.check.element.dataset.verdict = verdict;
   place.check.element.dataset.passed = checks.passed;
@@ -232,6 +244,8 @@ function drawFigures() {
 function judge(row) {
   const status = row?.status;
   if (status && trouble(status) === 'crossed') return 'crossed';
+  if (row && !row.instrument.channels.includes('book')) return 'none';
+  if (!book.loaded) return 'waiting';
   if (book.verified === false) return 'mismatch';
   // A gateway that tells the health of each channel says which of them is behind.
   const health = status?.channels?.book?.feed ?? status?.feed ?? 'live';
@@ -240,7 +254,7 @@ function judge(row) {
 }
 
 const VERDICTS = {
-  unchecked: 'unchecked', verified: '✓ verified', mismatch: '✗ mismatch', crossed: 'held back: crossed', old: 'not current',
+  none: 'no book here', waiting: 'waiting for data', unchecked: 'unchecked', verified: '✓ verified', mismatch: '✗ mismatch', crossed: 'held back: crossed', old: 'not current',
 };
 
 // ----- beginnings
@@ -283,7 +297,8 @@ async function list() {
   const before = watch.all.length;
   watch.keep(listed);
   if (watch.all.length < before) settleList();
-  at('loading').hidden = true;
+  at('loading').textContent = 'The gateway lists no instrument yet.';
+  at('loading').hidden = watch.all.length > 0;
 }
 
 /** Rows came or went. */

@@ -33,6 +33,8 @@ export class Book {
     this.asks = [];
     /** Whether the last frame's checksum agreed; null before the first one that had a checksum. */
     this.verified = null;
+    /** Whether a snapshot has come: without one, empty sides say nothing. */
+    this.loaded = false;
   }
 
   /** Forgets every level. */
@@ -40,11 +42,13 @@ export class Book {
     this.bids = [];
     this.asks = [];
     this.verified = null;
+    this.loaded = false;
   }
 
   /** Takes a snapshot; false if its checksum disagrees. */
   replace(frame) {
     this.clear();
+    this.loaded = true;
     return this.apply(frame);
   }
 

@@ -1,18 +1,22 @@
 // Columns of numbers that are never cut: a number that lost a digit is a wrong number.
 //
 // A panel's columns share its width by the longest text that each has shown. Where they do not fit
-// side by side, whole columns are left out, in an order that the view names; then the text becomes
-// smaller, down to a limit; then a cell breaks into lines. What a column asks for has a limit too:
-// one long number makes its own cell smaller, not every other column.
+// side by side, the text becomes a little smaller. Where that is not enough, columns are written
+// shorter or left out, in an order that the view names; then the text becomes smaller still, down to
+// a limit; then a cell breaks into lines. What a column asks for has a limit too: one long number
+// makes its own cell smaller, not every other column.
 
 /** Digits stand closer than this never: smaller text is not read. */
 const SCALE_MIN = 0.7;
+/** No column is left out while text of this size, which is as easy to read, lets all of them stay. */
+const SCALE_GOOD = 0.85;
 
 export class Columns {
   #width = 0;
   #digit = 7.5;
   #need = {};
   #room = {};
+  #short = new Set();
   #cells = new Map();
   #fitting = false;
 
@@ -20,9 +24,9 @@ export class Columns {
    * @param container the element whose width, less `--edge` on each side, the columns share; it carries
    *   `data-without`, the names of the columns left out, `--columns`, a track list, and each column's
    *   width by its name
-   * @param names `{name: {least, most, pixels}}`: the least and the most digits that a column asks for,
-   *   and what it has around them
-   * @param leave names of the columns that may be left out, first come first
+   * @param names `{name: {least, most, short, pixels}}`: the least and the most digits that a column asks
+   *   for, the digits of its short text if it has one, and what it has around them
+   * @param leave names of the columns that may be written short and then left out, first come first
    * @param frames where the layout is worked out, before the next frame
    */
   constructor(container, names, leave, frames) {
@@ -40,13 +44,16 @@ export class Columns {
     this.#mark();
   }
 
-  /** Sets a cell's text, as large as its column has room for; answers whether it changed. */
-  set(cell, name, text) {
-    if (!cell.set(text)) return false;
-    const digits = length(text);
-    this.#cells.set(cell, { name, digits });
-    this.want(name, digits);
-    this.#scale(cell, digits / this.#room[name]);
+  /**
+   * Sets a cell's text, as large as its column has room for; answers whether it changed. `short` is
+   * what is written where the column is written short.
+   */
+  set(cell, name, text, short = text) {
+    const known = this.#cells.get(cell);
+    if (known?.text === text && known.name === name) return false;
+    this.#cells.set(cell, { name, text, short });
+    this.want(name, length(text));
+    this.#draw(cell, name, text, short);
     return true;
   }
 
@@ -66,23 +73,25 @@ export class Columns {
   render() {
     this.#fitting = false;
     if (this.#width === 0) return;
-    const shown = Object.keys(this.names);
-    const pixels = (name) => this.#need[name] * this.#digit + (this.names[name].pixels ?? 0);
-    const sum = () => shown.reduce((all, name) => all + pixels(name), 0);
-    const without = [];
-    for (const name of this.leave) {
-      if (sum() <= this.#width) break;
-      shown.splice(shown.indexOf(name), 1);
-      without.push(name);
-    }
-    this.container.dataset.without = without.join(' ');
-    const room = this.#width / sum();
-    this.container.style.setProperty('--columns', shown.map((name) => `minmax(0, ${pixels(name).toFixed(1)}fr)`).join(' '));
+    const { shown, short, scale } = arrange(this.names, this.#need, this.leave, this.#width, this.#digit);
+    this.#short = new Set(short);
+    this.container.dataset.without = Object.keys(this.names).filter((name) => !shown.includes(name)).join(' ');
+    const tracks = [];
     for (const name of shown) {
-      this.container.style.setProperty(`--${name}`, `${((100 * pixels(name)) / sum()).toFixed(3)}%`);
-      this.#room[name] = (pixels(name) * room - (this.names[name].pixels ?? 0)) / this.#digit;
+      const digits = short.includes(name) ? this.names[name].short : this.#need[name];
+      this.#room[name] = digits * scale;
+      const pixels = digits * scale * this.#digit + (this.names[name].pixels ?? 0);
+      tracks.push(`minmax(0, ${pixels.toFixed(1)}fr)`);
+      this.container.style.setProperty(`--${name}`, `${((100 * pixels) / this.#width).toFixed(3)}%`);
     }
-    for (const [cell, { name, digits }] of this.#cells) this.#scale(cell, digits / this.#room[name]);
+    this.container.style.setProperty('--columns', tracks.join(' '));
+    for (const [cell, { name, text, short: brief }] of this.#cells) this.#draw(cell, name, text, brief);
+  }
+
+  #draw(cell, name, text, short) {
+    const written = this.#short.has(name) ? short : text;
+    cell.set(written);
+    this.#scale(cell, length(written) / this.#room[name]);
   }
 
   /** Shrinks a cell that has more digits than room, and lets it break where that is not enough. */
@@ -104,6 +113,30 @@ export class Columns {
     this.#fitting = true;
     this.frames.mark(this);
   }
+}
+
+/**
+ * Which columns have room, and how: `{shown, short, scale}`, the names of those that are shown, of those
+ * that are written short, and the size of the text, 1 as it is; more than 1 is spare room.
+ */
+export function arrange(names, need, leave, width, digit) {
+  const shown = Object.keys(names);
+  const short = [];
+  const scale = () => {
+    const around = shown.reduce((all, name) => all + (names[name].pixels ?? 0), 0);
+    const digits = shown.reduce((all, name) => all + (short.includes(name) ? names[name].short : need[name]), 0);
+    return Math.max(width - around, 1) / (digits * digit);
+  };
+  for (const name of leave) {
+    if (scale() >= SCALE_GOOD) break;
+    if (names[name].short !== undefined) {
+      short.push(name);
+      if (scale() >= SCALE_GOOD) break;
+      short.pop();
+    }
+    shown.splice(shown.indexOf(name), 1);
+  }
+  return { shown, short, scale: scale() };
 }
 
 /** The width of a text in digits. Points are narrower than digits, letters wider; a little more is right. */

@@ -55,17 +55,21 @@ export function fromUnits(units, scale) {
 export function show(text, digits = 0) {
   const negative = text.charCodeAt(0) === 45;
   const point = text.indexOf('.');
-  let whole = point < 0 ? text.slice(negative ? 1 : 0) : text.slice(negative ? 1 : 0, point);
+  const whole = group(text.slice(negative ? 1 : 0, point < 0 ? text.length : point));
   const fraction = (point < 0 ? '' : text.slice(point + 1)).padEnd(digits, '0');
-  for (let at = whole.length - 3; at > 0; at -= 3) {
-    whole = `${whole.slice(0, at)},${whole.slice(at)}`;
-  }
   return (negative ? '−' : '') + (fraction === '' ? whole : `${whole}.${fraction}`);
 }
 
+/** Digits with a comma between thousands. */
+function group(digits) {
+  let whole = digits;
+  for (let at = whole.length - 3; at > 0; at -= 3) whole = `${whole.slice(0, at)},${whole.slice(at)}`;
+  return whole;
+}
+
 /**
- * A size in about `width` characters, with `digits` after the point if they fit, so that columns
- * line up. Digits that do not fit are cut, never rounded up; what would then be zero says so.
+ * A size in about `width` characters and a comma, with `digits` after the point if they fit, so that
+ * columns line up. Digits that do not fit are cut, never rounded up; what would then be zero says so.
  */
 export function brief(text, digits = 0, width = 9) {
   const point = text.indexOf('.');
@@ -73,12 +77,12 @@ export function brief(text, digits = 0, width = 9) {
   const large = LARGE.find(([from]) => whole >= from);
   if (large) {
     const cut = whole - large[1];
-    return `${text.slice(0, cut)}.${text.slice(cut, cut + 2)}${large[2]}`;
+    return `${group(text.slice(0, cut))}.${text.slice(cut, cut + 2)}${large[2]}`;
   }
   const room = Math.max(0, Math.min(Math.max(digits, places(text)), width - whole - 1));
-  if (room === 0) return text.slice(0, whole);
+  if (room === 0) return group(text.slice(0, whole));
   const fraction = (point < 0 ? '' : text.slice(point + 1)).padEnd(room, '0').slice(0, room);
-  const kept = `${text.slice(0, whole)}.${fraction}`;
+  const kept = `${group(text.slice(0, whole))}.${fraction}`;
   return isZero(kept) && !isZero(text) ? `<${kept.slice(0, -1)}1` : kept;
 }
 

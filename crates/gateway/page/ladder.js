@@ -82,7 +82,9 @@ export class Ladder {
     });
   }
 
-  #spread({ asks, bids }) {
+  #spread({ asks, bids, loaded }) {
+    if (!loaded) return '–';
+    if (asks.length === 0 && bids.length === 0) return 'both sides are empty';
     if (asks.length === 0 || bids.length === 0) return 'one side is empty';
     const [ask, bid] = [asks[0][0], bids[0][0]];
     const digits = Math.max(places(ask), places(bid));

@@ -17,7 +17,7 @@ export class Tape {
     this.frames = frames;
     this.printed = 0;
     this.columns = new Columns(panel, {
-      time: { least: length(clock('0000000')), pixels: 14 },
+      time: { least: length(clock('0000000')), short: length(seconds(clock('0000000'))), pixels: 14 },
       side: { least: 1.6 },
       price: { least: 6, pixels: 4 },
       size: { least: 6, pixels: 10 },
@@ -85,7 +85,8 @@ export class Tape {
     digits.price = Math.max(digits.price, places(trade.price));
     digits.size = Math.max(digits.size, places(trade.qty));
     line.element.className = trade.side ?? 'unknown';
-    this.columns.set(line.time, 'time', clock(trade.ts_event));
+    const time = clock(trade.ts_event);
+    this.columns.set(line.time, 'time', time, seconds(time));
     line.side.set({ buy: '▲', sell: '▼' }[trade.side] ?? '·');
     line.side.element.setAttribute('aria-label', trade.side ?? 'side unknown');
     this.columns.set(line.price, 'price', show(trade.price, digits.price));
@@ -94,12 +95,20 @@ export class Tape {
 
   #drawLoss(line, loss) {
     line.element.className = 'loss';
-    for (const cell of [line.time, line.price, line.size]) cell.shrink(1, false);
+    for (const cell of [line.time, line.price, line.size]) {
+      this.columns.drop(cell);
+      cell.shrink(1, false);
+    }
     line.time.set('gap');
     line.side.set('');
     line.price.set(`${loss.lost} lost`);
     line.size.set((loss.reason ?? '').replaceAll('_', ' '));
   }
+}
+
+/** A time of day without its fraction. */
+function seconds(time) {
+  return time.split('.', 1)[0];
 }
 
 /** The time of day, local, to the millisecond, of nanoseconds since the epoch. */

@@ -25,6 +25,15 @@ test('sizes are absolute, zero removes, and removing what is not there is nothin
   assert.deepEqual(levels(book.asks), ['11x1']);
 });
 
+test('a book without a snapshot is not an empty book', () => {
+  const book = new Book(25);
+  assert.equal(book.loaded, false);
+  book.replace({ bids: [], asks: [] });
+  assert.equal(book.loaded, true);
+  book.clear();
+  assert.equal(book.loaded, false);
+});
+
 test('a checksum covers the best ten asks rising, then the best ten bids falling', () => {
   const asks = Array.from({ length: 12 }, (_, i) => [String(101 + i), '1']);
   const bids = Array.from({ length: 12 }, (_, i) => [String(100 - i), '2']);

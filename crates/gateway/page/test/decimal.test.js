@@ -38,7 +38,11 @@ test('sizes are cut to their column and never shown as nothing', () => {
   assert.equal(brief('5.5', 4), '5.5000');
   assert.equal(brief('12345678.9'), '12.34M');
   assert.equal(brief('9876543210'), '9.87B');
-  assert.equal(brief('123456.789012', 6), '123456.78');
+  assert.equal(brief('123456.789012', 6), '123,456.78');
+  assert.equal(brief('65732.06233'), '65,732.062');
+  assert.equal(brief('123456'), '123,456');
+  assert.equal(brief('999.5'), '999.5');
+  assert.equal(brief('1234567890123456.7'), '1,234.56T');
 });
 
 test('a change has a sign unless it shows as zero', () => {

@@ -4,7 +4,8 @@
 //
 //   node mock_gateway.js [--port 0] [--symbols 50] [--rate 400]     serves the page and a market
 //
-// Faults, each once: POST /mock/{skip,corrupt,gap,cut,silence,stale,crossed,live,reject}.
+// Faults, each once: POST /mock/{skip,corrupt,gap,cut,silence,stale,crossed,live,reject,mute}.
+// After `mute` requests for topics get no answer.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -193,6 +194,7 @@ class Client {
       for (const topic of topics) this.topics.delete(topic);
       return this.send({ op: 'unsubscribed', id, topics });
     }
+    if (this.gateway.faults.has('mute')) return undefined;
     const known = topics.filter((topic) => this.gateway.find(topic) && !this.gateway.faults.delete('reject'));
     if (op === 'subscribe' || op === 'resync') {
       this.send({
