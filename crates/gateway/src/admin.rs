@@ -9,6 +9,7 @@ pub mod connections;
 
 use crate::metrics::ProcessMetrics;
 use crate::parts::Parts;
+use crate::sources::NotStarted;
 use connections::Connections;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -22,18 +23,18 @@ use tapecast_edge::io::http::line::{self, Line, Times};
 use tapecast_edge::io::http::places::{Evict, Places};
 use tapecast_edge::io::http::{self, Answer, ORDERS, READS, Refusal, origin, plain};
 use tapecast_edge::metrics::HttpMetrics;
-use tapecast_ingest::feed::StartGate;
 use tapecast_listen::Acceptor;
+use tapecast_model::UnixNanos;
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the admin listener can see and do.
 pub struct AdminState {
     registry: Registry,
     process: ProcessMetrics,
-    gate: Arc<StartGate>,
     parts: Parts,
     connections: Connections,
     sources: Box<dyn Fn() -> String + Send + Sync>,
+    start: Box<dyn Fn() -> Result<(), NotStarted> + Send + Sync>,
 }
 
 /// The admin listener.
@@ -59,22 +60,29 @@ const TIMES: Times = Times {
     idle: Duration::from_secs(75),
 };
 
+/// A time as this listener's answers write it: RFC 3339, in UTC.
+pub fn time(at: UnixNanos) -> Option<String> {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at.get())).ok()?;
+    Some(at.to_string())
+}
+
 impl AdminState {
-    /// What the listener shows: the metrics, the parts, the connections, and a report on the sources.
+    /// What the listener shows: the metrics, the parts, the connections, and a report on the sources; and
+    /// what starts replays.
     pub fn new(
         registry: Registry,
         process: ProcessMetrics,
-        gate: Arc<StartGate>,
         parts: Parts,
         (connections, sources): (Connections, impl Fn() -> String + Send + Sync + 'static),
+        start: impl Fn() -> Result<(), NotStarted> + Send + Sync + 'static,
     ) -> Self {
         Self {
             registry,
             process,
-            gate,
             parts,
             connections,
             sources: Box::new(sources),
+            start: Box::new(start),
         }
     }
 
@@ -114,14 +122,21 @@ impl AdminState {
                 let query = request.uri().query().unwrap_or_default();
                 self.connections.answer(query).await
             }
-            "/replay/start" => {
-                self.gate.open();
+            "/replay/start" => self.start(),
+            _ => plain(StatusCode::NOT_FOUND, "this path does not exist"),
+        })
+    }
+
+    fn start(&self) -> Answer {
+        match (self.start)() {
+            Ok(()) => {
                 let mut answer = Response::new(Full::default());
                 *answer.status_mut() = StatusCode::NO_CONTENT;
                 answer
             }
-            _ => plain(StatusCode::NOT_FOUND, "this path does not exist"),
-        })
+            Err(none @ NotStarted::NoneWaits) => plain(StatusCode::NOT_FOUND, &none.to_string()),
+            Err(ended @ NotStarted::AllEnded) => plain(StatusCode::CONFLICT, &ended.to_string()),
+        }
     }
 
     fn sources(&self) -> Answer {

@@ -188,12 +188,12 @@ impl Gateway {
             config.limits.edge(),
             rules.clone(),
             (metrics.edge.listener(), metrics.edge.http("public")),
-            pages::pages(Arc::clone(&catalog), rules.origins.clone()),
+            pages::pages(&catalog, &rules.origins, faults),
         );
         let process = ProcessMetrics::register(&metrics.registry)?;
         let seen = (Connections::new(handles(&shards)), sources.reporter());
-        let (registry, gate) = (metrics.registry, sources.gate());
-        let state = AdminState::new(registry, process, gate, parts.clone(), seen);
+        let (registry, start) = (metrics.registry, sources.starter());
+        let state = AdminState::new(registry, process, parts.clone(), seen, start);
         let admin = Admin::new(Arc::new(state), rules.hosts, metrics.edge.http("admin"));
         let acceptors = (&listener, public, admin, admin_socket);
         let tasks = start_tasks(watched, acceptors, &reservation)?;

@@ -3,6 +3,7 @@
 
 mod lists;
 
+use crate::faults::Faults;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -11,7 +12,7 @@ use hyper::header::{
     HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use lists::{Filter, Kind, Lists};
+use lists::{Filter, Kind, Lists, NotMade};
 use std::sync::Arc;
 use tapecast_edge::io::http::origin::{self, Origins};
 use tapecast_edge::io::http::{Answer, READS, method, plain};
@@ -49,9 +50,16 @@ const ASSETS: [(&str, &str, &str); 13] = [
 /// What a page of ours may load: nothing but itself.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'";
 
-/// The answers, for the listener. Pages of the origins that are listed may read the lists.
-pub fn pages(catalog: Arc<Catalog>, origins: Origins) -> Box<Pages> {
-    let lists = Arc::new(Lists::new(catalog));
+const NOTHING: &str = "this path does not exist; here are / (the live page), /v1/instruments, /v1/topics and \
+    the WebSocket /v1/ws. /metrics, /livez and /readyz are on the admin listener: listen.admin, port 8081 by default";
+const NOT_MADE: &str =
+    "a fault of the gateway: it could not make this list, and its log says why; try again later";
+
+/// The answers, for the listener. Pages of the origins that are listed may read the lists. The fault
+/// `lists` makes a list panic while it is made.
+pub fn pages(catalog: &Arc<Catalog>, origins: &Origins, faults: &Faults) -> Box<Pages> {
+    let lists = Arc::new(Lists::new(Arc::clone(catalog), faults.of("lists")));
+    let origins = origins.clone();
     Box::new(move |request| answer(&lists, &origins, request))
 }
 
@@ -60,8 +68,12 @@ fn answer(lists: &Arc<Lists>, origins: &Origins, request: &Request<Incoming>) ->
     let kind = match path {
         "/v1/instruments" => Kind::Instruments,
         "/v1/topics" => Kind::Topics,
+        // Not a path: the listener answers for itself.
+        "*" => return None,
         _ => {
-            let (_, kind, text) = ASSETS.iter().find(|(at, ..)| *at == path)?;
+            let Some((_, kind, text)) = ASSETS.iter().find(|(at, ..)| *at == path) else {
+                return Some(made(plain(StatusCode::NOT_FOUND, NOTHING)));
+            };
             let asset = || content(kind, Bytes::from_static(text.as_bytes()));
             return Some(made(method(asked, READS).unwrap_or_else(asset)));
         }
@@ -81,8 +93,10 @@ fn answer(lists: &Arc<Lists>, origins: &Origins, request: &Request<Incoming>) ->
     }
     let (lists, filter) = (Arc::clone(lists), filter.unwrap_or_default());
     Some(Box::pin(async move {
-        let page = lists.current().await.page(kind, &filter);
-        let mut answer = content("application/json", page);
+        let mut answer = lists.current().await.map_or_else(
+            |NotMade| plain(StatusCode::INTERNAL_SERVER_ERROR, NOT_MADE),
+            |list| content("application/json", list.page(kind, &filter)),
+        );
         answer.headers_mut().extend(shared);
         answer
     }))

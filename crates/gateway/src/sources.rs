@@ -16,7 +16,7 @@ pub use stop::Stop;
 
 use crate::config::Source;
 use crate::faults::Faults;
-use crate::parts::Parts;
+use crate::parts::{Part, Parts, State};
 use std::io;
 use std::sync::Arc;
 use tapecast_fanout::pace::Pacer;
@@ -57,6 +57,22 @@ pub enum SourceError {
     /// A desk's own events.
     #[error("source {0} (push): {1}")]
     Push(usize, PushError),
+}
+
+/// Why the command to start replays does nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotStarted {
+    /// There is none to start.
+    #[error(
+        "no source waits for this command; a replay with start = \"on-command\" in the configuration does"
+    )]
+    NoneWaits,
+    /// Each has been played to its end.
+    #[error(
+        "the replays have ended; a replay plays once, or for ever with loop = true: restart the process to \
+         play it again"
+    )]
+    AllEnded,
 }
 
 /// Sources that run.
@@ -188,9 +204,23 @@ impl Sources {
         })
     }
 
-    /// What `POST /replay/start` opens.
-    pub fn gate(&self) -> Arc<StartGate> {
-        Arc::clone(&self.gate)
+    /// What `POST /replay/start` does: starts the replays that wait for it. If they play already, nothing
+    /// changes.
+    pub fn starter(&self) -> impl Fn() -> Result<(), NotStarted> + Send + Sync + 'static {
+        let on_command = self.handles.iter().filter(|handle| handle.is_on_command());
+        let parts: Vec<_> = on_command.map(|handle| Arc::clone(handle.part())).collect();
+        let gate = Arc::clone(&self.gate);
+        move || {
+            let ended = |part: &Arc<Part>| matches!(part.state().0, State::Ended(_));
+            if parts.is_empty() {
+                Err(NotStarted::NoneWaits)
+            } else if parts.iter().all(ended) {
+                Err(NotStarted::AllEnded)
+            } else {
+                gate.open();
+                Ok(())
+            }
+        }
     }
 
     /// The answer of `GET /debug/sources`, made for each request.

@@ -21,6 +21,7 @@ use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use tapecast::faults::Faults;
 use tapecast::pages;
 use tapecast_edge::io::http::host::Hosts;
 use tapecast_edge::io::http::line::End;
@@ -121,7 +122,7 @@ impl Connection {
                 origins: origins.clone(),
             },
             (metrics.listener(), metrics.http("public")),
-            pages::pages(catalog, origins),
+            pages::pages(&catalog, &origins, &Faults::default()),
         );
         Ok(Self {
             seeds,

@@ -14,7 +14,6 @@ use tapecast_edge::io::http::query::pairs;
 use tapecast_edge::io::http::{Answer, plain};
 use tapecast_edge::io::poller::ShardHandle;
 use tapecast_edge::shard::inspect::{ENDED_MAX, Ended, Query, Seen, Sight};
-use tapecast_model::UnixNanos;
 use tokio::sync::oneshot;
 
 /// Asks the shards.
@@ -143,7 +142,7 @@ fn connection(seen: &Seen) -> Value {
     json!({
         "id": id(seen),
         "address": seen.address.to_string(),
-        "since": time(seen.since),
+        "since": super::time(seen.since),
         "encoding": seen.encoding.label(),
         "topics": seen.topics,
         "queued_bytes": seen.queued_bytes,
@@ -154,7 +153,7 @@ fn connection(seen: &Seen) -> Value {
 
 fn end(ended: &Ended) -> Value {
     let mut value = connection(&ended.seen);
-    value["ended"] = time(ended.at);
+    value["ended"] = super::time(ended.at).into();
     value["reason"] = ended.reason.label().into();
     value
 }
@@ -163,14 +162,10 @@ fn id(seen: &Seen) -> String {
     format!("{:08x}", seen.id)
 }
 
-fn time(at: UnixNanos) -> Value {
-    let at = jiff::Timestamp::from_nanosecond(i128::from(at.get()));
-    at.map_or(Value::Null, |at| at.to_string().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapecast_model::UnixNanos;
     use tapecast_wire::{CloseReason, Encoding};
 
     fn seen(id: u64) -> Seen {

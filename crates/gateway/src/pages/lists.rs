@@ -4,25 +4,38 @@
 //! Making a list visits the whole catalogue. So it runs in its own thread, one at a time, in lots that
 //! each hold the catalogue's lock for a short time. It also runs rarely: after a list has been made, the
 //! next one waits ten times as long as the last one took. A request waits for a list that contains
-//! everything its client can already know of. A page is copied out of the finished text; entries that a
-//! filter excludes are not read.
+//! everything its client can already know of; if making one fails twice in this time, it gets an error. A
+//! page is copied out of the finished text; entries that a filter excludes are not read.
 
 use hashbrown::HashMap;
 use hyper::body::Bytes;
 use serde::Serialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tapecast_model::{Catalog, ChannelKind, ChannelSet, Depth, Instrument, Venue};
+use tapecast_model::{Catalog, ChannelKind, ChannelSet, Depth, Fault, Instrument, Venue};
 use tokio::sync::Mutex as Turns;
 
 /// The lists of a catalogue.
 #[derive(Debug)]
 pub(super) struct Lists {
     catalog: Arc<Catalog>,
-    latest: Mutex<Option<Arc<List>>>,
+    made: Mutex<Made>,
     /// When the next list may be made; the thread that makes one holds the lock.
     maker: Arc<Turns<Instant>>,
+    fault: Fault,
 }
+
+/// What making lists has come to.
+#[derive(Debug, Default)]
+struct Made {
+    latest: Option<Arc<List>>,
+    /// How many times making one has panicked.
+    failures: u64,
+}
+
+/// Making the list failed again and again.
+#[derive(Debug)]
+pub(super) struct NotMade;
 
 /// What there was at one version of the catalogue.
 #[derive(Debug)]
@@ -79,48 +92,72 @@ struct Described<'a> {
 // === impl Lists ===
 
 impl Lists {
-    /// The lists of this catalogue; the first request makes the first one.
-    pub(super) fn new(catalog: Arc<Catalog>) -> Self {
+    /// The lists of this catalogue; the first request makes the first one. With the fault a test can make
+    /// that fail.
+    pub(super) fn new(catalog: Arc<Catalog>, fault: Fault) -> Self {
         Self {
             catalog,
-            latest: Mutex::default(),
+            made: Mutex::default(),
             maker: Arc::new(Turns::new(Instant::now())),
+            fault,
         }
     }
 
     /// The list of all there is now.
     ///
+    /// # Errors
+    /// If making one has failed [`TRIES`] times since the call. All calls that wait share these tries.
+    ///
     /// # Cancellation
     /// Safe: a list that is being made is completed, for the next request.
-    pub(super) async fn current(self: &Arc<Self>) -> Arc<List> {
+    pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<List>, NotMade> {
         let version = self.catalog.version();
+        let failures_max = self.made().failures + TRIES;
         loop {
-            if let Some(list) = self.latest().filter(|list| list.version >= version) {
-                return list;
+            if let Some(end) = self.end(version, failures_max) {
+                return end;
             }
             let mut turn = Arc::clone(&self.maker).lock_owned().await;
-            if self.latest().is_some_and(|list| list.version >= version) {
-                continue;
+            // Others may have made one, or failed to, while this call waited for its turn.
+            if let Some(end) = self.end(version, failures_max) {
+                return end;
             }
             let lists = Arc::clone(self);
-            let made = tokio::spawn(async move {
+            let making = tokio::spawn(async move {
                 tokio::time::sleep_until((*turn).into()).await;
-                let (catalog, began) = (Arc::clone(&lists.catalog), Instant::now());
-                let list = tokio::task::spawn_blocking(move || List::of(&catalog)).await;
+                let (catalog, fault) = (Arc::clone(&lists.catalog), lists.fault.clone());
+                let began = Instant::now();
+                let list = tokio::task::spawn_blocking(move || {
+                    fault.look();
+                    List::of(&catalog)
+                });
+                let list = list.await;
                 *turn = Instant::now() + (began.elapsed() * PAUSE_TIMES).min(PAUSE_MAX);
-                if let Ok(list) = list {
-                    let mut latest = lists.latest.lock().unwrap_or_else(PoisonError::into_inner);
-                    *latest = Some(Arc::new(list));
+                let mut made = lists.made();
+                match list {
+                    Ok(list) => made.latest = Some(Arc::new(list)),
+                    // The log and `tapecast_panics_total` have it from the hook of all panics.
+                    Err(_) => made.failures += 1,
                 }
             });
-            // A fault in it ends that task alone, and is tried again.
-            let _ = made.await;
+            if making.await.is_err() {
+                self.made().failures += 1;
+            }
         }
     }
 
-    fn latest(&self) -> Option<Arc<List>> {
-        let latest = self.latest.lock();
-        latest.unwrap_or_else(PoisonError::into_inner).clone()
+    /// What a call that wants this version comes to, if it comes to its end now.
+    fn end(&self, version: u64, failures_max: u64) -> Option<Result<Arc<List>, NotMade>> {
+        let made = self.made();
+        let latest = made.latest.as_ref();
+        if let Some(list) = latest.filter(|list| list.version >= version) {
+            return Some(Ok(Arc::clone(list)));
+        }
+        (made.failures >= failures_max).then_some(Err(NotMade))
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -319,6 +356,9 @@ impl Text {
 const PAGE: usize = 1_000;
 /// Instruments that are read at a time.
 const LOT: usize = 1_024;
+/// So many times a list is tried for one request. A second time, because the first may have been going on
+/// when the request came.
+const TRIES: u64 = 2;
 /// A list is made again after so many times the time that making it took.
 const PAUSE_TIMES: u32 = 10;
 /// But never later than this.
@@ -438,15 +478,37 @@ mod tests {
     #[tokio::test]
     async fn a_list_is_made_once_per_change() {
         let catalog = catalog(&[("one", &["A", "B"])]);
-        let lists = Arc::new(Lists::new(Arc::clone(&catalog)));
+        let lists = Arc::new(Lists::new(Arc::clone(&catalog), Fault::default()));
         let (first, second) = tokio::join!(lists.current(), lists.current());
-        assert!(Arc::ptr_eq(&first, &second));
-        assert!(Arc::ptr_eq(&first, &lists.current().await));
+        let first = first.unwrap();
+        assert!(Arc::ptr_eq(&first, &second.unwrap()));
+        assert!(Arc::ptr_eq(&first, &lists.current().await.unwrap()));
         let symbol = Symbol::new("C").unwrap();
         catalog
             .ensure(&Venue::new("one").unwrap(), &symbol)
             .unwrap();
-        let third = lists.current().await;
+        let third = lists.current().await.unwrap();
         assert_eq!(all(&third, ""), ["one:A", "one:B", "one:C"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_tried_again_and_panics_without_end_are_not_waited_for() {
+        let fault = Fault::armable();
+        let lists = Arc::new(Lists::new(catalog(&[("one", &["A"])]), fault.clone()));
+        let armed = fault.clone();
+        let always = tokio::spawn(async move {
+            loop {
+                armed.arm();
+                tokio::task::yield_now().await;
+            }
+        });
+        let (one, other) = tokio::join!(lists.current(), lists.current());
+        assert!(one.is_err() && other.is_err());
+        assert_eq!(lists.made().failures, TRIES, "requests share the tries");
+        always.abort();
+        assert!(always.await.unwrap_err().is_cancelled());
+        fault.arm();
+        assert_eq!(all(&lists.current().await.unwrap(), ""), ["one:A"]);
+        assert!(!fault.is_armed());
     }
 }

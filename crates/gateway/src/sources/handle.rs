@@ -36,6 +36,11 @@ pub trait Feed: Send {
     /// The instruments that become `down` when it fails.
     fn instruments(&self) -> Vec<InstrumentId>;
 
+    /// Whether it waits for `POST /replay/start` before its first run.
+    fn is_on_command(&self) -> bool {
+        false
+    }
+
     /// Runs from the beginning until the end, a failure, or the word to stop. It may be run again.
     fn run(&mut self, run: &Run) -> Finish;
 }
@@ -72,6 +77,7 @@ pub struct SourceHandle {
     number: usize,
     kind: &'static str,
     venue: Venue,
+    on_command: bool,
     part: Arc<Part>,
     counters: FeedCounters,
     stop: Stop,
@@ -169,6 +175,7 @@ impl SourceHandle {
         watch: Watch,
     ) -> io::Result<Self> {
         let (kind, venue) = (feed.kind(), feed.venue().clone());
+        let on_command = feed.is_on_command();
         let (part, stop) = (Arc::clone(&run.part), run.stop.clone());
         let counters = run.metrics.of_venue(&venue);
         run.set(State::Starting);
@@ -182,6 +189,7 @@ impl SourceHandle {
             number,
             kind,
             venue,
+            on_command,
             part,
             counters,
             stop,
@@ -202,6 +210,11 @@ impl SourceHandle {
     /// Whose data it has.
     pub fn venue(&self) -> &Venue {
         &self.venue
+    }
+
+    /// Whether it waits for `POST /replay/start`.
+    pub(super) fn is_on_command(&self) -> bool {
+        self.on_command
     }
 
     /// How it is.

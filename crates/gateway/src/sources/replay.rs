@@ -14,6 +14,7 @@ use tapecast_model::{Catalog, Fault, InstrumentId, Venue};
 pub(super) struct ReplayFeed {
     replay: Replay,
     gate: Arc<StartGate>,
+    on_command: bool,
     /// It waits for those downstream.
     lossless: bool,
     fault: Fault,
@@ -26,9 +27,10 @@ impl ReplayFeed {
         gate: &Arc<StartGate>,
         faults: &Faults,
     ) -> Result<Self, ReplayError> {
-        let gate = match source.start {
-            Start::Immediately => Arc::new(StartGate::opened()),
-            Start::OnCommand => Arc::clone(gate),
+        let on_command = source.start == Start::OnCommand;
+        let gate = match on_command {
+            true => Arc::clone(gate),
+            false => Arc::new(StartGate::opened()),
         };
         let lossless = source.speed == Speed::Max;
         let config = ReplayConfig {
@@ -42,6 +44,7 @@ impl ReplayFeed {
         Ok(Self {
             replay: Replay::scan(config, catalog)?,
             gate,
+            on_command,
             lossless,
             fault: faults.of("replay"),
         })
@@ -59,6 +62,10 @@ impl Feed for ReplayFeed {
 
     fn instruments(&self) -> Vec<InstrumentId> {
         self.replay.instruments().to_vec()
+    }
+
+    fn is_on_command(&self) -> bool {
+        self.on_command
     }
 
     fn run(&mut self, run: &Run) -> Finish {

@@ -14,8 +14,8 @@ struct Report<'a> {
     venue: &'a str,
     state: &'static str,
     reason: String,
-    /// Unix time in nanoseconds, as text: it does not fit a float.
-    since: String,
+    /// RFC 3339.
+    since: Option<String>,
     restarts: u64,
     /// Of all sources of its venue.
     messages: u64,
@@ -65,7 +65,7 @@ fn report(seen: &Seen) -> Report<'_> {
         venue: &seen.venue,
         state,
         reason,
-        since: since.get().to_string(),
+        since: crate::admin::time(since),
         restarts: seen.part.restarts(),
         messages: seen.counters.messages.get(),
         rejected: seen.counters.rejected_in_all(),

@@ -2,7 +2,7 @@
 
 mod crowds;
 
-use crate::support::{PATIENCE, Raw, gateway, http, metric};
+use crate::support::{PATIENCE, Raw, gateway, http, metric, recording, replay, start_replays};
 use std::net::SocketAddr;
 use tapecast::config::Config;
 use tapecast::gateway::Gateway;
@@ -328,8 +328,66 @@ async fn lists_decode_queries_and_are_shared_with_listed_origins_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_not_taken_from_pages_of_other_sites() {
+async fn a_path_that_does_not_exist_is_told_which_do() {
     let gateway = gateway(SIM).await;
+    for (address, paths) in [
+        (
+            gateway.public_address(),
+            &["/", "/v1/instruments", "/v1/topics", "/v1/ws", "/metrics"][..],
+        ),
+        (gateway.admin_address(), &["/metrics", "/replay/start"]),
+    ] {
+        for asked in ["/v1", "/metric", "/favicon.ico"] {
+            let answer = http(address, &format!("GET {asked}")).await;
+            assert_eq!(status(&answer), 404, "{answer}");
+            let named = |path: &&&str| answer.contains(&format!(" {path}"));
+            assert_eq!(paths.iter().filter(named).count(), paths.len(), "{answer}");
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_to_start_replays_says_when_it_starts_none() {
+    let none = gateway(SIM).await;
+    let answer = http(none.admin_address(), "POST /replay/start").await;
+    assert_eq!(status(&answer), 404, "{answer}");
+    assert!(answer.contains("start = \"on-command\""), "{answer}");
+    none.stop().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let trade = r#"{"e":"trade","E":1,"s":"BTCUSDT","t":1,"p":"1.5","q":"1","T":1}"#.to_owned();
+    let path = recording(folder.path(), "r.zst", &[trade]);
+    let gateway = gateway(&replay("binance", &path)).await;
+    let admin = gateway.admin_address();
+    let waiting = http(admin, "GET /debug/sources").await;
+    let (_, body) = waiting.split_once("\r\n\r\n").unwrap();
+    let json: serde_json::Value = serde_json::from_str(body).unwrap();
+    let since = json[0]["since"].as_str().unwrap();
+    assert!(since.parse::<jiff::Timestamp>().is_ok(), "{since}");
+    start_replays(&gateway).await;
+    let ended = tokio::time::timeout(PATIENCE, async {
+        while !http(admin, "GET /debug/sources")
+            .await
+            .contains("\"ended\"")
+        {
+            tokio::task::yield_now().await;
+        }
+    });
+    ended.await.unwrap();
+    let answer = http(admin, "POST /replay/start").await;
+    assert_eq!(status(&answer), 409, "{answer}");
+    assert!(answer.contains("have ended"), "{answer}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_not_taken_from_pages_of_other_sites() {
+    let folder = tempfile::tempdir().unwrap();
+    let trade = r#"{"e":"trade","E":1,"s":"BTCUSDT","t":1,"p":"1.5","q":"1","T":1}"#.to_owned();
+    let path = recording(folder.path(), "r.zst", &[trade]);
+    // Without an end, so that the command is always for it.
+    let gateway = gateway(&format!("{}loop = true\n", replay("binance", &path))).await;
     let (public, admin) = (gateway.public_address(), gateway.admin_address());
     for (host, extra, expected) in [
         (admin.to_string(), String::new(), 204),

@@ -78,6 +78,17 @@ async fn a_panic_in_an_acceptor_is_healed_and_who_knocks_meanwhile_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_while_a_list_is_made_costs_its_request_only_time() {
+    let (gateway, faults) = gateway(SIM).await;
+    faults.of("lists").arm();
+    let answer = http(gateway.public_address(), "GET /v1/topics").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("trade:sim:BTC-USD"), "{answer}");
+    assert!(!faults.of("lists").is_armed());
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_the_renewal_of_the_state_is_healed_and_the_next_life_is_promised_more() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("state_dir = {:?}\n{SIM}", folder.path().join("state"));
