@@ -121,7 +121,7 @@ pub(crate) struct RunArgs {
         hide_default_value = true
     )]
     pub(crate) note: String,
-    /// Where the JSON result goes (default: standard output)
+    /// Where the JSON result goes (default: standard output, unless that is a terminal)
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Where a page with plots goes
@@ -159,7 +159,7 @@ pub(crate) struct LimitArgs {
         hide_default_value = true
     )]
     pub(crate) note: String,
-    /// Where the JSON result goes (default: standard output)
+    /// Where the JSON result goes (default: standard output, unless that is a terminal)
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

@@ -1,8 +1,8 @@
 //! `loadtest`: see `README.md`, or `loadtest help`.
 //!
-//! Reads the command line, runs, and writes the result: JSON to `--out` or to standard output, everything
-//! meant for a reader's eyes to standard error. Exit code 2 for what was asked wrongly or cannot be had,
-//! 1 for a run that was not clean or a comparison that found something worse.
+//! Reads the command line, runs, and writes the result: JSON to `--out`, or to standard output unless that
+//! is a terminal; everything meant for a reader's eyes to standard error. Exit code 2 for what was asked
+//! wrongly or cannot be had, 1 for a run that was not clean or a comparison that found something worse.
 
 use clap::Parser as _;
 use cli::{Cli, Command, CompareArgs, LimitArgs, RunArgs};
@@ -13,7 +13,7 @@ use loadtest::run::{self, RunOptions, ceiling};
 use loadtest::scenario::Scenario;
 use loadtest::{report, summary};
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -163,6 +163,12 @@ fn read_limit(connect: SocketAddr, connections: usize) -> Outcome {
 }
 
 fn write_result(result: &AnyResult, out: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    if out.is_none() && io::stdout().is_terminal() {
+        // It is hundreds of lines, and the summary would scroll away.
+        let hint = "For the whole result as JSON use --out FILE, or send standard output to a file or a program.";
+        let _ = writeln!(io::stderr(), "{hint}");
+        return Ok(());
+    }
     let mut text = serde_json::to_string_pretty(result)?;
     text.push('\n');
     match out {
