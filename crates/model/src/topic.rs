@@ -88,13 +88,13 @@ pub enum TopicError {
     #[error("{0}")]
     Malformed(String),
     /// A depth that is not offered.
-    #[error("depth {0} is not offered; write 1, 10, 25, 50, 100 or 500")]
+    #[error("depth {} is not offered; write 1, 10, 25, 50, 100 or 500", shown(.0))]
     Depth(String),
     /// A timeframe that is not offered.
-    #[error("timeframe {0} is not offered; write 1s, 1m, 5m, 15m, 1h or 1d")]
+    #[error("timeframe {} is not offered; write 1s, 1m, 5m, 15m, 1h or 1d", shown(.0))]
     Timeframe(String),
     /// An interval that is not offered.
-    #[error("interval {0} is not offered; write 10ms, 50ms, 100ms, 250ms, 500ms, 1s or 5s")]
+    #[error("interval {} is not offered; write 10ms, 50ms, 100ms, 250ms, 500ms, 1s or 5s", shown(.0))]
     Interval(String),
 }
 
@@ -109,7 +109,8 @@ impl FromStr for Topic {
         let (Some(channel), Some(venue), Some(rest)) = (parts.next(), parts.next(), parts.next())
         else {
             return Err(malformed(
-                "write channel:venue:symbol or channel:venue:symbol@interval",
+                "write channel:venue:symbol or channel:venue:symbol@interval, for example \
+                 trade:binance:BTC-USDT or book.10:binance:BTC-USDT@100ms",
             ));
         };
         let (symbol, interval) = match rest.split_once('@') {
@@ -337,6 +338,11 @@ impl fmt::Display for Interval {
     }
 }
 
+/// A word of a client in a message; one that is not there is shown as such.
+fn shown(word: &str) -> &str {
+    if word.is_empty() { "\"\"" } else { word }
+}
+
 /// A client's text, short enough to send back.
 fn clip(text: &str) -> String {
     text.chars().take(32).collect()
@@ -380,6 +386,16 @@ mod tests {
             refusal("trade:okx:A-B@20ms"),
             TopicError::Interval("20ms".into())
         );
+        for (text, part) in [
+            ("book.:okx:A-B", "depth \"\" is not offered"),
+            ("trade:okx:A-B@", "interval \"\" is not offered"),
+            ("trade:okx:A-B@1m", "interval 1m is not offered"),
+            ("x", "\"x\": write channel:venue:symbol"),
+            ("x", "for example trade:binance:BTC-USDT"),
+        ] {
+            let message = refusal(text).to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
         for text in [
             "",
             "trade",

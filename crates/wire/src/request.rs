@@ -49,6 +49,7 @@ pub struct RequestError {
 }
 
 const OPS: &str = "subscribe, unsubscribe, resync, list, ping";
+const EXAMPLE: &str = "trade:sim:BTC-USD";
 const ID_BYTES_MAX: usize = 64;
 
 // === impl Request ===
@@ -72,11 +73,13 @@ impl Request {
             });
         };
         let id = RequestId::of(&object)?;
-        let Some(op) = object.get("op").and_then(Value::as_str) else {
-            return Err(id.error(
-                ErrorCode::MissingField,
-                format!("\"op\" is missing; write one of {OPS}"),
-            ));
+        let op = match object.get("op") {
+            Some(Value::String(op)) => op.as_str(),
+            other => {
+                let wrong = wrong_field("op", other, "a string");
+                let message = format!("{wrong}; write one of {OPS}");
+                return Err(id.error(ErrorCode::MissingField, message));
+            }
         };
         match op {
             "subscribe" => Ok(Self::Subscribe(
@@ -144,10 +147,19 @@ fn topics<T>(
 ) -> Result<Vec<T>, RequestError> {
     match object.get("topics") {
         Some(Value::Array(items)) => Ok(items.iter().map(read).collect()),
-        _ => Err(id.error(
-            ErrorCode::MissingField,
-            "\"topics\" must be a list".to_owned(),
-        )),
+        other => {
+            let wrong = wrong_field("topics", other, "a list");
+            let message = format!("{wrong}; write a list of topics, for example [{EXAMPLE:?}]");
+            Err(id.error(ErrorCode::MissingField, message))
+        }
+    }
+}
+
+/// Says that a field is not there, or is something else than it must be.
+fn wrong_field(name: &str, found: Option<&Value>, should: &str) -> String {
+    match found {
+        None | Some(Value::Null) => format!("{name:?} is missing"),
+        Some(_) => format!("{name:?} must be {should}"),
     }
 }
 
@@ -180,10 +192,21 @@ fn topic_text(value: &Value) -> String {
     topic_request(value).topic
 }
 
-/// serde_json's message with the byte instead of line and column.
+/// serde_json's message in plain words, with the byte instead of line and column.
 fn describe(error: &serde_json::Error, text: &[u8]) -> String {
+    if text.trim_ascii().is_empty() {
+        return "the request is empty; a request must be a JSON object".to_owned();
+    }
     let full = error.to_string();
     let what = full.split(" at line ").next().unwrap_or("not JSON");
+    let what = match what.strip_prefix("EOF while parsing ") {
+        Some("a value") => "the text ends where a value must be",
+        Some("a string") => "the text ends within a string",
+        Some("a list") => "the text ends within a list",
+        Some("an object") => "the text ends within an object",
+        Some(_) => "the text ends too early",
+        None => what,
+    };
     let line_start = text
         .split_inclusive(|&b| b == b'\n')
         .take(error.line().saturating_sub(1))
@@ -297,6 +320,38 @@ mod tests {
             )
         );
         assert_eq!(refusal("{\n\n\"op\" 1}").2, "expected `:` at byte 8");
+        for (text, message) in [
+            ("", "the request is empty; a request must be a JSON object"),
+            (
+                "\n ",
+                "the request is empty; a request must be a JSON object",
+            ),
+            (r#"{"op":"#, "the text ends where a value must be at byte 5"),
+            (r#"{"op":"pi"#, "the text ends within a string at byte 8"),
+            (r#"{"topics":[1"#, "the text ends within a list at byte 11"),
+            (
+                r#"{"op":"ping""#,
+                "the text ends within an object at byte 11",
+            ),
+            (
+                r#"{"op":5}"#,
+                "\"op\" must be a string; write one of subscribe, unsubscribe, resync, list, ping",
+            ),
+            (
+                r#"{"op":null}"#,
+                "\"op\" is missing; write one of subscribe, unsubscribe, resync, list, ping",
+            ),
+            (
+                r#"{"op":"resync"}"#,
+                "\"topics\" is missing; write a list of topics, for example [\"trade:sim:BTC-USD\"]",
+            ),
+            (
+                r#"{"op":"resync","topics":"a"}"#,
+                "\"topics\" must be a list; write a list of topics, for example [\"trade:sim:BTC-USD\"]",
+            ),
+        ] {
+            assert_eq!(refusal(text).2, message, "{text}");
+        }
         assert_eq!(refusal("[]").0, ErrorCode::BadJson);
         assert_eq!(refusal("\u{1}").0, ErrorCode::BadJson);
         assert_eq!(refusal(r#"{"id":4}"#).0, ErrorCode::MissingField);

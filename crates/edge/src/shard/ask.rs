@@ -13,6 +13,7 @@ use super::session::{PendingAck, PendingTopic, Verdict};
 use super::{Shard, Shared, SubState};
 use crate::io::socket::Socket;
 use hashbrown::HashSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_fanout::TopicEntry;
@@ -43,7 +44,11 @@ impl<S: Socket> Shard<S> {
         let frames = match result {
             Ok(frames) => frames,
             Err(Violation { reason, message }) => {
-                self.close(id, reason, message, now);
+                let message = match reason == CloseReason::TooLarge {
+                    true => format!("{message}: a request has at most {max} bytes").into(),
+                    false => Cow::Borrowed(message),
+                };
+                self.close(id, reason, &message, now);
                 1
             }
         };

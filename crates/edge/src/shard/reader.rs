@@ -249,7 +249,7 @@ impl Header {
         if !control && payload > room {
             return Err(Violation {
                 reason: CloseReason::TooLarge,
-                message: "the message is too large; split it",
+                message: "the message is too large; split it into several requests",
             });
         }
         let Some(mask) = bytes.get(2 + extended..6 + extended) else {

@@ -152,6 +152,16 @@ async fn broken_frames_end_the_connection_with_the_right_code() {
     let mut raw = Raw::connect(gateway.public_address()).await;
     raw.send_frame(0x01, &[b'x'; 9_000]).await;
     raw.send_frame(0x80, &[b'x'; 9_000]).await;
+    let bye = loop {
+        let text = String::from_utf8(raw.frame().await.unwrap().1).unwrap();
+        if text.contains("\"bye\"") {
+            break text;
+        }
+    };
+    assert!(
+        bye.contains("\"too_large\"") && bye.contains("a request has at most 16384 bytes"),
+        "{bye}"
+    );
     assert_eq!(raw.close_code().await, 1009);
     gateway.stop().await;
 }

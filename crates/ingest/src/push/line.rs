@@ -146,11 +146,22 @@ impl LineError {
     }
 
     fn number(field: impl fmt::Display, error: DecimalError) -> Self {
-        let kind = match error {
-            DecimalError::BeyondScale { .. } | DecimalError::Overflow => Mistake::BeyondScale,
-            DecimalError::Empty | DecimalError::Syntax { .. } => Mistake::BadField,
-        };
-        Self::new(kind, format_args!("{field}: {error}"))
+        match error {
+            DecimalError::BeyondScale { scale } => Self::new(
+                Mistake::BeyondScale,
+                format_args!(
+                    "{field} has more than {scale} digits after the point; write fewer, or raise price_scale or \
+                     qty_scale of the source"
+                ),
+            ),
+            DecimalError::Overflow => {
+                let why = format_args!("{field} has more digits than can be kept; write fewer");
+                Self::new(Mistake::BeyondScale, why)
+            }
+            DecimalError::Empty | DecimalError::Syntax { .. } => {
+                Self::bad(field, "a decimal number, for example 1.5")
+            }
+        }
     }
 }
 

@@ -202,7 +202,7 @@ async fn every_word_for_a_trading_state_is_taken_and_no_other() {
 }
 
 /// Lines that are wrong: what the answer calls it, and what it names.
-const BAD_LINES: [(&str, &str, &str); 24] = [
+const BAD_LINES: [(&str, &str, &str); 28] = [
     (r#"[]"#, "bad_json", "an object"),
     (r#"{"symbol":"X-USD"}"#, "missing_field", "channel"),
     (
@@ -240,6 +240,26 @@ const BAD_LINES: [(&str, &str, &str); 24] = [
         r#"{"channel":"quote","symbol":"X-USD","bid":"1"}"#,
         "missing_field",
         "bid_qty",
+    ),
+    (
+        r#"{"channel":"quote","symbol":"X-USD","bid":"x","bid_qty":"1"}"#,
+        "bad_field",
+        "bid must be a decimal number, for example 1.5",
+    ),
+    (
+        r#"{"channel":"quote","symbol":"X-USD","bid":"","bid_qty":"1"}"#,
+        "bad_field",
+        "bid must be a decimal number, for example 1.5",
+    ),
+    (
+        r#"{"channel":"quote","symbol":"X-USD","bid":"1","bid_qty":"1.123456789"}"#,
+        "beyond_scale",
+        "bid_qty has more than 8 digits after the point; write fewer",
+    ),
+    (
+        r#"{"channel":"quote","symbol":"X-USD","bid":"99999999999999999999","bid_qty":"1"}"#,
+        "beyond_scale",
+        "bid has more digits than can be kept",
     ),
     (
         r#"{"channel":"quote","symbol":"X-USD","ask":"1","ask_qty":[1]}"#,
