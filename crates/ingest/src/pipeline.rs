@@ -28,6 +28,7 @@ mod health;
 mod history;
 mod instrument;
 mod prints;
+mod seen;
 
 pub use health::SilenceLimit;
 

@@ -10,6 +10,8 @@ use tapecast_model::Trade;
 #[derive(Debug, Default)]
 pub(super) struct History {
     prints: VecDeque<Trade>,
+    /// So many of the last have ids of the present numbering. Ids of the others say nothing.
+    numbered: usize,
 }
 
 // === impl History ===
@@ -27,20 +29,34 @@ impl History {
         let surplus = (self.prints.len() + newest.len()).saturating_sub(Self::PRINTS_MAX);
         self.prints.drain(..surplus);
         self.prints.extend(newest);
+        self.numbered = (self.numbered + newest.len()).min(Self::PRINTS_MAX);
+    }
+
+    /// The venue's numbers have started again: ids of prints so far are not compared with new ones.
+    pub(super) fn restart(&mut self) {
+        self.numbered = 0;
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = &Trade> {
+        self.prints.iter().rev().take(self.numbered)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = u64> {
+        self.numbered().filter_map(|print| print.id.number())
     }
 
     /// Adds a print that is older than the newest, behind the last one that has a lower id. One that
     /// is older than all of a full history is not kept.
     pub(super) fn insert(&mut self, print: &Trade, id: u64) {
         let is_lower = |other: &Trade| other.id.number().is_some_and(|other| other < id);
-        let at = self
-            .prints
-            .iter()
-            .rposition(is_lower)
-            .map_or(0, |at| at + 1);
+        let first = self.prints.len() - self.numbered;
+        let behind = self.numbered().position(is_lower);
+        let at = behind.map_or(first, |behind| self.prints.len() - behind);
         if self.prints.len() < Self::PRINTS_MAX {
             self.prints.insert(at, *print);
+            self.numbered += 1;
         } else if at > 0 {
+            self.numbered = (self.numbered + 1).min(Self::PRINTS_MAX);
             self.prints.pop_front();
             self.prints.insert(at - 1, *print);
         }
@@ -50,20 +66,25 @@ impl History {
     pub(super) fn contains(&self, print: &Trade) -> bool {
         let Trade { id, price, qty, .. } = *print;
         let is_same = |other: &Trade| (other.id, other.price, other.qty) == (id, price, qty);
-        self.prints.iter().any(is_same)
+        self.numbered().any(is_same)
     }
 
-    /// How many of them have an id that is above `low` and below `high`.
+    /// Whether one of them has this id.
+    pub(super) fn contains_id(&self, id: u64) -> bool {
+        self.ids().any(|other| other == id)
+    }
+
+    /// How many ids above `low` and below `high` they have.
     pub(super) fn between(&self, low: u64, high: u64) -> u64 {
-        let within = |id: u64| low < id && id < high;
-        let ids = self.prints.iter().filter_map(|print| print.id.number());
-        ids.filter(|id| within(*id)).count() as u64
+        let mut ids: Vec<_> = self.ids().filter(|id| low < *id && *id < high).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len() as u64
     }
 
     /// Whether one of them has a lower id.
     pub(super) fn has_below(&self, id: u64) -> bool {
-        let ids = self.prints.iter().filter_map(|print| print.id.number());
-        ids.min().is_some_and(|lowest| lowest < id)
+        self.ids().min().is_some_and(|lowest| lowest < id)
     }
 
     /// The prints in one piece, oldest first.

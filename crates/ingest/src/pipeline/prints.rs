@@ -19,10 +19,11 @@
 //!
 //! # When ids are wrong
 //! A print may have an unknown id that is lower than the newest. If it is newer than the oldest kept
-//! print, it came late and is passed on. Otherwise the venue's numbers have started again: this is a loss
-//! of one event, and the chain begins there. So no print is treated as old unless it was seen before.
+//! print, it came late and is passed on. If its id is dense and was seen before, the venue sent it again.
+//! Otherwise the venue's numbers have started again: this is a loss of one event, and the chain begins there. So no print is treated as old unless it was seen before.
 //!
-//! Too many late prints in a row ([`LATE_MAX`]) also mean that the numbers have started again. So one id
+//! Too many late or repeated prints in a row ([`LATE_MAX`]) also mean that the numbers have started again;
+//! those that were taken for repeated ones are lost then. So one id
 //! that is far too high does not hide later losses. More missing ids than [`HOLE_MAX`] are not a number of
 //! lost prints: they count as a loss of one event.
 //!
@@ -30,6 +31,7 @@
 //! [`History::PRINTS_MAX`] prints; nothing waits here.
 
 use super::history::History;
+use super::seen::SeenIds;
 use crate::event::TradeIds;
 use crate::metrics::LossReason;
 use tapecast_model::Trade;
@@ -46,8 +48,12 @@ pub(super) struct Prints {
     ordered: bool,
     /// Prints may have been lost since the last one.
     hole: Option<Hole>,
-    /// So many prints in a row came late.
+    /// Dense ids of the present numbering that were seen.
+    seen: SeenIds,
+    /// So many prints in a row came late, or were seen long before.
     late: usize,
+    /// So many of these were taken for repeated ones, and not passed on.
+    repeated: u64,
 }
 
 /// Prints in a row that may come late.
@@ -81,7 +87,11 @@ enum Fit {
     Follows,
     Lost(u64, LossReason),
     Known,
+    /// It was seen so long ago that only its id tells.
+    Repeated,
     Late,
+    /// Numbers have started again; so many events are lost.
+    Restarted(u64),
 }
 
 // === impl Prints ===
@@ -135,18 +145,32 @@ impl Prints {
                     cut.known += 1;
                     continue;
                 }
+                Fit::Repeated => {
+                    self.late += 1;
+                    self.repeated += 1;
+                    cut.known += 1;
+                    continue;
+                }
                 _ if cut.known > 0 => break,
                 Fit::Follows => {}
                 _ if at > 0 => break,
                 Fit::Lost(events, reason) => cut.lost = Some((events, reason)),
+                Fit::Restarted(events) => {
+                    cut.lost = Some((events, LossReason::Ids));
+                    self.seen.clear();
+                    self.history.restart();
+                }
                 Fit::Late => {
                     self.late += 1;
+                    self.note_seen(id, id, ids);
                     self.history.insert(print, id);
                     cut.fresh = 1;
                     break;
                 }
             }
-            (self.newest, self.hole, self.late) = (Some(id), None, 0);
+            (self.newest, self.hole) = (Some(id), None);
+            (self.late, self.repeated) = (0, 0);
+            self.note_seen(id, id, ids);
             self.history.extend(std::slice::from_ref(print));
             cut.fresh += 1;
         }
@@ -164,10 +188,17 @@ impl Prints {
         };
         let hole = self.hole.take();
         (self.newest, self.begun, self.ordered) = (Some(last), true, true);
+        self.seen.add(first, last);
         let missing = first.saturating_sub(newest.saturating_add(1));
-        let missing = missing - self.history.between(newest, first).min(missing);
+        let missing = missing.saturating_sub(self.history.between(newest, first));
         let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
         (missing > 0).then_some((length(missing), reason))
+    }
+
+    fn note_seen(&mut self, first: u64, last: u64, ids: TradeIds) {
+        if ids == TradeIds::Dense {
+            self.seen.add(first, last);
+        }
     }
 
     fn take_opaque(&mut self, prints: &[Trade]) -> Cut {
@@ -194,19 +225,22 @@ impl Prints {
             if ids == TradeIds::Rising {
                 return hole.map_or(Fit::Follows, as_told);
             }
-            let missing = id - newest - 1 - self.history.between(newest, id);
+            let missing = (id - newest - 1).saturating_sub(self.history.between(newest, id));
             let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
             return match missing {
                 0 => Fit::Follows,
                 missing => Fit::Lost(length(missing), reason),
             };
         }
+        let was_seen = self.seen.contains(id) && !self.history.contains_id(id);
         if self.history.contains(print) {
             Fit::Known
+        } else if self.late < LATE_MAX && was_seen {
+            Fit::Repeated
         } else if self.late < LATE_MAX && self.history.has_below(id) {
             Fit::Late
         } else {
-            Fit::Lost(1, LossReason::Ids)
+            Fit::Restarted(1 + self.repeated)
         }
     }
 
@@ -229,6 +263,9 @@ impl Prints {
         (self.begun, self.ordered) = (true, true);
         let Some(newest) = self.newest else {
             self.newest = Some(last);
+            for (id, _) in &numbered {
+                self.note_seen(*id, *id, ids);
+            }
             let prints: Vec<_> = numbered.iter().map(|(_, print)| *print).collect();
             self.history.extend(&prints);
             return Vec::new();
@@ -253,6 +290,7 @@ impl Prints {
             if id > newest {
                 missed.push(print);
             } else if !self.history.contains(&print) {
+                self.note_seen(id, id, ids);
                 self.history.insert(&print, id);
             }
         }

@@ -143,6 +143,42 @@ fn prints_that_could_not_be_read_before_the_first_are_lost_too() {
 }
 
 #[test]
+fn a_print_that_comes_again_after_many_others_is_known() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    let many: Vec<_> = (1..=3_000).collect();
+    tape.news(&many);
+    assert_eq!(tape.news(&[1, 3_001]), "3001");
+    let again: Vec<_> = (2_941..=2_990).collect();
+    assert_eq!(tape.news(&again), "");
+    assert_eq!(tape.news(&[3_002]), "3002");
+    // What was lost and comes late is no repeated print.
+    assert_eq!(
+        tape.news(&[3_010, 3_005, 3_005, 3_011]),
+        "-7 3010 3005 3011"
+    );
+}
+
+#[test]
+fn numbers_that_start_over_within_what_was_seen_are_old_for_fifty_prints() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    let many: Vec<_> = (1..=3_000).collect();
+    tape.news(&many);
+    let again: Vec<_> = (1..=50).collect();
+    assert_eq!(tape.news(&again), "");
+    assert_eq!(tape.news(&[51, 52]), "-51 51 52");
+}
+
+#[test]
+fn no_order_of_ids_breaks_it() {
+    for ids in [TradeIds::Dense, TradeIds::Rising] {
+        let mut tape = Tape::new(ids);
+        for id in [3, 2, 3, 1, 4] {
+            tape.news(&[id]);
+        }
+    }
+}
+
+#[test]
 fn a_print_is_passed_on_once() {
     for ids in [TradeIds::Dense, TradeIds::Rising] {
         let mut tape = Tape::new(ids);
@@ -271,6 +307,33 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (1_usize..8).prop_map(Op::History),
         1 => (1_usize..5).prop_map(Op::Again),
     ]
+}
+
+proptest! {
+    /// Ids in any order, also twice with other contents: nothing panics, and nothing is passed on twice
+    /// without a loss between.
+    #[test]
+    fn ids_in_any_order_are_taken(
+        batches in prop::collection::vec(
+            (prop::collection::vec((1_u64..13, 1_i64..3), 1..6), any::<bool>()), 0..60),
+        dense in any::<bool>(),
+    ) {
+        let ids = if dense { TradeIds::Dense } else { TradeIds::Rising };
+        let mut prints = Prints::default();
+        for (batch, is_history) in batches {
+            let batch: Vec<_> = batch
+                .into_iter()
+                .map(|(id, price)| Trade { price: Price::from_mantissa(price), ..print(id) })
+                .collect();
+            if is_history {
+                let missed = prints.merge(&batch, ids);
+                said(&mut prints, &missed, ids);
+            } else {
+                said(&mut prints, &batch, ids);
+            }
+            prop_assert!(prints.history().len() <= History::PRINTS_MAX);
+        }
+    }
 }
 
 proptest! {
