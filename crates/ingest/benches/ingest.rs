@@ -206,6 +206,10 @@ impl Instruments for Desk {
     fn find(&mut self, _symbol: &str) -> Result<&Instrument, String> {
         Ok(&self.0)
     }
+
+    fn found(&self, _symbol: &str) -> Option<InstrumentId> {
+        Some(self.0.id)
+    }
 }
 
 /// A kind of published line.

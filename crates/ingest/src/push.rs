@@ -12,7 +12,8 @@
 //! same applies to each bad trade of a line; the other trades are published. A publisher that reads its
 //! answers gets every answer. If a publisher reads none for a second, the source does not wait for it
 //! again until it reads: [`ANSWERS_BYTES_MAX`] bytes of answers wait for it, and more are dropped and
-//! counted. A line longer than [`LINE_BYTES_MAX`] is skipped without being stored. Connects and
+//! counted. A line longer than [`LINE_BYTES_MAX`] is skipped without being stored. A line that cannot be
+//! read and does not say whose it is is a loss of everything that its publisher has named. Connects and
 //! disconnects are logged within a limit.
 //!
 //! If the task of a publisher fails, the publisher is disconnected, and a loss is announced for each
@@ -391,14 +392,8 @@ impl Publishers {
             tracing::error!(%venue, more, "The task of a publisher panicked: the publisher is disconnected");
         }
         let named = std::mem::take(&mut *named.lock().unwrap_or_else(PoisonError::into_inner));
-        let kinds = [
-            ChannelKind::Trade,
-            ChannelKind::Quote,
-            ChannelKind::Book,
-            ChannelKind::Ticker,
-        ];
         let word = FeedEvent::Lost {
-            channels: kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with),
+            channels: data_channels(),
             events: None,
             reason: Cow::Borrowed("lines of a publisher were lost"),
         };
@@ -427,6 +422,17 @@ async fn next(
         came = acceptor.next() => Next::Came(came),
         Some(left) = publishers.join_next_with_id() => Next::Left(left.map(|(id, ())| id)),
     }
+}
+
+/// The channels that have data.
+fn data_channels() -> ChannelSet {
+    let kinds = [
+        ChannelKind::Trade,
+        ChannelKind::Quote,
+        ChannelKind::Book,
+        ChannelKind::Ticker,
+    ];
+    kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with)
 }
 
 /// Sends, and waits for room; false if events have no more receiver.

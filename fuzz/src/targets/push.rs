@@ -13,7 +13,7 @@ use tapecast_ingest::event::EventBody;
 use tapecast_ingest::push::line::{self, Instruments, Mistake, Taken};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, Instrument, Scale, Symbol, UnixNanos, Venue,
+    Catalog, ChannelKind, ChannelSet, Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue,
 };
 
 pub(super) struct Push {
@@ -31,6 +31,11 @@ impl Instruments for Desk {
             Some(instrument) if instrument.symbol.as_str() == symbol => Ok(instrument),
             _ => Err("no such symbol".to_owned()),
         }
+    }
+
+    fn found(&self, symbol: &str) -> Option<InstrumentId> {
+        let known = self.0.as_ref().filter(|i| i.symbol.as_str() == symbol);
+        known.map(|i| i.id)
     }
 }
 

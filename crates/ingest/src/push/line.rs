@@ -6,11 +6,13 @@
 //! line. A byte order mark before a publisher's first line is ignored.
 //!
 //! # Wrong lines
-//! A refused line is answered and has no effect, with one exception: if it names its channel and symbol,
-//! its data count as lost, because a book, for example, can no longer be trusted. The trades of a line
-//! are processed one by one. Good trades are published. A bad trade is answered, and announced as a loss
-//! in its place. A trade with a quantity of zero is not a print: it is answered and counted, and is not a
-//! loss.
+//! A refused line is answered and has no effect, with one exception: its data count as lost, because a
+//! book, for example, can no longer be trusted. They are lost to the channel and symbol that it names. If
+//! it does not say which, they may be of everything that its publisher has named ([`Astray`]).
+//!
+//! The trades of a line are processed one by one. Good trades are published. A bad trade is answered, and
+//! announced as a loss in its place. A trade with a quantity of zero is not a print: it is answered and
+//! counted, and is not a loss.
 //!
 //! Size: every channel's words and what may be wrong with them; the readers of single words are shared.
 
@@ -21,8 +23,8 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 use tapecast_model::{
-    Aggressor, ChannelKind, ChannelSet, Decimal, DecimalError, EventTime, Instrument, Level, Price,
-    Qty, Quote, Side, Ticker, Trade, TradeId, TradingState, UnixNanos,
+    Aggressor, ChannelKind, ChannelSet, Decimal, DecimalError, EventTime, Instrument, InstrumentId,
+    Level, Price, Qty, Quote, Side, Ticker, Trade, TradeId, TradingState, UnixNanos,
 };
 
 /// What is wrong with a line: answered to its publisher.
@@ -62,6 +64,9 @@ pub trait Instruments {
     /// # Errors
     /// If there is none and none may be made: why.
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String>;
+
+    /// The instrument of this name if it has been found before.
+    fn found(&self, symbol: &str) -> Option<InstrumentId>;
 }
 
 /// What a line came to.
@@ -71,6 +76,17 @@ pub struct Taken {
     pub events: SmallVec<[Event; 1]>,
     /// What is wrong with it, or with single trades of it.
     pub mistakes: SmallVec<[LineError; 1]>,
+    /// It was refused, and its data may be of several instruments or channels.
+    pub astray: Option<Astray>,
+}
+
+/// What is known of lost data that may be of several instruments or channels.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Astray {
+    /// The instrument; none: it may be any.
+    pub instrument: Option<InstrumentId>,
+    /// The channel; none: it may be any.
+    pub kind: Option<ChannelKind>,
 }
 
 /// Reads a line.
@@ -89,8 +105,19 @@ pub fn take(line: &[u8], ts_recv: UnixNanos, instruments: &mut dyn Instruments) 
     {
         taken.events.clear();
         taken.mistakes = SmallVec::from_buf([mistake]);
-        taken.events.extend(fields.lost(ts_recv, instruments));
+        fields.lose(ts_recv, instruments, &mut taken);
     }
+    taken
+}
+
+/// Says what is lost with a line that is too long, of which this is the beginning. The mistake is the
+/// caller's to tell.
+pub fn lose(beginning: &[u8], ts_recv: UnixNanos, instruments: &mut dyn Instruments) -> Taken {
+    let mut taken = Taken::default();
+    let mut fields = Fields::default();
+    // It ends where it was cut off.
+    let _cut_off = fields.fill(beginning);
+    fields.lose(ts_recv, instruments, &mut taken);
     taken
 }
 
@@ -208,13 +235,23 @@ impl Mistake {
 impl<'a> Fields<'a> {
     /// Reads a line's members; of one that is there twice the last counts.
     fn fill(&mut self, line: &'a [u8]) -> Result<(), LineError> {
-        let text = std::str::from_utf8(line)
-            .map_err(|e| LineError::new(Mistake::BadJson, format_args!("{e}")))?;
+        // The members before a byte that is no text say whose line it is.
+        let (text, wrong) = match std::str::from_utf8(line) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let (good, _) = line.split_at(error.valid_up_to());
+                (std::str::from_utf8(good).unwrap_or_default(), Some(error))
+            }
+        };
         let mut cursor = Cursor::new(text);
-        cursor.object::<LineError>(|member, key| {
+        let read = cursor.object::<LineError>(|member, key| {
             let value = member.value()?;
             self.take(&key.content(), value)
-        })?;
+        });
+        if let Some(error) = wrong {
+            return Err(LineError::new(Mistake::BadJson, format_args!("{error}")));
+        }
+        read?;
         Ok(cursor.end()?)
     }
 
@@ -257,17 +294,38 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// A line is refused: if it names its channel and symbol, its data are lost.
-    fn lost(&self, ts_recv: UnixNanos, instruments: &mut dyn Instruments) -> Option<Event> {
-        let kind = match self.channel().ok()?? {
-            "trade" => ChannelKind::Trade,
-            "quote" => ChannelKind::Quote,
-            "book" => ChannelKind::Book,
-            "ticker" => ChannelKind::Ticker,
-            _ => return None,
+    /// A line is refused: its data are lost to whom it names, or to all to whom they may belong.
+    fn lose(&self, ts_recv: UnixNanos, instruments: &mut dyn Instruments, taken: &mut Taken) {
+        let kind = match self.channel() {
+            Ok(Some("trade")) => Some(ChannelKind::Trade),
+            Ok(Some("quote")) => Some(ChannelKind::Quote),
+            Ok(Some("book")) => Some(ChannelKind::Book),
+            Ok(Some("ticker")) => Some(ChannelKind::Ticker),
+            // No data of any channel that we serve.
+            Ok(Some(_)) => return,
+            Ok(None) | Err(_) => None,
         };
-        let instrument = instruments.find(self.symbol().ok()??).ok()?;
-        Some(lost(instrument, kind, ts_recv))
+        // Who is unknown or has had nothing yet has lost nothing.
+        match (self.symbol().ok().flatten(), kind) {
+            (Some(symbol), Some(kind)) => {
+                let instrument = instruments.find(symbol).ok();
+                let lost = instrument.map(|instrument| lost(instrument, kind, ts_recv));
+                taken.events.extend(lost);
+            }
+            (Some(symbol), None) => {
+                let astray = |id| Astray {
+                    instrument: Some(id),
+                    kind,
+                };
+                taken.astray = instruments.found(symbol).map(astray);
+            }
+            (None, kind) => {
+                taken.astray = Some(Astray {
+                    instrument: None,
+                    kind,
+                });
+            }
+        }
     }
 
     fn take(&mut self, key: &str, value: &'a str) -> Result<(), LineError> {

@@ -4,7 +4,7 @@ use super::line::Instruments;
 use hashbrown::HashMap;
 use std::collections::hash_map::RandomState;
 use std::sync::Arc;
-use tapecast_model::{Catalog, Instrument, Symbol, Venue};
+use tapecast_model::{Catalog, Instrument, InstrumentId, Symbol, Venue};
 
 /// What has been named so far.
 pub struct Names {
@@ -54,7 +54,19 @@ impl Names {
     }
 }
 
+impl Names {
+    /// The instrument of this name if it has been named.
+    pub fn named(&self, symbol: &str) -> Option<InstrumentId> {
+        let at = self.by_symbol.get(symbol)?;
+        Some(self.instruments[*at].id)
+    }
+}
+
 impl Instruments for Names {
+    fn found(&self, symbol: &str) -> Option<InstrumentId> {
+        self.named(symbol)
+    }
+
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
         self.find_and_note(symbol, |_| {})
     }

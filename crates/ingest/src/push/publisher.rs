@@ -3,19 +3,21 @@
 //! It is a task, which does not read while there is no room for its events. The answers that the
 //! publisher has not read are limited.
 
-use super::line::{self, Instruments, LineError, Mistake, Taken};
+use super::line::{self, Astray, Instruments, LineError, Mistake, Taken};
 use super::names::Names;
-use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, send};
+use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, data_channels, send};
 use crate::capture::unmarked;
-use crate::event::{Event, LOT_EVENTS_MAX, Lot};
+use crate::event::{Event, FeedEvent, LOT_EVENTS_MAX, Lot};
+use crate::feed::words;
 use crate::venue::NoPrint;
 use hashbrown::HashSet;
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tapecast_model::clock::{mono_now, unix_now};
-use tapecast_model::{Instrument, InstrumentId, UnixNanos};
+use tapecast_model::{ChannelSet, Instrument, InstrumentId, UnixNanos};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -33,6 +35,8 @@ pub(super) struct Publisher {
     lines: u64,
     /// The rest of a line that is too long is being skipped.
     skipping: bool,
+    /// Everything it has named is lost already, and it has sent nothing since.
+    all_lost: bool,
     /// It has read none of its answers for a while.
     deaf: bool,
 }
@@ -65,6 +69,7 @@ impl Publisher {
             lot: Lot::new(),
             lines: 0,
             skipping: false,
+            all_lost: false,
             deaf: false,
         }
     }
@@ -114,7 +119,7 @@ impl Publisher {
             filled -= used;
             searched = filled;
             if filled >= LINE_BYTES_MAX {
-                self.too_long().await;
+                self.too_long(&buffer[..filled]).await?;
                 (filled, searched) = (0, 0);
             }
             if filled == 0 && buffer.len() > READ_BYTES {
@@ -169,21 +174,67 @@ impl Publisher {
         self.door.counters.messages.inc();
         self.door.counters.bytes.inc_by(line.len() as u64);
         if line.len() > LINE_BYTES_MAX {
-            self.refuse(&too_large()).await;
-            return Ok(());
+            return self.refuse_long(line, now).await;
         }
-        let Taken { events, mistakes } = line::take(line, now, &mut self.known);
+        let Taken {
+            events,
+            mistakes,
+            astray,
+        } = line::take(line, now, &mut self.known);
         for mistake in &mistakes {
             self.refuse(mistake).await;
         }
         for event in events {
             self.gather(event).await?;
         }
+        match astray {
+            Some(astray) => self.lose(astray, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a line that is too long, of which this is the beginning, and says what is lost with it.
+    async fn refuse_long(&mut self, beginning: &[u8], now: UnixNanos) -> Result<(), Closed> {
+        self.refuse(&too_large()).await;
+        let Taken { events, astray, .. } = line::lose(beginning, now, &mut self.known);
+        for event in events {
+            self.gather(event).await?;
+        }
+        match astray {
+            Some(astray) => self.lose(astray, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Announces a loss to everything that this publisher has named and lost data may belong to.
+    async fn lose(&mut self, astray: Astray, now: UnixNanos) -> Result<(), Closed> {
+        let all = astray == Astray::default();
+        if all && self.all_lost {
+            return Ok(());
+        }
+        let word = FeedEvent::Lost {
+            channels: astray
+                .kind
+                .map_or_else(data_channels, |kind| ChannelSet::EMPTY.with(kind)),
+            events: None,
+            reason: Cow::Borrowed("a line of a publisher could not be read"),
+        };
+        let ids = match astray.instrument {
+            Some(id) => vec![id],
+            None => self.known.ids(),
+        };
+        for some in ids.chunks(LOT_EVENTS_MAX) {
+            for event in words(some, &word, now) {
+                self.gather(event).await?;
+            }
+        }
+        self.all_lost = all;
         Ok(())
     }
 
     /// Adds an event to what was read at once.
     async fn gather(&mut self, event: Event) -> Result<(), Closed> {
+        self.all_lost = false;
         self.lot.push(event);
         if self.lot.len() < LOT_EVENTS_MAX {
             return Ok(());
@@ -202,12 +253,15 @@ impl Publisher {
         }
     }
 
-    async fn too_long(&mut self) {
-        if !std::mem::replace(&mut self.skipping, true) {
-            self.lines += 1;
-            self.door.counters.messages.inc();
-            self.refuse(&too_large()).await;
+    /// Begins to skip a line that is too long, of which this is the beginning.
+    async fn too_long(&mut self, beginning: &[u8]) -> Result<(), Closed> {
+        if std::mem::replace(&mut self.skipping, true) {
+            return Ok(());
         }
+        self.lines += 1;
+        self.door.counters.messages.inc();
+        self.refuse_long(beginning, unix_now()).await?;
+        self.send().await
     }
 
     async fn refuse(&mut self, error: &LineError) {
@@ -281,7 +335,19 @@ impl Publisher {
 
 // === impl Known ===
 
+impl Known {
+    /// All that this publisher has named.
+    fn ids(&self) -> Vec<InstrumentId> {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.clone()
+    }
+}
+
 impl Instruments for Known {
+    fn found(&self, symbol: &str) -> Option<InstrumentId> {
+        self.names.named(symbol)
+    }
+
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
         let (of_source, named) = (&self.of_source, &self.named);
         self.names

@@ -16,6 +16,11 @@ use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue};
 pub(crate) struct Desk(Vec<Instrument>);
 
 impl Instruments for Desk {
+    fn found(&self, symbol: &str) -> Option<InstrumentId> {
+        let known = self.0.iter().find(|i| i.symbol.as_str() == symbol);
+        known.map(|i| i.id)
+    }
+
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
         if symbol == "UNLISTED" {
             return Err("not here".to_owned());

@@ -108,7 +108,7 @@ async fn a_byte_order_mark_before_the_first_line_is_passed_over() {
         (0, vec!["trades 1".to_owned(); 2])
     );
     let (answers, events) = bench.publish(&format!("{line}\n\u{feff}{line}\n")).await;
-    assert_eq!((answers.len(), events.len()), (1, 1), "{answers:?}");
+    assert_eq!((answers.len(), events.len()), (1, 2), "{answers:?}");
 }
 
 #[tokio::test]
@@ -153,4 +153,55 @@ async fn of_a_member_that_is_there_twice_the_last_counts() {
         panic!()
     };
     assert_eq!(prints[0].price.mantissa(), 700_000_000);
+}
+
+#[tokio::test]
+async fn a_line_that_does_not_say_whose_it_is_is_a_loss_of_all_that_its_publisher_has_named() {
+    let book = r#"{"channel":"book","symbol":"X-USD","type":"snapshot","bids":[["1","1"]]}"#;
+    let quote = r#"{"channel":"quote","symbol":"Y-USD","bid":"1","bid_qty":"1"}"#;
+    let other = r#"{"channel":"quote","symbol":"Z-USD","bid":"1","bid_qty":"1"}"#;
+    let (all, twice) = ("lost trade quote book ticker None", 2);
+    let long = "1".repeat(LINE_BYTES_MAX);
+    let longer = "1".repeat(3 * LINE_BYTES_MAX);
+    for (line, expected, times) in [
+        (b"\xff".to_vec(), all, twice),
+        (b"{".to_vec(), all, twice),
+        // What is lost cannot be lost again.
+        (b"{\n{".to_vec(), all, twice),
+        (br#"{"channel":"book"}"#.to_vec(), "lost book None", twice),
+        (br#"{"symbol":"X-USD"}"#.to_vec(), all, 1),
+        (br#"{"symbol":"Z-USD"}"#.to_vec(), "", 0),
+        (
+            b"{\"channel\":\"book\",\"symbol\":\"X-USD\",\"type\":\"\xff\"}".to_vec(),
+            "lost book Some(1)",
+            1,
+        ),
+        (
+            b"{\"channel\":\"book\",\"symbol\":\"\xff\"}".to_vec(),
+            "lost book None",
+            twice,
+        ),
+        (format!("{long}1").into_bytes(), all, twice),
+        (longer.into_bytes(), all, twice),
+        (
+            format!(r#"{{"channel":"book","symbol":"X-USD","bids":[{long}]}}"#).into_bytes(),
+            "lost book Some(1)",
+            1,
+        ),
+        // These say that they are nobody's loss.
+        (br#"{"channel":"news"}"#.to_vec(), "", 0),
+        (br#"{"channel":"book","symbol":"?"}"#.to_vec(), "", 0),
+    ] {
+        let bench = Bench::new(any(), 100).await;
+        // What another publisher has named is not concerned.
+        bench.publish(&format!("{other}\n")).await;
+        let mut text = format!("{book}\n{quote}\n").into_bytes();
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+        let (answers, events) = bench.publish_bytes(&text).await;
+        let shown = String::from_utf8_lossy(&line[..line.len().min(60)]);
+        let lines = line.split(|byte| *byte == b'\n').count();
+        assert_eq!(answers.len(), lines, "{shown}: {answers:?}");
+        assert_eq!(spell(&events[2..]), vec![expected; times], "{shown}");
+    }
 }
