@@ -146,7 +146,10 @@ impl Parser {
             by_native,
             ..
         } = &mut self.normaliser;
-        let named = |native: &str| !native.is_empty() && text.contains(native);
+        // Binance's names of streams are in small letters.
+        let upper = text.to_ascii_uppercase();
+        let named =
+            |native: &str| !native.is_empty() && (text.contains(native) || upper.contains(native));
         let all = !by_native.keys().any(|native| named(native));
         for known in instruments {
             let Planned { native, .. } = &known.planned;

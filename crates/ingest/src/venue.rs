@@ -346,15 +346,15 @@ impl Format {
     }
 
     /// Whether what comes later shows that a message of a stream was lost: by ids of trades that are
-    /// dense, by the chain of a book, or by a number of the connection.
+    /// dense, or by a number of the connection. The chain of a book would show it too, but only with the
+    /// next change, and until then a wrong book would count as right.
     pub const fn shows_loss(self, carries: Carries) -> bool {
         match self {
             Self::Coinbase => true,
-            Self::Binance | Self::BinanceUsdm => {
-                matches!(carries, Carries::Trades | Carries::Book | Carries::Seed)
+            Self::Binance | Self::BinanceUsdm | Self::Kraken | Self::Okx => {
+                matches!(carries, Carries::Trades)
             }
-            Self::Kraken | Self::Okx => matches!(carries, Carries::Trades),
-            Self::BybitSpot | Self::BybitLinear => matches!(carries, Carries::Book),
+            Self::BybitSpot | Self::BybitLinear => false,
         }
     }
 }

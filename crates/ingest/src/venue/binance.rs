@@ -6,6 +6,7 @@
 //! * Spot's `bookTicker` has neither a kind nor a time.
 //! * `m` says that the buyer was the maker, so the aggressor sold.
 //! * `X` of futures says whether a row of the tape is a trade of the market.
+//! * Streams of all USD-M futures carry those of COIN-M too: `st` says whose a message is.
 //!
 //! Frequent messages have a fast reader, [`hot`]; the reader here uses a tape and reads what the fast
 //! reader declines.
@@ -46,6 +47,9 @@ const TRADES: What<'static> = What::Trades {
 
 /// What futures call a trade of the market (`X`); others are `NA` and `INSURANCE_FUND`.
 const MARKET: &str = "MARKET";
+
+/// What messages of COIN-M futures have as `st`.
+const COIN_M: u64 = 2;
 
 /// Kinds that Binance sends and we do not use.
 const UNUSED: [&str; 22] = [
@@ -123,7 +127,7 @@ impl Dialect for Binance {
     fn reset(&mut self) {}
 
     fn words(&self) -> &'static [(&'static str, ChannelKind)] {
-        // `trade` and `aggTrade`; `bookTicker` has no word of its own where it comes alone.
+        // `trade` and `aggTrade`; spot's `bookTicker` that comes alone is known by its beginning.
         &[
             ("rade\"", ChannelKind::Trade),
             ("rade\\", ChannelKind::Trade),
@@ -131,6 +135,8 @@ impl Dialect for Binance {
             ("depthUpdate", ChannelKind::Book),
             ("lastUpdateId", ChannelKind::Book),
             ("bookTicker", ChannelKind::Quote),
+            ("{\"u\":", ChannelKind::Quote),
+            ("{\\\"u\\\":", ChannelKind::Quote),
             ("24hr", ChannelKind::Ticker),
         ]
     }
@@ -147,6 +153,9 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn read(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+        if self.market == Market::Usdm && data.uint_of("st") == Ok(Some(COIN_M)) {
+            return Ok(());
+        }
         match data.text_of("e") {
             Some("trade") => trade(data, "t", 2, listener),
             Some("aggTrade") => trade(data, "a", 1, listener),

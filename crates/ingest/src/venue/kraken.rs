@@ -26,6 +26,9 @@ pub struct Kraken {
 /// Depths that can be subscribed.
 const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1_000];
 
+/// The time of tickers that say nothing.
+const ZERO_DATE: &str = "0001-01-01T";
+
 impl From<Syntax> for Reject {
     fn from(_: Syntax) -> Self {
         Self::Malformed
@@ -135,7 +138,9 @@ impl Kraken {
             None | Some("null") => None,
             Some(token) => {
                 let sum = whole(token).and_then(|sum| u32::try_from(sum).ok());
-                Some(Checksum::Kraken(sum.ok_or(Reject::Number("checksum"))?))
+                let sum = sum.ok_or(Reject::Number("checksum"))?;
+                // Zero says that there is none.
+                (sum != 0).then_some(Checksum::Kraken(sum))
             }
         };
         let head = Head {
@@ -312,6 +317,13 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
         time,
     ] = Fields::of(item, keys)?.0;
     let symbol = text("symbol", symbol)?;
+    // The venue has no figures of this pair yet, whatever the other members say.
+    if time
+        .and_then(content)
+        .is_some_and(|t| t.starts_with(ZERO_DATE))
+    {
+        return Ok(());
+    }
     let decimal = |field, token: Option<&str>| match token {
         None | Some("null") => Ok(None),
         some => Decimal::parse(number(field, some)?.as_bytes())

@@ -1,8 +1,8 @@
 //! OKX v5: one argument and an array of data per message; all numbers except sequence ids are strings.
 //!
 //! Books have a chain by `prevSeqId` since 2023. They had a `checksum` until 2026, when it became a
-//! constant zero. Recordings of both ages are read, and whatever they contain is passed on. The text
-//! `pong` is not JSON.
+//! constant zero. Recordings of both ages are read, and whatever they contain is passed on. An update
+//! with only one of its two numbers cannot be placed, and is a loss. The text `pong` is not JSON.
 //!
 //! Ids of trades rise by one per fill, in all 82 steps of which we have recordings. Channel `trades`
 //! merges fills and has the id of the last one.
@@ -201,6 +201,9 @@ impl Push<'_> {
                 previous,
                 last,
             },
+            // Of books whose updates have numbers: what it follows is unknown.
+            (None, Some(_)) if !snapshot => return Err(Reject::Missing("prevSeqId")),
+            (Some(_), None) if !snapshot => return Err(Reject::Missing("seqId")),
             _ => Link::None,
         };
         let checksum = match data.int_of("checksum")? {

@@ -4,7 +4,7 @@
 //! The whole message is read before the listener is called. If it is declined, the listener has received
 //! nothing, and the general reader in [`super`] reads it or says what is wrong with it.
 
-use super::{MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
+use super::{COIN_M, MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
 use crate::venue::plain::{Plain, Span, Value};
 use crate::venue::{Carries, Head, Listener, Print, Reject, Stream, What};
 use tapecast_model::{EventTime, Side, TradeId};
@@ -26,6 +26,8 @@ struct Members<'a> {
     maker: Option<bool>,
     /// `X` of futures' trades is there and says something else than `MARKET`.
     no_market: bool,
+    /// `st` of futures.
+    service: Option<u64>,
     /// `t` and `a` of trades.
     ids: [Option<u64>; 2],
     /// `p` and `q` of trades.
@@ -75,6 +77,9 @@ impl Hot {
         }
         if !plain.is_at_end() {
             return None;
+        }
+        if market == Market::Usdm && members.service == Some(COIN_M) {
+            return Some(Ok(()));
         }
         match members.kind {
             Kind::Trade => members.trade(0, 2, listener),
@@ -214,10 +219,11 @@ impl<'a> Members<'a> {
             ("pu", Value::Uint(number)) if self.numbers[2].is_none() => {
                 self.numbers[2] = Some(number);
             }
+            ("st", Value::Uint(number)) if self.service.is_none() => self.service = Some(number),
             // The order of a trade's buyer, in older recordings.
             ("b", Value::Uint(_)) => {}
             ("e" | "s" | "p" | "q" | "b" | "B" | "a" | "A" | "T" | "E", _) => return None,
-            ("m" | "X" | "t" | "U" | "u" | "pu" | "lastUpdateId" | "stream" | "data", _) => {
+            ("m" | "X" | "t" | "U" | "u" | "pu" | "st" | "lastUpdateId" | "stream" | "data", _) => {
                 return None;
             }
             _ => {}

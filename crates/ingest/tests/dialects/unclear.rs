@@ -1,0 +1,159 @@
+//! What a message leaves out or says of others: markets that are not ours, sums and times that are zero,
+//! numbers that are missing, and changes to books that cannot be read.
+
+use crate::reading::{check, events};
+use tapecast_ingest::venue::Format;
+
+/// Messages of COIN-M futures, one for each kind, with what stands between the name and `st`.
+const COIN_M: [&str; 5] = [
+    r#"{"e":"trade","E":1721347022504,"T":1721347022503,"s":"BTCUSDT","t":1,"p":"2","q":"1","X":"MARKET","m":false,"st":2}"#,
+    r#"{"e":"aggTrade","E":1721347022504,"s":"BTCUSDT","a":1,"p":"2","q":"1","f":1,"l":1,"T":1721347022503,"m":false,"st":2}"#,
+    r#"{"e":"bookTicker","u":21,"s":"BTCUSDT","b":"2","B":"1","a":"3","A":"1","T":1721347022507,"E":1721347022508,"ps":"BTCUSD","st":2}"#,
+    r#"{"e":"depthUpdate","E":1721347022504,"T":1721347022503,"s":"BTCUSDT","U":10,"u":20,"pu":9,"b":[["2","1"]],"a":[],"ps":"BTCUSD","st":2}"#,
+    r#"{"e":"24hrTicker","E":1721347022504,"s":"BTCUSDT","c":"2","o":"1","h":"3","l":"1","v":"5","q":"6","st":2}"#,
+];
+
+#[test]
+fn coin_m_messages_in_streams_of_usd_m_are_passed_over_by_both_readers() {
+    for coin_m in COIN_M {
+        let usd_m = coin_m.replace(r#""st":2"#, r#""st":1"#);
+        let unsaid = coin_m.replace(r#","st":2"#, "");
+        // A space is nothing that the fast reader reads.
+        for spaced in [false, true] {
+            let [coin_m, usd_m, unsaid] = [coin_m, &usd_m, &unsaid].map(|text| match spaced {
+                true => text.replacen(':', ": ", 1),
+                false => text.to_owned(),
+            });
+            let of_us = events(Format::BinanceUsdm, &[&unsaid]);
+            assert_eq!(of_us.len(), 1, "{unsaid}");
+            assert_eq!(events(Format::BinanceUsdm, &[&usd_m]), of_us);
+            assert_eq!(events(Format::BinanceUsdm, &[&usd_m, &coin_m]), of_us);
+            let wrapped = format!(r#"{{"stream":"!all","data":{coin_m}}}"#);
+            assert_eq!(events(Format::BinanceUsdm, &[&usd_m, &wrapped]), of_us);
+            let array = format!("[{coin_m}]");
+            assert_eq!(events(Format::BinanceUsdm, &[&usd_m, &array]), of_us);
+        }
+    }
+}
+
+#[test]
+fn a_checksum_of_zero_is_none() {
+    for sum in ["", r#","checksum":0"#, r#","checksum":null"#] {
+        check(
+            Format::Kraken,
+            &[&format!(
+                r#"{{"channel":"book","type":"snapshot","data":[{{"symbol":"A/B","bids":[{{"price":1.5,"qty":2.5}}],"asks":[]{sum}}}]}}"#
+            )],
+            &["A-B snapshot [1.5x2.5] [] None depth 10 spelled 1.1 quote"],
+        );
+        if sum.ends_with("null") {
+            continue;
+        }
+        check(
+            Format::Okx,
+            &[&format!(
+                r#"{{"arg":{{"channel":"books","instId":"A-B"}},"action":"snapshot","data":[{{"bids":[["1.5","2.5","0","1"]],"asks":[]{sum}}}]}}"#
+            )],
+            &["A-B snapshot [1.5x2.5] [] None spelled 1.1 quote"],
+        );
+    }
+}
+
+#[test]
+fn a_ticker_of_the_zero_date_says_nothing() {
+    let ticker = |time: &str| {
+        format!(
+            r#"{{"channel":"ticker","type":"update","data":[{{"symbol":"A/B","bid":1.5,"bid_qty":1,"ask":2,"ask_qty":1,"last":1.5,"timestamp":"{time}"}}]}}"#
+        )
+    };
+    let (dated, zero) = (
+        ticker("2026-08-12T19:29:02.066592Z"),
+        ticker("0001-01-01T00:00:00Z"),
+    );
+    let of_dated = events(Format::Kraken, &[&dated]);
+    assert_eq!(of_dated.len(), 2, "{of_dated:?}");
+    assert_eq!(events(Format::Kraken, &[&zero, &dated, &zero]), of_dated);
+}
+
+#[test]
+fn an_update_with_one_of_its_two_numbers_is_lost_and_not_applied() {
+    let book = |action: &str, numbers: &str| {
+        format!(
+            r#"{{"arg":{{"channel":"books","instId":"A-B"}},"action":"{action}","data":[{{"bids":[["1","2","0","1"]],"asks":[]{numbers}}}]}}"#
+        )
+    };
+    let start = book("snapshot", r#","prevSeqId":-1,"seqId":5"#);
+    for (numbers, missing) in [
+        (r#","seqId":6"#, "prevSeqId"),
+        (r#","prevSeqId":5"#, "seqId"),
+    ] {
+        let events = events(Format::Okx, &[&start, &book("update", numbers)]);
+        let lost = format!("A-B lost 1 book: {missing} is missing or of another type");
+        assert_eq!(events[1..], [lost]);
+    }
+    // A snapshot begins anew: it need not say what it follows.
+    let events = events(Format::Okx, &[&book("snapshot", r#","seqId":5"#)]);
+    assert!(events[0].starts_with("A-B snapshot"), "{events:?}");
+}
+
+#[test]
+fn a_change_to_a_book_that_cannot_be_read_is_a_loss_at_once() {
+    let binance = |symbol: &str| {
+        format!(
+            r#"{{"stream":"{}@depth","data":{{"e":"depthUpdate","E":1,"s":"{symbol}","U":1,"u":2,"pu":0,"b":[["1","1"]],"a":[]}}}}"#,
+            symbol.to_ascii_lowercase()
+        )
+    };
+    let bybit = |symbol: &str| {
+        format!(
+            r#"{{"topic":"orderbook.50.{symbol}","type":"snapshot","ts":1,"data":{{"s":"{symbol}","b":[["1","1"]],"a":[],"u":2}}}}"#
+        )
+    };
+    for (format, [a, b], without_name) in [
+        (
+            Format::Binance,
+            ["BTCUSDT", "ETHUSDT"].map(binance),
+            r#"{"stream":"#,
+        ),
+        (
+            Format::BinanceUsdm,
+            ["BTCUSDT", "ETHUSDT"].map(binance),
+            r#"{"stream":"#,
+        ),
+        (
+            Format::BybitSpot,
+            ["BTCUSDT", "ETHUSDT"].map(bybit),
+            r#"{"topic":"orderbook.50."#,
+        ),
+        (
+            Format::BybitLinear,
+            ["BTCUSDT", "ETHUSDT"].map(bybit),
+            r#"{"topic":"orderbook.50."#,
+        ),
+    ] {
+        let losses = |bad: &str| {
+            let mut said = events(format, &[&a, &b, bad]);
+            said.split_off(2)
+                .into_iter()
+                .map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+        };
+        let base = events(format, &[&a])[0]
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        let other = events(format, &[&b])[0]
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        let book = format!("{base} lost ? book:");
+        let bad_level = a.replace(r#"[["1","1"]]"#, r#"[["1","x"]]"#);
+        for bad in [&bad_level, &a[..a.len() - 3], &a[..30]] {
+            assert_eq!(losses(bad), [book.as_str()], "{format}: {bad}");
+        }
+        let all = losses(without_name);
+        assert_eq!(all, [book, format!("{other} lost ? book:")], "{format}");
+    }
+}
