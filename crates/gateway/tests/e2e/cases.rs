@@ -306,10 +306,10 @@ async fn of_a_doubled_key_the_last_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_a_gap_and_nobody_begins_with_what_was_before() {
-    for (name, reason) in [
-        ("spot_marked.jsonl", "u 104 after 101"),
-        ("spot_carriage_returns.jsonl", "u 104 after 101"),
-        ("spot_nulls.jsonl", "u 102 after 100"),
+    for name in [
+        "spot_marked.jsonl",
+        "spot_carriage_returns.jsonl",
+        "spot_nulls.jsonl",
     ] {
         let case = Case::play("binance", name).await;
         let (mut book, mut quote) = (
@@ -325,8 +325,8 @@ async fn what_cannot_be_read_is_a_gap_and_nobody_begins_with_what_was_before() {
         quote.push(&gap);
         case.check("book BTC-USDT", &book, &[]);
         case.check("quote BTC-USDT", &quote, &[]);
-        let reason = format!("update gap binance {reason}");
-        case.check("status BTC-USDT", &[&reason], &[]);
+        let reason = "update gap a message could not be read";
+        case.check("status BTC-USDT", &[reason], &[]);
     }
 }
 

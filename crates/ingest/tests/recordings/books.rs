@@ -77,7 +77,7 @@ fn exponents_are_numbers() {
 
 #[test]
 fn a_change_that_cannot_be_read_is_a_hole() {
-    let expected = |reason: &str, second: bool| {
+    let expected = |second: bool| {
         let mut words = vec![
             "BTC-USDT book [100x1] [101x1]".to_owned(),
             "BTC-USDT quote 100x1 101x1".to_owned(),
@@ -89,14 +89,15 @@ fn a_change_that_cannot_be_read_is_a_hole() {
         }
         words.push("BTC-USDT lost book".to_owned());
         words.push("BTC-USDT lost quote".to_owned());
-        words.push(format!("BTC-USDT status gap unknown: binance {reason}"));
+        let status = "BTC-USDT status gap unknown: a message could not be read";
+        words.push(status.to_owned());
         words
     };
     let nulls = play(Format::Binance, "spot_nulls.jsonl");
-    assert_eq!(nulls.words, expected("u 102 after 100", false));
+    assert_eq!(nulls.words, expected(false));
     for name in ["spot_marked.jsonl", "spot_carriage_returns.jsonl"] {
         let played = play(Format::Binance, name);
-        assert_eq!(played.words, expected("u 104 after 101", true), "{name}");
+        assert_eq!(played.words, expected(true), "{name}");
         assert_eq!(
             (played.report.broken_lines, played.report.rejected),
             (0, 2),
@@ -169,7 +170,8 @@ fn control_messages_are_no_rejects_and_books_may_be_empty() {
             "PEPE-USD status live open: "
         ]
     );
-    assert_eq!(played.counted("tapecast_checksums_total", "ok"), 4);
+    // The sum of the empty book is zero, which counts as none.
+    assert_eq!(played.counted("tapecast_checksums_total", "ok"), 3);
 }
 
 #[test]
