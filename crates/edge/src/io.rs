@@ -4,4 +4,4 @@ pub mod handshake;
 pub mod http;
 pub mod listener;
 pub mod poller;
-pub mod socket;
+mod socket;

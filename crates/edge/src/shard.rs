@@ -4,7 +4,8 @@
 //! * [`index`]: which connections subscribe to which topics.
 //! * [`turn`]: a turn's items, grouped so that each connection with data is written once.
 //! * [`deliver`]: the turn itself: drain the ring, group, write.
-//! * [`outbox`]: the queue of a full socket; [`queue`]: its rules; [`pool`]: its bytes.
+//! * [`effects`]: the one place that writes to them and ends them.
+//! * [`outbox`]: the queue of a full socket; [`backpressure`]: its rules; [`pool`]: its bytes.
 //! * [`eviction`]: what is given up when the pool is full; [`resync`]: how topics that are behind go on.
 //! * [`reader`], [`session`], [`ask`]: requests of clients, and their answers.
 //! * [`intake`]: how much clients may send, and which is read next; [`leaving`]: how connections end.
@@ -25,7 +26,9 @@
 mod ask;
 pub use deliver::Budget;
 pub use tend::TICK;
+mod backpressure;
 mod deliver;
+mod effects;
 mod eviction;
 mod index;
 pub mod inspect;
@@ -33,10 +36,10 @@ mod intake;
 mod leaving;
 mod outbox;
 mod pool;
-mod queue;
 pub mod reader;
 mod resync;
 mod session;
+pub mod socket;
 mod steps;
 mod tend;
 mod turn;
@@ -45,7 +48,6 @@ mod turn;
 mod tests;
 
 use crate::admission::Permit;
-use crate::io::socket::Socket;
 use crate::limits::Limits;
 use crate::metrics::ShardMetrics;
 use bytes::Bytes;
@@ -57,6 +59,7 @@ use outbox::{Entry, Outbox};
 use pool::Pool;
 use resync::RESYNCS_PER_ROUND;
 use session::{PendingAck, Session};
+use socket::Socket;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -91,6 +94,8 @@ pub struct Shard<S> {
     shared: Arc<Shared>,
     ring: RingRx,
     conns: Vec<Option<Conn<S>>>,
+    /// Connections that have something to write.
+    dirty: VecDeque<ConnId>,
     free: Vec<ConnId>,
     index: Index,
     turn: Turn,
@@ -114,8 +119,6 @@ pub struct Shard<S> {
     work: usize,
     /// Accepted requests among the frames that are being read.
     granted: u32,
-    /// A connection that is being read: its answers go in one write.
-    corked: Option<ConnId>,
     /// The last received ping that is not answered yet.
     pinged: Option<Vec<u8>>,
     /// Writes to many sockets with one system call, where the system allows it.
@@ -155,6 +158,8 @@ struct Conn<S> {
     place: Place,
     /// The socket said that it is full: wait until it says otherwise.
     blocked: bool,
+    /// It waits for [`Shard::apply_effects`].
+    dirty: bool,
     /// It counts as congested.
     congested: bool,
     /// It is closing or has ended, and is given nothing more.
@@ -199,6 +204,7 @@ impl<S: Socket> Shard<S> {
             shared,
             ring,
             conns: Vec::new(),
+            dirty: VecDeque::new(),
             free: Vec::new(),
             index: Index::default(),
             turn: Turn::default(),
@@ -212,7 +218,6 @@ impl<S: Socket> Shard<S> {
             held: BinaryHeap::new(),
             work: 0,
             granted: 0,
-            corked: None,
             pinged: None,
             volley: None,
             aimed: Vec::new(),
@@ -291,6 +296,7 @@ impl<S: Socket> Shard<S> {
             socket,
             place: Place::default(),
             blocked: false,
+            dirty: false,
             congested: false,
             muted: false,
             outbox: None,
@@ -317,6 +323,7 @@ impl<S: Socket> Shard<S> {
             let frames = self.hear(id, &mut early, now, wall);
             self.allow(id, frames, now);
         }
+        self.apply_effects(now);
         self.reap();
         id
     }
@@ -325,7 +332,8 @@ impl<S: Socket> Shard<S> {
     pub fn handle_writable(&mut self, id: u32, now: Mono) {
         if let Some(conn) = self.conn_mut(id) {
             conn.blocked = false;
-            self.flush(id, now);
+            self.set_dirty(id);
+            self.apply_effects(now);
         }
     }
 
@@ -343,10 +351,7 @@ impl<S: Socket> Shard<S> {
             return;
         }
         conn.outbox(now).push_control(frame);
-        if self.corked != Some(id) {
-            self.flush(id, now);
-            self.check_outbox(id, now);
-        }
+        self.set_dirty(id);
     }
 
     /// Removes one subscription of a connection, and tells its slot. What is queued of it is to be

@@ -8,8 +8,8 @@
 //! New connections and commands come through a small bounded mailbox, which is read once per round. When
 //! it is full, the listener refuses connections before their handshake: see [`ShardHandle::seat`].
 
-use crate::io::socket::Socket as _;
 use crate::shard::inspect::{Answer, Query};
+use crate::shard::socket::Socket as _;
 use crate::shard::{Arrival, Budget, Shard, TICK};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use mio::net::TcpStream;

@@ -10,8 +10,8 @@ use super::index::{ConnId, NOT_AWAITED, SlotId};
 use super::intake::WORK_PER_ROUND;
 use super::reader::{Incoming, Violation};
 use super::session::{PendingAck, PendingTopic, Verdict};
+use super::socket::Socket;
 use super::{Shard, Shared, SubState};
-use crate::io::socket::Socket;
 use hashbrown::HashSet;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl<S: Socket> Shard<S> {
     /// Takes what a connection's socket gave. Returns how many frames it was.
     pub(super) fn hear(&mut self, id: ConnId, bytes: &mut [u8], now: Mono, wall: UnixNanos) -> u32 {
         let max = self.shared.limits.request_bytes_max;
-        (self.granted, self.corked) = (0, Some(id));
+        self.granted = 0;
         let Some(conn) = self.conn_mut(id) else {
             return 0;
         };
@@ -40,7 +40,6 @@ impl<S: Socket> Shard<S> {
             conn.session.reader = reader;
         }
         self.answer_ping(id, now);
-        self.corked = None;
         let frames = match result {
             Ok(frames) => frames,
             Err(Violation { reason, message }) => {
@@ -52,10 +51,7 @@ impl<S: Socket> Shard<S> {
                 1
             }
         };
-        if self.conn_mut(id).is_some_and(|conn| conn.outbox.is_some()) {
-            self.flush(id, now);
-            self.check_outbox(id, now);
-        }
+        self.set_dirty(id);
         frames
     }
 
@@ -148,10 +144,11 @@ impl<S: Socket> Shard<S> {
             }
         }
         self.wall = wall;
-        self.evict(now);
+        self.evict();
         self.resync_some(now);
         self.drain_some(now);
         self.inspect_some(now);
+        self.apply_effects(now);
         self.reap();
         self.refill_chores();
         self.work = 0;
@@ -300,7 +297,7 @@ impl<S: Socket> Shard<S> {
             topic.started = Some((pos, Start::Nothing));
         }
         self.push_acknowledgement(id, &ack, now);
-        self.flush(id, now);
+        self.set_dirty(id);
     }
 
     /// Finds out whether a connection may subscribe a topic.

@@ -6,9 +6,9 @@
 use super::index::{ConnId, NOT_AWAITED, SlotId, SubState, Subscriber};
 use super::outbox::Entry;
 use super::session::PendingAck;
+use super::socket::Socket;
 use super::turn::{PieceId, Run, Turn};
 use super::{Conn, Count, Shard};
-use crate::io::socket::Socket;
 use std::io::{self, ErrorKind, IoSlice};
 use tapecast_fanout::{Delivery, Item, ItemKind};
 use tapecast_model::{Mono, StreamPos};
@@ -81,6 +81,7 @@ impl<S: Socket> Shard<S> {
         }
         self.ring.note_turn(at, ended);
         self.turn.end();
+        self.apply_effects(at);
         self.reap();
         true
     }
@@ -256,14 +257,19 @@ impl<S: Socket> Shard<S> {
                         slow.push((subscriber, Ok(0)));
                     } else {
                         let result = write(conn, shot.slices);
-                        shot.note(subscriber, result, count, &mut slow);
+                        if conn.socket.pending() == 0 {
+                            shot.note(subscriber, result, count, &mut slow);
+                        } else {
+                            count.writes += 1;
+                            slow.push((subscriber, result.map_err(|e| e.kind())));
+                        }
                     }
                 }
             }
         }
         for (Subscriber { conn, sub }, written) in slow.drain(..) {
             let pieces = turn.run(run.first).map(|piece| (sub, piece));
-            self.settle(&turn, conn, written, pieces, now);
+            self.fall_short(&turn, conn, written, pieces, now);
         }
         self.slow = slow;
         self.turn = turn;
@@ -299,7 +305,7 @@ impl<S: Socket> Shard<S> {
         };
         let place = conn.place;
         if conn.must_wait() {
-            self.settle(turn, id, Ok(0), turn.pieces_of(place), now);
+            self.fall_short(turn, id, Ok(0), turn.pieces_of(place), now);
             return;
         }
         let mut stretches = turn.stretches_of(place).peekable();
@@ -317,14 +323,14 @@ impl<S: Socket> Shard<S> {
             }
             count.writes += 1;
             match write(conn, &slices[..filled]) {
-                Ok(taken) if taken == bytes => {
+                Ok(taken) if taken == bytes && conn.socket.pending() == 0 => {
                     count.bytes += bytes as u64;
                     count.delivered += frames;
                     written += bytes;
                 }
                 other => {
                     let pieces = unwritten(turn, turn.pieces_of(place), written);
-                    self.settle(turn, id, other.map_err(|e| e.kind()), pieces, now);
+                    self.fall_short(turn, id, other.map_err(|e| e.kind()), pieces, now);
                     return;
                 }
             }
@@ -333,7 +339,7 @@ impl<S: Socket> Shard<S> {
 
     /// A connection could not take all of these pieces: `written` bytes of them are gone, the rest is
     /// queued or given up by the topics' rules.
-    fn settle(
+    fn fall_short(
         &mut self,
         turn: &Turn,
         id: ConnId,
@@ -342,7 +348,15 @@ impl<S: Socket> Shard<S> {
         now: Mono,
     ) {
         match written {
-            Ok(written) => self.keep_rest(turn, id, written, pieces, now),
+            Ok(written) => {
+                self.keep_rest(turn, id, written, pieces, now);
+                if let Some(conn) = self.conn_mut(id)
+                    && conn.socket.pending() > 0
+                {
+                    conn.blocked = true;
+                    conn.outbox(now).was_full = true;
+                }
+            }
             Err(kind) => {
                 if let Some(conn) = self.conn_mut(id)
                     && kind == ErrorKind::WouldBlock
@@ -355,11 +369,10 @@ impl<S: Socket> Shard<S> {
                 }
                 if !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted) {
                     self.end(id, CloseReason::Gone);
-                    return;
                 }
             }
         }
-        self.flush(id, now);
+        self.set_dirty(id);
     }
 
     /// Keeps for later what the socket did not take: `written` bytes of these pieces are gone.

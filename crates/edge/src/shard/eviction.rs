@@ -8,8 +8,8 @@
 
 use super::index::{ConnId, SubState};
 use super::outbox::Entry;
+use super::socket::Socket;
 use super::{Conn, Shard};
-use crate::io::socket::Socket;
 use tapecast_fanout::Delivery;
 use tapecast_model::Mono;
 
@@ -26,14 +26,14 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Evicts as much as a round may, while the pool is above its limit.
-    pub(super) fn evict(&mut self, now: Mono) {
+    pub(super) fn evict(&mut self) {
         let max = self.parked_bytes_max();
         if self.evicted.is_empty() && self.pool.bytes() > max {
             self.evicted = self.furthest_behind();
         }
         let mut left = EVICTIONS_PER_ROUND;
         while let Some(&(_, id)) = self.evicted.last() {
-            if !self.evict_one(id, &mut left, now) {
+            if !self.evict_one(id, &mut left) {
                 return;
             }
             self.evicted.pop();
@@ -61,7 +61,7 @@ impl<S: Socket> Shard<S> {
 
     /// Gives up what is queued for a connection, the last first, `left` entries at most. Returns whether
     /// all of it is given up.
-    fn evict_one(&mut self, id: ConnId, left: &mut usize, now: Mono) -> bool {
+    fn evict_one(&mut self, id: ConnId, left: &mut usize) -> bool {
         loop {
             let conn = self.conn_mut(id);
             let conn = conn.filter(|c| !c.muted && c.session.lossless == 0);
@@ -74,7 +74,7 @@ impl<S: Socket> Shard<S> {
             *left -= 1;
             let Some(entry) = outbox.evict_last() else {
                 self.metrics.evictions.inc();
-                self.flush(id, now);
+                self.set_dirty(id);
                 return true;
             };
             self.give_up(id, &entry);

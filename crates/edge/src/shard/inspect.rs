@@ -5,8 +5,8 @@
 //! most [`INSPECTIONS_MAX`] run at a time; further ones are refused. The last [`ENDED_MAX`] connections
 //! that ended are remembered; each new one replaces the oldest.
 
+use super::socket::Socket;
 use super::{Conn, Shard};
-use crate::io::socket::Socket;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

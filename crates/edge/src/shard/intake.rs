@@ -13,7 +13,7 @@
 
 use super::Shard;
 use super::index::ConnId;
-use crate::io::socket::Socket;
+use super::socket::Socket;
 use std::cmp::Reverse;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -144,6 +144,14 @@ impl<S: Socket> Shard<S> {
                 false
             }
         };
+        // A read may make something to write.
+        if self
+            .conn_mut(id)
+            .is_some_and(|conn| conn.socket.pending() > 0)
+        {
+            self.set_dirty(id);
+        }
+        self.apply_effects(now);
         self.reap();
         more
     }

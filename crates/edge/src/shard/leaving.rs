@@ -8,8 +8,8 @@
 use super::index::ConnId;
 use super::outbox::{Entry, Outbox};
 use super::session::Closing;
+use super::socket::Socket;
 use super::{Conn, Shard, steps};
-use crate::io::socket::Socket;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use tapecast_model::Mono;
@@ -30,6 +30,7 @@ impl<S: Socket> Shard<S> {
         self.draining = true;
         self.drained = 0;
         self.drain_some(now);
+        self.apply_effects(now);
     }
 
     /// Whether there is something to clean up: then the next round should come at once.
@@ -108,7 +109,7 @@ impl<S: Socket> Shard<S> {
         conn.mute();
         self.leaving.push_back(Leaving { id, data });
         self.remember(seen, reason);
-        self.flush(id, now);
+        self.set_dirty(id);
     }
 
     /// A connection is over: nothing is written to it or read from it any more.
@@ -132,7 +133,6 @@ impl<S: Socket> Shard<S> {
             self.shared.congestion.set(self.number, self.congested);
         }
         conn.mute();
-        conn.socket.shutdown_write();
         if !is_leaving {
             conn.session.is_apart = false;
             self.leaving.push_back(Leaving { id, data });
@@ -140,6 +140,7 @@ impl<S: Socket> Shard<S> {
         if let Some(seen) = seen {
             self.remember(seen, reason);
         }
+        self.set_dirty(id);
     }
 
     /// Takes apart what has ended, as far as this round's chores go.

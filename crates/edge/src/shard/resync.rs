@@ -8,8 +8,8 @@ use super::Shard;
 use super::index::{ConnId, SlotId, SubState, Subscription};
 use super::outbox::Entry;
 use super::session::Session;
+use super::socket::Socket;
 use super::steps;
-use crate::io::socket::Socket;
 use std::collections::VecDeque;
 use tapecast_model::{ChannelKind, Mono, Seq, StreamPos};
 use tapecast_wire::reply::{self, Gap, GapCause};
@@ -58,9 +58,8 @@ impl<S: Socket> Shard<S> {
             }
         }
         // Where a gap ends there is a notice to write.
-        let has_resynced = self.resyncs_left < left_before;
-        if has_resynced && conn.outbox.is_some() && !conn.blocked {
-            self.flush(id, now);
+        if self.resyncs_left < left_before && conn.outbox.is_some() && !conn.blocked {
+            self.set_dirty(id);
         }
     }
 

@@ -14,7 +14,7 @@
 use super::Shard;
 use super::index::{ConnId, Index, Slot, SubState};
 use super::session::Session;
-use crate::io::socket::Socket;
+use super::socket::Socket;
 use std::time::Duration;
 use tapecast_model::{Mono, UnixNanos};
 use tapecast_wire::{CloseReason, Opcode, frame, reply};
@@ -55,6 +55,7 @@ impl<S: Socket> Shard<S> {
             self.survey(self.tended);
             self.tended += 1;
         }
+        self.apply_effects(now);
     }
 
     fn tend(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
@@ -65,7 +66,8 @@ impl<S: Socket> Shard<S> {
             && conn.outbox.is_some()
         {
             conn.blocked = false;
-            self.flush(id, now);
+            self.set_dirty(id);
+            self.apply_effects(now);
         }
         self.acknowledge_late(id, now);
         match self.due(id, now) {

@@ -15,6 +15,7 @@ mod log;
 mod losses;
 mod requests;
 mod rig;
+mod sealed;
 mod simulation;
 
 use super::*;

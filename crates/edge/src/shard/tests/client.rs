@@ -1,6 +1,6 @@
 //! A simulated socket, and a client behind it that does nothing but follow the protocol's rule.
 
-use crate::io::socket::Socket;
+use super::super::socket::Socket;
 use bytes::Bytes;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -19,6 +19,10 @@ pub(super) struct Wire {
     /// Bytes on their way to the server.
     pub(super) inward: VecDeque<u8>,
     pub(super) shut: bool,
+    /// The socket encrypts: it takes a record whole, and sends it as there is room.
+    pub(super) seals: bool,
+    /// What it took and has not sent.
+    pub(super) sealed: VecDeque<u8>,
     /// The client has said that nothing more will come.
     pub(super) fin: bool,
     /// Where slices that were written stood.
@@ -31,6 +35,20 @@ pub(super) struct FakeSocket(pub(super) Rc<RefCell<Wire>>);
 impl Socket for FakeSocket {
     fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
+        assert!(
+            wire.sealed.is_empty(),
+            "nothing new while something is pending"
+        );
+        assert!(!wire.shut, "nothing after the end");
+        if wire.seals {
+            for slice in slices {
+                let room = RECORD_BYTES.saturating_sub(wire.sealed.len());
+                wire.sealed.extend(&slice[..slice.len().min(room)]);
+            }
+            let taken = wire.sealed.len();
+            wire.send_sealed();
+            return Ok(taken);
+        }
         if wire.room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -67,10 +85,35 @@ impl Socket for FakeSocket {
         Ok(read)
     }
 
+    fn pending(&self) -> usize {
+        self.0.borrow().sealed.len()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut wire = self.0.borrow_mut();
+        wire.send_sealed();
+        if wire.sealed.is_empty() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
     fn shutdown_write(&mut self) {
         self.0.borrow_mut().shut = true;
     }
 }
+
+impl Wire {
+    fn send_sealed(&mut self) {
+        let sent = self.sealed.len().min(self.room);
+        self.out.extend(self.sealed.drain(..sent));
+        self.room -= sent;
+    }
+}
+
+/// What an encrypting socket takes at once.
+const RECORD_BYTES: usize = 1_000;
 
 /// A client that follows the rule.
 #[derive(Default)]

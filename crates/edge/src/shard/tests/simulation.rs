@@ -60,6 +60,7 @@ proptest! {
         ring_items in prop_oneof![Just(8_usize), Just(4_096_usize)],
         encodings in prop::array::uniform3(prop::sample::select(Encoding::ALL.to_vec())),
         topics in prop_oneof![Just(TOPICS), Just(INTERVAL_TOPICS)],
+        seals in prop::array::uniform3(any::<bool>()),
     ) {
         let limits = Limits {
             outbox_bytes_max: outbox,
@@ -68,8 +69,9 @@ proptest! {
             ..Limits::default()
         };
         let mut rig = Rig::new(limits, false, ring_items);
-        for encoding in encodings {
+        for (encoding, seals) in encodings.into_iter().zip(seals) {
             let client = rig.connect_in(encoding);
+            rig.clients[client].socket.0.borrow_mut().seals = seals;
             rig.subscribe(client, &topics);
         }
         let mut subscribed = [[true; 3]; 3];

@@ -1,11 +1,11 @@
-//! The rules for queued data, and the way from the queue to the socket.
+//! The rules for data that a socket cannot take now: what is queued, what falls behind, and when a queue
+//! is too long. They change state only; [effects](super::effects) write.
 
+use super::Shard;
 use super::index::{ConnId, SlotId, SubState};
 use super::outbox::Entry;
+use super::socket::Socket;
 use super::turn::{PieceId, Turn};
-use super::{Conn, Shard};
-use crate::io::socket::Socket;
-use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 use tapecast_fanout::Delivery;
 use tapecast_model::Mono;
@@ -83,7 +83,8 @@ impl<S: Socket> Shard<S> {
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
-        let bytes = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        let queued = conn.outbox.as_ref().map_or(0, |o| o.bytes());
+        let bytes = queued + conn.socket.pending();
         if bytes > max && conn.session.lossless == 0 {
             let message = format!(
                 "{bytes} bytes are queued, the limit is {max}; read faster or subscribe to less"
@@ -110,97 +111,8 @@ impl<S: Socket> Shard<S> {
             self.shared.congestion.set(self.number, self.congested);
         }
     }
-
-    /// Writes what is queued, as far as the socket takes it.
-    pub(super) fn flush(&mut self, id: ConnId, now: Mono) {
-        let Self { conns, count, .. } = self;
-        let Some(Some(conn)) = conns.get_mut(id as usize) else {
-            return;
-        };
-        let Conn {
-            socket,
-            outbox,
-            session,
-            blocked,
-            ..
-        } = conn;
-        let mut due = Vec::new();
-        while !*blocked && let Some(queue) = outbox.as_mut() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            if !queue.has_bytes() {
-                due.extend(queue.take_due());
-            }
-            if queue.is_empty() {
-                *outbox = None;
-                break;
-            }
-            let filled = queue.slices(&mut slices);
-            if filled == 0 {
-                break;
-            }
-            count.writes += 1;
-            match socket.try_write_vectored(&slices[..filled]) {
-                Ok(0) => {
-                    self.end(id, CloseReason::Gone);
-                    return;
-                }
-                Ok(written) => {
-                    count.bytes += written as u64;
-                    queue.progress = now;
-                    // A socket that was full and takes bytes has somebody who reads at its other end.
-                    if std::mem::take(&mut queue.was_full) {
-                        session.last_heard = now;
-                    }
-                    queue.advance(written, |slot, frames, _| {
-                        count.delivered += u64::from(frames);
-                        if let Some(sub) = session.find(slot) {
-                            let queued = &mut session.subs[sub].queued;
-                            *queued = queued.saturating_sub(frames);
-                        }
-                    });
-                    due.extend(queue.take_due());
-                    if queue.is_empty() {
-                        *outbox = None;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    *blocked = true;
-                    queue.was_full = true;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.end(id, CloseReason::Gone);
-                    return;
-                }
-            }
-        }
-        session.note_due(due);
-        self.after_flush(id, now);
-    }
-
-    fn after_flush(&mut self, id: ConnId, now: Mono) {
-        self.note_congestion(id);
-        let Some(conn) = self.conn_mut(id) else {
-            return;
-        };
-        if let Some(closing) = conn.session.closing.as_mut() {
-            // Everything is said: the peer reads it to the end, then answers.
-            if conn.outbox.is_none() && !closing.shut {
-                closing.shut = true;
-                let (reason, peer_done) = (closing.reason, closing.peer_done);
-                conn.socket.shutdown_write();
-                if peer_done {
-                    self.end(id, reason);
-                }
-            }
-        } else {
-            self.resync_due(id, now);
-        }
-    }
 }
 
-/// Slices of one vectored write: beyond, the call's fixed cost is spread thin enough.
-const SLICES: usize = 64;
 /// Behind a queue whose head is older than this, no prints are kept.
 const PRINTS_KEPT_FOR: Duration = Duration::from_secs(5);
 /// And no states and changes, which a snapshot of then will say better.
