@@ -37,7 +37,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use table::Table;
 use tapecast_model::catalog::{Lease, Resolved};
-use tapecast_model::{Instrument, Mono, Stream, Topic};
+use tapecast_model::{Instrument, Mono, StreamKey, Topic};
 use tapecast_wire::Encoding;
 
 /// A set of shards, one bit each.
@@ -124,15 +124,10 @@ impl TopicEntry {
     }
 
     /// The stream it is derived from.
-    pub fn stream(&self) -> Stream {
-        let timeframe = match self.topic.channel {
-            tapecast_model::Channel::Bar(timeframe) => Some(timeframe),
-            _ => None,
-        };
-        Stream {
+    pub fn stream(&self) -> StreamKey {
+        StreamKey {
             instrument: self.instrument.id,
-            kind: self.topic.channel.kind(),
-            timeframe,
+            kind: self.topic.channel.into(),
         }
     }
 

@@ -36,7 +36,7 @@ use due::Due;
 use live::{LiveTopic, Missed};
 use std::ops::Range;
 use std::sync::Arc;
-use tapecast_model::{ChannelKind, InstrumentId, Mono, StreamPos, UnixNanos, Update, UpdateSink};
+use tapecast_model::{InstrumentId, Mono, StreamKind, StreamPos, UnixNanos, Update, UpdateSink};
 use tapecast_wire::{Encoding, Opcode, frame, json};
 
 /// Serialises updates once and hands them to the shards.
@@ -44,8 +44,8 @@ use tapecast_wire::{Encoding, Opcode, frame, json};
 pub struct Publisher {
     /// Live topics, by slot.
     topics: Vec<Option<Box<LiveTopic>>>,
-    /// Live topics of each stream, by instrument and kind of channel.
-    streams: Vec<[Vec<TopicSlot>; ChannelKind::ALL.len()]>,
+    /// Live topics of each stream, by instrument and kind of stream.
+    streams: Vec<[Vec<TopicSlot>; StreamKind::COUNT]>,
     /// Topics of which some shard has missed something.
     behind: Vec<Arc<TopicEntry>>,
     /// Topics to be opened again.
@@ -384,10 +384,7 @@ impl Publisher {
         self.behind = behind;
     }
 
-    fn stream_mut(
-        &mut self,
-        instrument: InstrumentId,
-    ) -> &mut [Vec<TopicSlot>; ChannelKind::ALL.len()] {
+    fn stream_mut(&mut self, instrument: InstrumentId) -> &mut [Vec<TopicSlot>; StreamKind::COUNT] {
         let index = instrument.index();
         if self.streams.len() <= index {
             self.streams.resize_with(index + 1, Default::default);

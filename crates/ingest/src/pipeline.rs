@@ -40,7 +40,7 @@ use instrument::{InstrumentState, Outlet};
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::{
-    Catalog, Epoch, EpochSource, InstrumentId, Mono, Seq, Stream, StreamPos, UnixNanos, Update,
+    Catalog, Epoch, EpochSource, InstrumentId, Mono, Seq, StreamKey, StreamPos, UnixNanos, Update,
     UpdateSink, Venue,
 };
 
@@ -183,7 +183,7 @@ impl Pipeline {
     }
 
     /// The position of a stream and its present state. This publishes and numbers nothing.
-    pub fn current(&mut self, stream: Stream) -> Current<'_> {
+    pub fn current(&mut self, stream: StreamKey) -> Current<'_> {
         let pos = StreamPos {
             epoch: self.begins().epoch,
             seq: Seq::ZERO,

@@ -243,7 +243,7 @@ fn every_checksum_holds_and_no_chain_breaks() {
                 assert!(!book.is_crossed(), "{name}");
                 books += 1;
             }
-            Body::Lost { kind, .. } => panic!("{name}: {} was lost", kind.label()),
+            Body::Lost { kind, .. } => panic!("{name}: {} was lost", kind.channel().label()),
             Body::Quote(_) => quotes += 1,
             _ => {}
         };

@@ -15,8 +15,8 @@ use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
-    Body, Book, Catalog, ChannelKind, InstrumentId, Level, Mono, Price, Qty, Quote, Scale, Side,
-    Stream, Symbol, UnixNanos, Update, Venue,
+    Body, Book, Catalog, InstrumentId, Level, Mono, Price, Qty, Quote, Scale, Side, StreamKey,
+    StreamKind, Symbol, UnixNanos, Update, Venue,
 };
 
 /// Both sides, best first.
@@ -430,7 +430,7 @@ impl Watcher {
                 });
             }
             Body::Lost {
-                kind: ChannelKind::Book,
+                kind: StreamKind::Book,
                 ..
             } => {
                 self.top = None;
@@ -489,7 +489,7 @@ proptest! {
             pipeline.handle_event(event, Mono::new(at as u64), &mut |u: &Update<'_>| watcher.note(u));
             prop_assert_eq!(&watcher.seen, &naive.seen, "after step {}: {:?}", at, step);
             let instrument = InstrumentId::new(0);
-            let stream = Stream { instrument, kind: ChannelKind::Book, timeframe: None };
+            let stream = StreamKey { instrument, kind: StreamKind::Book };
             let current = pipeline.current(stream);
             prop_assert_eq!(current.pos.seq.get(), naive.seq);
             let (bids, asks) = naive.state();

@@ -16,7 +16,9 @@ use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
 use tapecast_ingest::venue::Format;
-use tapecast_model::{Body, Catalog, ChannelKind, Mono, Status, Stream, UnixNanos, Update, Venue};
+use tapecast_model::{
+    Body, Catalog, Mono, Status, StreamKey, StreamKind, UnixNanos, Update, Venue,
+};
 
 /// The recording begins here, in seconds since 1970.
 const START: u64 = 1_700_000_000;
@@ -108,10 +110,9 @@ fn play(events: Vec<Event>, catalog: Arc<Catalog>) -> (Vec<String>, Vec<String>)
             now = now.after(std::time::Duration::from_secs(1)).min(at);
             pipeline.handle_time(now, &mut hear);
         }
-        let stream = Stream {
+        let stream = StreamKey {
             instrument: event.instrument,
-            kind: ChannelKind::Status,
-            timeframe: None,
+            kind: StreamKind::Status,
         };
         pipeline.handle_event(event, at, &mut hear);
         if let Some(Body::Status(status)) = pipeline.current(stream).update.map(|u| u.body) {

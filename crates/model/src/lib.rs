@@ -6,6 +6,7 @@
 //! * **Numbers** are decimals with a scale, never floats: [`decimal`], [`price`].
 //! * **Time** is nanoseconds since the Unix epoch: [`time`].
 //! * **Position** in a stream is an epoch and a sequence number: [`seq`]; epochs come from [`epochs`].
+//! * **Streams**, each with numbers of its own: [`stream`].
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
 //! * **Updates**: [`update`], and the price levels that they change: [`book`]; whether the data can be
 //!   trusted: [`status`].
@@ -27,6 +28,7 @@ pub mod rate;
 pub mod seq;
 pub mod sink;
 pub mod status;
+pub mod stream;
 pub mod symbol;
 pub mod time;
 pub mod topic;
@@ -42,7 +44,8 @@ pub use rate::RateLimit;
 pub use seq::{Epoch, Seq, StreamPos};
 pub use sink::UpdateSink;
 pub use status::{ChannelState, ChannelStates, FeedState, Status, TradingState};
+pub use stream::{StreamKey, StreamKind};
 pub use symbol::{Instrument, InstrumentId, Symbol, Venue};
 pub use time::{EventTime, Mono, UnixNanos};
 pub use topic::{Channel, ChannelKind, ChannelSet, Depth, Interval, Timeframe, Topic, TopicError};
-pub use update::{Aggressor, Body, Quote, Stream, Ticker, Trade, TradeId, Update};
+pub use update::{Aggressor, Body, Quote, Ticker, Trade, TradeId, Update};

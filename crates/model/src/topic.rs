@@ -1,8 +1,8 @@
 //! Topics: what a client subscribes to, in their only textual form.
 //!
 //! ```text
-//! topic   = channel ":" venue ":" symbol [ "@" interval ] channel = "trade" | "quote" | "book." depth |
-//! "bar." timeframe | "ticker" | "status" | "instrument"
+//! topic   = channel ":" venue ":" symbol [ "@" interval ]
+//! channel = "trade" | "quote" | "book." depth | "bar." timeframe | "ticker" | "status" | "instrument"
 //! ```
 //!
 //! Parsing refuses by name and never adjusts: a depth of 26 is an error that lists the valid depths. The
@@ -75,7 +75,21 @@ pub struct Depth(u16);
 
 /// The length of a bar.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Timeframe(&'static str);
+#[repr(u8)]
+pub enum Timeframe {
+    /// A second.
+    Second = 0,
+    /// A minute.
+    Minute = 1,
+    /// Five minutes.
+    FiveMinutes = 2,
+    /// A quarter of an hour.
+    Quarter = 3,
+    /// An hour.
+    Hour = 4,
+    /// A day.
+    Day = 5,
+}
 
 /// The shortest time between two frames of a conflated topic.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -180,7 +194,7 @@ impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Book(depth) => write!(f, "book.{}", depth.0),
-            Self::Bar(timeframe) => write!(f, "bar.{}", timeframe.0),
+            Self::Bar(timeframe) => write!(f, "bar.{}", timeframe.label()),
             other => f.write_str(other.kind().label()),
         }
     }
@@ -286,16 +300,33 @@ impl Depth {
 impl Timeframe {
     /// What is offered, shortest first.
     pub const ALL: [Self; 6] = [
-        Self("1s"),
-        Self("1m"),
-        Self("5m"),
-        Self("15m"),
-        Self("1h"),
-        Self("1d"),
+        Self::Second,
+        Self::Minute,
+        Self::FiveMinutes,
+        Self::Quarter,
+        Self::Hour,
+        Self::Day,
     ];
 
+    /// A dense index, in order of [`Timeframe::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in topics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Second => "1s",
+            Self::Minute => "1m",
+            Self::FiveMinutes => "5m",
+            Self::Quarter => "15m",
+            Self::Hour => "1h",
+            Self::Day => "1d",
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, TopicError> {
-        let known = Self::ALL.into_iter().find(|t| t.0 == text);
+        let known = Self::ALL.into_iter().find(|t| t.label() == text);
         known.ok_or_else(|| TopicError::Timeframe(clip(text)))
     }
 }

@@ -6,22 +6,11 @@ use crate::digits;
 use crate::price::{Price, Qty};
 use crate::seq::{Epoch, Seq};
 use crate::status::Status;
-use crate::symbol::{Instrument, InstrumentId};
+use crate::stream::StreamKind;
+use crate::symbol::Instrument;
 use crate::time::{EventTime, UnixNanos};
-use crate::topic::{ChannelKind, Timeframe};
 use std::fmt;
 use std::sync::Arc;
-
-/// A numbered sequence of events: one kind of event of one instrument.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Stream {
-    /// Whose events.
-    pub instrument: InstrumentId,
-    /// Of which kind.
-    pub kind: ChannelKind,
-    /// For bars: their length. Each timeframe is a separate stream.
-    pub timeframe: Option<Timeframe>,
-}
 
 /// One sequenced update, on its way from the sequencer to the publisher.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +52,8 @@ pub enum Body<'a> {
     /// Of prints these are missing, and nothing else; any other state is unknown until the next update,
     /// and the next [`Body::Book`] starts the book over.
     Lost {
-        /// Of which kind of stream.
-        kind: ChannelKind,
+        /// Of which stream.
+        kind: StreamKind,
         /// How many: what ids prove, else one. None where a new epoch begins with nothing known: then
         /// nothing is said, for the epoch says it.
         events: u64,
@@ -140,13 +129,13 @@ pub struct Ticker {
 
 impl Body<'_> {
     /// Which stream it belongs to.
-    pub const fn kind(&self) -> ChannelKind {
+    pub const fn kind(&self) -> StreamKind {
         match self {
-            Self::Trades(_) => ChannelKind::Trade,
-            Self::Quote(_) => ChannelKind::Quote,
-            Self::Book { .. } => ChannelKind::Book,
-            Self::Ticker(_) => ChannelKind::Ticker,
-            Self::Status(_) => ChannelKind::Status,
+            Self::Trades(_) => StreamKind::Trade,
+            Self::Quote(_) => StreamKind::Quote,
+            Self::Book { .. } => StreamKind::Book,
+            Self::Ticker(_) => StreamKind::Ticker,
+            Self::Status(_) => StreamKind::Status,
             Self::Lost { kind, .. } => *kind,
         }
     }

@@ -4,8 +4,9 @@
 //! Rules, answers and timers change the state of a connection, and make it dirty. They never write, and they
 //! do not call each other because of what a write brought. [`Shard::apply_effects`] takes the dirty connections,
 //! writes what is queued for them, and applies what comes of it: topics that may resync, a queue that is too
-//! long, a goodbye that is complete, a socket that is gone. Each of these may make the connection dirty again; the budgets of the rules bound how often.
-//! Every entry point of the shard ends with it, so no connection stays dirty.
+//! long, a goodbye that is complete, a socket that is gone. Each of these may make the connection dirty
+//! again; the budgets of the rules limit how often. Every entry point of the shard ends with it, so no
+//! connection stays dirty.
 //!
 //! Data for sockets that have room do not pass here: see [`deliver`](super::deliver).
 

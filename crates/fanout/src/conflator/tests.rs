@@ -3,7 +3,7 @@
 use super::*;
 use crate::slot::TopicSlot;
 use tapecast_model::{
-    ChannelKind, InstrumentId, Interval, Level, Price, Qty, Scale, Side, Symbol, TradeId, Venue,
+    InstrumentId, Interval, Level, Price, Qty, Scale, Side, StreamKind, Symbol, TradeId, Venue,
 };
 
 /// A conflator, its clock in milliseconds, and what it has published.
@@ -76,7 +76,7 @@ impl Rig {
         })
     }
 
-    fn lost(&mut self, kind: ChannelKind, events: u64) {
+    fn lost(&mut self, kind: StreamKind, events: u64) {
         let merged = self.take(events, Body::Lost { kind, events });
         assert!(!merged, "a loss is merged with nothing");
     }
@@ -255,7 +255,7 @@ fn a_dropped_book_takes_what_was_held_with_it() {
     let mut book = Book::new();
     rig.bid(&mut book, 1, 1);
     rig.bid(&mut book, 2, 1);
-    rig.lost(ChannelKind::Book, 1);
+    rig.lost(StreamKind::Book, 1);
     assert_eq!(rig.said[1], said(1_000, 3, "1 lost"));
     assert_eq!(rig.conflator.deadline(), None);
     rig.wait(50);
@@ -270,7 +270,7 @@ fn a_lost_quote_takes_what_was_held_with_it() {
     let mut rig = Rig::new("quote:x:A@100ms");
     rig.quote(1);
     rig.quote(2);
-    rig.lost(ChannelKind::Quote, 1);
+    rig.lost(StreamKind::Quote, 1);
     assert_eq!(rig.said[1..], [said(1_000, 3, "1 lost")]);
     assert_eq!(rig.conflator.deadline(), None);
     rig.wait(500);
@@ -282,7 +282,7 @@ fn prints_that_are_held_go_before_those_that_are_lost() {
     let mut rig = Rig::new("trade:x:A@100ms");
     rig.prints(1);
     rig.prints(2);
-    rig.lost(ChannelKind::Trade, 4);
+    rig.lost(StreamKind::Trade, 4);
     rig.prints(1);
     rig.wait(100);
     let texts: Vec<_> = rig.said.iter().map(|s| (s.2, s.3.as_str())).collect();

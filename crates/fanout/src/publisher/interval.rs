@@ -52,7 +52,7 @@ impl Publisher {
             merged = conflator.take(update, now, publish);
         });
         if merged {
-            self.metrics.updates_conflated[update.body.kind().index()].inc();
+            self.metrics.updates_conflated[update.body.kind().channel().index()].inc();
         }
     }
 

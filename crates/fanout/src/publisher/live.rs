@@ -208,7 +208,7 @@ impl LiveTopic {
             } else {
                 (ItemKind::Reset, self.write_state(encoding, turn, now, &[]))
             };
-            let channel = update.body.kind().index();
+            let channel = update.body.kind().channel().index();
             metrics.frames_encoded[channel][encoding.index()].inc();
             metrics.encoded_bytes[encoding.index()].inc_by(u64::from(range.end - range.start));
             self.push(turn, encoding, kind, range, shards);

@@ -24,7 +24,7 @@ struct Rig {
     instrument: Arc<Instrument>,
     book: Book,
     quote: Quote,
-    seq: [u64; ChannelKind::ALL.len()],
+    seq: [u64; StreamKind::COUNT],
     history: Vec<Trade>,
 }
 
@@ -57,7 +57,7 @@ impl Rig {
             instrument,
             book: Book::new(),
             quote: Quote::default(),
-            seq: [0; 7],
+            seq: [0; StreamKind::COUNT],
             history: Vec::new(),
         }
     }
@@ -89,8 +89,8 @@ impl Rig {
         let kind = entry.stream().kind;
         let seq = self.seq[kind.index()];
         let body = match kind {
-            ChannelKind::Trade => (seq > 0).then_some(Body::Trades(&self.history)),
-            ChannelKind::Quote => (seq > 0).then_some(Body::Quote(&self.quote)),
+            StreamKind::Trade => (seq > 0).then_some(Body::Trades(&self.history)),
+            StreamKind::Quote => (seq > 0).then_some(Body::Quote(&self.quote)),
             _ => (seq > 0).then_some(Body::Book {
                 book: &self.book,
                 touched: Touched::ALL,
@@ -111,13 +111,13 @@ impl Rig {
         if let Some(rank) = self.book.apply(side, level) {
             touched.note(side, rank);
         }
-        self.seq[ChannelKind::Book.index()] += 1;
+        self.seq[StreamKind::Book.index()] += 1;
         let body = Body::Book {
             book: &self.book,
             touched,
             replaced: false,
         };
-        let seq = self.seq[ChannelKind::Book.index()];
+        let seq = self.seq[StreamKind::Book.index()];
         self.publisher.publish(&update(&self.instrument, seq, body));
     }
 
@@ -127,15 +127,15 @@ impl Rig {
             bid: side,
             ask: None,
         };
-        self.seq[ChannelKind::Quote.index()] += 1;
-        let seq = self.seq[ChannelKind::Quote.index()];
+        self.seq[StreamKind::Quote.index()] += 1;
+        let seq = self.seq[StreamKind::Quote.index()];
         self.publisher
             .publish(&update(&self.instrument, seq, Body::Quote(&self.quote)));
     }
 
     fn trade(&mut self) {
-        self.seq[ChannelKind::Trade.index()] += 1;
-        let seq = self.seq[ChannelKind::Trade.index()];
+        self.seq[StreamKind::Trade.index()] += 1;
+        let seq = self.seq[StreamKind::Trade.index()];
         let trade = Trade {
             id: TradeId::from_number(seq),
             price: Price::from_mantissa(1),
@@ -149,7 +149,7 @@ impl Rig {
     }
 
     /// Events never came.
-    fn lose(&mut self, kind: ChannelKind, events: u64) {
+    fn lose(&mut self, kind: StreamKind, events: u64) {
         self.seq[kind.index()] += events;
         let seq = self.seq[kind.index()];
         let body = Body::Lost { kind, events };
@@ -249,7 +249,7 @@ fn nothing_is_encoded_when_nobody_subscribes() {
     rig.interests.leave(&entry, 0, Encoding::Json);
     rig.quote(3);
     rig.turn();
-    let encoded = rig.publisher.metrics.frames_encoded[ChannelKind::Quote.index()][0].get();
+    let encoded = rig.publisher.metrics.frames_encoded[StreamKind::Quote.index()][0].get();
     assert_eq!(
         (encoded, rig.publisher.metrics.updates_unwanted.get()),
         (1, 1)
@@ -269,7 +269,7 @@ fn shards_share_one_encoding_of_an_update() {
     assert_eq!(one[1].frame().as_ptr(), two[1].frame().as_ptr());
     assert_eq!(json(&one[1])["bid"], "7");
     assert_eq!(
-        rig.publisher.metrics.frames_encoded[ChannelKind::Quote.index()][0].get(),
+        rig.publisher.metrics.frames_encoded[StreamKind::Quote.index()][0].get(),
         1
     );
 }
@@ -347,7 +347,7 @@ fn many_joiners_of_a_quiet_topic_cost_one_encoding() {
     assert_eq!(items.len(), 5);
     assert!(items.iter().all(|item| item.frame() == items[0].frame()));
     assert_eq!(
-        rig.publisher.metrics.snapshots_encoded[ChannelKind::Book.index()][0].get(),
+        rig.publisher.metrics.snapshots_encoded[StreamKind::Book.index()][0].get(),
         1
     );
 }
@@ -455,7 +455,7 @@ proptest! {
             }
             prop_assert_eq!(&book.levels, &truth);
             if let Some(last) = trades.last {
-                prop_assert_eq!(last, rig.seq[ChannelKind::Trade.index()]);
+                prop_assert_eq!(last, rig.seq[StreamKind::Trade.index()]);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tapecast_model::{
-    Body, Book, ChannelKind, Epoch, Instrument, Level, Price, Qty, Quote, Seq, Side, StreamPos,
+    Body, Book, Epoch, Instrument, Level, Price, Qty, Quote, Seq, Side, StreamKind, StreamPos,
     Touched, Trade, TradeId, UnixNanos, Update, UpdateSink,
 };
 
@@ -32,7 +32,7 @@ pub(crate) type Levels = Vec<(i64, i64)>;
 /// An update as it was published, for the naive conflator.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
-    pub(crate) kind: ChannelKind,
+    pub(crate) kind: StreamKind,
     pub(crate) at: (u64, u64),
     pub(crate) prints: u64,
     pub(crate) lost: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Told {
 pub(crate) struct Market {
     pub(crate) instrument: Arc<Instrument>,
     pub(crate) epoch: u64,
-    seq: [u64; ChannelKind::ALL.len()],
+    seq: [u64; StreamKind::COUNT],
     book: Book,
     crossed: bool,
     /// A state was published and not dropped since.
@@ -64,7 +64,7 @@ impl Market {
         Self {
             instrument,
             epoch: 1,
-            seq: [0; 7],
+            seq: [0; StreamKind::COUNT],
             book: Book::new(),
             crossed: false,
             shown: false,
@@ -98,10 +98,10 @@ impl Market {
             Happening::Dropped => self.drop_book(1, sink),
             Happening::QuoteLost => self.drop_quote(1, sink),
             Happening::PrintsLost(count) => {
-                let first = self.seq[ChannelKind::Trade.index()] + 1;
+                let first = self.seq[StreamKind::Trade.index()] + 1;
                 let numbers = (first..first + count).map(|seq| (self.epoch, seq));
                 self.lost.extend(numbers);
-                Some(self.lose(ChannelKind::Trade, count, sink))
+                Some(self.lose(StreamKind::Trade, count, sink))
             }
             Happening::Quote(bid) => {
                 let side = (Price::from_mantissa(bid), Qty::from_mantissa(1));
@@ -110,12 +110,12 @@ impl Market {
                     ask: None,
                 };
                 self.quote = Some(quote);
-                let at = self.number(ChannelKind::Quote, 1);
+                let at = self.number(StreamKind::Quote, 1);
                 self.quotes.insert(at, bid);
-                Some(self.publish(ChannelKind::Quote, Body::Quote(&quote), sink))
+                Some(self.publish(StreamKind::Quote, Body::Quote(&quote), sink))
             }
             Happening::Prints(count) => {
-                let kind = ChannelKind::Trade;
+                let kind = StreamKind::Trade;
                 let first = self.seq[kind.index()] + 1;
                 let prints: Vec<_> = (first..first + count).map(|n| self.print(n)).collect();
                 self.number(kind, count);
@@ -126,7 +126,7 @@ impl Market {
             }
             Happening::Restarted => {
                 self.epoch += 1;
-                self.seq = [0; 7];
+                self.seq = [0; StreamKind::COUNT];
                 self.history.clear();
                 let told = [self.drop_book(0, sink), self.drop_quote(0, sink)];
                 return told.into_iter().flatten().collect();
@@ -136,13 +136,13 @@ impl Market {
     }
 
     /// Where a stream stands, and its state.
-    pub(crate) fn current(&self, kind: ChannelKind) -> (StreamPos, Option<Update<'_>>) {
+    pub(crate) fn current(&self, kind: StreamKind) -> (StreamPos, Option<Update<'_>>) {
         let body = match kind {
-            ChannelKind::Trade => {
+            StreamKind::Trade => {
                 let history = &self.history;
                 (!history.is_empty()).then_some(Body::Trades(history))
             }
-            ChannelKind::Quote => self.quote.as_ref().map(Body::Quote),
+            StreamKind::Quote => self.quote.as_ref().map(Body::Quote),
             _ => self.is_known().then_some(Body::Book {
                 book: &self.book,
                 touched: Touched::ALL,
@@ -172,7 +172,7 @@ impl Market {
         if let Some(rank) = self.book.apply(side, level) {
             self.touched.note(side, rank);
         }
-        let at = self.number(ChannelKind::Book, 1);
+        let at = self.number(StreamKind::Book, 1);
         self.held_back = self.crossed;
         if self.crossed {
             return None;
@@ -192,15 +192,15 @@ impl Market {
             touched,
             replaced: false,
         };
-        Some(self.publish(ChannelKind::Book, body, sink))
+        Some(self.publish(StreamKind::Book, body, sink))
     }
 
     fn drop_quote(&mut self, events: u64, sink: &mut impl UpdateSink) -> Option<Told> {
         self.quote.take()?;
-        Some(self.lose(ChannelKind::Quote, events, sink))
+        Some(self.lose(StreamKind::Quote, events, sink))
     }
 
-    fn lose(&mut self, kind: ChannelKind, events: u64, sink: &mut impl UpdateSink) -> Told {
+    fn lose(&mut self, kind: StreamKind, events: u64, sink: &mut impl UpdateSink) -> Told {
         self.number(kind, events);
         self.publish(kind, Body::Lost { kind, events }, sink)
     }
@@ -211,7 +211,7 @@ impl Market {
         if !std::mem::take(&mut self.shown) {
             return None;
         }
-        Some(self.lose(ChannelKind::Book, events, sink))
+        Some(self.lose(StreamKind::Book, events, sink))
     }
 
     fn print(&self, seq: u64) -> Trade {
@@ -224,12 +224,12 @@ impl Market {
         }
     }
 
-    fn number(&mut self, kind: ChannelKind, events: u64) -> (u64, u64) {
+    fn number(&mut self, kind: StreamKind, events: u64) -> (u64, u64) {
         self.seq[kind.index()] += events;
         (self.epoch, self.seq[kind.index()])
     }
 
-    fn publish(&self, kind: ChannelKind, body: Body<'_>, sink: &mut impl UpdateSink) -> Told {
+    fn publish(&self, kind: StreamKind, body: Body<'_>, sink: &mut impl UpdateSink) -> Told {
         sink.publish(&self.update(kind, body));
         Told {
             kind,
@@ -242,7 +242,7 @@ impl Market {
         }
     }
 
-    fn update<'a>(&'a self, kind: ChannelKind, body: Body<'a>) -> Update<'a> {
+    fn update<'a>(&'a self, kind: StreamKind, body: Body<'a>) -> Update<'a> {
         Update {
             instrument: &self.instrument,
             epoch: Epoch::new(self.epoch),

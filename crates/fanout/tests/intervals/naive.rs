@@ -1,14 +1,14 @@
 //! A conflator that keeps every event and compares whole states: slow, and right by looking at it.
 
 use crate::market::{Levels, Market, Told};
-use tapecast_model::{Channel, ChannelKind, Topic};
+use tapecast_model::{Channel, StreamKind, Topic};
 
 /// When a frame goes out, and of which epoch and number.
 pub(crate) type Expected = (u64, (u64, u64));
 
 /// One interval topic of a subscriber who never leaves.
 pub(crate) struct Naive {
-    kind: ChannelKind,
+    kind: StreamKind,
     depth: usize,
     interval: u64,
     last_frame: Option<u64>,
@@ -25,7 +25,7 @@ const PRINTS_MAX: u64 = 512;
 impl Naive {
     pub(crate) fn of(topic: &Topic) -> Self {
         Self {
-            kind: topic.channel.kind(),
+            kind: topic.channel.into(),
             depth: match topic.channel {
                 Channel::Book(depth) => depth.levels(),
                 _ => 0,
@@ -53,7 +53,7 @@ impl Naive {
             return;
         }
         if told.lost {
-            if self.kind == ChannelKind::Trade {
+            if self.kind == StreamKind::Trade {
                 self.send_waiting(now, market);
             }
             self.waiting.clear();
@@ -62,7 +62,7 @@ impl Naive {
         }
         let waiting: u64 = self.waiting.iter().map(|told| told.prints).sum();
         if let Some(last) = self.waiting.last()
-            && self.kind == ChannelKind::Trade
+            && self.kind == StreamKind::Trade
             && (last.at.0 != told.at.0 || waiting + told.prints > PRINTS_MAX)
         {
             self.send_waiting(now, market);
@@ -79,7 +79,7 @@ impl Naive {
         let Some(last) = self.waiting.drain(..).next_back() else {
             return;
         };
-        if self.kind == ChannelKind::Book {
+        if self.kind == StreamKind::Book {
             let mut state = market.books[&last.at].clone();
             state.iter_mut().for_each(|side| side.truncate(self.depth));
             let before = self.view.replace(state);

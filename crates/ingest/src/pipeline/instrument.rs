@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tapecast_model::{
     Body, ChannelKind, ChannelSet, Epoch, EpochSource, FeedState, Instrument, InstrumentId, Mono,
-    Quote, Side, StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
+    Quote, Side, StreamKind, StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -95,7 +95,7 @@ impl InstrumentState {
         backlog: BacklogLimits,
     ) -> Self {
         let mut sequencer = Sequencer::new(epoch);
-        sequencer.advance(ChannelKind::Status, 1);
+        sequencer.advance(StreamKind::Status, 1);
         Self {
             book: BookState::new(&instrument, backlog),
             instrument,
@@ -170,7 +170,7 @@ impl InstrumentState {
             EventBody::SkippedIds { first, last } => {
                 self.health.note_data(ChannelKind::Trade, at);
                 if let Some((events, reason)) = self.prints.skip(first, last) {
-                    self.lose(ChannelKind::Trade, events, reason, stamp, out);
+                    self.lose(StreamKind::Trade, events, reason, stamp, out);
                 }
             }
             EventBody::Quote(quote) => {
@@ -181,7 +181,7 @@ impl InstrumentState {
             EventBody::Ticker(ticker) => {
                 self.health.note_data(ChannelKind::Ticker, at);
                 self.ticker = Some((*ticker, stamp));
-                let pos = self.number(ChannelKind::Ticker, 1, out.metrics);
+                let pos = self.number(StreamKind::Ticker, 1, out.metrics);
                 publish(
                     out.sink,
                     &self.instrument,
@@ -253,24 +253,24 @@ impl InstrumentState {
     }
 
     /// The position of a stream, and its state.
-    pub(super) fn current(&mut self, kind: ChannelKind) -> (StreamPos, Option<Update<'_>>) {
+    pub(super) fn current(&mut self, kind: StreamKind) -> (StreamPos, Option<Update<'_>>) {
         let pos = self.sequencer.position(kind);
         let state = match kind {
-            ChannelKind::Trade => {
+            StreamKind::Trade => {
                 let prints = self.prints.history();
                 (!prints.is_empty()).then_some((Body::Trades(prints), self.prints_stamp))
             }
-            ChannelKind::Quote => self
+            StreamKind::Quote => self
                 .quote
                 .as_ref()
                 .map(|(q, stamp)| (Body::Quote(q), *stamp)),
-            ChannelKind::Book => self.book.current(),
-            ChannelKind::Ticker => self
+            StreamKind::Book => self.book.current(),
+            StreamKind::Ticker => self
                 .ticker
                 .as_ref()
                 .map(|(t, stamp)| (Body::Ticker(t), *stamp)),
-            ChannelKind::Status => Some((Body::Status(self.health.said()), self.health_stamp)),
-            ChannelKind::Bar | ChannelKind::Instrument => None,
+            StreamKind::Status => Some((Body::Status(self.health.said()), self.health_stamp)),
+            StreamKind::Bar(_) | StreamKind::Instrument => None,
         };
         let instrument = &self.instrument;
         (
@@ -310,12 +310,12 @@ impl InstrumentState {
         while !rest.is_empty() {
             let cut = self.prints.take(rest, ids);
             if let Some((events, reason)) = cut.lost {
-                self.lose(ChannelKind::Trade, events, reason, stamp, out);
+                self.lose(StreamKind::Trade, events, reason, stamp, out);
             }
             let (fresh, others) = rest.split_at(cut.fresh);
             if !fresh.is_empty() {
                 self.prints_stamp = stamp;
-                let pos = self.number(ChannelKind::Trade, fresh.len() as u64, out.metrics);
+                let pos = self.number(StreamKind::Trade, fresh.len() as u64, out.metrics);
                 publish(out.sink, &self.instrument, pos, stamp, Body::Trades(fresh));
             }
             if cut.known > 0 {
@@ -406,7 +406,7 @@ impl InstrumentState {
 
     /// Numbers the state that the book reached, and publishes it unless it is crossed.
     fn show_book<S: UpdateSink>(&mut self, makes_quote: bool, out: &mut Outlet<'_, S>) {
-        let pos = self.number(ChannelKind::Book, 1, out.metrics);
+        let pos = self.number(StreamKind::Book, 1, out.metrics);
         let state = &mut self.book;
         let Some(book) = state.verified.book() else {
             return;
@@ -470,9 +470,9 @@ impl InstrumentState {
         self.book.replaced = false;
         self.health.note_restarted(at);
         let known = [
-            (ChannelKind::Book, std::mem::take(&mut self.book.shown)),
-            (ChannelKind::Quote, self.take_quote()),
-            (ChannelKind::Ticker, self.ticker.take().is_some()),
+            (StreamKind::Book, std::mem::take(&mut self.book.shown)),
+            (StreamKind::Quote, self.take_quote()),
+            (StreamKind::Ticker, self.ticker.take().is_some()),
         ];
         for (kind, _) in known.into_iter().filter(|(_, known)| *known) {
             let (pos, events) = (self.sequencer.position(kind), 0);
@@ -501,13 +501,13 @@ impl InstrumentState {
             };
         }
         self.health_stamp = stamp;
-        let pos = self.sequencer.advance(ChannelKind::Status, 1);
+        let pos = self.sequencer.advance(StreamKind::Status, 1);
         out.metrics.count_events(ChannelKind::Status, 1);
         publish(out.sink, &self.instrument, pos, stamp, Body::Status(status));
     }
 
-    fn number(&mut self, kind: ChannelKind, events: u64, metrics: &PipelineMetrics) -> StreamPos {
-        metrics.count_events(kind, events);
+    fn number(&mut self, kind: StreamKind, events: u64, metrics: &PipelineMetrics) -> StreamPos {
+        metrics.count_events(kind.channel(), events);
         self.sequencer.advance(kind, events)
     }
 }

@@ -7,8 +7,8 @@ use crate::event::{BookEvent, Checksum, EventBody, FeedEvent, Link, TradeIds};
 use prometheus::Registry;
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
-    Body, ChannelKind, ChannelSet, FeedState, Level, Price, Qty, Quote, Scale, Side, Symbol,
-    Ticker, Trade, TradeId, TradingState,
+    Body, ChannelKind, ChannelSet, FeedState, Level, Price, Qty, Quote, Scale, Side, StreamKind,
+    Symbol, Ticker, Trade, TradeId, TradingState,
 };
 
 mod books;
@@ -71,7 +71,7 @@ impl Bench {
     /// Writes an update as a line; none of a status that says of channels only: see [`channels`].
     fn hear(lines: &mut Vec<String>, heard: &mut String, update: &Update<'_>) {
         let line = line(update);
-        let is_status = update.body.kind() == ChannelKind::Status;
+        let is_status = update.body.kind() == StreamKind::Status;
         let said = line.split_once(": ").map_or("", |(_, said)| said);
         if !is_status || said != heard {
             lines.push(line.clone());
@@ -116,11 +116,10 @@ impl Bench {
         std::mem::take(&mut self.lines)
     }
 
-    fn current(&mut self, kind: ChannelKind) -> (u64, u64, Option<String>) {
-        let stream = Stream {
+    fn current(&mut self, kind: StreamKind) -> (u64, u64, Option<String>) {
+        let stream = StreamKey {
             instrument: InstrumentId::new(0),
             kind,
-            timeframe: None,
         };
         let Current { pos, update } = self.pipeline.current(stream);
         (pos.epoch.get(), pos.seq.get(), update.map(|u| line(&u)))
@@ -176,8 +175,12 @@ fn line(update: &Update<'_>) -> String {
                 side(Side::Ask)
             )
         }
-        Body::Lost { kind, events: 0 } => format!("{epoch}{} {seq}: unknown", kind.label()),
-        Body::Lost { kind, events } => format!("{epoch}{} {seq}: {events} lost", kind.label()),
+        Body::Lost { kind, events: 0 } => {
+            format!("{epoch}{} {seq}: unknown", kind.channel().label())
+        }
+        Body::Lost { kind, events } => {
+            format!("{epoch}{} {seq}: {events} lost", kind.channel().label())
+        }
         Body::Ticker(ticker) => format!("{epoch}ticker {seq}: {}", ticker.last.unwrap_or_default()),
         Body::Status(status) => {
             let trading = match status.trading {
@@ -277,22 +280,22 @@ const fn at(number: u64) -> Link {
 #[test]
 fn each_print_is_an_event_and_history_is_none() {
     let mut bench = Bench::live();
-    assert_eq!(bench.current(ChannelKind::Trade), (EPOCH, 0, None));
+    assert_eq!(bench.current(StreamKind::Trade), (EPOCH, 0, None));
     assert_eq!(bench.give(history(1..=3)), Vec::<String>::new());
     assert_eq!(
-        bench.current(ChannelKind::Trade),
+        bench.current(StreamKind::Trade),
         (EPOCH, 0, Some("trade 0: 1,2,3".into()))
     );
     assert_eq!(bench.give(trades(&[4])), ["trade 1: 4"]);
     assert_eq!(bench.give(trades(&[5, 6, 6])), ["trade 4: 5,6,6"]);
     assert_eq!(
-        bench.current(ChannelKind::Trade).2.unwrap(),
+        bench.current(StreamKind::Trade).2.unwrap(),
         "trade 4: 1,2,3,4,5,6,6"
     );
     bench.give(history(100..160));
     assert!(
         bench
-            .current(ChannelKind::Trade)
+            .current(StreamKind::Trade)
             .2
             .unwrap()
             .starts_with("trade 4: 110,111,")
@@ -304,7 +307,7 @@ fn each_print_is_an_event_and_history_is_none() {
 fn history_alone_does_not_make_a_feed_live() {
     let mut bench = Bench::new();
     assert_eq!(bench.give(history(1..=3)), Vec::<String>::new());
-    let status = bench.current(ChannelKind::Status);
+    let status = bench.current(StreamKind::Status);
     assert_eq!(
         status,
         (EPOCH, 1, Some("status 1: pending (no data yet)".into()))
@@ -318,7 +321,7 @@ fn quotes_of_a_stream_of_their_own_are_all_passed_on() {
     assert_eq!(bench.give(quote(10, 11)), ["quote 2: 10x1 11x1"]);
     assert_eq!(bench.give(quote(12, 13)), ["quote 3: 12x1 13x1"]);
     assert_eq!(
-        bench.current(ChannelKind::Quote).2.unwrap(),
+        bench.current(StreamKind::Quote).2.unwrap(),
         "quote 3: 12x1 13x1"
     );
 }
@@ -356,7 +359,7 @@ fn tickers_are_numbered_and_kept() {
         ["ticker 1: 4.2"]
     );
     assert_eq!(
-        bench.current(ChannelKind::Ticker),
+        bench.current(StreamKind::Ticker),
         (EPOCH, 1, Some("ticker 1: 4.2".into()))
     );
 }
@@ -364,7 +367,7 @@ fn tickers_are_numbered_and_kept() {
 #[test]
 fn instruments_are_known_from_the_catalogue_on_first_use() {
     let mut bench = Bench::new();
-    let status = bench.current(ChannelKind::Status);
+    let status = bench.current(StreamKind::Status);
     assert_eq!(
         status,
         (EPOCH, 1, Some("status 1: pending (no data yet)".into()))
@@ -383,10 +386,9 @@ fn instruments_are_known_from_the_catalogue_on_first_use() {
     assert_eq!(bench.give_to(99, trades(&[1])), Vec::<String>::new());
     assert_eq!(bench.metric("tapecast_events_unknown_instrument_total"), 1);
     let stranger = InstrumentId::new(99);
-    let stream = Stream {
+    let stream = StreamKey {
         instrument: stranger,
-        kind: ChannelKind::Book,
-        timeframe: None,
+        kind: StreamKind::Book,
     };
     let current = bench.pipeline.current(stream);
     assert!(current.update.is_none());
@@ -422,15 +424,11 @@ fn updates_carry_the_events_times_and_numbers() {
             stamps.push((u.body.kind(), u.ts_event, u.ts_recv, u.venue_seq));
         });
     let own = |kind| (kind, ts_event, ts_recv, venue_seq);
-    assert_eq!(
-        stamps[..2],
-        [own(ChannelKind::Book), own(ChannelKind::Quote)]
-    );
-    assert_eq!(stamps[2], (ChannelKind::Status, None, ts_recv, None));
-    let stream = Stream {
+    assert_eq!(stamps[..2], [own(StreamKind::Book), own(StreamKind::Quote)]);
+    assert_eq!(stamps[2], (StreamKind::Status, None, ts_recv, None));
+    let stream = StreamKey {
         instrument,
-        kind: ChannelKind::Book,
-        timeframe: None,
+        kind: StreamKind::Book,
     };
     let update = bench.pipeline.current(stream).update.unwrap();
     assert_eq!(

@@ -136,7 +136,7 @@ fn spell(update: &Update<'_>) -> Option<String> {
             let (feed, trading) = (status.feed.label(), status.trading.label());
             format!("status {feed} {trading}: {}", status.reason)
         }
-        Body::Lost { kind, .. } => format!("lost {}", kind.label()),
+        Body::Lost { kind, .. } => format!("lost {}", kind.channel().label()),
     };
     Some(format!("{} {words}", instrument.symbol))
 }

@@ -22,8 +22,8 @@ use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
-    Body, Book, Catalog, ChannelKind, FeedState, Instrument, Mono, Price, Qty, Scale, Side,
-    TradeId, UnixNanos, Update, UpdateSink, Venue,
+    Body, Book, Catalog, FeedState, Instrument, Mono, Price, Qty, Scale, Side, StreamKind, TradeId,
+    UnixNanos, Update, UpdateSink, Venue,
 };
 use tapecast_testkit::{DEPTHS, Level, Reader, Recording, Row, Top, Views, recordings};
 
@@ -85,7 +85,7 @@ impl UpdateSink for Sink {
                 seen.since_drop += 1;
             }
             Body::Lost {
-                kind: ChannelKind::Book,
+                kind: StreamKind::Book,
                 events,
             } => {
                 seen.seqs.1 += events;
@@ -107,7 +107,7 @@ impl UpdateSink for Sink {
                 seen.gap_reason = Some(status.reason.to_string());
             }
             Body::Lost {
-                kind: ChannelKind::Trade,
+                kind: StreamKind::Trade,
                 events,
             } => seen.seqs.0 += events,
             Body::Lost { .. } | Body::Status(_) | Body::Ticker(_) => {}

@@ -2,7 +2,7 @@
 
 use super::*;
 use serde_json::{Value, json};
-use tapecast_model::ChannelKind;
+use tapecast_model::StreamKind;
 
 const QUOTE: &str = "quote:x:A";
 const BOOK: &str = "book.10:x:A";
@@ -30,7 +30,7 @@ fn a_topic_of_which_nothing_was_sent_is_never_named_in_a_heartbeat() {
     let early = rig.connect();
     rig.subscribe(early, &[BOOK]);
     rig.settle();
-    rig.lose(ChannelKind::Book, 1);
+    rig.lose(StreamKind::Book, 1);
     rig.settle();
     let late = rig.connect();
     rig.subscribe(late, &[BOOK]);
@@ -73,7 +73,7 @@ fn a_loss_that_a_slow_client_does_not_hear_in_time_is_in_its_gap() {
         }
     };
     print(&mut rig, 500);
-    rig.lose(ChannelKind::Trade, 3);
+    rig.lose(StreamKind::Trade, 3);
     print(&mut rig, 1_000);
     rig.settle();
     print(&mut rig, 1);
@@ -91,7 +91,7 @@ fn a_loss_that_a_slow_client_does_not_hear_in_time_is_in_its_gap() {
     // Once more, beyond what is kept.
     rig.clients[slow].socket.0.borrow_mut().room = 0;
     print(&mut rig, 1_200);
-    rig.lose(ChannelKind::Trade, 2);
+    rig.lose(StreamKind::Trade, 2);
     print(&mut rig, 1);
     rig.settle();
     let last = notices(&rig, slow).pop().unwrap();
@@ -119,7 +119,7 @@ fn slow_with_a_lost_state(heals: bool, rejoins: bool) -> (Rig, usize) {
         // It asks for a snapshot; before it is made, there is nothing to make it of.
         rig.make_room(slow, usize::MAX / 2);
     }
-    rig.lose(ChannelKind::Quote, 1);
+    rig.lose(StreamKind::Quote, 1);
     if heals {
         rig.quote(50);
     }
@@ -161,8 +161,8 @@ fn a_loss_is_heard_in_order_in_both_encodings_from_the_same_bytes() {
     rig.settle();
     rig.trade();
     rig.level(Side::Bid, 7, 1);
-    rig.lose(ChannelKind::Trade, 2);
-    rig.lose(ChannelKind::Book, 1);
+    rig.lose(StreamKind::Trade, 2);
+    rig.lose(StreamKind::Book, 1);
     rig.trade();
     rig.level(Side::Bid, 8, 1);
     rig.settle();

@@ -13,7 +13,7 @@ use tapecast_fanout::{FanoutMetrics, Publisher, Requests, TopicLimits};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
     Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, Level, Price, Qty, Quote, Scale, Seq,
-    Side, StreamPos, Symbol, Touched, Trade, TradeId, Update, UpdateSink, Venue,
+    Side, StreamKind, StreamPos, Symbol, Touched, Trade, TradeId, Update, UpdateSink, Venue,
 };
 
 /// One shard, its publisher, and one instrument.
@@ -30,9 +30,9 @@ pub(super) struct Rig {
     pub(super) book: Book,
     pub(super) quote: Quote,
     pub(super) history: Vec<Trade>,
-    pub(super) seq: [u64; ChannelKind::ALL.len()],
+    pub(super) seq: [u64; StreamKind::COUNT],
     /// Whether a stream has a state.
-    pub(super) known: [bool; ChannelKind::ALL.len()],
+    pub(super) known: [bool; StreamKind::COUNT],
     /// Numbers of prints that never came.
     pub(super) lost: BTreeSet<u64>,
     pub(super) now: u64,
@@ -120,8 +120,8 @@ impl Rig {
             book: Book::new(),
             quote: Quote::default(),
             history: Vec::new(),
-            seq: [0; 7],
-            known: [false; 7],
+            seq: [0; StreamKind::COUNT],
+            known: [false; StreamKind::COUNT],
             lost: BTreeSet::new(),
             now: 1_000_000_000,
         }
@@ -173,13 +173,13 @@ impl Rig {
         }
     }
 
-    pub(super) fn publish(&mut self, kind: ChannelKind, change: impl FnOnce(&mut Self) -> Touched) {
+    pub(super) fn publish(&mut self, kind: StreamKind, change: impl FnOnce(&mut Self) -> Touched) {
         self.publisher.set_time(UnixNanos::new(5), self.now());
         let touched = change(self);
         self.seq[kind.index()] += 1;
         self.known[kind.index()] = true;
         let seq = self.seq[kind.index()];
-        if kind == ChannelKind::Trade {
+        if kind == StreamKind::Trade {
             let (price, qty) = (Price::from_mantissa(1), Qty::from_mantissa(1));
             let id = TradeId::from_number(seq);
             self.history.push(Trade {
@@ -191,8 +191,8 @@ impl Rig {
             });
         }
         let body = match kind {
-            ChannelKind::Trade => Body::Trades(&self.history[self.history.len() - 1..]),
-            ChannelKind::Quote => Body::Quote(&self.quote),
+            StreamKind::Trade => Body::Trades(&self.history[self.history.len() - 1..]),
+            StreamKind::Quote => Body::Quote(&self.quote),
             _ => Body::Book {
                 book: &self.book,
                 touched,
@@ -203,11 +203,11 @@ impl Rig {
     }
 
     pub(super) fn trade(&mut self) {
-        self.publish(ChannelKind::Trade, |_| Touched::NONE);
+        self.publish(StreamKind::Trade, |_| Touched::NONE);
     }
 
     pub(super) fn quote(&mut self, price: i64) {
-        self.publish(ChannelKind::Quote, |rig| {
+        self.publish(StreamKind::Quote, |rig| {
             rig.quote.bid = Some((Price::from_mantissa(price), Qty::from_mantissa(1)));
             Touched::NONE
         });
@@ -226,7 +226,7 @@ impl Rig {
     }
 
     pub(super) fn level(&mut self, side: Side, price: i64, qty: i64) {
-        self.publish(ChannelKind::Book, |rig| {
+        self.publish(StreamKind::Book, |rig| {
             let mut touched = Touched::NONE;
             let level = Level::new(Price::from_mantissa(price), Qty::from_mantissa(qty));
             if let Some(rank) = rig.book.apply(side, level) {
@@ -237,15 +237,15 @@ impl Rig {
     }
 
     /// So many prints never came; or a state is lost, if there is one.
-    pub(super) fn lose(&mut self, kind: ChannelKind, events: u64) {
-        let is_state = kind != ChannelKind::Trade;
+    pub(super) fn lose(&mut self, kind: StreamKind, events: u64) {
+        let is_state = kind != StreamKind::Trade;
         if is_state && !std::mem::take(&mut self.known[kind.index()]) {
             return;
         }
         let (events, seq) = (if is_state { 1 } else { events }, self.seq[kind.index()]);
         match kind {
-            ChannelKind::Trade => self.lost.extend(seq + 1..=seq + events),
-            ChannelKind::Quote => self.quote = Quote::default(),
+            StreamKind::Trade => self.lost.extend(seq + 1..=seq + events),
+            StreamKind::Quote => self.quote = Quote::default(),
             _ => self.book.clear(),
         }
         self.seq[kind.index()] = seq + events;
@@ -283,8 +283,8 @@ impl Rig {
                 let kind = entry.stream().kind;
                 let seq = self.seq[kind.index()];
                 let body = match kind {
-                    ChannelKind::Trade => Body::Trades(&self.history),
-                    ChannelKind::Quote => Body::Quote(&self.quote),
+                    StreamKind::Trade => Body::Trades(&self.history),
+                    StreamKind::Quote => Body::Quote(&self.quote),
                     _ => Body::Book {
                         book: &self.book,
                         touched: Touched::ALL,

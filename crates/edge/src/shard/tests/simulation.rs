@@ -5,7 +5,7 @@ use super::super::*;
 use super::rig::{INTERVAL_TOPICS, LINGER, Rig, TOPICS};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use tapecast_model::{ChannelKind, Side};
+use tapecast_model::{Side, StreamKind};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -84,7 +84,7 @@ proptest! {
                 Op::Trade => rig.trade(),
                 Op::Quote(price) => rig.quote(price),
                 Op::Lose(kind, events) => {
-                    let kinds = [ChannelKind::Trade, ChannelKind::Book, ChannelKind::Quote];
+                    let kinds = [StreamKind::Trade, StreamKind::Book, StreamKind::Quote];
                     rig.lose(kinds[kind], events);
                 }
                 Op::Pipeline => rig.pipeline(),

@@ -1,6 +1,7 @@
 //! Two encodings of a topic: each made once where it is wanted, and not at all where it is not.
 
 use super::*;
+use tapecast_model::ChannelKind;
 use tapecast_wire::binary::{EpochMark, Record, RecordBody, Records};
 
 impl Rig {

@@ -28,7 +28,7 @@ fn a_loss_is_one_notice_for_both_encodings_in_order_with_the_frames() {
     rig.turn();
     drop((rig.items(0), rig.items(1)));
     rig.trade();
-    rig.lose(ChannelKind::Trade, 2);
+    rig.lose(StreamKind::Trade, 2);
     rig.trade();
     rig.turn();
     let both = [rig.items(0), rig.items(1)];
@@ -55,12 +55,12 @@ fn a_loss_is_one_notice_for_both_encodings_in_order_with_the_frames() {
 #[test]
 fn after_a_loss_nobody_gets_the_old_state_and_the_next_is_a_snapshot() {
     for (topic, kind) in [
-        ("quote:okx:BTC-USDT", ChannelKind::Quote),
-        ("book.10:okx:BTC-USDT", ChannelKind::Book),
+        ("quote:okx:BTC-USDT", StreamKind::Quote),
+        ("book.10:okx:BTC-USDT", StreamKind::Book),
     ] {
         let mut rig = Rig::new(2, 64);
         let publish = |rig: &mut Rig, price| match kind {
-            ChannelKind::Quote => rig.quote(price),
+            StreamKind::Quote => rig.quote(price),
             _ => rig.level(Side::Bid, price, 1),
         };
         publish(&mut rig, 5);
@@ -94,7 +94,7 @@ fn an_epoch_that_begins_with_nothing_known_says_nothing_but_forgets() {
     let entry = rig.join("quote:okx:BTC-USDT", 0);
     rig.turn();
     drop(rig.items(0));
-    let (kind, events) = (ChannelKind::Quote, 0);
+    let (kind, events) = (StreamKind::Quote, 0);
     let cleared = Update {
         epoch: Epoch::new(2),
         ..update(&rig.instrument, 0, Body::Lost { kind, events })
@@ -111,7 +111,7 @@ fn an_epoch_that_begins_with_nothing_known_says_nothing_but_forgets() {
     rig.join("trade:okx:BTC-USDT", 0);
     rig.turn();
     drop(rig.items(0));
-    let (kind, events) = (ChannelKind::Trade, 2);
+    let (kind, events) = (StreamKind::Trade, 2);
     let lost = Update {
         epoch: Epoch::new(2),
         ..update(&rig.instrument, 2, Body::Lost { kind, events })
@@ -144,9 +144,9 @@ fn an_overrun_that_swallows_a_loss_says_so() {
     }
     rig.quote(3);
     // In the turn that overruns, and in one that comes later.
-    rig.lose(ChannelKind::Trade, 1);
+    rig.lose(StreamKind::Trade, 1);
     rig.turn();
-    rig.lose(ChannelKind::Quote, 1);
+    rig.lose(StreamKind::Quote, 1);
     rig.turn();
     assert_eq!(rig.items(0).len(), 4, "the ring is full");
     rig.turn();

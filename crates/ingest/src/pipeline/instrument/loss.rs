@@ -5,7 +5,7 @@ use super::super::health::{Moment, Reason};
 use super::{InstrumentState, Outlet, publish};
 use crate::book::Stamp;
 use crate::metrics::{GapReason, LossReason};
-use tapecast_model::{Body, ChannelKind, ChannelSet, Touched, UpdateSink};
+use tapecast_model::{Body, ChannelKind, ChannelSet, StreamKind, Touched, UpdateSink};
 
 impl InstrumentState {
     /// The states of these channels are not current until the next data repair them.
@@ -44,15 +44,15 @@ impl InstrumentState {
         }
         let states = events.unwrap_or(1).max(1);
         if channels.contains(ChannelKind::Quote) && self.take_quote() {
-            self.lose(ChannelKind::Quote, states, reason, stamp, out);
+            self.lose(StreamKind::Quote, states, reason, stamp, out);
         }
         if channels.contains(ChannelKind::Ticker) && self.ticker.take().is_some() {
-            self.lose(ChannelKind::Ticker, states, reason, stamp, out);
+            self.lose(StreamKind::Ticker, states, reason, stamp, out);
         }
         if channels.contains(ChannelKind::Trade)
             && let Some(prints) = self.prints.note_break(events, reason)
         {
-            self.lose(ChannelKind::Trade, prints, reason, stamp, out);
+            self.lose(StreamKind::Trade, prints, reason, stamp, out);
         }
     }
 
@@ -67,23 +67,23 @@ impl InstrumentState {
         self.book.touched = Touched::NONE;
         self.book.replaced = false;
         if std::mem::take(&mut self.book.shown) {
-            self.lose(ChannelKind::Book, 1, reason, stamp, out);
+            self.lose(StreamKind::Book, 1, reason, stamp, out);
         }
         if self.quote_of_book && self.quote.take().is_some() {
-            self.lose(ChannelKind::Quote, 1, reason, stamp, out);
+            self.lose(StreamKind::Quote, 1, reason, stamp, out);
         }
     }
 
     /// Numbers events of a stream that were lost, and announces the loss to all its subscribers.
     pub(super) fn lose<S: UpdateSink>(
         &mut self,
-        kind: ChannelKind,
+        kind: StreamKind,
         events: u64,
         reason: LossReason,
         stamp: Stamp,
         out: &mut Outlet<'_, S>,
     ) {
-        out.metrics.count_lost(kind, reason, events);
+        out.metrics.count_lost(kind.channel(), reason, events);
         let pos = self.number(kind, events, out.metrics);
         let body = Body::Lost { kind, events };
         publish(out.sink, &self.instrument, pos, stamp, body);

@@ -3,7 +3,7 @@
 use super::{InstrumentState, Outlet, publish};
 use crate::book::Stamp;
 use std::borrow::Cow;
-use tapecast_model::{Body, Book, ChannelKind, Instrument, Price, Quote, UpdateSink};
+use tapecast_model::{Body, Book, Instrument, Price, Quote, StreamKind, UpdateSink};
 
 impl InstrumentState {
     /// The book, or the quote, is no longer crossed; publishes this if neither is crossed.
@@ -28,7 +28,7 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) {
         self.quote_of_book = false;
-        let pos = self.number(ChannelKind::Quote, 1, out.metrics);
+        let pos = self.number(StreamKind::Quote, 1, out.metrics);
         if let (Some((bid, _)), Some((ask, _))) = (quote.bid, quote.ask)
             && bid >= ask
         {

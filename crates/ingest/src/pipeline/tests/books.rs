@@ -15,7 +15,7 @@ fn a_snapshot_and_the_changes_kept_for_it_are_one_event_each() {
             Vec::<String>::new()
         );
     }
-    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 0, None));
+    assert_eq!(bench.current(StreamKind::Book), (EPOCH, 0, None));
     assert_eq!(
         bench.give(snapshot(at(100), &[(99, 1)], &[])),
         [
@@ -26,7 +26,7 @@ fn a_snapshot_and_the_changes_kept_for_it_are_one_event_each() {
         ]
     );
     let now = "book 3: 102x1 101x1 99x1 |  from 0,0 replaced".to_owned();
-    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 3, Some(now)));
+    assert_eq!(bench.current(StreamKind::Book), (EPOCH, 3, Some(now)));
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn a_broken_link_drops_the_book_once_and_the_next_snapshot_heals() {
             "status 4: gap (one u 17 after 15)"
         ]
     );
-    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 2, None));
-    assert_eq!(bench.current(ChannelKind::Quote), (EPOCH, 2, None));
+    assert_eq!(bench.current(StreamKind::Book), (EPOCH, 2, None));
+    assert_eq!(bench.current(StreamKind::Quote), (EPOCH, 2, None));
     assert_eq!(
         bench.give(change(at(18), &[(10, 3)], &[])),
         Vec::<String>::new()
@@ -166,9 +166,9 @@ fn a_crossed_book_is_numbered_and_held_back_with_all_it_touches() {
         bench.give(with_quote(change(Link::None, &[(8, 2), (11, 5)], &[]))),
         ["status 4: live (crossed: bid 11 at or above ask 11)"]
     );
-    assert_eq!(bench.current(ChannelKind::Book), (EPOCH, 2, None));
+    assert_eq!(bench.current(StreamKind::Book), (EPOCH, 2, None));
     assert_eq!(
-        bench.current(ChannelKind::Quote).2.unwrap(),
+        bench.current(StreamKind::Quote).2.unwrap(),
         "quote 1: 10x1 11x1"
     );
     let still = with_quote(change(Link::None, &[], &[(12, 2)]));

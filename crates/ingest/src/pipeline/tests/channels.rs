@@ -50,10 +50,9 @@ impl Statuses {
 
     /// What somebody who joins now is told.
     fn joiner(&mut self) -> String {
-        let stream = Stream {
+        let stream = StreamKey {
             instrument: InstrumentId::new(0),
-            kind: ChannelKind::Status,
-            timeframe: None,
+            kind: StreamKind::Status,
         };
         match self.0.pipeline.current(stream).update.unwrap().body {
             Body::Status(status) => spelled(status),
@@ -170,7 +169,7 @@ fn a_gap_of_the_book_is_a_gap_of_the_quote_that_is_taken_from_it() {
             "gap (one u 17 after 15), trade pending since 0, quote gap since 1000, book gap since 1000"
         ]
     );
-    assert_eq!(bench.0.current(ChannelKind::Quote).2, None);
+    assert_eq!(bench.0.current(StreamKind::Quote).2, None);
     bench.wait(1_000);
     let start = with_quote(snapshot(at(17), &[(10, 1)], &[(11, 1)]));
     let live = "live, trade pending since 0, quote live since 2000, book live since 2000";

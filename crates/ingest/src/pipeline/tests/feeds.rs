@@ -12,7 +12,7 @@ fn a_new_round_is_a_new_epoch_of_everything() {
     let end = EventBody::Feed(FeedEvent::Ended("end of recording".into()));
     assert_eq!(bench.give(end), ["status 6: down (end of recording)"]);
     assert_eq!(
-        bench.current(ChannelKind::Quote).2.unwrap(),
+        bench.current(StreamKind::Quote).2.unwrap(),
         "quote 1: 10x1 11x1",
         "nothing is lost where nothing more comes"
     );
@@ -25,15 +25,15 @@ fn a_new_round_is_a_new_epoch_of_everything() {
         ]
     );
     for kind in [
-        ChannelKind::Trade,
-        ChannelKind::Quote,
-        ChannelKind::Book,
-        ChannelKind::Ticker,
+        StreamKind::Trade,
+        StreamKind::Quote,
+        StreamKind::Book,
+        StreamKind::Ticker,
     ] {
         assert_eq!(bench.current(kind), (EPOCH + 1, 0, None), "{kind:?}");
     }
     let status = Some("e8 status 1: down (end of recording)".to_owned());
-    assert_eq!(bench.current(ChannelKind::Status), (EPOCH + 1, 1, status));
+    assert_eq!(bench.current(StreamKind::Status), (EPOCH + 1, 1, status));
     assert_eq!(bench.give(trades(&[1])), ["e8 trade 1: 1"]);
     assert_eq!(
         bench.give(snapshot(Link::Step(5), &[(10, 1)], &[])),
@@ -214,7 +214,7 @@ fn a_lost_connection_is_a_loss_of_every_stream_that_holds_something() {
             "status 6: down (connection closed)",
         ]
     );
-    for kind in [ChannelKind::Quote, ChannelKind::Book, ChannelKind::Ticker] {
+    for kind in [StreamKind::Quote, StreamKind::Book, StreamKind::Ticker] {
         assert_eq!(bench.current(kind), (EPOCH, 2, None), "{kind:?}");
     }
     assert_eq!(bench.give(down()), Vec::<String>::new(), "it is said once");
@@ -288,7 +288,7 @@ fn prints_are_passed_on_once_whatever_history_comes_again() {
         ["trade 5: 8", "trade 7: 2 lost", "trade 8: 11"]
     );
     assert_eq!(
-        bench.current(ChannelKind::Trade).2.unwrap(),
+        bench.current(StreamKind::Trade).2.unwrap(),
         "trade 8: 1,2,3,4,5,6,7,8,11"
     );
     assert_eq!(bench.metric("tapecast_prints_repeated_total"), 1);

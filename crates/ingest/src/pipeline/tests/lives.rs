@@ -20,11 +20,10 @@ fn invent(bench: &Bench, venue: &Venue, symbol: &str) -> Resolved {
     bench.pipeline.catalog.invent(venue, &symbol).unwrap()
 }
 
-fn current(bench: &mut Bench, of: &Resolved, kind: ChannelKind) -> (u64, u64, Option<String>) {
-    let stream = Stream {
+fn current(bench: &mut Bench, of: &Resolved, kind: StreamKind) -> (u64, u64, Option<String>) {
+    let stream = StreamKey {
         instrument: of.instrument.id,
         kind,
-        timeframe: None,
     };
     let Current { pos, update } = bench.pipeline.current(stream);
     (pos.epoch.get(), pos.seq.get(), update.map(|u| line(&u)))
@@ -38,13 +37,13 @@ fn what_nobody_has_published_is_told_of_and_neither_kept_nor_counted() {
     let mut bench = Bench::new();
     let venue = desk(&bench);
     let invented = invent(&bench, &venue, "A");
-    let status = current(&mut bench, &invented, ChannelKind::Status);
+    let status = current(&mut bench, &invented, StreamKind::Status);
     assert_eq!(
         status,
         (EPOCH, 1, Some("status 1: pending (no data yet)".into()))
     );
     assert_eq!(
-        current(&mut bench, &invented, ChannelKind::Quote),
+        current(&mut bench, &invented, StreamKind::Quote),
         (EPOCH, 0, None)
     );
     assert_eq!(bench.metric(DOWN), 0);
@@ -74,9 +73,9 @@ fn an_instrument_that_ends_and_returns_begins_a_higher_epoch() {
     let mut last = 0;
     for _ in 0..3 {
         let invented = invent(&bench, &venue, "A");
-        let (epoch, ..) = current(&mut bench, &invented, ChannelKind::Quote);
+        let (epoch, ..) = current(&mut bench, &invented, StreamKind::Quote);
         assert!(epoch > last, "a position of its last life does not fit");
-        let (again, ..) = current(&mut bench, &invented, ChannelKind::Status);
+        let (again, ..) = current(&mut bench, &invented, StreamKind::Status);
         assert_eq!(again, epoch, "nothing has ended since");
         last = epoch;
         drop(invented);
@@ -142,7 +141,7 @@ fn epochs_only_rise_over_many_restarts_and_over_lives_whose_clock_was_set_back()
         drop(invent(&bench, &venue, "A"));
         bench.pipeline.collect(10);
         let invented = invent(&bench, &venue, "A");
-        let (epoch, ..) = current(&mut bench, &invented, ChannelKind::Quote);
+        let (epoch, ..) = current(&mut bench, &invented, StreamKind::Quote);
         life.push(Epoch::new(epoch));
         assert_eq!(epochs.last(), Epoch::new(epoch));
         said.extend(life);
@@ -162,7 +161,7 @@ fn a_million_invented_names_leave_nothing() {
             "an index is used again"
         );
         if n % 50 == 0 {
-            current(&mut bench, &invented, ChannelKind::Status);
+            current(&mut bench, &invented, StreamKind::Status);
         }
         drop(invented);
         bench.pipeline.collect(2);
