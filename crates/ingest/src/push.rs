@@ -24,6 +24,7 @@ mod hot;
 pub mod line;
 pub mod names;
 mod publisher;
+mod words;
 
 use crate::event::{FeedEvent, LOT_EVENTS_MAX, Lot};
 use crate::feed::{EventTx, words};

@@ -13,9 +13,8 @@
 //! The trades of a line are processed one by one. Good trades are published. A bad trade is answered, and
 //! announced as a loss in its place. A trade with a quantity of zero is not a print: it is answered and
 //! counted, and is not a loss.
-//!
-//! Size: every channel's words and what may be wrong with them; the readers of single words are shared.
 
+use super::words::{InTrade, levels, plain_text, price_of, print, qty_of, scalar, time, venue_seq};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
 use crate::venue::Reject;
 use crate::venue::cursor::{Cursor, Scalar, Syntax};
@@ -23,8 +22,8 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 use tapecast_model::{
-    Aggressor, ChannelKind, ChannelSet, Decimal, DecimalError, EventTime, Instrument, InstrumentId,
-    Level, Price, Qty, Quote, Side, Ticker, Trade, TradeId, TradingState, UnixNanos,
+    ChannelKind, ChannelSet, Decimal, DecimalError, Instrument, InstrumentId, Quote, Side, Ticker,
+    Trade, TradingState, UnixNanos,
 };
 
 /// What is wrong with a line: answered to its publisher.
@@ -164,15 +163,15 @@ impl LineError {
         }
     }
 
-    fn missing(field: &str) -> Self {
+    pub(super) fn missing(field: &str) -> Self {
         Self::new(Mistake::MissingField, format_args!("{field} is missing"))
     }
 
-    fn bad(field: impl fmt::Display, should: &str) -> Self {
+    pub(super) fn bad(field: impl fmt::Display, should: &str) -> Self {
         Self::new(Mistake::BadField, format_args!("{field} must be {should}"))
     }
 
-    fn number(field: impl fmt::Display, error: DecimalError) -> Self {
+    pub(super) fn number(field: impl fmt::Display, error: DecimalError) -> Self {
         match error {
             DecimalError::BeyondScale { scale } => Self::new(
                 Mistake::BeyondScale,
@@ -567,149 +566,5 @@ fn lost(instrument: &Instrument, kind: ChannelKind, ts_recv: UnixNanos) -> Event
             events: Some(1),
             reason: Cow::Borrowed("the publisher's line could not be read"),
         }),
-    }
-}
-
-fn print(at: usize, row: &str, instrument: &Instrument) -> Result<Trade, LineError> {
-    let field = |name: &'static str| InTrade { at, name };
-    let [mut id, mut price, mut qty, mut side, mut ts_event] = [None; 5];
-    Cursor::new(row).object::<LineError>(|member, key| {
-        let value = member.value()?;
-        let place = match key.content().as_ref() {
-            "id" => &mut id,
-            "price" => &mut price,
-            "qty" => &mut qty,
-            "side" => &mut side,
-            "ts_event" => &mut ts_event,
-            _ => return Ok(()),
-        };
-        *place = (value != "null").then_some(value);
-        Ok(())
-    })?;
-    let id = TradeId::new(needed(field("id"), id)?.as_bytes());
-    let should = "a number or 1 to 39 plain characters";
-    Ok(Trade {
-        id: id.ok_or_else(|| LineError::bad(field("id"), should))?,
-        price: price_of(field("price"), needed(field("price"), price)?, instrument)?,
-        qty: qty_of(field("qty"), needed(field("qty"), qty)?, instrument)?,
-        aggressor: match side.map(|side| scalar(field("side"), side)).transpose()? {
-            Some("buy") => Some(Aggressor::Buy),
-            Some("sell") => Some(Aggressor::Sell),
-            None => None,
-            _ => return Err(LineError::bad(field("side"), "buy or sell")),
-        },
-        ts_event: match ts_event {
-            Some(value) => time(field("ts_event"), value)?,
-            None => None,
-        },
-    })
-}
-
-fn needed(field: InTrade, value: Option<&str>) -> Result<&str, LineError> {
-    let value = value.ok_or_else(|| LineError::missing(&field.to_string()))?;
-    scalar(field, value)
-}
-
-/// The name of a trade's field in messages.
-#[derive(Clone, Copy)]
-struct InTrade {
-    at: usize,
-    name: &'static str,
-}
-
-impl fmt::Display for InTrade {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "trades[{}].{}", self.at, self.name)
-    }
-}
-
-fn levels(
-    side: Side,
-    text: Option<&str>,
-    instrument: &Instrument,
-) -> Result<Vec<Level>, LineError> {
-    let name = match side {
-        Side::Bid => "bids",
-        Side::Ask => "asks",
-    };
-    let mut levels = Vec::new();
-    let Some(text) = text else { return Ok(levels) };
-    Cursor::new(text).array::<LineError>(|item| {
-        let at = levels.len();
-        let mut numbers = [None; 2];
-        let mut length = 0;
-        item.array::<LineError>(|number| {
-            let token = number.scalar()?.token();
-            if let Some(place) = numbers.get_mut(length) {
-                *place = token;
-            }
-            length += 1;
-            Ok(())
-        })?;
-        let [Some(price), Some(qty)] = numbers else {
-            return Err(LineError::bad(
-                format_args!("{name}[{at}]"),
-                "[\"price\",\"qty\"]",
-            ));
-        };
-        let price = price_of(format_args!("{name}[{at}][0]"), price, instrument)?;
-        let qty = qty_of(format_args!("{name}[{at}][1]"), qty, instrument)?;
-        levels.push(Level::new(price, qty));
-        Ok(())
-    })?;
-    Ok(levels)
-}
-
-/// The token of a number or a plain string.
-fn scalar(field: impl fmt::Display, value: &str) -> Result<&str, LineError> {
-    let token = Cursor::new(value).scalar().ok().and_then(Scalar::token);
-    token.ok_or_else(|| LineError::bad(field, "a string or a number"))
-}
-
-fn plain_text<'a>(field: &'static str, value: &'a str) -> Result<&'a str, LineError> {
-    match Cursor::new(value).scalar() {
-        Ok(Scalar::Text(text)) => text
-            .plain()
-            .ok_or_else(|| LineError::bad(field, "a string without escapes")),
-        _ => Err(LineError::bad(field, "a string")),
-    }
-}
-
-fn price_of(
-    field: impl fmt::Display,
-    text: &str,
-    instrument: &Instrument,
-) -> Result<Price, LineError> {
-    Price::parse(text.as_bytes(), instrument.price_scale).map_err(|e| LineError::number(field, e))
-}
-
-fn qty_of(field: impl fmt::Display, text: &str, instrument: &Instrument) -> Result<Qty, LineError> {
-    match Qty::parse(text.as_bytes(), instrument.qty_scale) {
-        Ok(qty) if qty.mantissa() < 0 => Err(LineError::bad(field, "at least 0")),
-        Ok(qty) => Ok(qty),
-        Err(error) => Err(LineError::number(field, error)),
-    }
-}
-
-fn time(field: impl fmt::Display, value: &str) -> Result<Option<EventTime>, LineError> {
-    match Cursor::new(value).scalar()? {
-        Scalar::Null => Ok(None),
-        other => {
-            let time = other.token().and_then(|t| EventTime::parse(t.as_bytes()));
-            let should = "nanoseconds, 1 to 20 digits below 2^64";
-            time.map(Some).ok_or_else(|| LineError::bad(field, should))
-        }
-    }
-}
-
-fn venue_seq(value: &str) -> Result<Option<u64>, LineError> {
-    match Cursor::new(value).scalar()? {
-        Scalar::Null => Ok(None),
-        other => {
-            let number = other.token().and_then(|t| t.parse().ok());
-            number
-                .map(Some)
-                .ok_or_else(|| LineError::bad("venue_seq", "an integer below 2^64"))
-        }
     }
 }
