@@ -106,12 +106,7 @@ fn a_log_that_is_closed_stops_nothing() {
     shell.args(["-c", &format!("exec {binary} serve {ports} 2>&- <&-")]);
     let mut served = Served::start(&mut shell);
     served.signal(Signal::HUP);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let answer = runtime.block_on(http(served.admin, "GET /readyz"));
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    is_ready(&served);
     served.end();
 }
 
@@ -143,12 +138,7 @@ fn a_hang_up_is_ignored_with_a_warning() {
     let stderr = served.child.stderr.take().unwrap();
     let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("WARN") && line.contains("SIGHUP")));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let answer = runtime.block_on(http(served.admin, "GET /readyz"));
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    is_ready(&served);
     served.end();
 }
 
@@ -212,4 +202,13 @@ fn addresses_of_ipv6_are_listened_on() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{listen}: {answer}");
         served.end();
     }
+}
+
+fn is_ready(served: &Served) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let answer = runtime.block_on(http(served.admin, "GET /readyz"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
