@@ -1,6 +1,7 @@
 //! The checks of the house style that need only text: one rule per function; each message names the place
 //! and the remedy. They do not parse Rust; clippy and the compiler check everything else.
 
+mod image;
 mod prose;
 mod rust;
 mod walls;
@@ -23,10 +24,13 @@ const SKIPPED: [&str; 5] = ["target", ".git", "node_modules", ".venv", "corpus"]
 /// Runs every rule over every text file.
 pub(crate) fn run() -> Result<Option<String>, Failure> {
     let sources = sources();
-    let problems: Vec<String> = [rust::problems, prose::problems, walls::problems]
-        .iter()
-        .flat_map(|rules| rules(&sources))
-        .collect();
+    let rules = [
+        rust::problems,
+        prose::problems,
+        walls::problems,
+        image::problems,
+    ];
+    let problems: Vec<String> = rules.iter().flat_map(|rules| rules(&sources)).collect();
     println!("    {} files read", sources.len());
     if problems.is_empty() {
         Ok(None)
