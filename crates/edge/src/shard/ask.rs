@@ -267,7 +267,7 @@ impl<S: Socket> Shard<S> {
             return self.say(id, &text, now);
         }
         conn.pending = Some(Box::new(ack));
-        // What is queued of a topic that starts over would come behind the acknowledgement, which says
+        // What is queued of a topic that resyncs would come behind the acknowledgement, which says
         // that the client is further already.
         let (session, outbox) = (&conn.session, conn.outbox.as_mut());
         let starts_over = |slot: SlotId| {
@@ -462,7 +462,8 @@ const fn catalog_code(error: &CatalogError) -> ErrorCode {
     }
 }
 
-/// A subscription is acknowledged after this time at the latest, or half of it later.
+/// A subscription that has waited for so long is acknowledged at the next visit of its connection, which is at
+/// most as long again.
 pub(super) const ACK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// A client's text, short enough to send back.

@@ -1,7 +1,8 @@
 //! Work that depends on time: heartbeats, pings and timeouts.
 //!
 //! There is no timer per connection. The shard visits its connections a slice at a time, so that it
-//! visits each a few times per heartbeat interval, and the work is spread evenly.
+//! visits each a few times per heartbeat interval, and at least every [`VISIT_EVERY_MAX`]. So the work is
+//! spread evenly, and a long heartbeat interval delays nothing else.
 //!
 //! Every frame shows that the gateway is alive. A connection that got data within the interval gets only
 //! one heartbeat every [`BUSY_INTERVALS`], which names the topics that were silent since the last one. A
@@ -38,7 +39,7 @@ enum Due {
 impl<S: Socket> Shard<S> {
     /// Visits the connections whose turn it is. To be called every [`TICK`] or so.
     pub fn handle_time(&mut self, now: Mono, wall: UnixNanos) {
-        let round = self.shared.limits.heartbeat / VISITS_PER_HEARTBEAT;
+        let round = visit_every(self.shared.limits.heartbeat);
         let since = (now - self.tended_at).min(round);
         let count = self.conns.len() as u128 * since.as_nanos() / round.as_nanos().max(1);
         if count == 0 {
@@ -175,9 +176,8 @@ impl<S: Socket> Shard<S> {
             });
         let silent = silent.take(SILENT_PER_HEARTBEAT);
         let text = reply::heartbeat(wall, silent, queued_bytes, lag.as_millis() as u64);
-        let just_now = |slot: &Slot| {
-            now - slot.last_frame < self.shared.limits.heartbeat / VISITS_PER_HEARTBEAT
-        };
+        let until_next = visit_every(self.shared.limits.heartbeat);
+        let just_now = |slot: &Slot| now - slot.last_frame < until_next;
         let mut live = session.subs.iter().take(SUBS_PER_HEARTBEAT);
         let busy = live.any(|sub| index.slot(sub.slot).is_some_and(just_now));
         let subs = session.subs.len().max(1);
@@ -243,6 +243,11 @@ fn put_off(session: &mut Session, queued: bool, index: &Index, every: Duration, 
     enough_until.is_some()
 }
 
+/// How often each connection is visited.
+fn visit_every(heartbeat: Duration) -> Duration {
+    (heartbeat / VISITS_PER_HEARTBEAT).min(VISIT_EVERY_MAX)
+}
+
 /// How often [`Shard::handle_time`] wants to be called.
 pub const TICK: Duration = Duration::from_millis(10);
 
@@ -250,6 +255,8 @@ pub const TICK: Duration = Duration::from_millis(10);
 const BUSY_INTERVALS: u32 = 5;
 /// Visits of a connection per heartbeat: heartbeats are late by two visits at most, half of it.
 const VISITS_PER_HEARTBEAT: u32 = 4;
+/// Acknowledgements, pings and timeouts are late by at most this time.
+const VISIT_EVERY_MAX: Duration = Duration::from_millis(250);
 /// Visits at a time, at most.
 const VISITS_PER_TICK: u128 = 1_024;
 /// Silent topics named in a heartbeat.
