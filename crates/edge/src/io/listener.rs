@@ -358,12 +358,12 @@ impl Listener {
     /// Logs which origin was refused, because a page does not work or must not connect.
     fn note_refusal(&self, request: &Request<Incoming>, address: IpAddr, refusal: &Refusal) {
         if refusal.label == "origin"
-            && let Some(left_out) = self.origin_lines.pass(mono_now())
+            && let Some(more) = self.origin_lines.pass(mono_now())
         {
             let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
             let origin = origin.unwrap_or_default();
             let origin = String::from_utf8_lossy(&origin[..origin.len().min(ORIGIN_BYTES)]);
-            info!(%address, ?origin, left_out, "Origin refused: add it to listen.allowed_origins to allow it");
+            info!(%address, ?origin, more, "Origin refused: add it to listen.allowed_origins to allow it");
         }
     }
 

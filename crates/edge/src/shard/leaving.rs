@@ -77,7 +77,7 @@ impl<S: Socket> Shard<S> {
             return;
         }
         if reason == CloseReason::SlowConsumer
-            && let Some(left_out) = self.slow_lines.pass(now)
+            && let Some(more) = self.slow_lines.pass(now)
         {
             let outbox = conn.outbox.as_deref();
             let lag = outbox.and_then(Outbox::oldest).map(|oldest| now - oldest);
@@ -87,7 +87,7 @@ impl<S: Socket> Shard<S> {
                 topics = conn.session.subs.len(),
                 queued_bytes = outbox.map_or(0, Outbox::bytes),
                 lag_ms = lag.unwrap_or_default().as_millis() as u64,
-                left_out,
+                more,
                 "Slow client closed"
             );
         }

@@ -38,7 +38,7 @@ async fn a_page_that_is_refused_is_said_with_its_origin_at_a_limited_rate() {
         lines.take(),
         [
             "INFO tapecast_edge::io::listener: Origin refused: add it to listen.allowed_origins to allow it \
-             address=127.0.0.1 origin=\"https://evil.example\" left_out=0"
+             address=127.0.0.1 origin=\"https://evil.example\" more=0"
         ]
     );
     // Of what a client makes up a piece is enough; and what is over the rate is only counted.
