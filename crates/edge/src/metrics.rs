@@ -35,7 +35,7 @@ pub struct ShardMetrics {
     pub snapshots: IntCounter,
     /// Bytes written.
     pub bytes: IntCounter,
-    /// System calls that wrote.
+    /// Writes to sockets; with `io_uring` one system call makes many.
     pub writes: IntCounter,
     /// Bytes waiting for sockets.
     pub outbox_bytes: IntGauge,
@@ -159,7 +159,7 @@ const COUNTERS: [(&str, &str); 10] = [
     ),
     (
         "tapecast_writes_total",
-        "System calls that wrote to client sockets",
+        "Writes to client sockets; with io_uring, one system call makes many",
     ),
     ("tapecast_gaps_total", "Gap notices sent"),
     (

@@ -1,4 +1,4 @@
-//! The parts that must always run: sources, acceptors, the pipeline, the shards, the writer of the log.
+//! The parts that must always run: sources, acceptors, the pipeline, the shards, the renewal of `state_dir`.
 //!
 //! Each is a [`Part`]. A part that can be restarted restarts after a [pause](Pause): [`keep`] restarts
 //! tasks, and [`crate::sources`] restarts feeds. A part that cannot be restarted ends the process: its

@@ -38,7 +38,7 @@ impl EpochSource {
     }
 
     /// An epoch for a life behind `before`: the last one given where that is higher already, so that
-    /// many who start over together take one between them; else a new one.
+    /// all that start again together take one between them; else a new one.
     pub fn after(&self, before: Epoch, now: UnixNanos) -> Epoch {
         let last = self.last();
         if last > before { last } else { self.next(now) }

@@ -164,7 +164,7 @@ fn behind_nginx(gateway: &Gateway) -> Result<(), Failure> {
 }
 
 /// Every metric that a dashboard or a rule names is exported, with its help; and every one that is exported
-/// is on a dashboard.
+/// is on a dashboard and in the table of the documents.
 fn dashboards(gateway: &Gateway) -> Result<(), Failure> {
     let (status, exposition) = http::get(gateway.admin, "/metrics")?;
     if status != 200 {
@@ -184,6 +184,14 @@ fn dashboards(gateway: &Gateway) -> Result<(), Failure> {
             "exported, and on no dashboard: {}; add a panel, or a reason to NOT_SHOWN in \
              crates/xtask/src/metrics.rs",
             unseen.join(", ")
+        ));
+    }
+    let undocumented = metrics::undocumented(&metrics::documented()?, &exported);
+    if !undocumented.is_empty() {
+        return Err(format!(
+            "the table of metrics in {}: {}",
+            metrics::TABLE,
+            undocumented.join(", ")
         ));
     }
     let helpless: Vec<&String> = exported

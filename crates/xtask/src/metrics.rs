@@ -4,7 +4,7 @@
 //! scrape on, whether or not anything has been counted.
 //!
 //! Both ways: what is named must be exported, and what is exported must be on a dashboard, or stand in
-//! [`NOT_SHOWN`] with the reason.
+//! [`NOT_SHOWN`] with the reason. It must also have a row in the table of [`TABLE`].
 
 use crate::run::{Failure, root};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,8 @@ use std::fs;
 use std::path::Path;
 
 const DASHBOARDS: &str = "dashboards";
+/// The document whose table lists every metric.
+pub(crate) const TABLE: &str = "docs/OPERATIONS.md";
 
 /// Metrics that no dashboard shows, each with the reason.
 const NOT_SHOWN: [(&str, &str); 0] = [];
@@ -107,6 +109,41 @@ fn unseen_but(
     unseen
         .map(str::to_owned)
         .chain(stale.map(|name| format!("{name} (its reason is out of date)")))
+        .collect()
+}
+
+/// Every metric that has a row in the table of the document.
+///
+/// # Errors
+/// If the document cannot be read.
+pub(crate) fn documented() -> Result<BTreeSet<String>, Failure> {
+    let text =
+        fs::read_to_string(root().join(TABLE)).map_err(|error| format!("{TABLE}: {error}"))?;
+    Ok(rows(&text))
+}
+
+/// The names that a table has in its first column.
+fn rows(text: &str) -> BTreeSet<String> {
+    let first = text.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("| `")?.split_once("` |")?;
+        let ours = name.starts_with("tapecast_") || name.starts_with("process_");
+        ours.then(|| name.to_owned())
+    });
+    first.collect()
+}
+
+/// Which metrics are exported and have no row, and which have a row and are not exported.
+pub(crate) fn undocumented(
+    documented: &BTreeSet<String>,
+    exported: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let lacking = exported.keys().filter(|name| !documented.contains(*name));
+    let stale = documented
+        .iter()
+        .filter(|name| !exported.contains_key(*name));
+    let lacking = lacking.map(|name| format!("{name} has no row"));
+    lacking
+        .chain(stale.map(|name| format!("{name} is not exported")))
         .collect()
 }
 
@@ -222,6 +259,26 @@ mod tests {
                 "tapecast_d (its reason is out of date)"
             ]
         );
+    }
+
+    #[test]
+    fn the_table_and_the_exported_metrics_are_the_same() {
+        let exported = exported("# TYPE tapecast_a histogram\n# TYPE tapecast_b counter\n");
+        let table = "| metric | labels |\n|---|---|\n| `tapecast_a` | – |\n| `tapecast_c` | `shard` |\n| `other` | `tapecast_b` |\n";
+        assert_eq!(
+            undocumented(&rows(table), &exported),
+            ["tapecast_b has no row", "tapecast_c is not exported"]
+        );
+    }
+
+    #[test]
+    fn what_the_dashboards_name_has_a_row() {
+        let rows = documented().unwrap();
+        let named = named().unwrap().anywhere;
+        let kinds = rows
+            .iter()
+            .map(|name| (name.clone(), "histogram".to_owned()));
+        assert_eq!(missing(&named, &kinds.collect()), [""; 0]);
     }
 
     #[test]

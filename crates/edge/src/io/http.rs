@@ -30,7 +30,7 @@ pub type Answer = Response<Full<Bytes>>;
 pub struct Refusal {
     /// The status of the answer.
     pub status: StatusCode,
-    /// The label it is counted by: one of [`crate::metrics::REFUSALS`].
+    /// The label it is counted by: one of [`crate::metrics::REFUSALS`] or [`crate::metrics::HTTP_REFUSALS`].
     pub label: &'static str,
     /// What is wrong, for the client's developer.
     pub message: String,

@@ -95,7 +95,7 @@ impl<S: Socket> Shard<S> {
             let ends_in_notice = if slot.entry.topic.channel.kind() == ChannelKind::Trade {
                 since.epoch == slot.pos.epoch
             } else {
-                // There is no state to start over with until there is news.
+                // There is no state to resync with until there is news.
                 slot.ends_in_loss()
             };
             if ends_in_notice {

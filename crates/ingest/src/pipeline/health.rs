@@ -3,8 +3,8 @@
 //! Book, quote, trades and ticker each have their own state (see [`channel`]), so that a dead book is
 //! announced although trades continue. The instrument's state is the worst of book and quote, because
 //! these should have data regularly; if there is neither, it is the state of the connection. A quote that
-//! is taken from the book has the book's state. If the venue's own book is crossed, its state is live,
-//! with a reason. [`limit`] decides about silence; there is no limit while trading is not open.
+//! is taken from the book has the book's state. A crossed book does not change a state; it is the reason
+//! that a live status has. [`limit`] decides about silence; there is no limit while trading is not open.
 //! If an instrument is requested without its channels, the first event of any channel is due.
 //!
 //! The last published state is kept, so that a status is published only when something changed. An event

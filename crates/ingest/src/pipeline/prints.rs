@@ -275,7 +275,7 @@ impl Prints {
                 .iter()
                 .any(|(_, print)| self.history.contains(print))
         {
-            // It ends before all that is kept; or numbers have started over, as the next print will tell.
+            // It ends before all that is kept; or numbers have started again, as the next print will tell.
             return Vec::new();
         }
         if oldest > newest {
