@@ -69,6 +69,22 @@ impl History {
         self.numbered().any(is_same)
     }
 
+    /// Whether a print is among them, with all that is said of it, by ids of any numbering.
+    pub(super) fn contains_exact(&self, print: &Trade) -> bool {
+        // Sizes tell most prints apart, at less cost than ids.
+        let is_same = |other: &Trade| other.qty == print.qty && other == print;
+        self.prints.iter().rev().any(is_same)
+    }
+
+    /// Removes a print of the present numbering.
+    pub(super) fn remove(&mut self, print: &Trade) {
+        let back = self.numbered().position(|other| other == print);
+        if let Some(back) = back {
+            self.prints.remove(self.prints.len() - 1 - back);
+            self.numbered -= 1;
+        }
+    }
+
     /// Whether one of them has this id.
     pub(super) fn contains_id(&self, id: u64) -> bool {
         self.ids().any(|other| other == id)

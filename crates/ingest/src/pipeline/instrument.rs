@@ -260,10 +260,7 @@ impl InstrumentState {
                 let prints = self.prints.history();
                 (!prints.is_empty()).then_some((Body::Trades(prints), self.prints_stamp))
             }
-            StreamKind::Quote => self
-                .quote
-                .as_ref()
-                .map(|(q, stamp)| (Body::Quote(q), *stamp)),
+            StreamKind::Quote => self.current_quote(),
             StreamKind::Book => self.book.current(),
             StreamKind::Ticker => self
                 .ticker

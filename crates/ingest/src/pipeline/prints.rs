@@ -14,13 +14,20 @@
 //! # History
 //! The first history is what topics begin with. If a history comes again, its prints that are newer than
 //! all known prints were missed: they are passed on as updates, in order. If the history reaches back to
-//! a known print, there is no loss. Opaque ids are compared as texts. A history that is older than all
-//! kept prints, and contains none of them, has no effect.
+//! a known print, there is no loss. A history that is older than all kept prints, and contains none of
+//! them, has no effect.
+//!
+//! # Opaque ids
+//! A print with an opaque id is compared with the kept prints. It is a repeated one if all of it is equal:
+//! a program may give the same id to prints that differ.
 //!
 //! # When ids are wrong
 //! A print may have an unknown id that is lower than the newest. If it is newer than the oldest kept
 //! print, it came late and is passed on. If its id is dense and was seen before, the venue sent it again.
-//! Otherwise the venue's numbers have started again: this is a loss of one event, and the chain begins there. So no print is treated as old unless it was seen before.
+//! Otherwise the venue's numbers may have started again. This is a loss of one event at once, and the print
+//! is passed on. But only a second print that is near the first proves it: then the chain begins at the
+//! first. If the old numbers go on, they stay in force. So no print is treated as old unless it was seen
+//! before.
 //!
 //! Too many late or repeated prints in a row ([`LATE_MAX`]) also mean that the numbers have started again;
 //! those that were taken for repeated ones are lost then. So one id
@@ -48,6 +55,8 @@ pub(super) struct Prints {
     ordered: bool,
     /// Prints may have been lost since the last one.
     hole: Option<Hole>,
+    /// The last print that may have begun new numbers.
+    doubtful: Option<Trade>,
     /// Dense ids of the present numbering that were seen.
     seen: SeenIds,
     /// So many prints in a row came late, or were seen long before.
@@ -90,8 +99,12 @@ enum Fit {
     /// It was seen so long ago that only its id tells.
     Repeated,
     Late,
-    /// Numbers have started again; so many events are lost.
+    /// It is older than all that is kept: numbers may have started again.
+    Doubtful,
+    /// Numbers have started again with this print; so many events are lost.
     Restarted(u64),
+    /// Numbers have started again with the doubtful print before this one; so many ids are missing since.
+    Confirmed(u64),
 }
 
 // === impl Prints ===
@@ -142,6 +155,9 @@ impl Prints {
             let Some(id) = print.id.number() else { break };
             match self.fit(print, id, ids) {
                 Fit::Known => {
+                    if self.doubtful_id() != Some(id) {
+                        self.doubtful = None;
+                    }
                     cut.known += 1;
                     continue;
                 }
@@ -160,15 +176,23 @@ impl Prints {
                     self.seen.clear();
                     self.history.restart();
                 }
+                Fit::Confirmed(missing) => {
+                    cut.lost = (missing > 0).then_some((length(missing), LossReason::Ids));
+                    self.begin_again_at_doubtful(ids);
+                }
+                Fit::Doubtful => {
+                    cut.lost = self.doubt(print, ids);
+                    self.note_late(print, id, ids);
+                    cut.fresh = 1;
+                    break;
+                }
                 Fit::Late => {
-                    self.late += 1;
-                    self.note_seen(id, id, ids);
-                    self.history.insert(print, id);
+                    self.note_late(print, id, ids);
                     cut.fresh = 1;
                     break;
                 }
             }
-            (self.newest, self.hole) = (Some(id), None);
+            (self.newest, self.hole, self.doubtful) = (Some(id), None, None);
             (self.late, self.repeated) = (0, 0);
             self.note_seen(id, id, ids);
             self.history.extend(std::slice::from_ref(print));
@@ -195,6 +219,43 @@ impl Prints {
         (missing > 0).then_some((length(missing), reason))
     }
 
+    fn doubtful_id(&self) -> Option<u64> {
+        self.doubtful.and_then(|print| print.id.number())
+    }
+
+    /// Numbers may have started again with a print. Returns the loss that is to be said before it: one for
+    /// all doubtful prints in a row.
+    fn doubt(&mut self, print: &Trade, ids: TradeIds) -> Option<(u64, LossReason)> {
+        if self.doubtful.replace(*print).is_some() {
+            return None;
+        }
+        // Dense ids will tell what the break lost, if the old numbers go on.
+        let hole = match ids {
+            TradeIds::Dense => None,
+            TradeIds::Rising | TradeIds::Opaque => self.hole.take().filter(|hole| !hole.said),
+        };
+        let loss = hole.map(|hole| (hole.events.max(1), hole.reason));
+        Some(loss.unwrap_or((1, LossReason::Ids)))
+    }
+
+    /// Numbers have started again with the doubtful print.
+    fn begin_again_at_doubtful(&mut self, ids: TradeIds) {
+        let Some((first, id)) = self.doubtful.zip(self.doubtful_id()) else {
+            return;
+        };
+        self.seen.clear();
+        self.note_seen(id, id, ids);
+        self.history.remove(&first);
+        self.history.restart();
+        self.history.extend(&[first]);
+    }
+
+    fn note_late(&mut self, print: &Trade, id: u64, ids: TradeIds) {
+        self.late += 1;
+        self.note_seen(id, id, ids);
+        self.history.insert(print, id);
+    }
+
     fn note_seen(&mut self, first: u64, last: u64, ids: TradeIds) {
         if ids == TradeIds::Dense {
             self.seen.add(first, last);
@@ -202,14 +263,26 @@ impl Prints {
     }
 
     fn take_opaque(&mut self, prints: &[Trade]) -> Cut {
-        let hole = self.hole.take().filter(|hole| !hole.said);
-        (self.newest, self.ordered, self.begun) = (None, false, true);
-        self.history.extend(prints);
-        Cut {
-            lost: hole.map(|hole| (hole.events.max(1), hole.reason)),
-            fresh: prints.len(),
-            known: 0,
+        let mut cut = Cut::default();
+        for print in prints {
+            if self.history.contains_exact(print) {
+                cut.known += 1;
+                continue;
+            }
+            if cut.known > 0 {
+                break;
+            }
+            if let Some(hole) = self.hole.take().filter(|hole| !hole.said) {
+                cut.lost = Some((hole.events.max(1), hole.reason));
+            }
+            self.history.extend(std::slice::from_ref(print));
+            cut.fresh += 1;
         }
+        if cut.fresh > 0 {
+            (self.newest, self.doubtful) = (None, None);
+            (self.ordered, self.begun) = (false, true);
+        }
+        cut
     }
 
     fn fit(&self, print: &Trade, id: u64, ids: TradeIds) -> Fit {
@@ -232,13 +305,25 @@ impl Prints {
                 missing => Fit::Lost(length(missing), reason),
             };
         }
-        let was_seen = self.seen.contains(id) && !self.history.contains_id(id);
         if self.history.contains(print) {
-            Fit::Known
-        } else if self.late < LATE_MAX && was_seen {
+            return Fit::Known;
+        }
+        let was_seen = self.seen.contains(id) && !self.history.contains_id(id);
+        if let Some(first) = self.doubtful_id()
+            && (id.checked_sub(first)).is_some_and(|ahead| ahead > 0 && ahead < newest - id)
+            && (id - first == 1 || !was_seen)
+        {
+            return Fit::Confirmed(match ids {
+                TradeIds::Dense => id - first - 1,
+                TradeIds::Rising | TradeIds::Opaque => 0,
+            });
+        }
+        if self.late < LATE_MAX && was_seen {
             Fit::Repeated
         } else if self.late < LATE_MAX && self.history.has_below(id) {
             Fit::Late
+        } else if self.late < LATE_MAX {
+            Fit::Doubtful
         } else {
             Fit::Restarted(1 + self.repeated)
         }
@@ -297,9 +382,9 @@ impl Prints {
         missed
     }
 
-    /// By their ids as texts: prints after the last known print were missed.
+    /// Prints after the last known print were missed.
     fn merge_opaque(&mut self, prints: &[Trade]) -> Vec<Trade> {
-        let known = |print: &Trade| self.history.contains(print);
+        let known = |print: &Trade| self.history.contains_exact(print);
         if let Some(last) = prints.iter().rposition(known) {
             return prints[last + 1..].to_vec();
         }

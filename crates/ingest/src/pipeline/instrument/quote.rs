@@ -21,6 +21,16 @@ impl InstrumentState {
         self.quote.take().is_some() || crossed
     }
 
+    /// The quote as a topic begins with it: none while it, or the book that it comes from, is crossed.
+    pub(super) fn current_quote(&self) -> Option<(Body<'_>, Stamp)> {
+        let book = self.book.verified.book();
+        if self.quote_of_book && book.is_some_and(Book::is_crossed) {
+            return None;
+        }
+        let (quote, stamp) = self.quote.as_ref()?;
+        Some((Body::Quote(quote), *stamp))
+    }
+
     pub(super) fn handle_quote<S: UpdateSink>(
         &mut self,
         quote: Quote,

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use tapecast_model::{Price, Qty, TradeId};
+use tapecast_model::{EventTime, Price, Qty, TradeId};
 
 fn print(id: u64) -> Trade {
     named(TradeId::from_number(id))
@@ -120,11 +120,11 @@ fn rising_ids_prove_a_loss_only_where_there_was_a_break() {
 fn opaque_ids_say_a_loss_at_the_break_and_once() {
     let mut tape = Tape::new(TradeIds::Opaque);
     assert_eq!(tape.breaks(None), None, "there was nothing yet");
-    assert_eq!(tape.news(&[5, 5, 3]), "5 5 3");
+    assert_eq!(tape.news(&[5, 6, 3]), "5 6 3");
     assert_eq!(tape.breaks(None), Some(1));
     assert_eq!(tape.breaks(None), None);
     assert_eq!(tape.breaks(Some(4)), Some(4), "what a feed knows is added");
-    assert_eq!(tape.news(&[3]), "3");
+    assert_eq!(tape.news(&[2]), "2");
     assert_eq!(tape.breaks(None), Some(1));
 }
 
@@ -218,6 +218,62 @@ fn numbers_that_start_over_are_a_loss_and_not_old_for_ever() {
         ..print(2)
     };
     assert_eq!(said(&mut tape.prints, &[other], TradeIds::Rising), ["2"]);
+}
+
+#[test]
+fn one_print_of_a_time_before_does_not_start_the_numbers_again() {
+    for ids in [TradeIds::Dense, TradeIds::Rising] {
+        let mut tape = Tape::new(ids);
+        assert_eq!(tape.news(&[10, 5, 10, 11]), "10 -1 5 11", "{ids:?}");
+        assert_eq!(tape.news(&[5, 10, 12]), "12", "{ids:?}");
+        assert_eq!(tape.kept(), "5 10 11 12", "{ids:?}");
+        // Several of them, one by one: it is said once.
+        let mut tape = Tape::new(ids);
+        assert_eq!(tape.news(&[100, 7, 4, 7, 101]), "100 -1 7 4 101");
+    }
+    // Late prints behind one of a time before are not near it.
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.news(&[97, 99, 5, 98, 100]), "97 -1 99 -1 5 98 100");
+}
+
+#[test]
+fn a_second_print_proves_that_the_numbers_started_again() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.news(&[899, 900, 1]), "899 900 -1 1");
+    assert_eq!(tape.news(&[1]), "", "the doubtful print itself is known");
+    assert_eq!(tape.news(&[4, 5, 4, 2]), "-2 4 5 2");
+    assert_eq!(tape.kept(), "899 900 1 2 4 5");
+    // Behind a full history, of which the doubtful print was no part.
+    let mut tape = Tape::new(TradeIds::Dense);
+    let many: Vec<_> = (1_001..1_101).collect();
+    tape.news(&many);
+    assert_eq!(tape.news(&[1, 2]), "-1 1 2");
+    assert!(tape.kept().ends_with(" 1100 1 2"));
+    // A break before it is said there, and only there.
+    let mut tape = Tape::new(TradeIds::Rising);
+    tape.news(&[900]);
+    tape.breaks(Some(7));
+    assert_eq!(tape.news(&[3, 40, 41]), "-7 3 40 41");
+}
+
+#[test]
+fn opaque_prints_that_are_equal_are_one() {
+    let mut tape = Tape::new(TradeIds::Opaque);
+    assert_eq!(tape.news(&[5, 5, 3, 5, 4]), "5 3 4");
+    assert_eq!(tape.breaks(None), Some(1));
+    assert_eq!(tape.news(&[4, 3]), "", "a repeated print proves nothing");
+    assert_eq!(tape.breaks(None), None, "it was said already");
+    assert_eq!(tape.kept(), "5 3 4");
+    // Not equal: a program gives one id to all.
+    let later = Trade {
+        ts_event: Some(EventTime::from_millis(1_700_000_000_000)),
+        ..print(5)
+    };
+    assert_eq!(said(&mut tape.prints, &[later], TradeIds::Opaque), ["5"]);
+    // Only so many back as are kept.
+    let many: Vec<_> = (100..100 + History::PRINTS_MAX as u64).collect();
+    tape.news(&many);
+    assert_eq!(tape.news(&[3]), "3");
 }
 
 #[test]
