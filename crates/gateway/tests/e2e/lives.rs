@@ -156,14 +156,15 @@ async fn a_position_in_an_instrument_that_ended_does_not_fit_when_it_returns() {
         (&first["seq"], &first["start"]),
         (&json!(1), &json!("snapshot"))
     );
+    let invented = "tapecast_instruments_invented";
+    wait_for_metric(&gateway, invented, |count| count == 1).await;
     ask(
         &mut client,
         &json!({"op": "unsubscribe", "id": 2, "topics": [topic]}),
     )
     .await;
     // Known as long as it lingers, then gone.
-    wait_for_metric(&gateway, "tapecast_topics_lingering", |left| left == 0).await;
-    wait_for_metric(&gateway, "tapecast_instruments_invented", |left| left == 0).await;
+    wait_for_metric(&gateway, invented, |count| count == 0).await;
     let resume = json!({"topic": topic, "epoch": first["epoch"], "seq": first["seq"]});
     let back = ask(
         &mut client,
