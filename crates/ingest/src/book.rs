@@ -126,6 +126,8 @@ pub enum Break {
     StartedOver(LinkBreak),
     /// The message changes levels, but has the number of the message before it.
     StoodStill(i128),
+    /// The message has no number, but the book has one.
+    Unnumbered(i128),
     /// The snapshot is older than the changes that wait for one.
     SnapshotTooOld(LinkBreak),
     /// The book does not hash to what the venue says.
@@ -304,6 +306,7 @@ impl VerifiedBook {
             Fit::Old if kept || !self.has_started_over(stamp) => return Outcome::Old,
             Fit::Old => Some(Break::StartedOver(self.chain.beginning(change.link))),
             Fit::Broken(broken) => Some(Break::Link(broken)),
+            Fit::Unplaced => Some(Break::Unnumbered(self.chain.number().unwrap_or_default())),
         };
         if let Some(broken) = broken {
             self.lose();
@@ -408,6 +411,9 @@ impl fmt::Display for Break {
             Self::StartedOver(link) => write!(f, "numbers started again: {link}"),
             Self::StoodStill(number) => {
                 write!(f, "levels changed, but the number {number} did not")
+            }
+            Self::Unnumbered(number) => {
+                write!(f, "a change without a number, the book is at {number}")
             }
             Self::SnapshotTooOld(LinkBreak { found, after, .. }) => {
                 write!(

@@ -1,6 +1,7 @@
 //! The chain: whether a book message follows the one before it, by its venue's own numbers.
 //!
-//! It is pure arithmetic, without levels. A snapshot that does not come in the stream (Binance) can lie
+//! It is pure arithmetic, without levels. A change without a number proves nothing of its place: it follows
+//! only where no message has had one. A snapshot that does not come in the stream (Binance) can lie
 //! between the first and the last number of a change. So the first change after a snapshot may overlap
 //! it: it is applied completely, because sizes are absolute.
 
@@ -28,6 +29,8 @@ pub(super) enum Fit {
     Old,
     /// Messages are missing in between.
     Broken(LinkBreak),
+    /// It has no number, and those before it had: nothing shows what it follows.
+    Unplaced,
 }
 
 /// Two numbers that do not follow each other.
@@ -76,7 +79,7 @@ impl Chain {
             })
         };
         match link {
-            Link::None => Fit::Follows,
+            Link::None => Fit::Unplaced,
             Link::Range { first, last } => {
                 let (first, last) = (i128::from(first), i128::from(last));
                 if last <= at {
@@ -280,8 +283,15 @@ mod tests {
         check(chain, Link::None, Fit::Follows);
         check(chain, range(5, 9), Fit::Follows);
         chain.advance(range(5, 9));
-        check(chain, Link::None, Fit::Follows);
         check(chain, range(11, 12), broken(11, 9, false));
+    }
+
+    #[test]
+    fn what_has_no_number_does_not_follow_what_has_one() {
+        for link in [range(5, 9), futures(5, 4, 9), okx(4, 9), Link::Step(9)] {
+            check(Chain::at_snapshot(link), Link::None, Fit::Unplaced);
+            check(Chain::at_change(link), Link::None, Fit::Unplaced);
+        }
     }
 
     #[test]

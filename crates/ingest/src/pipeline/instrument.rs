@@ -389,6 +389,7 @@ impl InstrumentState {
                     Break::Link(_)
                     | Break::StartedOver(_)
                     | Break::StoodStill(_)
+                    | Break::Unnumbered(_)
                     | Break::SnapshotTooOld(_) => GapReason::Link,
                     Break::Checksum { .. } => {
                         self.counters.count_checksum(false);

@@ -2,8 +2,8 @@
 //!
 //! `sequence_num` rises by one per message over the whole connection. A break means that something was
 //! lost, and it is unknown of which book. So all books get a gap, before the data of the message that
-//! showed the break. A message that could not be read counts as lost; a repeated message, with the same
-//! number and text, is not a break.
+//! showed the break. A message that could not be read counts as lost, also if it has no number of its own;
+//! a repeated message, with the same number and text, is not a break.
 //!
 //! Trades come newest first, and their `side` is the maker's. Their ids rise by one per product, in all
 //! 253 steps of which we have a recording, from the snapshot to the updates. The ticker does not always
@@ -22,6 +22,8 @@ use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, T
 pub struct Coinbase {
     json: Json,
     last: Option<u64>,
+    /// A message without a number has come since.
+    unnumbered: bool,
     /// A sum over the text of the last message, to know it again.
     last_sum: u32,
 }
@@ -38,6 +40,7 @@ impl Dialect for Coinbase {
         let Self {
             json,
             last,
+            unnumbered,
             last_sum,
         } = self;
         let Message { raw, http, .. } = message;
@@ -52,22 +55,29 @@ impl Dialect for Coinbase {
                     Err(Reject::Unknown)
                 };
             };
-            let sequence = root.uint("sequence_num")?;
+            let sequence = root.uint("sequence_num").inspect_err(|_| *unnumbered = true)?;
             let time = root.text_of("timestamp").and_then(rfc3339_time);
             if *last == Some(sequence) && *last_sum == sum {
                 // The same message once more.
                 return Ok(());
             }
-            if let Some(last) = *last
-                && last.checked_add(1) != Some(sequence)
-            {
-                listener.gap(format!("sequence_num {sequence} after {last}"));
+            let broken = match *last {
+                Some(last) if last.checked_add(1) != Some(sequence) => {
+                    Some(format!("sequence_num {sequence} after {last}"))
+                }
+                _ => unnumbered.then(|| format!("no sequence_num before {sequence}")),
+            };
+            let whole = broken.is_none();
+            if let Some(broken) = broken {
+                listener.gap(broken);
             }
             let envelope = Envelope { sequence, time };
             let result = envelope.read(channel, root, listener);
-            if matches!(result, Ok(()) | Err(Reject::Unknown)) {
+            // A refused message says nothing, not even the break: the next one must show it again.
+            if result == Ok(()) || (whole && result == Err(Reject::Unknown)) {
                 *last = Some(sequence);
                 *last_sum = sum;
+                *unnumbered = false;
             }
             result
         })
@@ -75,6 +85,7 @@ impl Dialect for Coinbase {
 
     fn reset(&mut self) {
         self.last = None;
+        self.unnumbered = false;
     }
 
     fn words(&self) -> &'static [(&'static str, ChannelKind)] {

@@ -2,7 +2,8 @@
 //!
 //! Books have a chain by `prevSeqId` since 2023. They had a `checksum` until 2026, when it became a
 //! constant zero. Recordings of both ages are read, and whatever they contain is passed on. An update
-//! with only one of its two numbers cannot be placed, and is a loss. The text `pong` is not JSON.
+//! with only one of its two numbers cannot be placed, and is a loss. So is a message that does not say
+//! whether it is a snapshot or an update. The text `pong` is not JSON.
 //!
 //! Ids of trades rise by one per fill, in all 82 steps of which we have recordings. Channel `trades`
 //! merges fills and has the id of the last one.
@@ -24,7 +25,7 @@ pub struct Okx {
 #[derive(Clone, Copy)]
 struct Push<'a> {
     native: &'a str,
-    snapshot: bool,
+    action: Option<&'a str>,
 }
 
 /// Beginnings of the names of channels that OKX offers and we do not use.
@@ -81,7 +82,7 @@ impl Dialect for Okx {
             let native = arg.text_of("instId").unwrap_or_default();
             let push = Push {
                 native,
-                snapshot: root.text_of("action") != Some("update"),
+                action: root.text_of("action"),
             };
             match stream.carries {
                 Carries::Trades => push.trades(root, stream, listener),
@@ -194,11 +195,23 @@ impl Push<'_> {
         stream: Stream,
         listener: &mut dyn Listener,
     ) -> Result<(), Reject> {
-        let snapshot = self.snapshot || stream.carries == Carries::WholeBook;
+        let snapshot = match (stream.carries, self.action) {
+            (Carries::Book, Some("snapshot")) => true,
+            (Carries::Book, Some("update")) => false,
+            (Carries::Book, _) => return Err(Reject::Missing("action")),
+            // Whole in each message, which says no action.
+            _ => true,
+        };
         let link = match (data.int_of("prevSeqId")?, data.int_of("seqId")?) {
             (Some(previous), Some(last)) => Link::Previous {
                 first: None,
                 previous,
+                last,
+            },
+            // A snapshot begins anew, but what comes next must follow it.
+            (None, Some(last)) if stream.carries == Carries::Book && snapshot => Link::Previous {
+                first: None,
+                previous: -1,
                 last,
             },
             // Of books whose updates have numbers: what it follows is unknown.

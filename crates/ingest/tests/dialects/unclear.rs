@@ -91,9 +91,10 @@ fn an_update_with_one_of_its_two_numbers_is_lost_and_not_applied() {
         let lost = format!("A-B lost 1 book: {missing} is missing or of another type");
         assert_eq!(events[1..], [lost]);
     }
-    // A snapshot begins anew: it need not say what it follows.
+    // A snapshot begins anew: it need not say what it follows, and keeps its number.
     let events = events(Format::Okx, &[&book("snapshot", r#","seqId":5"#)]);
-    assert!(events[0].starts_with("A-B snapshot"), "{events:?}");
+    let begun = "A-B snapshot [1x2] [] Previous { first: None, previous: -1, last: 5 }";
+    assert!(events[0].starts_with(begun), "{events:?}");
 }
 
 #[test]
@@ -156,4 +157,50 @@ fn a_change_to_a_book_that_cannot_be_read_is_a_loss_at_once() {
         let all = losses(without_name);
         assert_eq!(all, [book, format!("{other} lost ? book:")], "{format}");
     }
+}
+
+#[test]
+fn a_book_message_of_okx_says_whether_it_is_whole() {
+    let book = |action: &str| {
+        format!(
+            r#"{{"arg":{{"channel":"books","instId":"A-B"}},{action}"data":[{{"bids":[["1","2","0","1"]],"asks":[],"ts":"1597026383085","checksum":0,"prevSeqId":5,"seqId":6}}]}}"#
+        )
+    };
+    let start = book(r#""action":"snapshot","#);
+    for unclear in ["", r#""action":"","#, r#""action":"partial","#] {
+        let events = events(Format::Okx, &[&start, &book(unclear)]);
+        let lost = "A-B lost 1 book: action is missing or of another type";
+        assert_eq!(events[1..], [lost], "{unclear}");
+    }
+}
+
+#[test]
+fn a_coinbase_message_without_a_number_is_a_break_of_the_connection() {
+    let message = |channel: &str, number: &str| {
+        format!(
+            r#"{{"channel":"{channel}","timestamp":"2026-08-09T21:05:48Z",{number}"events":[{{"type":"update","product_id":"BTC-USD","updates":[{{"side":"bid","price_level":"5","new_quantity":"1"}}]}}]}}"#
+        )
+    };
+    let of = |number: u64| format!(r#""sequence_num":{number},"#);
+    let book = |number: u64| message("l2_data", &of(number));
+    let said = |messages: &[&str]| -> Vec<String> {
+        let lines = events(Format::Coinbase, messages).into_iter();
+        lines
+            .filter(|line| line.contains(" gap "))
+            .map(|line| line.replace("BTC-USD gap ", ""))
+            .collect()
+    };
+    for unnumbered in ["", r#""sequence_num":null,"#, r#""sequence_num":"x","#] {
+        let unnumbered = message("l2_data", unnumbered);
+        // Whether the venue gave it a number or not.
+        assert_eq!(said(&[&book(1), &unnumbered, &book(3)]), ["sequence_num 3 after 1"]);
+        assert_eq!(
+            said(&[&book(1), &unnumbered, &book(2), &book(3)]),
+            ["no sequence_num before 2"]
+        );
+    }
+    // A break that a message of an unknown kind shows is told with the next one.
+    let novelty = message("novelty", &of(4));
+    assert_eq!(said(&[&book(1), &novelty, &book(5)]), ["sequence_num 5 after 1"]);
+    assert_eq!(said(&[&book(3), &novelty, &book(5)]), [""; 0]);
 }

@@ -45,6 +45,32 @@ fn levels_that_change_while_the_number_does_not_are_a_break() {
 }
 
 #[test]
+fn a_change_without_a_number_breaks_a_book_that_has_one() {
+    let okx = |previous, last| Link::Previous {
+        first: None,
+        previous,
+        last,
+    };
+    for (start, next) in [
+        (okx(-1, 100), okx(100, 107)),
+        (at(100), range(101, 107)),
+        (Link::Step(106), Link::Step(107)),
+    ] {
+        let mut book = book();
+        reached(give(&mut book, snapshot(start, &[(1, 1)], &[])));
+        reached(give(&mut book, change(next, &[(2, 2)], &[])));
+        assert_eq!(
+            give(&mut book, change(Link::None, &[(3, 3)], &[])),
+            Outcome::Broken(Break::Unnumbered(107))
+        );
+        assert_eq!(bids(&book), None);
+        // It is nothing that a snapshot could connect to.
+        reached(give(&mut book, snapshot(okx(-1, 200), &[(1, 1)], &[])));
+        assert_eq!(caught_up(&mut book), []);
+    }
+}
+
+#[test]
 fn a_snapshot_of_new_numbers_may_come_before_their_first_change() {
     let mut book = book();
     reached(book.handle(told(50), snapshot(at(900), &[(1, 1)], &[])));
