@@ -3,13 +3,14 @@
 //!
 //! A [`Parser`] is a dialect and a normaliser together: bytes of one connection in, events out. A refused
 //! message produces no events except losses: one for every stream whose data may have been in it, if no
-//! later message would show the loss ([`Format::shows_loss`]).
+//! later message would show the loss ([`Format::shows_loss`]). A snapshot that does not come in the stream
+//! (Binance's REST responses) is no such part: without it the books that hold are as right as before.
 
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::scan::{Plan, Planned, Use};
 use crate::venue::{
-    BookHead, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, NoPrint, Print, Reject,
-    Stream, What,
+    BookHead, Carries, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, NoPrint, Print,
+    Reject, Stream, What,
 };
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -51,6 +52,8 @@ pub struct Asides {
     pub faults: SmallVec<[Reject; 1]>,
     /// Times outside the years 1980 to 2200, which were left out.
     pub undated: u32,
+    /// It was refused and did not come in the stream: it says nothing of the connection.
+    pub beside: bool,
 }
 
 struct Known {
@@ -119,7 +122,7 @@ impl Parser {
                 self.normaliser.asides.clear();
                 // What is news of nobody we know is nobody's loss.
                 if reject.is_fault() && reject != Reject::Symbol {
-                    self.lost(raw, ts_recv, out);
+                    self.lose(raw, http.is_some(), ts_recv, out);
                 }
                 Err(reject)
             }
@@ -136,7 +139,14 @@ impl Parser {
     /// A message could not be read: reports a loss for every stream to which it may belong, if no later
     /// message would show the loss.
     pub fn lost(&mut self, raw: &[u8], ts_recv: UnixNanos, out: &mut Vec<Event>) {
+        self.lose(raw, false, ts_recv, out);
+    }
+
+    /// The same; it was the body of a response if `http`.
+    fn lose(&mut self, raw: &[u8], http: bool, ts_recv: UnixNanos, out: &mut Vec<Event>) {
         let text = String::from_utf8_lossy(raw);
+        let beside = http || self.dialect.is_beside(&text);
+        self.normaliser.asides.beside = beside;
         let words = self.dialect.words().iter();
         let heard = words.filter(|(word, _)| text.contains(word));
         let heard = heard.fold(ChannelSet::EMPTY, |set, (_, kind)| set.with(*kind));
@@ -155,8 +165,10 @@ impl Parser {
             let Planned { native, .. } = &known.planned;
             let mut channels = ChannelSet::EMPTY;
             for (kind, carries) in known.planned.streams() {
+                // What comes beside the stream is no part of what the stream carries.
                 if (heard == ChannelSet::EMPTY || heard.contains(kind))
                     && !format.shows_loss(carries)
+                    && (!beside || carries == Carries::Seed)
                 {
                     channels = channels.with(kind);
                 }
@@ -206,6 +218,7 @@ impl Asides {
         self.no_prints.clear();
         self.faults.clear();
         self.undated = 0;
+        self.beside = false;
     }
 
     /// Leaves out a time that is none.

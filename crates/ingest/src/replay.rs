@@ -361,7 +361,9 @@ impl Player {
             no_prints,
             faults,
             undated,
+            beside,
         } = self.parser.asides();
+        let beside = *beside;
         self.counters.undated.inc_by(u64::from(*undated));
         faults.iter().for_each(|part| self.counters.reject(*part));
         no_prints.iter().for_each(|r| self.counters.no_print(*r));
@@ -369,7 +371,7 @@ impl Player {
             Ok(()) => self.faults = 0,
             Err(reject) => {
                 self.counters.reject(reject);
-                self.faults += u32::from(reject.is_fault());
+                self.faults += u32::from(reject.is_fault() && !beside);
                 if self.faults == REJECTS_IN_A_ROW {
                     self.faults = 0;
                     self.reconnect(now);

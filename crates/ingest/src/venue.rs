@@ -125,6 +125,12 @@ pub trait Dialect: Send {
     /// Words that show the channel of an unreadable message. A message without any of these words may be
     /// of any channel.
     fn words(&self) -> &'static [(&'static str, ChannelKind)];
+
+    /// Whether an unreadable message is surely a snapshot that does not come in the stream: what the stream
+    /// says holds without it.
+    fn is_beside(&self, _text: &str) -> bool {
+        false
+    }
 }
 
 /// Receives the content of messages. Each event is a call of `begin`, then, if that returns true, its

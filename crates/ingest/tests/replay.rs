@@ -342,6 +342,66 @@ fn rows_of_http_responses_find_their_symbol() {
 }
 
 #[test]
+fn a_snapshot_beside_the_stream_that_cannot_be_read_costs_no_book_and_is_counted() {
+    let depth = r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255308,"s":"BTCUSDT","U":3,"u":4,"b":[["1.5","2"]],"a":[]}}"#;
+    let response = r#"{"lastUpdateId":2,"bids":[["1.25","1"]],"asks":[]}"#;
+    let url = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000";
+    let fetched = |raw: &str| {
+        let raw = serde_json::to_string(raw).unwrap();
+        format!("{{\"ts\":1,\"http\":\"{url}\",\"raw\":{raw}}}")
+    };
+    let whole = [row(1, response), row(1, depth)];
+    for (bad, reason) in [
+        (response.replace("1.25", "x"), Reject::Number("price")),
+        (
+            response.replace("\"1.25\"", "1.25"),
+            Reject::Number("level"),
+        ),
+        (response.replace("[[", "[7,["), Reject::Number("level")),
+        (
+            response.replace("\"asks\"", "\"x\""),
+            Reject::Missing("asks"),
+        ),
+        (
+            response.replace(":2", ":\"x\""),
+            Reject::Number("lastUpdateId"),
+        ),
+        (response[..40].to_owned(), Reject::Malformed),
+    ] {
+        // Ten in a row are no lost connection either: it is another one.
+        for bad in [row(2, &bad), fetched(&bad)] {
+            let mut lines = whole.to_vec();
+            lines.extend(std::iter::repeat_n(bad.clone(), 10));
+            lines.push(row(3, &depth.replace("3,\"u\":4", "5,\"u\":6")));
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            let bench = Bench::new(Format::Binance, &lines);
+            let words = ["snapshot", "update", "update", "end of recording"];
+            assert_eq!(bench.words(), words, "{bad}");
+            assert_eq!(bench.counters().rejected(reason), 10, "{bad}");
+        }
+    }
+    // What is no snapshot at all is known by where it came from.
+    let page = fetched("<html>429 Too Many Requests</html>");
+    let lines = [whole[0].as_str(), &whole[1], &page];
+    let bench = Bench::new(Format::Binance, &lines);
+    assert_eq!(bench.words(), ["snapshot", "update", "end of recording"]);
+    // A line cut off within a snapshot, and one of which the stream is a part.
+    let cut = fetched(response);
+    let lost = |line: &str| {
+        let bench = Bench::new(Format::Binance, &[&whole[0], &whole[1], line]);
+        let words = bench.words();
+        words.iter().filter(|word| word.contains("Lost")).count()
+    };
+    assert_eq!(lost(&cut[..cut.len() - 20]), 0);
+    assert_eq!(lost(&whole[1][..whole[1].len() - 20]), 1);
+    // Where snapshots are all there is of a book, one that cannot be read is a loss.
+    let bad = response.replace("1.25", "x");
+    let named = |raw: &str| fetched(raw).replace("\"ts\"", "\"symbol\":\"BTCUSDT\",\"ts\"");
+    let bench = Bench::new(Format::Binance, &[&named(response), &named(&bad)]);
+    assert!(bench.words()[1].contains("Lost"), "{:?}", bench.words());
+}
+
+#[test]
 fn what_cannot_be_played_is_refused_with_its_place() {
     let alien = row(
         1,

@@ -140,6 +140,11 @@ impl Dialect for Binance {
             ("24hr", ChannelKind::Ticker),
         ]
     }
+
+    fn is_beside(&self, text: &str) -> bool {
+        // A REST response names neither a stream nor an event.
+        text.contains("lastUpdateId") && !text.contains("stream") && !text.contains("depthUpdate")
+    }
 }
 
 /// Where a payload came from.
