@@ -131,15 +131,15 @@ pub(super) fn qty_of(
     }
 }
 
+/// A time; an empty one is as good as none.
 pub(super) fn time(field: impl fmt::Display, value: &str) -> Result<Option<EventTime>, LineError> {
-    match Cursor::new(value).scalar()? {
-        Scalar::Null => Ok(None),
-        other => {
-            let time = other.token().and_then(|t| EventTime::parse(t.as_bytes()));
-            let should = "nanoseconds, 1 to 20 digits below 2^64";
-            time.map(Some).ok_or_else(|| LineError::bad(field, should))
-        }
+    let word = Cursor::new(value).scalar()?;
+    if matches!(word, Scalar::Null) || word.token() == Some("") {
+        return Ok(None);
     }
+    let time = word.token().and_then(|t| EventTime::parse(t.as_bytes()));
+    let should = "nanoseconds, 1 to 20 digits below 2^64";
+    time.map(Some).ok_or_else(|| LineError::bad(field, should))
 }
 
 pub(super) fn venue_seq(value: &str) -> Result<Option<u64>, LineError> {

@@ -55,7 +55,9 @@ impl Dialect for Coinbase {
                     Err(Reject::Unknown)
                 };
             };
-            let sequence = root.uint("sequence_num").inspect_err(|_| *unnumbered = true)?;
+            let sequence = root
+                .uint("sequence_num")
+                .inspect_err(|_| *unnumbered = true)?;
             let time = root.text_of("timestamp").and_then(rfc3339_time);
             if *last == Some(sequence) && *last_sum == sum {
                 // The same message once more.

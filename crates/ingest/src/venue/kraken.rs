@@ -270,6 +270,7 @@ fn print<'a>([side, price, qty, id, timestamp]: [Option<&'a str>; 5]) -> Result<
     });
     let ts_event = timestamp
         .and_then(content)
+        .filter(|t| !t.is_empty())
         .map(|t| rfc3339_time(&t).ok_or(Reject::Number("timestamp")))
         .transpose()?;
     Ok(Print {
@@ -331,16 +332,15 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
             .map_err(|e| Reject::of_number(field, e)),
     };
     let (last, change) = (decimal("last", last)?, decimal("change", change)?);
+    let volume = decimal("volume", volume)?;
     let ticker = Ticker {
         last,
-        open: last
-            .zip(change)
-            .and_then(|(last, change)| last.checked_sub(change)),
+        open: opening(last, change, volume),
         high: decimal("high", high)?,
         low: decimal("low", low)?,
         change,
         change_pct: decimal("change_pct", change_pct)?,
-        volume: decimal("volume", volume)?,
+        volume,
         quote_volume: None,
     };
     let ts_event = time.and_then(content).and_then(|t| rfc3339_time(&t));
@@ -370,6 +370,22 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
         listener.fault(Some(&symbol), head.stream, reject);
     }
     Ok(())
+}
+
+/// The price of a day ago, which the venue does not say: the last price without its change. There is none
+/// if either is missing or the pair has no last price, nor for a pair so new that all of its price is
+/// change, nor if nothing was traded for a day: the change is zero then because there is none.
+fn opening(
+    last: Option<Decimal>,
+    change: Option<Decimal>,
+    volume: Option<Decimal>,
+) -> Option<Decimal> {
+    let (last, change) = (last.filter(|last| last.mantissa() > 0)?, change?);
+    let is_zero = |number: Decimal| number.mantissa() == 0;
+    if is_zero(change) && volume.is_some_and(is_zero) {
+        return None;
+    }
+    last.checked_sub(change).filter(|open| open.mantissa() > 0)
 }
 
 /// A side, its price and its quantity.

@@ -104,17 +104,18 @@ impl<'t, 'i> Node<'t, 'i> {
         node.as_uint().ok_or(Reject::Number(key))
     }
 
-    /// An integer member that need not be there.
+    /// An integer member that need not be there; an empty string says that it is not.
     ///
     /// # Errors
     /// If it is there and no such integer.
     pub fn uint_of(self, key: &'static str) -> Result<Option<u64>, Reject> {
         self.get(key)
+            .filter(|node| node.as_text() != Some(""))
             .map(|node| node.as_uint().ok_or(Reject::Number(key)))
             .transpose()
     }
 
-    /// A signed integer member that need not be there.
+    /// A signed integer member that need not be there; an empty string says that it is not.
     ///
     /// # Errors
     /// If it is there and no such integer.
@@ -123,7 +124,8 @@ impl<'t, 'i> Node<'t, 'i> {
             let text = || node.as_text().and_then(|t| t.parse().ok());
             node.0.as_i64().or_else(text).ok_or(Reject::Number(key))
         };
-        self.get(key).map(read).transpose()
+        let given = self.get(key).filter(|node| node.as_text() != Some(""));
+        given.map(read).transpose()
     }
 
     /// A boolean member.
@@ -215,6 +217,8 @@ mod tests {
             assert_eq!(root.text("e"), Err(Reject::Missing("e")));
             assert_eq!(root.int_of("i"), Ok(Some(-1)));
             assert_eq!(root.int_of("x"), Ok(None));
+            assert_eq!((root.int_of("e"), root.uint_of("e")), (Ok(None), Ok(None)));
+            assert_eq!(root.uint("e"), Err(Reject::Number("e")));
             assert!(root.items("u").is_err());
             Ok(())
         })

@@ -193,7 +193,10 @@ fn a_coinbase_message_without_a_number_is_a_break_of_the_connection() {
     for unnumbered in ["", r#""sequence_num":null,"#, r#""sequence_num":"x","#] {
         let unnumbered = message("l2_data", unnumbered);
         // Whether the venue gave it a number or not.
-        assert_eq!(said(&[&book(1), &unnumbered, &book(3)]), ["sequence_num 3 after 1"]);
+        assert_eq!(
+            said(&[&book(1), &unnumbered, &book(3)]),
+            ["sequence_num 3 after 1"]
+        );
         assert_eq!(
             said(&[&book(1), &unnumbered, &book(2), &book(3)]),
             ["no sequence_num before 2"]
@@ -201,6 +204,90 @@ fn a_coinbase_message_without_a_number_is_a_break_of_the_connection() {
     }
     // A break that a message of an unknown kind shows is told with the next one.
     let novelty = message("novelty", &of(4));
-    assert_eq!(said(&[&book(1), &novelty, &book(5)]), ["sequence_num 5 after 1"]);
+    assert_eq!(
+        said(&[&book(1), &novelty, &book(5)]),
+        ["sequence_num 5 after 1"]
+    );
     assert_eq!(said(&[&book(3), &novelty, &book(5)]), [""; 0]);
+}
+
+#[test]
+fn a_print_whose_time_is_missing_or_empty_is_published_without_one_in_every_dialect() {
+    let binance = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":7,"p":"1.5","q":"2","T":1723161255343,"m":true}"#;
+    let bybit = r#"{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1723161255343,"data":[{"T":1723161255343,"s":"BTCUSDT","S":"Sell","v":"2","p":"1.5","i":"7"}]}"#;
+    for (format, message, times) in [
+        (Format::Binance, binance, &["E", "T"][..]),
+        (Format::BinanceUsdm, binance, &["E", "T"]),
+        (
+            Format::Coinbase,
+            r#"{"channel":"market_trades","timestamp":"2024-08-08T23:54:15.343Z","sequence_num":0,"events":[{"type":"update","trades":[{"product_id":"BTC-USDT","trade_id":"7","price":"1.5","size":"2","time":"2024-08-08T23:54:15.343Z","side":"BUY"}]}]}"#,
+            &["timestamp", "time"],
+        ),
+        (
+            Format::Kraken,
+            r#"{"channel":"trade","type":"update","data":[{"symbol":"BTC/USDT","side":"sell","price":1.5,"qty":2,"trade_id":7,"timestamp":"2024-08-08T23:54:15.343Z"}]}"#,
+            &["timestamp"],
+        ),
+        (
+            Format::Okx,
+            r#"{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"7","px":"1.5","sz":"2","side":"sell","ts":"1723161255343"}]}"#,
+            &["ts"],
+        ),
+        (Format::BybitSpot, bybit, &["ts", "T"]),
+        (Format::BybitLinear, bybit, &["ts", "T"]),
+    ] {
+        let dated = events(format, &[message]);
+        let (print, time) = dated[0].split_once(" @").unwrap();
+        assert_eq!((dated.len(), time), (1, "1723161255343"), "{format}");
+        for given in ["\"\"", "null"] {
+            let odd = times.iter().fold(message.to_owned(), |text, key| {
+                let key = format!("\"{key}\":");
+                let start = text.find(&key).unwrap() + key.len();
+                let end = start + text[start..].find([',', '}']).unwrap();
+                format!("{}{given}{}", &text[..start], &text[end..])
+            });
+            assert_eq!(events(format, &[&odd]), [print], "{format}: {odd}");
+        }
+    }
+}
+
+#[test]
+fn the_opening_price_of_kraken_is_that_of_a_day_ago_or_none() {
+    let ticker = |figures: &str| {
+        format!(
+            r#"{{"channel":"ticker","type":"update","data":[{{"symbol":"A/B",{figures},"timestamp":"2026-08-12T19:29:02.066592Z"}}]}}"#
+        )
+    };
+    for (figures, expected) in [
+        (
+            r#""last":5,"volume":7,"change":-0.5"#,
+            "last 5 open 5.5 change -0.5 volume 7",
+        ),
+        (
+            r#""last":5,"volume":7,"change":0.0"#,
+            "last 5 open 5 change 0 volume 7",
+        ),
+        // Not traded for a day, or never.
+        (
+            r#""last":5,"volume":0,"low":0,"high":0,"change":0"#,
+            "last 5 high 0 low 0 change 0 volume 0",
+        ),
+        (
+            r#""last":0.0,"volume":0,"change":0.0"#,
+            "last 0 change 0 volume 0",
+        ),
+        (r#""last":0,"change":-5"#, "last 0 change -5"),
+        // As new as all of its price.
+        (
+            r#""last":5,"volume":7,"change":5"#,
+            "last 5 change 5 volume 7",
+        ),
+        (r#""last":5,"change":6"#, "last 5 change 6"),
+        (r#""last":5,"volume":7"#, "last 5 volume 7"),
+        (r#""last":null,"change":1"#, "change 1"),
+        (r#""last":5,"change":null"#, "last 5"),
+    ] {
+        let expected = format!("A-B ticker {expected} @1786562942066");
+        check(Format::Kraken, &[&ticker(figures)], &[&expected]);
+    }
 }

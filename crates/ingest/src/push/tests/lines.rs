@@ -205,3 +205,22 @@ async fn a_line_that_does_not_say_whose_it_is_is_a_loss_of_all_that_its_publishe
         assert_eq!(spell(&events[2..]), vec![expected; times], "{shown}");
     }
 }
+
+#[tokio::test]
+async fn an_empty_time_is_as_good_as_none() {
+    let bench = Bench::new(any(), 100).await;
+    let (answers, events) = bench
+        .publish(concat!(
+            r#"{"channel":"trade","symbol":"X-USD","ts_event":"","trades":[{"id":1,"price":1,"qty":1,"ts_event":""}]}"#,
+            "\n",
+            r#"{"channel":"quote","symbol":"X-USD","bid":"1","bid_qty":"1","ts_event":""}"#,
+            "\n"
+        ))
+        .await;
+    assert_eq!(answers, [""; 0]);
+    let EventBody::Trades { prints, .. } = &events[0].body else {
+        panic!("{events:?}")
+    };
+    assert_eq!((prints[0].ts_event, events[0].ts_event), (None, None));
+    assert_eq!((events.len(), events[1].ts_event), (2, None));
+}
