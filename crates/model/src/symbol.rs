@@ -9,8 +9,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Venue(Arc<str>);
 
-/// An instrument's name in topics: letters, digits, `.`, `_` and `-`, at most 64 bytes. Needs no
-/// escaping in JSON, URLs or logs.
+/// An instrument's name in topics: letters, digits, `.`, `_` and `-`, at most 64 bytes. Hyphens stand
+/// between its parts, of which none is empty. Needs no escaping in JSON, URLs or logs.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Symbol(Arc<str>);
 
@@ -49,15 +49,16 @@ pub struct Instrument {
 }
 
 macro_rules! name {
-    ($type:ident, $noun:literal, $max:literal, $rule:literal, $allowed:expr) => {
+    ($type:ident, $noun:literal, $max:literal, $rule:literal, $allowed:expr, $whole:expr) => {
         impl $type {
             /// Checks and keeps a name.
             ///
             /// # Errors
-            /// If it is empty, too long or has a character that names do not have.
+            /// If it is empty, too long, has a character that names do not have, or lacks a part.
             pub fn new(text: &str) -> Result<Self, NameError> {
-                let allowed: fn(u8) -> bool = $allowed;
-                if text.is_empty() || text.len() > $max || !text.bytes().all(allowed) {
+                let (allowed, whole): (fn(u8) -> bool, fn(&str) -> bool) = ($allowed, $whole);
+                let has_length = (1..=$max).contains(&text.len());
+                if !has_length || !text.bytes().all(allowed) || !whole(text) {
                     return Err(NameError {
                         text: text.to_owned(),
                         noun: $noun,
@@ -92,12 +93,39 @@ name!(
     "venue",
     32,
     "1 to 32 lower-case letters, digits and hyphens",
-    |b| { b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' }
+    |b| { b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' },
+    |_| true
 );
 name!(
     Symbol,
     "symbol",
     64,
-    "1 to 64 letters, digits, dots, underscores and hyphens",
-    |b| { b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-') }
+    "1 to 64 letters, digits, dots, underscores, and hyphens between them",
+    |b| { b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-') },
+    |text| { text.split('-').all(|part| !part.is_empty()) }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_symbol_is_empty() {
+        for good in ["BTC-USDT", "BRK.B", "ETH-USD-220325-8800-P", "_-.", "a"] {
+            assert_eq!(Symbol::new(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "-",
+            "-USDT",
+            "BTC-",
+            "BTC--USDT",
+            "BTC-USDT-",
+            "--",
+            "B C",
+        ] {
+            let refusal = Symbol::new(bad).unwrap_err().to_string();
+            assert!(refusal.contains("hyphens between them"), "{bad}: {refusal}");
+        }
+    }
+}

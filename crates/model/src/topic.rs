@@ -434,6 +434,7 @@ mod tests {
             "trades:okx:A-B",
             "trade:OKX:A-B",
             "trade:okx:",
+            "trade:okx:BTC-",
             "quote:*:BTC-*",
         ] {
             assert!(matches!(refusal(text), TopicError::Malformed(_)), "{text}");

@@ -8,7 +8,9 @@
 //! # Wrong lines
 //! A refused line is answered and has no effect, with one exception: its data count as lost, because a
 //! book, for example, can no longer be trusted. They are lost to the channel and symbol that it names. If
-//! it does not say which, they may be of everything that its publisher has named ([`Astray`]).
+//! it does not say which, they may be of everything that its publisher has named ([`Astray`]). A refused
+//! `status` line has no data, but if it may have said `gap` or `down`, that is said for it: all channels
+//! of its symbol have a loss.
 //!
 //! The trades of a line are processed one by one. Good trades are published. A bad trade is answered, and
 //! announced as a loss in its place. A trade with a quantity of zero is not a print: it is answered and
@@ -139,6 +141,8 @@ struct Fields<'a> {
     feed: Option<&'a str>,
     trading: Option<&'a str>,
     reason: Option<&'a str>,
+    /// All of its members were read.
+    whole: bool,
 }
 
 const TICKER: [&str; 8] = [
@@ -251,7 +255,9 @@ impl<'a> Fields<'a> {
             return Err(LineError::new(Mistake::BadJson, format_args!("{error}")));
         }
         read?;
-        Ok(cursor.end()?)
+        cursor.end()?;
+        self.whole = true;
+        Ok(())
     }
 
     /// Makes the events of the line.
@@ -300,6 +306,15 @@ impl<'a> Fields<'a> {
             Ok(Some("quote")) => Some(ChannelKind::Quote),
             Ok(Some("book")) => Some(ChannelKind::Book),
             Ok(Some("ticker")) => Some(ChannelKind::Ticker),
+            Ok(Some("status")) if self.may_say_loss() => {
+                // Of all channels, also of a symbol that is named for the first time.
+                if let Some(symbol) = self.symbol().ok().flatten()
+                    && instruments.find(symbol).is_err()
+                {
+                    return;
+                }
+                None
+            }
             // No data of any channel that we serve.
             Ok(Some(_)) => return,
             Ok(None) | Err(_) => None,
@@ -324,6 +339,16 @@ impl<'a> Fields<'a> {
                     kind,
                 });
             }
+        }
+    }
+
+    /// Whether a line of `status` that is refused says `gap` or `down`, or may have said so in the part
+    /// that could not be read.
+    fn may_say_loss(&self) -> bool {
+        match self.feed.map(|feed| Cursor::new(feed).scalar()) {
+            Some(Ok(Scalar::Text(text))) => matches!(text.content().as_ref(), "gap" | "down"),
+            Some(_) => true,
+            None => !self.whole && self.trading.is_none(),
         }
     }
 

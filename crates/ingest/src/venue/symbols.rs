@@ -9,7 +9,7 @@
 //! [known](super::bases), or is the base of another id of the same recording that can be split in only
 //! one way. If several splits count, the one whose quote other ids of the recording have is chosen. If
 //! none or several are left, the id has no symbol: it is refused by name, with all its splits, and the
-//! configuration's `[source.symbols]` decides.
+//! configuration's `[source.symbols]` decides. Neither has an id that leads to a symbol with an empty part.
 
 use super::Format;
 use super::bases::BASES;
@@ -411,6 +411,43 @@ mod tests {
         check(Format::BybitLinear, "BTC-5DEC25", Some("BTC-USDC-251205"));
         check(Format::BybitLinear, "BTC-é", None);
         check(Format::Okx, "UNI-USD-SWAP", Some("UNI-USD-PERP"));
+    }
+
+    #[test]
+    fn an_id_with_an_empty_part_has_no_symbol_at_any_venue() {
+        for (format, natives) in [
+            (
+                Format::Binance,
+                &["-USDT", "BTC-USDT", "-BTCUSDT", "BTCUSDT-"][..],
+            ),
+            (
+                Format::BinanceUsdm,
+                &["-USDT", "BTC-USDT_240927", "_240927", "BTCUSDT_"],
+            ),
+            (
+                Format::Coinbase,
+                &["-USD", "BTC-", "BTC--USD", "BTC-USD-", "-", "-PERP-INTX"],
+            ),
+            (
+                Format::Kraken,
+                &["/USD", "BTC/", "BTC-/USD", "BTC/-USD", "BTC//USD", "-/-"],
+            ),
+            (
+                Format::Okx,
+                &["-USDT", "BTC-", "BTC--USDT", "BTC-USDT-", "-SWAP", "--SWAP"],
+            ),
+            (Format::BybitSpot, &["-USDT", "BTC-USDT", "BTCUSDT-"]),
+            (
+                Format::BybitLinear,
+                &["-PERP", "-27JUN25", "-USDT-27JUN25", "BTC--27JUN25"],
+            ),
+        ] {
+            for native in natives {
+                check(format, native, None);
+                let refusal = symbol_of(format, native, &Evidence::default()).unwrap_err();
+                assert!(refusal.to_string().contains(&format!("{native:?}")));
+            }
+        }
     }
 
     #[test]

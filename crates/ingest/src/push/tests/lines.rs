@@ -224,3 +224,59 @@ async fn an_empty_time_is_as_good_as_none() {
     assert_eq!((prints[0].ts_event, events[0].ts_event), (None, None));
     assert_eq!((events.len(), events[1].ts_event), (2, None));
 }
+
+#[tokio::test]
+async fn a_refused_status_line_that_may_have_said_gap_is_a_loss_of_every_channel() {
+    let quote = r#"{"channel":"quote","symbol":"X-USD","bid":"1","bid_qty":"1"}"#;
+    let other = quote.replace("X-USD", "Y-USD");
+    let long = "1".repeat(LINE_BYTES_MAX);
+    let said = |members: &str| format!(r#"{{"channel":"status","symbol":"X-USD",{members}}}"#);
+    let of_all = said(r#""feed":"gap","reason":1"#).replace("\"X-USD\"", "7");
+    for (line, times) in [
+        (said(r#""feed":"gap","reason":1"#), 1),
+        (said(r#""feed":"down","reason":{}"#), 1),
+        (said(r#""feed":"gap","ts_event":"x""#), 1),
+        (said(r#""venue_seq":-1,"feed":"gap""#), 1),
+        (said(r#""feed":"gap","trading":"open""#), 1),
+        (said(r#""feed":"g\u0061p""#), 1),
+        (said(r#""feed":7"#), 1),
+        (said(r#""feed":"gap","reason":"#), 1),
+        (said(&format!(r#""feed":"gap","reason":"{long}""#)), 1),
+        // What was said in the rest is not known.
+        (said(&format!(r#""reason":"{long}","feed":"gap""#)), 1),
+        (said(r#""reason":"x"#), 1),
+        (said(r#""trading":"op"#), 1),
+        (of_all.clone(), 2),
+        (of_all.replace("\"symbol\":7,", ""), 2),
+        // Of a symbol that nobody has named before, and of one that cannot be.
+        (
+            said(r#""feed":"gap","reason":1"#).replace("X-USD", "Z-USD"),
+            1,
+        ),
+        (said(r#""feed":"gap","reason":1"#).replace("X-USD", "?"), 0),
+        // These say something else.
+        (said(r#""feed":"live""#), 0),
+        (said(r#""trading":"ajar""#), 0),
+        (said(r#""trading":"open""#).replace("\"}", "\""), 0),
+        (said(r#""reason":"x""#), 0),
+    ] {
+        let bench = Bench::new(any(), 100).await;
+        let (answers, events) = bench.publish(&format!("{quote}\n{other}\n{line}\n")).await;
+        let shown = &line[..line.len().min(80)];
+        assert_eq!(answers.len(), 1, "{shown}: {answers:?}");
+        let all = "lost trade quote book ticker None";
+        assert_eq!(spell(&events[2..]), vec![all; times], "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_symbol_with_an_empty_part_cannot_be_published() {
+    let bench = Bench::new(any(), 100).await;
+    for symbol in ["-USDT", "BTC-", "BTC--USDT", "BTC-USDT-", "-"] {
+        let line = format!(r#"{{"channel":"quote","symbol":"{symbol}","bid":"1","bid_qty":"1"}}"#);
+        let (answers, events) = bench.publish(&format!("{line}\n")).await;
+        assert!(answers[0].contains("unknown_symbol"), "{answers:?}");
+        assert_eq!(spell(&events), [""; 0]);
+    }
+    assert_eq!(bench.catalog.instruments().len(), 0);
+}
