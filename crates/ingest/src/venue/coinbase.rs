@@ -136,7 +136,11 @@ impl Envelope {
     }
 
     fn book(self, event: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
-        let snapshot = event.text("type")? == "snapshot";
+        let snapshot = match event.text("type")? {
+            "snapshot" => true,
+            "update" => false,
+            _ => return Err(Reject::Missing("type")),
+        };
         let what = What::Book(BookHead {
             snapshot,
             ..BookHead::default()

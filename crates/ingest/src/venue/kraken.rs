@@ -68,16 +68,20 @@ impl Dialect for Kraken {
             };
         };
         let kind = kind.and_then(content);
-        let snapshot = kind.as_deref() == Some("snapshot");
+        let whole = match kind.as_deref() {
+            Some("snapshot") => Ok(true),
+            Some("update") => Ok(false),
+            _ => Err(Reject::Missing("type")),
+        };
         let data = || data.ok_or(Reject::Missing("data"));
         match channel.as_ref() {
             "book" => each(
                 data()?,
                 Stream::new(Carries::Book, 1),
                 listener,
-                |item, to| self.book(item, snapshot, to),
+                |item, to| self.book(item, whole?, to),
             ),
-            "trade" => trades(data()?, snapshot, listener),
+            "trade" => trades(data()?, whole == Ok(true), listener),
             "ticker" => each(data()?, Stream::new(Carries::Ticker, 1), listener, ticker),
             "status" => Cursor::new(data()?).array(|item| {
                 system(item.value()?, listener);

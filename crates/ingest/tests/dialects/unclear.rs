@@ -291,3 +291,34 @@ fn the_opening_price_of_kraken_is_that_of_a_day_ago_or_none() {
         check(Format::Kraken, &[&ticker(figures)], &[&expected]);
     }
 }
+
+#[test]
+fn a_book_message_that_is_neither_whole_nor_a_change_is_lost() {
+    let kraken = |kind: &str| {
+        format!(
+            r#"{{"channel":"book",{kind}"data":[{{"symbol":"A/B","bids":[{{"price":1.5,"qty":2.5}}],"asks":[]}}]}}"#
+        )
+    };
+    let coinbase = |kind: &str| {
+        format!(
+            r#"{{"channel":"l2_data","timestamp":"2026-08-09T21:05:48Z","sequence_num":1,"events":[{{{kind}"product_id":"A-B","updates":[{{"side":"bid","price_level":"1.5","new_quantity":"2.5"}}]}}]}}"#
+        )
+    };
+    let bybit = |kind: &str| {
+        format!(
+            r#"{{"topic":"orderbook.50.BTCUSDT",{kind}"ts":1786310818000,"data":{{"s":"BTCUSDT","b":[["1.5","2.5"]],"a":[],"u":5}}}}"#
+        )
+    };
+    let check = |format, message: &dyn Fn(&str) -> String, number: [&str; 2]| {
+        let good = message(r#""type":"snapshot","#);
+        for kind in ["", r#""type":null,"#, r#""type":"partial","#] {
+            let bad = message(kind).replace(number[0], number[1]);
+            let lines = events(format, &[&good, &bad]);
+            let is_lost = lines[1].contains(" lost ") && lines[1].contains(" book: ");
+            assert!(lines.len() == 2 && is_lost, "{bad}: {lines:?}");
+        }
+    };
+    check(Format::Kraken, &kraken, ["", ""]);
+    check(Format::Coinbase, &coinbase, [r#"num":1"#, r#"num":2"#]);
+    check(Format::BybitSpot, &bybit, [r#""u":5"#, r#""u":6"#]);
+}
