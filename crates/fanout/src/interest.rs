@@ -25,14 +25,17 @@
 //!
 //! # Limits
 //! At most `topics_max` topics of instruments that sources have named, and half as many of instruments
-//! that subscribers invented. If there is no room, the topic that has lingered longest ends early; if
-//! none lingers, the topic is refused by name.
+//! that subscribers invented. If there is no room, the topic that has lingered longest ends early. If
+//! none can, topics that all have left and that the publisher still knows do not count: see
+//! [`leaving_max`](tapecast_model::catalog::leaving_max). Beyond this, the topic is refused by name.
 
+mod census;
 mod table;
 
 use crate::item::Delivery;
 use crate::slot::TopicSlot;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Receiver, Sender, bounded};
+use census::{Census, Claims};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use table::Table;
@@ -66,6 +69,7 @@ pub struct TopicEntry {
     queued: AtomicBool,
     /// How often the interest of a shard has begun.
     begun: AtomicU64,
+    claims: Claims,
 }
 
 /// How many topics there may be, and for how long.
@@ -83,6 +87,7 @@ pub struct TopicLimits {
 #[derive(Debug)]
 pub struct Interests {
     table: Arc<Mutex<Table>>,
+    census: Arc<Census>,
     requests: Sender<Arc<TopicEntry>>,
 }
 
@@ -115,6 +120,7 @@ impl TopicEntry {
             asked: std::array::from_fn(|_| AtomicU64::new(0)),
             queued: AtomicBool::new(false),
             begun: AtomicU64::new(0),
+            claims: Claims::default(),
         }
     }
 
@@ -199,10 +205,12 @@ impl Interests {
 
     /// For topics within these limits.
     pub fn with_limits(limits: TopicLimits) -> (Self, Requests) {
-        let (requests, queue) = bounded(limits.topics_max + limits.invented_max());
-        let table = Arc::new(Mutex::new(Table::new(&limits)));
+        let (requests, queue) = bounded(limits.entries_max());
+        let census = Arc::new(Census::new());
+        let table = Arc::new(Mutex::new(Table::new(&limits, &census)));
         let interests = Self {
             table: Arc::clone(&table),
+            census,
             requests,
         };
         (interests, Requests { queue, table })
@@ -216,7 +224,7 @@ impl Interests {
     /// The entry of a topic, made if there is none yet.
     ///
     /// # Errors
-    /// If there are as many topics as there may be, and none of them lingers.
+    /// If there are as many topics as there may be, and none of them lingers or leaves.
     pub fn entry(
         &self,
         topic: &Topic,
@@ -247,7 +255,11 @@ impl Interests {
         let bit = 1 << shard;
         let before = entry.wanted[encoding.index()].fetch_or(bit, Ordering::Relaxed);
         // Release: pairs with the Acquire in `begun`.
-        let began = (before & bit == 0).then(|| entry.begun.fetch_add(1, Ordering::Release) + 1);
+        let began = (before & bit == 0).then(|| {
+            let earlier = entry.begun.fetch_add(1, Ordering::Release);
+            self.census.claim(entry, earlier == 0);
+            earlier + 1
+        });
         // Release: pairs with the Acquire in `take_asked`, so that whoever takes this bit sees the
         // interest above.
         entry.asked[encoding.index()].fetch_or(bit, Ordering::Release);
@@ -258,7 +270,11 @@ impl Interests {
     /// A shard has no subscriber left: clears its interest and says so.
     pub fn leave(&self, entry: &Arc<TopicEntry>, shard: usize, encoding: Encoding) {
         // Relaxed: a frame more or less for nobody. The publisher sees it once it takes the request.
-        entry.wanted[encoding.index()].fetch_and(!(1 << shard), Ordering::Relaxed);
+        let bit = 1 << shard;
+        let before = entry.wanted[encoding.index()].fetch_and(!bit, Ordering::Relaxed);
+        if before & bit != 0 {
+            self.census.release(entry);
+        }
         self.enqueue(entry);
     }
 
@@ -295,8 +311,8 @@ impl Requests {
         lock(&self.table).linger(entry, now);
     }
 
-    /// Ends topics that have lingered long enough, as far as `most` looks go. Returns whether there
-    /// may be others.
+    /// Ends topics that have lingered long enough, or that are too many, as far as `most` looks go. Returns
+    /// whether there may be others.
     pub fn sweep(&self, now: Mono, most: usize) -> bool {
         let mut ended = Vec::new();
         let more = lock(&self.table).sweep(now, most, &mut ended);

@@ -267,3 +267,61 @@ fn a_topic_ends_once() {
         assert_ne!(joined.slot, TopicSlot::new(0), "the next generation");
     });
 }
+
+/// Whoever leaves its topic has room for another, at whatever moment the publisher hears of it.
+#[test]
+fn who_leaves_has_room_for_another() {
+    loom::model(|| {
+        let (interests, requests) = hasty();
+        let entry = interests
+            .entry(&"quote:x:A".parse().unwrap(), &instrument())
+            .unwrap();
+        interests.join(&entry, 0, Encoding::Json);
+        answer(&requests);
+        let shard = {
+            let interests = Arc::clone(&interests);
+            thread::spawn(move || {
+                interests.leave(&entry, 0, Encoding::Json);
+                drop(entry);
+                let other = "trade:x:A".parse().unwrap();
+                let entry = interests.entry(&other, &instrument()).expect("room");
+                interests.join(&entry, 0, Encoding::Json);
+                entry
+            })
+        };
+        let mut answered = answer(&requests);
+        requests.sweep(Mono::default(), 2);
+        let joined = shard.join().unwrap();
+        answered.extend(answer(&requests));
+        assert!(answered.iter().any(|entry| Arc::ptr_eq(entry, &joined)));
+        requests.sweep(Mono::default(), 2);
+        assert_eq!(requests.count(), (1, 0), "within the limit again");
+    });
+}
+
+/// However shards leave and come back, a topic counts as wanted exactly if one of them wants it.
+#[test]
+fn a_wanted_topic_counts_once() {
+    loom::model(|| {
+        let (interests, requests) = hasty();
+        let entry = interests
+            .entry(&"quote:x:A".parse().unwrap(), &instrument())
+            .unwrap();
+        let shard = {
+            let (interests, entry) = (Arc::clone(&interests), Arc::clone(&entry));
+            thread::spawn(move || {
+                interests.join(&entry, 1, Encoding::Bin);
+                interests.leave(&entry, 1, Encoding::Bin);
+            })
+        };
+        interests.join(&entry, 0, Encoding::Json);
+        interests.leave(&entry, 0, Encoding::Json);
+        interests.join(&entry, 0, Encoding::Json);
+        shard.join().unwrap();
+        let other = "trade:x:A".parse().unwrap();
+        assert!(interests.entry(&other, &instrument()).is_err(), "wanted");
+        interests.leave(&entry, 0, Encoding::Json);
+        assert!(interests.entry(&other, &instrument()).is_ok(), "not wanted");
+        drop(requests);
+    });
+}

@@ -12,7 +12,9 @@
 //!
 //! # Limits
 //! At most `instruments_max` named instruments, and in addition half as many invented ones. So clients
-//! that invent names cannot exclude publishers. Further instruments are refused by name.
+//! that invent names cannot exclude publishers. Further instruments are refused by name. Invented instruments
+//! that nobody wants any more, but whose leases are still held, need not count: see
+//! [`Catalog::invent_beyond`].
 
 mod lease;
 mod records;
@@ -196,6 +198,26 @@ impl Catalog {
     /// # Errors
     /// If this venue or symbol does not exist, or the limit of invented instruments is reached.
     pub fn invent(&self, venue: &Venue, symbol: &Symbol) -> Result<Resolved, CatalogError> {
+        self.invent_within(venue, symbol, 0)
+    }
+
+    /// As [`Catalog::invent`], but instruments that are about to end do not count: those whose claims have
+    /// all been released (see [`Lease`]), up to [`leaving_max`].
+    ///
+    /// # Errors
+    /// As [`Catalog::invent`].
+    pub fn invent_beyond(&self, venue: &Venue, symbol: &Symbol) -> Result<Resolved, CatalogError> {
+        // Before the released ones are collected: at every moment an instrument that ends is one of both.
+        let leaving = self.released.leaving();
+        self.invent_within(venue, symbol, leaving)
+    }
+
+    fn invent_within(
+        &self,
+        venue: &Venue,
+        symbol: &Symbol,
+        leaving: usize,
+    ) -> Result<Resolved, CatalogError> {
         let mut inner = self.write();
         let definition = match inner.look_up(venue, symbol)? {
             Name::Free(definition) => {
@@ -212,8 +234,12 @@ impl Catalog {
             }
         };
         let max = self.instruments_max.div_ceil(2);
-        if inner.invented >= max {
-            return Err(CatalogError::TooManyInvented(max));
+        let room = max + leaving.min(leaving_max(max));
+        while inner.invented >= room {
+            if self.released.is_empty() {
+                return Err(CatalogError::TooManyInvented(max));
+            }
+            self.collect_some(&mut inner, COLLECTED_BESIDE);
         }
         let id = inner.free_id(self.instruments_max)?;
         let lease = Lease::new(id, &self.released);
@@ -372,6 +398,14 @@ impl Catalog {
     }
 }
 
+/// How many topics or instruments that all have left may be there beyond a limit, until the parts that
+/// still know them have removed them: as many as the limit allows, and at most the topics of some clients.
+/// So the memory is bounded, also if those parts hang.
+pub const fn leaving_max(max: usize) -> usize {
+    if max < LEAVING_MAX { max } else { LEAVING_MAX }
+}
+
+const LEAVING_MAX: usize = 4_096;
 /// Releases looked at whenever a lease is made: more than one, so that they cannot pile up.
 const COLLECTED_BESIDE: usize = 8;
 

@@ -431,16 +431,17 @@ impl<S: Socket> Shard<S> {
 }
 
 /// The instrument of a symbol that no source has named. If there are as many as may be, topics of such
-/// symbols that linger end early for it.
+/// symbols that linger end early for it; after that, those that all have left do not count.
 fn invent(shared: &Shared, topic: &Topic) -> Result<Resolved, CatalogError> {
     let (catalog, interests) = (&shared.catalog, &shared.interests);
     for _ in 0..EVICTIONS {
         match catalog.invent(&topic.venue, &topic.symbol) {
             Err(CatalogError::TooManyInvented(_)) if interests.end_invented() => {}
+            Err(CatalogError::TooManyInvented(_)) => break,
             result => return result,
         }
     }
-    catalog.invent(&topic.venue, &topic.symbol)
+    catalog.invent_beyond(&topic.venue, &topic.symbol)
 }
 
 const fn topic_code(error: &TopicError) -> ErrorCode {

@@ -7,7 +7,13 @@
 //! A topic may end when it has no subscribers and only the table refers to its entry: no queue, no
 //! publisher, no shard and no shard that is about to join. New references come only from here, under the
 //! lock, or from existing references. So an entry without other references stays without them.
+//!
+//! # When it is full
+//! A class that is full makes room for a new topic: its oldest lingering topic ends early. If none can end,
+//! the topics that all have left do not count; the new topic is made beyond the limit, up to
+//! [`leaving_max`]. When those linger, the table ends the oldest ones until the class is within its limit.
 
+use super::census::{CLASSES, Census, INVENTED, class_of};
 use super::{TooManyTopics, TopicEntry, TopicLimits};
 use crate::slot::Slots;
 use crate::sync::{Ordering, fence};
@@ -15,7 +21,7 @@ use hashbrown::{HashMap, HashSet};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tapecast_model::catalog::Resolved;
+use tapecast_model::catalog::{Resolved, leaving_max};
 use tapecast_model::{Mono, Topic};
 
 /// All living topics.
@@ -28,14 +34,11 @@ pub(super) struct Table {
     lingering: [VecDeque<(Mono, Arc<TopicEntry>)>; CLASSES],
     living: [usize; CLASSES],
     max: [usize; CLASSES],
+    census: Arc<Census>,
     linger: Duration,
     /// The publisher's clock when it was last here.
     now: Mono,
 }
-
-/// Topics of named and of invented instruments are counted apart.
-const CLASSES: usize = 2;
-const INVENTED: usize = 1;
 
 #[derive(Debug)]
 struct Held {
@@ -63,7 +66,7 @@ enum Look {
 // === impl Table ===
 
 impl Table {
-    pub(super) fn new(limits: &TopicLimits) -> Self {
+    pub(super) fn new(limits: &TopicLimits, census: &Arc<Census>) -> Self {
         Self {
             topics: HashMap::new(),
             slots: Slots::default(),
@@ -74,6 +77,7 @@ impl Table {
             lingering: Default::default(),
             living: [0; CLASSES],
             max: [limits.topics_max, limits.invented_max()],
+            census: Arc::clone(census),
             linger: limits.linger,
             now: Mono::default(),
         }
@@ -94,7 +98,10 @@ impl Table {
         let full = TooManyTopics(self.max[class]);
         let mut ended = None;
         if self.living[class] >= self.max[class] {
-            ended = Some(self.evict(class).ok_or(full)?);
+            ended = self.evict(class);
+            if ended.is_none() && !self.has_leaving(class) {
+                return Err(full);
+            }
         }
         let slot = self.slots.take().ok_or(full)?;
         let tid = self.tids.take();
@@ -105,7 +112,14 @@ impl Table {
         };
         self.topics.insert(topic.clone(), held);
         self.living[class] += 1;
+        self.census.begin(&entry);
         Ok((entry, ended))
+    }
+
+    /// Whether a full class has topics that all have left, and room to wait for their ends.
+    fn has_leaving(&self, class: usize) -> bool {
+        let max = self.max[class];
+        self.census.wanted(class) < max && self.living[class] < max + leaving_max(max)
     }
 
     /// This topic has no more subscribers, as far as the publisher knows.
@@ -118,8 +132,8 @@ impl Table {
         }
     }
 
-    /// Ends topics that have lingered long enough, as far as `most` looks go; they are added to
-    /// `ended`, to be dropped outside the lock. Returns whether there may be others.
+    /// Ends topics that have lingered long enough, or that are too many, as far as `most` looks go; they
+    /// are added to `ended`, to be dropped outside the lock. Returns whether there may be others.
     pub(super) fn sweep(
         &mut self,
         now: Mono,
@@ -129,13 +143,15 @@ impl Table {
         self.now = now;
         let (mut looks, before) = (0, ended.len());
         for class in 0..CLASSES {
-            while looks < most {
-                match self.look(class, false) {
+            // Each at most once: what is kept goes to the end of the queue.
+            let waiting = self.lingering[class].len().min(most - looks);
+            for _ in 0..waiting {
+                looks += 1;
+                match self.look(class, self.living[class] > self.max[class]) {
                     Look::Nothing | Look::NotYet => break,
                     Look::Kept => {}
                     Look::Ended(entry) => ended.push(entry),
                 }
-                looks += 1;
             }
         }
         // What is kept for now is looked at again soon enough.
@@ -210,12 +226,9 @@ impl Table {
         self.tids.living.remove(&entry.tid);
         self.slots.give_back(entry.slot);
         self.living[class] -= 1;
+        self.census.end(&entry);
         Look::Ended(entry)
     }
-}
-
-fn class_of(entry: &TopicEntry) -> usize {
-    usize::from(entry.is_invented())
 }
 
 // === impl Tids ===

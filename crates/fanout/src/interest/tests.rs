@@ -221,6 +221,65 @@ fn whoever_invents_names_shuts_out_nobody_who_wants_a_real_one() {
 }
 
 #[test]
+fn what_all_have_left_makes_room_before_the_publisher_knows_of_it() {
+    let rig = Rig::new(4, 0);
+    let make = |symbol: &str| {
+        let entry = rig.invented(symbol)?;
+        rig.join(&entry);
+        Ok::<_, TooManyTopics>(entry)
+    };
+    let leave = |entry: Arc<TopicEntry>| rig.interests.leave(&entry, 0, Encoding::Json);
+    let (one, two) = (make("A").unwrap(), make("B").unwrap());
+    rig.interests.join(&one, 1, Encoding::Bin);
+    rig.turn(at(0));
+    leave(Arc::clone(&one));
+    assert_eq!(make("C").unwrap_err(), TooManyTopics(2), "another wants it");
+    rig.interests.leave(&one, 1, Encoding::Bin);
+    let three = make("C").unwrap();
+    assert_eq!(make("D").unwrap_err(), TooManyTopics(2));
+    // Who comes back finds its topic, and counts again.
+    rig.join(&one);
+    leave(three);
+    assert_eq!(make("D").unwrap_err(), TooManyTopics(2));
+    leave(one);
+    let four = make("D").unwrap();
+    assert_eq!(rig.requests.count(), (4, 0));
+    leave(two);
+    assert_eq!(
+        make("E").unwrap_err(),
+        TooManyTopics(2),
+        "as many may leave"
+    );
+    // What is too many does not linger.
+    rig.turn(at(1));
+    rig.sweep(at(1));
+    assert_eq!(rig.requests.count(), (2, 1));
+    leave(four);
+    rig.turn(at(1));
+    rig.sweep(at(61));
+    assert_eq!((rig.requests.count(), rig.catalog.invented()), ((0, 0), 0));
+    assert!(rig.requests.slots() <= 4);
+    // Nothing is left of it in the census.
+    let held = ["F", "G"].map(|symbol| make(symbol).unwrap());
+    assert_eq!(make("H").unwrap_err(), TooManyTopics(2));
+    drop(held);
+}
+
+#[test]
+fn a_topic_that_nobody_joins_counts_until_it_ends() {
+    let rig = Rig::new(2, 0);
+    let entry = rig.invented("A").unwrap();
+    rig.turn(at(0));
+    assert_eq!(rig.invented("B").unwrap_err(), TooManyTopics(1));
+    drop(entry);
+    for symbol in ["B", "C", "D"] {
+        drop(rig.invented(symbol).unwrap());
+        rig.turn(at(0));
+    }
+    assert_eq!((rig.requests.count(), rig.requests.slots()), ((1, 1), 1));
+}
+
+#[test]
 fn thousands_of_lingering_topics_end_a_bounded_number_at_a_time() {
     let rig = Rig::new(10_000, 0);
     for n in 0..3_000 {

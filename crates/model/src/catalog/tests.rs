@@ -174,6 +174,63 @@ fn who_comes_back_before_the_end_keeps_the_instrument() {
 }
 
 #[test]
+fn an_instrument_that_nobody_wants_any_more_does_not_count_though_its_lease_is_held() {
+    let (catalog, venue) = desk(4);
+    let beyond = |name: &str| catalog.invent_beyond(&venue, &names("desk", name).1);
+    let claim = |resolved: &Resolved| resolved.lease.as_ref().unwrap().claim();
+    let release = |resolved: &Resolved| resolved.lease.as_ref().unwrap().release();
+    let full = CatalogError::TooManyInvented(2);
+    let (one, two) = (beyond("A").unwrap(), beyond("B").unwrap());
+    assert_eq!(beyond("C").unwrap_err(), full, "both are new");
+    for resolved in [&one, &one, &two] {
+        claim(resolved);
+    }
+    release(&one);
+    assert_eq!(beyond("C").unwrap_err(), full, "one still wants it");
+    release(&one);
+    assert_eq!(invent(&catalog, "quote:desk:C").unwrap_err(), full);
+    let three = beyond("C").unwrap();
+    assert_eq!((catalog.invented(), beyond("D").unwrap_err()), (3, full));
+    // Who comes back takes its room again, and only what is about to end makes room.
+    claim(&one);
+    let full = CatalogError::TooManyInvented(2);
+    assert_eq!(beyond("D").unwrap_err(), full);
+    drop(three);
+    assert_eq!(beyond("D").unwrap_err(), full);
+    release(&one);
+    drop(one);
+    assert!(beyond("D").is_ok(), "its end made room");
+    assert_eq!(catalog.invented(), 2);
+}
+
+#[test]
+fn what_leaves_takes_no_more_room_than_the_limit_itself() {
+    let (catalog, venue) = desk(6);
+    let mut held = Vec::new();
+    let refused = loop {
+        let name = names("desk", &format!("N{}", held.len())).1;
+        match catalog.invent_beyond(&venue, &name) {
+            Ok(resolved) => {
+                let lease = resolved.lease.as_ref().unwrap();
+                lease.claim();
+                lease.release();
+                held.push(resolved);
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, CatalogError::TooManyInvented(3));
+    assert_eq!(
+        (held.len(), leaving_max(3), leaving_max(1 << 20)),
+        (6, 3, 4_096)
+    );
+    drop(held);
+    assert!(invent(&catalog, "quote:desk:A").is_ok());
+    assert!(!catalog.collect(9));
+    assert_eq!((catalog.invented(), catalog.released.leaving()), (0, 0));
+}
+
+#[test]
 fn what_a_source_names_stays() {
     let (catalog, venue) = desk(10);
     let invented = invent(&catalog, "quote:desk:A").unwrap();

@@ -120,6 +120,92 @@ fn a_connection_invents_so_many_topics_and_no_more_until_time_has_passed() {
     );
 }
 
+/// What a client says in one go, before the pipeline hears of any of it.
+fn swap(rig: &mut Rig, client: usize, from: &str, to: &str) {
+    let leave = format!(r#"{{"op":"unsubscribe","topics":["{from}"]}}"#);
+    rig.clients[client].ask(&leave);
+    rig.subscribe(client, &[to]);
+    rig.round();
+    rig.clients[client].read();
+}
+
+fn refusals(rig: &Rig, client: usize) -> Vec<&str> {
+    let refused = answers(&rig.clients[client], "rejected");
+    refused
+        .iter()
+        .filter_map(|said| said["message"].as_str())
+        .collect()
+}
+
+#[test]
+fn who_leaves_an_invented_symbol_has_room_for_another_in_the_same_batch() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let (one, other) = (rig.connect(), rig.connect());
+    // Five symbols may be invented.
+    let names: Vec<String> = (0..5).map(|n| format!("quote:desk:N{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    rig.subscribe(one, &names);
+    rig.settle();
+    assert_eq!(answers(&rig.clients[one], "topics").len(), 5);
+    // Another one is refused as long as all five are wanted, also if one of them loses a topic.
+    rig.subscribe(one, &["trade:desk:N0"]);
+    rig.settle();
+    swap(&mut rig, one, "trade:desk:N0", "quote:desk:N5");
+    let full = "more than 5 symbols that no source has published; subscribe to a published symbol";
+    rig.settle();
+    assert_eq!(refusals(&rig, one), [full]);
+    for n in 0..4 {
+        let (from, to) = (format!("quote:desk:N{n}"), format!("quote:desk:N{}", n + 5));
+        swap(&mut rig, one, &from, &to);
+        assert_eq!(rig.shard.shared.catalog.invented(), 6, "the old one leaves");
+        // The room goes to one of two.
+        rig.subscribe(other, &[&format!("quote:desk:M{n}")]);
+        rig.settle();
+        assert_eq!(refusals(&rig, other).len(), n + 1);
+        assert_eq!(answers(&rig.clients[one], "topics").len(), n + 7);
+    }
+    assert_eq!(refusals(&rig, one), [full]);
+    // All at once, and without a turn of the pipeline between.
+    let names: Vec<String> = (4..9).map(|n| format!("quote:desk:N{n}")).collect();
+    let names = serde_json::to_string(&names).unwrap();
+    rig.clients[one].ask(&format!(r#"{{"op":"unsubscribe","topics":{names}}}"#));
+    let others: Vec<String> = (0..6).map(|n| format!("quote:desk:O{n}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    rig.subscribe(other, &others);
+    rig.settle();
+    assert_eq!(answers(&rig.clients[other], "topics").len(), 5);
+    assert_eq!(refusals(&rig, other), [full; 5]);
+    rig.balance();
+}
+
+#[test]
+fn who_leaves_an_invented_topic_has_room_for_another_in_the_same_batch() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    // Ten topics of invented symbols may be there.
+    let name = |n: usize| {
+        let channel = ["quote", "trade", "book.10", "book.25"][n / 4 % 4];
+        format!("{channel}:desk:N{}", n % 4)
+    };
+    let names: Vec<String> = (0..10).map(name).collect();
+    rig.subscribe(
+        client,
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    rig.subscribe(client, &[&name(10)]);
+    rig.settle();
+    let full = "this server has reached its limit of 10 topics; try again later";
+    assert_eq!(refusals(&rig, client), [full]);
+    for n in 0..6 {
+        swap(&mut rig, client, &name(n), &name(n + 10));
+        rig.settle();
+        assert_eq!(answers(&rig.clients[client], "topics").len(), n + 11);
+        assert_eq!(rig.requests.count().0, 10, "within the limit again");
+    }
+    assert_eq!(refusals(&rig, client), [full]);
+    rig.balance();
+}
+
 #[test]
 fn a_snapshot_of_a_topic_that_ended_meanwhile_answers_nobody_who_joins_another() {
     let mut rig = Rig::new(Limits::default(), false, 64);
