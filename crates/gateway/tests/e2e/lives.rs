@@ -104,6 +104,32 @@ async fn ten_thousand_invented_names_shut_nobody_out_and_leave_nothing_behind() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_at_the_limit_changes_its_topics_in_one_go() {
+    for limits in ["topics_max = 4", "instruments_max = 4"] {
+        let (gateway, _) = desk(limits).await;
+        let mut client = Raw::connect(gateway.public_address()).await;
+        let names = |n: u32| [n, n + 1].map(|n| format!("quote:desk:N{n}"));
+        let first = json!({"op": "subscribe", "id": 0, "topics": names(0)});
+        assert_eq!(ask(&mut client, &first).await["rejected"], json!([]));
+        let third = json!({"op": "subscribe", "id": 1, "topics": ["quote:desk:X"]});
+        let refused = ask(&mut client, &third).await;
+        assert_eq!(refused["rejected"][0]["error"], "too_many_topics");
+        for n in 1..=20 {
+            let unsubscribe = json!({"op": "unsubscribe", "topics": names(n * 2 - 2)});
+            let subscribe = json!({"op": "subscribe", "id": n * 2, "topics": names(n * 2)});
+            client
+                .send_frame(0x81, unsubscribe.to_string().as_bytes())
+                .await;
+            let said = ask(&mut client, &subscribe).await;
+            assert_eq!(said["topics"].as_array().unwrap().len(), 2, "{said}");
+            // As many as the limit may leave at one time.
+            wait_for_metric(&gateway, "tapecast_topics", |live| live == 2).await;
+        }
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_symbol_that_is_listed_and_never_comes_is_counted_and_invented_ones_are_not() {
     let address = free_address();
     let source = "[[source]]\nkind = \"push\"\nstale_after = \"50ms\"\n";
