@@ -207,7 +207,7 @@ impl Rig {
                 Body::Book {
                     book,
                     touched,
-                    replaced: false,
+                    changes: None,
                 },
             ] {
                 self.publisher.publish(&Update {

@@ -193,18 +193,18 @@ fn publish_books(bencher: Bencher<'_, '_>, depths: usize) {
     const CHANGES: usize = 20;
     let mut rig = Rig::new(&["book.10", "book.25", "book.50"][..depths]);
     let states = states();
-    let body = |book, replaced| Body::Book {
+    let body = |book| Body::Book {
         book,
         touched: Touched::ALL,
-        replaced,
+        changes: None,
     };
-    rig.publish(body(&states[1], true));
+    rig.publish(body(&states[1]));
     rig.turn();
     bencher
         .counter(ItemsCount::new(CHANGES * depths))
         .bench_local(|| {
             for n in 0..CHANGES {
-                rig.publish(body(&states[n % 2], false));
+                rig.publish(body(&states[n % 2]));
             }
             assert_eq!(rig.turn(), CHANGES * depths);
         });

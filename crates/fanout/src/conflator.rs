@@ -74,7 +74,6 @@ struct HeldBook {
     book: Book,
     levels: usize,
     touched: Touched,
-    replaced: bool,
 }
 
 // === impl Conflator ===
@@ -91,7 +90,6 @@ impl Conflator {
                 book: Book::new(),
                 levels: depth.levels(),
                 touched: Touched::NONE,
-                replaced: false,
             }),
             Channel::Bar(_) | Channel::Status | Channel::Instrument => return None,
         };
@@ -206,14 +204,9 @@ impl Conflator {
             (Held::Prints(held), Body::Trades(prints)) => held.extend_from_slice(prints),
             (Held::Quote(held), Body::Quote(quote)) => *held = *quote,
             (Held::Ticker(held), Body::Ticker(ticker)) => **held = *ticker,
-            (
-                Held::Book(held),
-                Body::Book {
-                    book,
-                    touched,
-                    replaced,
-                },
-            ) => held.hold(book, touched, replaced, is_first),
+            (Held::Book(held), Body::Book { book, touched, .. }) => {
+                held.hold(book, touched, is_first)
+            }
             // Of another stream: none of ours.
             _ => return,
         }
@@ -239,10 +232,7 @@ impl Conflator {
                 held.clear();
                 held.shrink_to(needed * 2);
             }
-            Held::Book(held) => {
-                held.touched = Touched::NONE;
-                held.replaced = false;
-            }
+            Held::Book(held) => held.touched = Touched::NONE,
             Held::Quote(_) | Held::Ticker(_) => {}
         }
     }
@@ -264,19 +254,18 @@ impl Held {
             Self::Book(held) => Body::Book {
                 book: &held.book,
                 touched: held.touched,
-                replaced: held.replaced,
+                changes: None,
             },
         }
     }
 }
 
 impl HeldBook {
-    fn hold(&mut self, book: &Book, touched: Touched, replaced: bool, is_first: bool) {
+    fn hold(&mut self, book: &Book, touched: Touched, is_first: bool) {
         let stale = if is_first { Touched::ALL } else { touched };
         self.book.follow(book, stale, self.levels);
         self.touched.bid = self.touched.bid.min(touched.bid);
         self.touched.ask = self.touched.ask.min(touched.ask);
-        self.replaced |= replaced;
     }
 }
 

@@ -41,7 +41,7 @@ use chain::{Chain, Fit};
 use checksum::Hasher;
 use std::fmt;
 use std::time::Duration;
-use tapecast_model::{Book, EventTime, Instrument, Side, Touched, UnixNanos};
+use tapecast_model::{Book, BookChanges, EventTime, Instrument, Touched, UnixNanos};
 
 /// When something happened, and the venue's number for it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -172,6 +172,11 @@ impl VerifiedBook {
         (!matches!(self.state, State::Waiting { .. })).then_some(&self.book)
     }
 
+    /// What the last applied change was; none behind a snapshot.
+    pub fn last_change(&self) -> Option<BookChanges<'_>> {
+        self.last.as_ref().map(|change| change.changes())
+    }
+
     /// Takes a snapshot or a change. Then call [`VerifiedBook::catch_up`] until it has no more.
     pub fn handle(&mut self, stamp: Stamp, event: Box<BookEvent>) -> Outcome {
         if event.snapshot {
@@ -258,6 +263,9 @@ impl VerifiedBook {
         self.old = OldRun::default();
         self.book
             .replace(snapshot.bids.iter().copied(), snapshot.asks.iter().copied());
+        if let Some(depth) = snapshot.depth {
+            self.book.truncate(depth);
+        }
         self.check(snapshot, Touched::ALL)
     }
 
@@ -324,14 +332,7 @@ impl VerifiedBook {
         if chain::bridges(change.link) {
             self.state = State::HeldBeside;
         }
-        let mut touched = Touched::NONE;
-        for (side, levels) in [(Side::Bid, &change.bids), (Side::Ask, &change.asks)] {
-            for &level in levels {
-                if let Some(rank) = self.book.apply(side, level) {
-                    touched.note(side, rank);
-                }
-            }
-        }
+        let touched = self.book.change(change.changes());
         let outcome = self.check(&change, touched);
         // A keep-alive stands between nothing and its repetition.
         if self.book().is_some() && !chain::stands_still(change.link) {
@@ -368,12 +369,8 @@ impl VerifiedBook {
         self.old.count > OLD_MAX || u128::from(lasted) > OLD_FOR.as_nanos()
     }
 
-    /// Cuts the book to its depth and compares it with the venue's checksum.
+    /// Compares the book with the venue's checksum.
     fn check(&mut self, event: &BookEvent, touched: Touched) -> Outcome {
-        if let Some(depth) = event.depth {
-            // What is cut was pushed out by a level that came in before it, and that is noted.
-            self.book.truncate(depth);
-        }
         if let Some(checksum) = event.checksum {
             let (ours, theirs) = self.hasher.compare(&self.book, checksum);
             if ours != theirs {

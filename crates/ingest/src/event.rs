@@ -9,7 +9,8 @@
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    ChannelSet, EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState, UnixNanos,
+    BookChanges, ChannelSet, EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState,
+    UnixNanos,
 };
 
 /// What a feed had at once, oldest first: at most [`LOT_EVENTS_MAX`] events.
@@ -161,4 +162,17 @@ pub enum FeedEvent {
     Down(Cow<'static, str>),
     /// There is nothing more to come, as at the end of a recording: nothing is lost, the state stays.
     Ended(Cow<'static, str>),
+}
+
+// === impl BookEvent ===
+
+impl BookEvent {
+    /// What it changes, unless it is a snapshot.
+    pub fn changes(&self) -> BookChanges<'_> {
+        BookChanges {
+            bids: &self.bids,
+            asks: &self.asks,
+            depth: self.depth,
+        }
+    }
 }

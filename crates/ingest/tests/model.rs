@@ -397,11 +397,13 @@ fn state_of(book: &Book) -> State {
     (side(Side::Bid), side(Side::Ask))
 }
 
-/// What was published, and a view of the best two levels kept by `touched` alone.
+/// What was published, a view of the best two levels kept by `touched` alone, and a book kept by its
+/// changes alone.
 #[derive(Default)]
 struct Watcher {
     seen: Vec<Seen>,
     top: Option<State>,
+    follower: Option<Book>,
     epoch: u64,
 }
 
@@ -413,17 +415,23 @@ impl Watcher {
             Body::Book {
                 book,
                 touched,
-                replaced,
+                changes,
             } => {
                 let mut top = state_of(book);
                 top.0.truncate(2);
                 top.1.truncate(2);
-                if touched.within(2) || replaced {
+                if touched.within(2) {
                     self.top = Some(top);
                 } else {
                     assert_eq!(self.top, Some(top), "touched hides a change of the top");
                 }
                 let state = state_of(book);
+                match changes {
+                    Some(changes) => drop(self.follower.as_mut().unwrap().change(changes)),
+                    None => self.follower = Some(book.clone()),
+                }
+                let followed = self.follower.as_ref().map(state_of);
+                assert_eq!(followed.as_ref(), Some(&state), "changes lead elsewhere");
                 self.seen.push(Seen::State {
                     seq: update.seq.get(),
                     state,
@@ -434,6 +442,7 @@ impl Watcher {
                 ..
             } => {
                 self.top = None;
+                self.follower = None;
                 self.seen.push(Seen::Dropped);
             }
             Body::Quote(Quote { bid, ask }) => {

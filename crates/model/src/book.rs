@@ -37,6 +37,17 @@ pub struct Touched {
     pub ask: usize,
 }
 
+/// Levels that change a book: set one after the other, bids first; then the book is cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BookChanges<'a> {
+    /// Bids, in the order in which they are set; of one price the last counts.
+    pub bids: &'a [Level],
+    /// Asks, likewise.
+    pub asks: &'a [Level],
+    /// The venue keeps so many levels of each side, and never says which ones fall out.
+    pub depth: Option<usize>,
+}
+
 /// Both sides of a book.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
@@ -128,6 +139,23 @@ impl Book {
                 Some(levels.len() - 1 - at)
             }
         }
+    }
+
+    /// Sets the levels of a change and cuts the book. Returns the best ranks that changed. What is cut
+    /// was pushed out by a level that came in before it, so that its rank is not noted.
+    pub fn change(&mut self, changes: BookChanges<'_>) -> Touched {
+        let mut touched = Touched::NONE;
+        for (side, levels) in [(Side::Bid, changes.bids), (Side::Ask, changes.asks)] {
+            for &level in levels {
+                if let Some(rank) = self.apply(side, level) {
+                    touched.note(side, rank);
+                }
+            }
+        }
+        if let Some(depth) = changes.depth {
+            self.truncate(depth);
+        }
+        touched
     }
 
     /// Replaces the book. Levels may come in any order; a later one of the same price wins.
@@ -309,6 +337,20 @@ mod tests {
             replaced.replace([], levels.iter().map(|&(p, q)| level(p, q)));
             prop_assert_eq!(top(&applied, Side::Ask), top(&replaced, Side::Ask));
         }
+    }
+
+    #[test]
+    fn a_change_sets_its_levels_and_cuts_what_they_push_out() {
+        let mut book = Book::new();
+        book.replace((1..=3).map(|p| level(p, 1)), [level(6, 1)]);
+        let touched = book.change(BookChanges {
+            bids: &[level(4, 1), level(4, 2), level(9, 0)],
+            asks: &[level(6, 1)],
+            depth: Some(3),
+        });
+        assert_eq!((touched.bid, touched.ask), (0, usize::MAX));
+        assert_eq!(top(&book, Side::Bid), [(4, 2), (3, 1), (2, 1)]);
+        assert_eq!(top(&book, Side::Ask), [(6, 1)]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub mod time;
 pub mod topic;
 pub mod update;
 
-pub use book::{Book, Level, Side, Touched};
+pub use book::{Book, BookChanges, Level, Side, Touched};
 pub use catalog::Catalog;
 pub use decimal::{Decimal, DecimalError, Scale};
 pub use epochs::EpochSource;

@@ -1,6 +1,6 @@
 //! Normalised updates of an instrument: the same types for every venue.
 
-use crate::book::{Book, Touched};
+use crate::book::{Book, BookChanges, Touched};
 use crate::decimal::Decimal;
 use crate::digits;
 use crate::price::{Price, Qty};
@@ -44,8 +44,9 @@ pub enum Body<'a> {
         book: &'a Book,
         /// The best ranks that may differ from before.
         touched: Touched,
-        /// The venue replaced the whole book.
-        replaced: bool,
+        /// What makes the last published book of the stream this one. None if only the whole book says
+        /// it: the venue replaced the book, or it is a state.
+        changes: Option<BookChanges<'a>>,
     },
     /// Events of the stream were lost: at the venue, on the way to us, or because they could not be
     /// read. They have numbers, the last of which is the update's, and nothing else of them is known.

@@ -100,7 +100,7 @@ impl Rig {
         let body = Body::Book {
             book,
             touched,
-            replaced: false,
+            changes: None,
         };
         self.take(1, body)
     }

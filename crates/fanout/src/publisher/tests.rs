@@ -94,7 +94,7 @@ impl Rig {
             _ => (seq > 0).then_some(Body::Book {
                 book: &self.book,
                 touched: Touched::ALL,
-                replaced: true,
+                changes: None,
             }),
         };
         let update = body.map(|body| update(&self.instrument, seq, body));
@@ -115,7 +115,7 @@ impl Rig {
         let body = Body::Book {
             book: &self.book,
             touched,
-            replaced: false,
+            changes: None,
         };
         let seq = self.seq[StreamKind::Book.index()];
         self.publisher.publish(&update(&self.instrument, seq, body));

@@ -146,7 +146,7 @@ impl Market {
             _ => self.is_known().then_some(Body::Book {
                 book: &self.book,
                 touched: Touched::ALL,
-                replaced: true,
+                changes: None,
             }),
         };
         let pos = StreamPos {
@@ -190,7 +190,7 @@ impl Market {
         let body = Body::Book {
             book: &self.book,
             touched,
-            replaced: false,
+            changes: None,
         };
         Some(self.publish(StreamKind::Book, body, sink))
     }

@@ -292,7 +292,7 @@ fn publish_turn(rig: &mut Rig, stages: &[(usize, State)], seq: &mut u64, updates
             State::Book(book, touched) => Body::Book {
                 book,
                 touched: *touched,
-                replaced: false,
+                changes: None,
             },
         };
         let pos = StreamPos {

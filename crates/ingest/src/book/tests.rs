@@ -4,7 +4,7 @@
 use super::*;
 use crate::event::{Checksum, Link};
 use tapecast_model::catalog::{Definition, Offer};
-use tapecast_model::{Catalog, Level, Price, Qty, Scale, Symbol, Venue};
+use tapecast_model::{Catalog, Level, Price, Qty, Scale, Side, Symbol, Venue};
 
 mod numbers;
 

@@ -13,19 +13,21 @@
 
 mod loss;
 mod quote;
+mod shown;
 
 use super::health::{Health, Moment, SilenceLimit};
 use super::prints::Prints;
-use crate::book::{BacklogLimits, Break, Outcome, Stamp, VerifiedBook};
+use crate::book::{BacklogLimits, Break, Outcome, Stamp};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::sequencer::Sequencer;
 use quote::crossed;
+use shown::BookState;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tapecast_model::{
     Body, ChannelKind, ChannelSet, Epoch, EpochSource, FeedState, Instrument, InstrumentId, Mono,
-    Quote, Side, StreamKind, StreamPos, Ticker, Touched, Trade, UnixNanos, Update, UpdateSink,
+    Quote, Side, StreamKind, StreamPos, Ticker, Trade, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -56,22 +58,6 @@ enum Seen {
     /// Nothing came of it within its limit: it is counted as one that was never live.
     Late,
     Live,
-}
-
-/// The verified book, and what of it has been shown.
-#[derive(Debug)]
-struct BookState {
-    verified: VerifiedBook,
-    /// Of the last message that reached a state.
-    stamp: Stamp,
-    /// A book message has come: there is a book to lose.
-    wanted: bool,
-    /// A state was published and not dropped since.
-    shown: bool,
-    /// What was touched since the last published state.
-    touched: Touched,
-    /// A snapshot came since the last published state.
-    replaced: bool,
 }
 
 /// Where updates go on their way out: numbered, counted, published.
@@ -415,29 +401,26 @@ impl InstrumentState {
                 let best = [Side::Bid, Side::Ask].map(|side| Some(book.best(side)?.price));
                 self.health.note_crossed(crossed(&self.instrument, best));
             }
+            state.hold_back();
             return;
         }
         if !self.quote_crossed {
             self.health.note_uncrossed();
         }
-        let touched = std::mem::replace(&mut state.touched, Touched::NONE);
-        let replaced = std::mem::take(&mut state.replaced);
-        state.shown = true;
-        let body = Body::Book {
-            book,
-            touched,
-            replaced,
-        };
-        publish(out.sink, &self.instrument, pos, state.stamp, body);
-        if !makes_quote {
+        let stamp = state.stamp;
+        let Some((book, body)) = state.showable() else {
             return;
-        }
+        };
+        publish(out.sink, &self.instrument, pos, stamp, body);
         let best = |side| book.best(side).map(|level| (level.price, level.qty));
         let quote = Quote {
             bid: best(Side::Bid),
             ask: best(Side::Ask),
         };
-        let stamp = state.stamp;
+        state.note_shown();
+        if !makes_quote {
+            return;
+        }
         if self.quote.is_none_or(|(last, _)| last != quote) {
             self.handle_quote(quote, stamp, out);
         }
@@ -464,11 +447,9 @@ impl InstrumentState {
         self.prints = Prints::default();
         self.book.verified.restart();
         self.book.wanted = false;
-        self.book.touched = Touched::NONE;
-        self.book.replaced = false;
         self.health.note_restarted(at);
         let known = [
-            (StreamKind::Book, std::mem::take(&mut self.book.shown)),
+            (StreamKind::Book, self.book.take_shown()),
             (StreamKind::Quote, self.take_quote()),
             (StreamKind::Ticker, self.ticker.take().is_some()),
         ];
@@ -507,42 +488,6 @@ impl InstrumentState {
     fn number(&mut self, kind: StreamKind, events: u64, metrics: &PipelineMetrics) -> StreamPos {
         metrics.count_events(kind.channel(), events);
         self.sequencer.advance(kind, events)
-    }
-}
-
-// === impl BookState ===
-
-impl BookState {
-    fn new(instrument: &Instrument, backlog: BacklogLimits) -> Self {
-        Self {
-            verified: VerifiedBook::new(instrument, backlog),
-            stamp: Stamp::default(),
-            wanted: false,
-            shown: false,
-            touched: Touched::NONE,
-            replaced: false,
-        }
-    }
-
-    /// Adds what an event touched to what is not published yet.
-    fn note(&mut self, stamp: Stamp, touched: Touched, replaced: bool) {
-        self.stamp = stamp;
-        self.touched.note(Side::Bid, touched.bid);
-        self.touched.note(Side::Ask, touched.ask);
-        self.replaced |= replaced;
-    }
-
-    /// The book as a topic begins with it: none while it is held back.
-    fn current(&self) -> Option<(Body<'_>, Stamp)> {
-        let book = self.verified.book().filter(|book| !book.is_crossed())?;
-        Some((
-            Body::Book {
-                book,
-                touched: Touched::ALL,
-                replaced: true,
-            },
-            self.stamp,
-        ))
     }
 }
 

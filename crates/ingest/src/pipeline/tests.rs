@@ -12,6 +12,7 @@ use tapecast_model::{
 };
 
 mod books;
+mod changes;
 mod channels;
 mod feeds;
 mod lives;
@@ -157,7 +158,7 @@ fn line(update: &Update<'_>) -> String {
         Body::Book {
             book,
             touched,
-            replaced,
+            changes,
         } => {
             let side = |side| {
                 let level = |l: &Level| format!("{}x{}", l.price.mantissa(), l.qty.mantissa());
@@ -167,7 +168,7 @@ fn line(update: &Update<'_>) -> String {
                 usize::MAX => "-".to_owned(),
                 rank => rank.to_string(),
             };
-            let replaced = if replaced { " replaced" } else { "" };
+            let replaced = if changes.is_none() { " replaced" } else { "" };
             let from = format!("{},{}", rank(touched.bid), rank(touched.ask));
             format!(
                 "{epoch}book {seq}: {} | {} from {from}{replaced}",

@@ -62,21 +62,17 @@ impl UpdateSink for Sink {
             .or_default();
         let seq = update.seq.get();
         match update.body {
-            Body::Book {
-                book,
-                touched,
-                replaced,
-            } => {
+            Body::Book { book, touched, .. } => {
                 seen.seqs.1 += 1;
                 assert_eq!(seq, seen.seqs.1, "dense: no recording has a crossed book");
                 let side = |side| -> Vec<Level> {
                     let best = book.levels(side).take(DEPTHS[2]);
                     best.map(|l| fixed(instrument, l.price, l.qty)).collect()
                 };
-                if replaced || touched.within(DEPTHS[2]) {
+                if touched.within(DEPTHS[2]) {
                     let (bids, asks) = (side(Side::Bid), side(Side::Ask));
                     for (index, &depth) in DEPTHS.iter().enumerate() {
-                        if replaced || touched.within(depth) {
+                        if touched.within(depth) {
                             seen.views.note(index, &bids, &asks);
                         }
                     }

@@ -196,7 +196,7 @@ impl Rig {
             _ => Body::Book {
                 book: &self.book,
                 touched,
-                replaced: false,
+                changes: None,
             },
         };
         self.publisher.publish(&update(&self.instrument, seq, body));
@@ -288,7 +288,7 @@ impl Rig {
                     _ => Body::Book {
                         book: &self.book,
                         touched: Touched::ALL,
-                        replaced: true,
+                        changes: None,
                     },
                 };
                 let known = self.known[kind.index()];

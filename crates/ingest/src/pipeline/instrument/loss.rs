@@ -5,7 +5,7 @@ use super::super::health::{Moment, Reason};
 use super::{InstrumentState, Outlet, publish};
 use crate::book::Stamp;
 use crate::metrics::{GapReason, LossReason};
-use tapecast_model::{Body, ChannelKind, ChannelSet, StreamKind, Touched, UpdateSink};
+use tapecast_model::{Body, ChannelKind, ChannelSet, StreamKind, UpdateSink};
 
 impl InstrumentState {
     /// The states of these channels are not current until the next data repair them.
@@ -64,9 +64,7 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) {
         self.note_uncrossed();
-        self.book.touched = Touched::NONE;
-        self.book.replaced = false;
-        if std::mem::take(&mut self.book.shown) {
+        if self.book.take_shown() {
             self.lose(StreamKind::Book, 1, reason, stamp, out);
         }
         if self.quote_of_book && self.quote.take().is_some() {
