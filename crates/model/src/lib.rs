@@ -9,12 +9,13 @@
 //! * **Streams**, each with numbers of its own: [`stream`].
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
 //! * **Updates**: [`update`], and the price levels that they change: [`book`]; whether the data can be
-//!   trusted: [`status`].
+//!   trusted: [`status`]; what prints come to in a period: [`bar`].
 //! * **Venues and instruments**: the [`catalog`]; their places in tables: [`mod@place`].
 //! * **Rates**: a limit for log lines that other programs can cause: [`rate`].
 //! * **Faults** for tests: [`fault`].
 //! * **The interface** between numbering and publishing: [`sink`].
 
+pub mod bar;
 pub mod book;
 pub mod catalog;
 pub mod clock;
@@ -34,6 +35,7 @@ pub mod time;
 pub mod topic;
 pub mod update;
 
+pub use bar::Bar;
 pub use book::{Book, BookChanges, Level, Side, Touched};
 pub use catalog::Catalog;
 pub use decimal::{Decimal, DecimalError, Scale};

@@ -96,6 +96,21 @@ impl EventTime {
         }
     }
 
+    /// A time that is spelled with at least `width` digits, zero-padded. None if no text of at most
+    /// twenty digits is spelled so: the number has more digits than `width`, unless that is zero.
+    pub const fn padded(nanos: UnixNanos, width: u8) -> Option<Self> {
+        let nanos = nanos.0;
+        let digits = match nanos.checked_ilog10() {
+            Some(log) => log as u8 + 1,
+            None => 1,
+        };
+        if width == 0 || (digits <= width && width <= Self::WIDTH_MAX) {
+            Some(Self { nanos, width })
+        } else {
+            None
+        }
+    }
+
     /// A time of milliseconds since the epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self::new(UnixNanos::from_millis(millis))
@@ -112,6 +127,8 @@ impl EventTime {
         Self::FIRST <= self.nanos && self.nanos < Self::END
     }
 
+    /// The most digits a time is spelled with: those of the largest number.
+    const WIDTH_MAX: u8 = 20;
     /// The beginning of 1980.
     const FIRST: u64 = 315_532_800 * 1_000_000_000;
     /// The end of 2200.
@@ -121,7 +138,7 @@ impl EventTime {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let width = u8::try_from(text.len())
             .ok()
-            .filter(|w| (1..=20).contains(w))?;
+            .filter(|w| (1..=Self::WIDTH_MAX).contains(w))?;
         let mut nanos = 0_u64;
         for &byte in text {
             let digit = byte.wrapping_sub(b'0');
@@ -155,6 +172,19 @@ mod tests {
         assert_eq!(EventTime::parse(b""), None);
         assert_eq!(EventTime::parse(b"12a"), None);
         assert_eq!(EventTime::parse(b"99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_time_of_a_width_is_what_a_text_of_it_says() {
+        for text in ["0", "00", "7", "0007", "12345678901234567890"] {
+            let time = EventTime::parse(text.as_bytes()).unwrap();
+            assert_eq!(EventTime::padded(time.nanos(), time.width()), Some(time));
+        }
+        let time = UnixNanos::new(1_234);
+        assert_eq!(EventTime::padded(time, 0), Some(EventTime::new(time)));
+        for width in [3, 21, u8::MAX] {
+            assert_eq!(EventTime::padded(time, width), None, "{width}");
+        }
     }
 
     #[test]

@@ -1,17 +1,20 @@
-//! What it costs to write a data frame, header and all: once per update, for everybody.
+//! What it costs to write a data frame, header and all: once per update, for everybody. And what it
+//! costs to write and to read a record.
 //!
-//! One iteration is a hundred frames into one buffer, as a turn of the pipeline makes them.
+//! One iteration is a hundred frames or records into one buffer, as a turn of the pipeline makes them.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use std::hint::black_box;
+use std::sync::Arc;
 use tapecast_model::{
-    Aggressor, Epoch, EventTime, Instrument, InstrumentId, Price, Qty, Quote, Scale, Seq, Symbol,
-    Trade, TradeId, UnixNanos, Venue,
+    Aggressor, Body, Book, BookChanges, Epoch, EventTime, Instrument, InstrumentId, Level, Price,
+    Qty, Quote, Scale, Seq, Symbol, Touched, Trade, TradeId, UnixNanos, Update, Venue,
 };
 use tapecast_wire::json::{self, BookLevels, Head, PriceLevel};
+use tapecast_wire::record::{Record, Records};
 use tapecast_wire::{Opcode, binary, frame};
 
 fn main() {
@@ -171,5 +174,80 @@ fn checksum(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let sum = json::checksum(&mut text, &instrument, black_box(&side), &side);
         assert_eq!(sum, expected);
+    });
+}
+
+/// What records are made of: an update of each frequent kind. A book has 500 levels of each side.
+const BODIES: [&str; 5] = ["print", "quote", "change of 2", "change of 20", "book"];
+
+/// Calls `run` with the update of a name.
+fn updated<T>(name: &str, run: impl FnOnce(&Update<'_>) -> T) -> T {
+    let (instrument, trade, quote) = (Arc::new(instrument()), a_trade(), a_quote());
+    let side = |count: usize, up: i64| -> Vec<Level> {
+        let level = |rank: usize| {
+            let price = 6_183_764 + up * (1 + rank as i64);
+            Level::new(
+                Price::from_mantissa(price),
+                Qty::from_mantissa(100_000 + rank as i64 * 7),
+            )
+        };
+        (0..count).map(level).collect()
+    };
+    let mut book = Book::new();
+    book.replace(side(500, -1), side(500, 1));
+    let changed = if name == "change of 2" { 1 } else { 10 };
+    let (bids, asks) = (side(changed, -1), side(changed, 1));
+    let changes = BookChanges {
+        bids: &bids,
+        asks: &asks,
+        depth: None,
+    };
+    let body = match name {
+        "print" => Body::Trades(std::slice::from_ref(&trade)),
+        "quote" => Body::Quote(&quote),
+        _ => Body::Book {
+            book: &book,
+            touched: Touched::ALL,
+            changes: (name != "book").then_some(changes),
+        },
+    };
+    let head = head(&[], 0);
+    run(&Update {
+        instrument: &instrument,
+        epoch: head.epoch,
+        seq: head.seq,
+        ts_event: head.ts_event,
+        ts_recv: head.ts_recv.unwrap(),
+        venue_seq: head.venue_seq,
+        body,
+    })
+}
+
+/// Updates to bytes.
+#[divan::bench(args = BODIES)]
+fn record_written(bencher: Bencher<'_, '_>, name: &str) {
+    updated(name, |update| {
+        let mut out = Vec::new();
+        let prev = Some(head(&[], 0).prev.unwrap());
+        bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+            out.clear();
+            for _ in 0..FRAMES {
+                Record::of(black_box(update), prev).encode(&mut out);
+            }
+        });
+    });
+}
+
+/// A batch of bytes to records.
+#[divan::bench(args = BODIES)]
+fn record_read(bencher: Bencher<'_, '_>, name: &str) {
+    let mut batch = Vec::new();
+    updated(name, |update| {
+        let record = Record::of(update, Some(head(&[], 0).prev.unwrap()));
+        (0..FRAMES).for_each(|_| record.encode(&mut batch));
+    });
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        let read = Records::new(black_box(&batch)).filter(Result::is_ok);
+        assert_eq!(read.count(), FRAMES);
     });
 }

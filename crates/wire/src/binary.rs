@@ -63,13 +63,13 @@ pub const fn kind_code(kind: ChannelKind) -> u8 {
     kind as u8 + 1
 }
 
-fn kind_of(code: u8) -> Option<ChannelKind> {
+pub(crate) fn kind_of(code: u8) -> Option<ChannelKind> {
     ChannelKind::ALL
         .into_iter()
         .find(|kind| kind_code(*kind) == code)
 }
 
-const fn feed_code(feed: FeedState) -> u8 {
+pub(crate) const fn feed_code(feed: FeedState) -> u8 {
     match feed {
         FeedState::Live => 0,
         FeedState::Stale => 1,
@@ -79,7 +79,7 @@ const fn feed_code(feed: FeedState) -> u8 {
     }
 }
 
-const fn feed_of(code: u8) -> Option<FeedState> {
+pub(crate) const fn feed_of(code: u8) -> Option<FeedState> {
     match code {
         0 => Some(FeedState::Live),
         1 => Some(FeedState::Stale),
@@ -90,7 +90,7 @@ const fn feed_of(code: u8) -> Option<FeedState> {
     }
 }
 
-const fn trading_code(trading: TradingState) -> u8 {
+pub(crate) const fn trading_code(trading: TradingState) -> u8 {
     match trading {
         TradingState::Unknown => 0,
         TradingState::Open => 1,
@@ -108,7 +108,7 @@ const fn trading_code(trading: TradingState) -> u8 {
 }
 
 /// What is not known here is unknown: a newer server is no error.
-const fn trading_of(code: u8) -> TradingState {
+pub(crate) const fn trading_of(code: u8) -> TradingState {
     match code {
         1 => TradingState::Open,
         2 => TradingState::Halted,
@@ -126,12 +126,12 @@ const fn trading_of(code: u8) -> TradingState {
 }
 
 /// Writes `bytes` into `record` at `at`.
-fn put<const N: usize>(record: &mut [u8], at: usize, bytes: [u8; N]) {
+pub(crate) fn put<const N: usize>(record: &mut [u8], at: usize, bytes: [u8; N]) {
     record[at..at + N].copy_from_slice(&bytes);
 }
 
 /// The `N` bytes at `at`, if there are so many.
-fn get<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub(crate) fn get<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 

@@ -7,6 +7,7 @@
 //! * [`encode`]: data frames in any encoding.
 //! * [`request`]: requests of clients; a parse error names the place.
 //! * [`reply`]: answers and other control messages of the server.
+//! * [`record`]: one sequenced event with all that belongs to it, for other gateways and for later.
 //! * [`code`]: error names and close codes, one table.
 //!
 //! This crate knows nothing of sockets, of subscriptions, or of the origin of updates.
@@ -17,6 +18,7 @@ pub mod encode;
 pub mod encoding;
 pub mod frame;
 pub mod json;
+pub mod record;
 pub mod reply;
 pub mod request;
 

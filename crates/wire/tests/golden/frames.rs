@@ -1,14 +1,8 @@
-//! Goal: the binary encoding is what `docs/PROTOCOL.md` says, byte for byte. Changing one of these
-//! bytes is a change of the protocol.
-//!
-//! Method: each file under `tests/golden` is one record in hexadecimal, eight bytes to a line with
-//! their offset before and their meaning behind them. The writer must make exactly these bytes, the
-//! reader must find in them what went in, and the examples in the documentation must be these files,
-//! word for word.
+//! Frames in the binary encoding are what `docs/PROTOCOL.md` says, byte for byte; the examples in the
+//! documentation are these files, word for word.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::path::{Path, PathBuf};
+use crate::hex::{compared, folder};
+use std::path::Path;
 use tapecast_model::{
     Aggressor, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, Price, Qty, Quote,
     Seq, Status, Ticker, Trade, TradeId, TradingState, UnixNanos,
@@ -21,40 +15,11 @@ const EPOCH: u64 = 1_795_237_251_397;
 const RECV: u64 = 1_795_237_252_974_344_959;
 const EVENT: u64 = 1_795_237_252_973_905_210;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
-
-/// The bytes of a golden file: offset, two spaces, eight bytes, two spaces, words.
-fn bytes_of(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for line in text.lines() {
-        let mut columns = line.trim_start().splitn(3, "  ");
-        let offset: usize = columns.next().unwrap().parse().unwrap();
-        assert_eq!(offset, bytes.len(), "{line}");
-        let eight = columns.next().unwrap().split(' ');
-        bytes.extend(eight.map(|byte| u8::from_str_radix(byte, 16).unwrap()));
-        assert_eq!(bytes.len(), offset + 8, "{line}");
-    }
-    bytes
-}
-
-fn plain(bytes: &[u8]) -> String {
-    let lines = bytes.chunks(8).enumerate().map(|(line, eight)| {
-        let eight: Vec<String> = eight.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{:3}  {}", line * 8, eight.join(" "))
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// Writes a record, compares it with its file, and reads it.
 fn check(name: &str, write: impl FnOnce(&mut Vec<u8>), read: impl FnOnce(Record<'_>)) {
     let mut out = Vec::new();
     write(&mut out);
-    let path = folder().join(name).with_extension("hex");
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    let expected = bytes_of(&golden);
-    assert!(out == expected, "{name} is now\n{}", plain(&out));
+    let expected = compared("frames", name, &out);
     let mut records = Records::new(&expected);
     let record = records.next().unwrap().unwrap();
     assert!(records.next().is_none(), "one record");
@@ -271,7 +236,7 @@ fn a_state_says_why_and_of_which_channel() {
 fn the_documentation_shows_these_files() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/PROTOCOL.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    for file in std::fs::read_dir(folder()).unwrap() {
+    for file in std::fs::read_dir(folder("frames")).unwrap() {
         let path = file.unwrap().path();
         let golden = std::fs::read_to_string(&path).unwrap();
         assert!(docs.contains(&golden), "docs/PROTOCOL.md lacks {path:?}");
