@@ -1,5 +1,5 @@
-//! Fuzzing of every parser of foreign bytes: what venues, publishers, clients, browsers and operators
-//! send us.
+//! Fuzzing of every parser of foreign bytes: what venues, publishers, clients, browsers, operators and
+//! other gateways send us.
 //!
 //! * [`targets`]: one target for each parser, with what must hold for every input.
 //! * [`seeds`]: where inputs begin: a corpus in this directory, and recordings where there are any.

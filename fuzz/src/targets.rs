@@ -12,6 +12,7 @@ mod connection;
 mod frames;
 mod handshake;
 mod push;
+mod record;
 mod recording;
 mod request;
 mod server;
@@ -55,7 +56,7 @@ pub trait Target {
 }
 
 /// The names of all targets.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "venue-binance",
     "venue-binance-usdm",
     "venue-coinbase",
@@ -72,6 +73,7 @@ pub const NAMES: [&str; 16] = [
     "config",
     "server-text",
     "server-binary",
+    "record",
 ];
 
 /// A target by its name.
@@ -86,6 +88,7 @@ pub fn named(name: &str) -> Result<Box<dyn Target>, String> {
     Ok(match name {
         "push" => Box::new(push::Push::new(corpus()?)),
         "recording" => Box::new(recording::Recording::new(corpus()?)),
+        "record" => Box::new(record::RecordTarget::new(corpus()?)),
         "request" => Box::new(request::Requests::new(corpus()?)),
         "handshake" => Box::new(handshake::Handshake::new(corpus()?)),
         "connection" => Box::new(connection::Connection::new(corpus()?)?),
