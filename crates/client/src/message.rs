@@ -5,7 +5,6 @@
 //! a newer server causes no error. A message that is not a JSON object, or has no field that every
 //! message of its kind has, is a [`MessageError`]; the connection stays usable.
 
-use crate::binary::Origin;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -14,6 +13,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 mod control;
 mod frame;
+pub(crate) mod origin;
 
 pub use control::{
     Bye, Drain, Gap, Heartbeat, Limits, Pong, Refusal, Rejection, Subscribed, SubscribedTopic,
@@ -22,6 +22,7 @@ pub use control::{
 pub use frame::{
     Bar, Body, BookLevels, ChannelHealth, DataFrame, FrameType, Level, Quote, Status, Ticker, Trade,
 };
+use origin::Origin;
 
 /// A message as it came and what it says.
 #[derive(Clone, Debug)]
