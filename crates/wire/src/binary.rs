@@ -3,6 +3,7 @@
 //!
 //! * [`writer`]: model to bytes, with the same inputs as [`crate::json`].
 //! * [`record`]: bytes to model, bounds-checked and without copies.
+//! * [`error`]: why bytes are not a record.
 //! * [`print`](mod@print): one print and its id, the most complex part.
 //!
 //! A record has the content of a JSON frame, except three values that the topic's acknowledgement
@@ -11,14 +12,16 @@
 //!
 //! Every frame fits into a record: see [`WORDS_MAX`].
 
+pub mod error;
 pub mod print;
 pub mod record;
 pub mod writer;
 
 use tapecast_model::{ChannelKind, FeedState, TradingState};
 
+pub use error::BinaryError;
 pub use print::Prints;
-pub use record::{BinaryError, EpochMark, Figures, Levels, Record, RecordBody, Records};
+pub use record::{EpochMark, Figures, Levels, Record, RecordBody, Records};
 pub use writer::{book, quote, status, ticker, trades};
 
 /// Bytes of the header that every record begins with.

@@ -4,7 +4,8 @@
 //! to 16 characters fit there too; longer ones follow after the prints, in order, each padded to whole
 //! words. A number with leading zeros, or a UUID in capitals, is stored as a text.
 
-use super::{BinaryError, PRINT_BYTES, get, padding, put};
+use super::error::BinaryError;
+use super::{PRINT_BYTES, get, padding, put};
 use tapecast_model::{Aggressor, EventTime, Price, Qty, Trade, TradeId, UnixNanos};
 
 /// An id that is a number: 64 bits at the beginning of its place.
