@@ -19,7 +19,7 @@
 mod lease;
 mod records;
 
-use crate::decimal::Scale;
+use crate::scale::Scale;
 use crate::symbol::{Instrument, InstrumentId, Symbol, Venue};
 use crate::topic::{ChannelSet, Interval, Topic};
 pub use lease::Lease;

@@ -6,12 +6,8 @@
 //! trailing zeros after the point.
 
 use crate::digits;
+use crate::scale::{POW10, Scale};
 use std::fmt;
-
-/// Digits after the decimal point, 0 to [`Scale::MAX`]. Chosen per instrument, never per message.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[repr(transparent)]
-pub struct Scale(u8);
 
 /// Why a text is not a decimal of the wanted scale.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -53,53 +49,7 @@ pub struct Parsed {
     pub digits: i64,
 }
 
-// === impl Scale ===
-
-impl Scale {
-    /// The largest scale an `i64` mantissa is good for.
-    pub const MAX: Self = Self(18);
-
-    /// A scale of `digits`, or none if that is more than [`Scale::MAX`].
-    pub const fn new(digits: u8) -> Option<Self> {
-        if digits <= Self::MAX.0 {
-            Some(Self(digits))
-        } else {
-            None
-        }
-    }
-
-    /// A scale of `digits`, cut to [`Scale::MAX`].
-    pub const fn saturating(digits: u8) -> Self {
-        if digits <= Self::MAX.0 {
-            Self(digits)
-        } else {
-            Self::MAX
-        }
-    }
-
-    /// Digits after the point.
-    pub const fn digits(self) -> u8 {
-        self.0
-    }
-}
-
-impl fmt::Display for Scale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 // === parsing ===
-
-pub(crate) const POW10: [i64; 19] = {
-    let mut table = [1_i64; 19];
-    let mut i = 1;
-    while i < 19 {
-        table[i] = table[i - 1] * 10;
-        i += 1;
-    }
-    table
-};
 
 /// Parses `[-]digits[.digits]`, with or without an exponent, to an integer in units of 10^-`scale`.
 ///
@@ -139,9 +89,11 @@ fn parse_digits(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
         if digit < 10 {
             seen += 1;
             match after {
-                Some(n) if n == scale.0 => {
+                Some(n) if n == scale.digits() => {
                     if digit != 0 {
-                        return Err(DecimalError::BeyondScale { scale: scale.0 });
+                        return Err(DecimalError::BeyondScale {
+                            scale: scale.digits(),
+                        });
                     }
                     at += 1;
                     continue;
@@ -165,7 +117,7 @@ fn parse_digits(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
     if seen == 0 {
         return Err(DecimalError::Empty);
     }
-    let missing = scale.0 - after.unwrap_or(0);
+    let missing = scale.digits() - after.unwrap_or(0);
     let scaled = if mantissa == 0 {
         0
     } else {
@@ -180,9 +132,11 @@ fn parse_digits(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
 /// The slow road for `1e-08` and `2.5e+3`.
 fn parse_exponent(text: &[u8], scale: Scale) -> Result<i64, DecimalError> {
     let Parsed { mantissa, digits } = parse_parts(text)?;
-    let missing = i64::from(scale.0) - digits;
+    let missing = i64::from(scale.digits()) - digits;
     if missing < 0 {
-        return Err(DecimalError::BeyondScale { scale: scale.0 });
+        return Err(DecimalError::BeyondScale {
+            scale: scale.digits(),
+        });
     }
     u32::try_from(missing)
         .ok()
@@ -291,7 +245,7 @@ pub fn write_scaled(out: &mut Vec<u8>, mantissa: i64, scale: Scale) {
         out.push(b'-');
     }
     let mut rest = mantissa.unsigned_abs();
-    let mut fraction = usize::from(scale.0);
+    let mut fraction = usize::from(scale.digits());
     if digits::write_plain(out, rest, fraction) {
         return;
     }
@@ -387,10 +341,12 @@ impl Decimal {
     /// # Errors
     /// If digits would be lost or the integer does not fit.
     pub fn rescale(self, scale: Scale) -> Result<i64, DecimalError> {
-        if self.scale > scale.0 {
-            return Err(DecimalError::BeyondScale { scale: scale.0 });
+        if self.scale > scale.digits() {
+            return Err(DecimalError::BeyondScale {
+                scale: scale.digits(),
+            });
         }
-        let factor = i128::from(POW10[usize::from(scale.0 - self.scale)]);
+        let factor = i128::from(POW10[usize::from(scale.digits() - self.scale)]);
         self.mantissa
             .checked_mul(factor)
             .and_then(|m| i64::try_from(m).ok())

@@ -2,7 +2,7 @@
 //!
 //! They decline texts that they do not support; the general path then reads these texts.
 
-use crate::decimal::{POW10, Scale};
+use crate::scale::{POW10, Scale};
 
 /// Reads `digits[.digits]` as an integer in units of 10^-`scale`; none if the text is anything else,
 /// has digits beyond the scale, or is too long to be common.

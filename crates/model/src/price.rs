@@ -2,7 +2,8 @@
 //!
 //! [`Instrument`]: crate::Instrument
 
-use crate::decimal::{self, DecimalError, Scale};
+use crate::decimal::{self, DecimalError};
+use crate::scale::Scale;
 
 /// A price in units of 10^-`price_scale` of the quote currency.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -1,6 +1,6 @@
 //! Names of venues and instruments, and the properties of an instrument that do not change.
 
-use crate::decimal::Scale;
+use crate::scale::Scale;
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 fn check(text: &str, scale: u8, expected: Result<i64, DecimalError>) {
     assert_eq!(
-        parse_scaled(text.as_bytes(), Scale(scale)),
+        parse_scaled(text.as_bytes(), Scale::saturating(scale)),
         expected,
         "{text} at {scale}"
     );
@@ -98,12 +98,12 @@ fn spelling_as_sent_comes_back() {
         ("30261", 4),
         ("12.50", 1),
     ] {
-        let mantissa = parse_scaled(text.as_bytes(), Scale(scale)).unwrap();
+        let mantissa = parse_scaled(text.as_bytes(), Scale::saturating(scale)).unwrap();
         let mut out = Vec::new();
         write_spelled(
             &mut out,
             mantissa,
-            Scale(scale),
+            Scale::saturating(scale),
             spelled_digits(text.as_bytes()),
         );
         assert_eq!(String::from_utf8(out).unwrap(), text);
@@ -205,12 +205,12 @@ proptest! {
     #[test]
     fn every_parser_agrees_with_pencil_and_paper(text in texts(), scale in 0_u8..=18) {
         let expected = on_paper(&text, scale);
-        prop_assert_eq!(parse_scaled(text.as_bytes(), Scale(scale)).ok(), expected, "{}", text);
-        prop_assert_eq!(parse_any(text.as_bytes(), Scale(scale)).ok(), expected, "{}", text);
-        let fast = digits::parse_plain(text.as_bytes(), Scale(scale));
+        prop_assert_eq!(parse_scaled(text.as_bytes(), Scale::saturating(scale)).ok(), expected, "{}", text);
+        prop_assert_eq!(parse_any(text.as_bytes(), Scale::saturating(scale)).ok(), expected, "{}", text);
+        let fast = digits::parse_plain(text.as_bytes(), Scale::saturating(scale));
         prop_assert!(fast.is_none() || fast == expected, "{}", text);
         let decimal = Decimal::parse(text.as_bytes());
-        let rescaled = decimal.ok().and_then(|d| d.rescale(Scale(scale)).ok());
+        let rescaled = decimal.ok().and_then(|d| d.rescale(Scale::saturating(scale)).ok());
         prop_assert_eq!(rescaled, expected, "{}", text);
         if let Ok(decimal) = decimal {
             prop_assert_eq!(Decimal::parse(decimal.to_string().as_bytes()), Ok(decimal));
@@ -222,8 +222,8 @@ proptest! {
     fn print_then_parse_is_identity(mantissa in any::<i64>(), scale in 0_u8..=18) {
         prop_assume!(mantissa != i64::MIN);
         let mut out = Vec::new();
-        write_scaled(&mut out, mantissa, Scale(scale));
-        prop_assert_eq!(parse_scaled(&out, Scale(scale)), Ok(mantissa));
+        write_scaled(&mut out, mantissa, Scale::saturating(scale));
+        prop_assert_eq!(parse_scaled(&out, Scale::saturating(scale)), Ok(mantissa));
         let text = String::from_utf8(out).unwrap();
         prop_assert!(!text.contains('.') || !text.ends_with('0'), "{}", text);
         prop_assert_eq!(Decimal::parse(text.as_bytes()).unwrap().to_string(), text);
@@ -231,7 +231,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in "\\PC{0,24}", scale in 0_u8..=18) {
-        let _ = parse_scaled(text.as_bytes(), Scale(scale));
+        let _ = parse_scaled(text.as_bytes(), Scale::saturating(scale));
         let _ = Decimal::parse(text.as_bytes());
     }
 }
