@@ -22,6 +22,7 @@
 
 mod hot;
 pub mod line;
+pub mod mistake;
 pub mod names;
 mod publisher;
 mod words;

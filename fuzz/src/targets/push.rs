@@ -10,7 +10,9 @@ use super::{Broken, Depth, Target};
 use crate::json::Json;
 use std::sync::Arc;
 use tapecast_ingest::event::EventBody;
-use tapecast_ingest::push::line::{self, Instruments, Mistake, Taken};
+use tapecast_ingest::push::line::{self, Taken};
+use tapecast_ingest::push::mistake::Mistake;
+use tapecast_ingest::push::names::Instruments;
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
     Catalog, ChannelKind, ChannelSet, Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue,

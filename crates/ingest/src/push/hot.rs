@@ -4,7 +4,7 @@
 //! It declines (`None`) every other line, and every mistake: [`line::take`](super::line::take) then says
 //! what is wrong. It looks up instruments only after it has read the whole line.
 
-use super::line::Instruments;
+use super::names::Instruments;
 use crate::event::{BookEvent, Event, EventBody, Link, TradeIds};
 use crate::venue::plain::Plain;
 use smallvec::SmallVec;

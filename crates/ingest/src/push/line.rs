@@ -16,59 +16,17 @@
 //! announced as a loss in its place. A trade with a quantity of zero is not a print: it is answered and
 //! counted, and is not a loss.
 
+use super::mistake::{LineError, Mistake};
+use super::names::Instruments;
 use super::words::{InTrade, levels, plain_text, price_of, print, qty_of, scalar, time, venue_seq};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
-use crate::venue::Reject;
-use crate::venue::cursor::{Cursor, Scalar, Syntax};
+use crate::venue::cursor::{Cursor, Scalar};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::fmt;
 use tapecast_model::{
-    ChannelKind, ChannelSet, Decimal, DecimalError, Instrument, InstrumentId, Quote, Side, Ticker,
-    Trade, TradingState, UnixNanos,
+    ChannelKind, ChannelSet, Decimal, Instrument, InstrumentId, Quote, Side, Ticker, Trade,
+    TradingState, UnixNanos,
 };
-
-/// What is wrong with a line: answered to its publisher.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LineError {
-    /// What kind of mistake.
-    pub kind: Mistake,
-    /// Where it is and what should be there.
-    pub message: String,
-}
-
-/// A kind of mistake.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mistake {
-    /// It is not a JSON object.
-    BadJson,
-    /// A field that must be there is not.
-    MissingField,
-    /// A field is not what it should be.
-    BadField,
-    /// A number has more digits than the instrument.
-    BeyondScale,
-    /// The channel does not exist.
-    UnknownChannel,
-    /// The symbol does not exist.
-    UnknownSymbol,
-    /// The line is too long.
-    TooLarge,
-    /// A trade with a quantity of zero: skipped, and not a loss.
-    NoPrint,
-}
-
-/// Finds the instrument of a symbol.
-pub trait Instruments {
-    /// The instrument of this name.
-    ///
-    /// # Errors
-    /// If there is none and none may be made: why.
-    fn find(&mut self, symbol: &str) -> Result<&Instrument, String>;
-
-    /// The instrument of this name if it has been found before.
-    fn found(&self, symbol: &str) -> Option<InstrumentId>;
-}
 
 /// What a line came to.
 #[derive(Debug, Default)]
@@ -155,83 +113,6 @@ const TICKER: [&str; 8] = [
     "volume",
     "quote_volume",
 ];
-
-// === impl LineError ===
-
-impl LineError {
-    /// A mistake with its explanation.
-    pub fn new(kind: Mistake, message: fmt::Arguments<'_>) -> Self {
-        Self {
-            kind,
-            message: message.to_string(),
-        }
-    }
-
-    pub(super) fn missing(field: &str) -> Self {
-        Self::new(Mistake::MissingField, format_args!("{field} is missing"))
-    }
-
-    pub(super) fn bad(field: impl fmt::Display, should: &str) -> Self {
-        Self::new(Mistake::BadField, format_args!("{field} must be {should}"))
-    }
-
-    pub(super) fn number(field: impl fmt::Display, error: DecimalError) -> Self {
-        match error {
-            DecimalError::BeyondScale { scale } => Self::new(
-                Mistake::BeyondScale,
-                format_args!(
-                    "{field} has more than {scale} digits after the point; write fewer, or raise price_scale or \
-                     qty_scale of the source"
-                ),
-            ),
-            DecimalError::Overflow => {
-                let why = format_args!("{field} has more digits than can be kept; write fewer");
-                Self::new(Mistake::BeyondScale, why)
-            }
-            DecimalError::Empty | DecimalError::Syntax { .. } => {
-                Self::bad(field, "a decimal number, for example 1.5")
-            }
-        }
-    }
-}
-
-impl From<Syntax> for LineError {
-    fn from(syntax: Syntax) -> Self {
-        Self::new(Mistake::BadJson, format_args!("{syntax}"))
-    }
-}
-
-// === impl Mistake ===
-
-impl Mistake {
-    /// The name in answers.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::BadJson => "bad_json",
-            Self::MissingField => "missing_field",
-            Self::BadField => "bad_field",
-            Self::BeyondScale => "beyond_scale",
-            Self::UnknownChannel => "unknown_channel",
-            Self::UnknownSymbol => "unknown_symbol",
-            Self::TooLarge => "too_large",
-            Self::NoPrint => "no_print",
-        }
-    }
-
-    /// How it is counted; rows that are not prints have their own count.
-    pub const fn reject(self) -> Option<Reject> {
-        Some(match self {
-            Self::BadJson => Reject::Malformed,
-            Self::MissingField => Reject::Missing("field"),
-            Self::BadField => Reject::Number("field"),
-            Self::BeyondScale => Reject::Scale,
-            Self::UnknownChannel => Reject::Unknown,
-            Self::UnknownSymbol => Reject::Symbol,
-            Self::TooLarge => Reject::Oversized,
-            Self::NoPrint => return None,
-        })
-    }
-}
 
 // === impl Fields ===
 

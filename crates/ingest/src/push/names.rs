@@ -1,10 +1,21 @@
 //! The instruments that a publisher has named, by symbol: each is looked for in the catalogue once.
 
-use super::line::Instruments;
 use hashbrown::HashMap;
 use std::collections::hash_map::RandomState;
 use std::sync::Arc;
 use tapecast_model::{Catalog, Instrument, InstrumentId, Symbol, Venue};
+
+/// Finds the instrument of a symbol.
+pub trait Instruments {
+    /// The instrument of this name.
+    ///
+    /// # Errors
+    /// If there is none and none may be made: why.
+    fn find(&mut self, symbol: &str) -> Result<&Instrument, String>;
+
+    /// The instrument of this name if it has been found before.
+    fn found(&self, symbol: &str) -> Option<InstrumentId>;
+}
 
 /// What has been named so far.
 pub struct Names {

@@ -3,8 +3,9 @@
 //! It is a task, which does not read while there is no room for its events. The answers that the
 //! publisher has not read are limited.
 
-use super::line::{self, Astray, Instruments, LineError, Mistake, Taken};
-use super::names::Names;
+use super::line::{self, Astray, Taken};
+use super::mistake::{LineError, Mistake};
+use super::names::{Instruments, Names};
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, data_channels, send};
 use crate::capture::unmarked;
 use crate::event::{Event, FeedEvent, LOT_EVENTS_MAX, Lot};

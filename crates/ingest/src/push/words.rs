@@ -1,7 +1,7 @@
 //! The words of a published line: a trade, levels, and single numbers, times and texts, each read to the
 //! scales of its instrument. What is wrong with a word is said with the name of its field.
 
-use super::line::LineError;
+use super::mistake::LineError;
 use crate::venue::cursor::{Cursor, Scalar};
 use std::fmt;
 use tapecast_model::{Aggressor, EventTime, Instrument, Level, Price, Qty, Side, Trade, TradeId};

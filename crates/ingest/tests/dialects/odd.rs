@@ -5,7 +5,8 @@
 
 use crate::published::Desk;
 use crate::reading::{check, events};
-use tapecast_ingest::push::line::{Mistake, take};
+use tapecast_ingest::push::line::take;
+use tapecast_ingest::push::mistake::Mistake;
 use tapecast_ingest::venue::Format;
 use tapecast_model::UnixNanos;
 

@@ -8,7 +8,9 @@ use crate::mutation::{apply, mutation};
 use crate::scanned::one_of;
 use proptest::prelude::*;
 use tapecast_ingest::event::Event;
-use tapecast_ingest::push::line::{Instruments, Mistake, take};
+use tapecast_ingest::push::line::take;
+use tapecast_ingest::push::mistake::Mistake;
+use tapecast_ingest::push::names::Instruments;
 use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue};
 
 /// A desk that knows some symbols and makes known what is named.
