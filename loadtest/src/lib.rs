@@ -5,7 +5,8 @@
 //!
 //! * [`scenario`]: what a run does. [`run`]: doing it. [`result`]: what comes out.
 //! * [`fleet`]: the loop; [`subscriber`]: one client in it; [`view`]: what that knows of a topic;
-//!   [`publisher`] and [`pace`]: what is published, and when; [`tally`]: what was counted.
+//!   [`publisher`] and [`pace`]: what is published, and when; [`tally`]: what was counted;
+//!   [`integrity`]: what of it was wrong.
 //! * [`socket`], [`ws`], [`frame`], [`topics`]: system calls, framing, reading of data frames.
 //! * [`server`]: the gateway it starts; [`process`]: what that costs; [`metrics`] over [`http`]: what
 //!   it counts itself; [`machine`]: where.
@@ -18,6 +19,7 @@ pub mod compare;
 pub mod fleet;
 pub mod frame;
 pub mod http;
+pub mod integrity;
 pub mod limit;
 pub mod machine;
 pub mod metrics;

@@ -3,10 +3,10 @@
 //! The schema is described in `README.md`. Fields are only ever added; whatever changes a meaning raises
 //! [`SCHEMA`]. Rates and latencies come from the measured window, integrity from the whole run.
 
+use crate::integrity::Integrity;
 use crate::machine::{Machine, Placement};
 use crate::metrics::MetricsResult;
 use crate::scenario::Scenario;
-use crate::tally::Integrity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -5,9 +5,9 @@
 //! `gap` moves the position. Instead of resyncing after a loss this counts it.
 
 use crate::frame::{FrameHead, Levels};
+use crate::integrity::Integrity;
 use crate::publisher::Published;
 use crate::scenario::MessageKind;
-use crate::tally::Integrity;
 
 /// What a client knows of one topic.
 #[derive(Clone, Debug)]

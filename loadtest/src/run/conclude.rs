@@ -1,6 +1,7 @@
 //! From what was counted to the result, and the verdicts on it.
 
 use super::leader::{Course, Seen};
+use crate::integrity::Integrity;
 use crate::metrics::{Counters, MetricsResult};
 use crate::process::ThreadTime;
 use crate::publisher::Published;
@@ -9,7 +10,7 @@ use crate::result::{
     SlowResult, StallResult, TrafficResult,
 };
 use crate::scenario::{Mode, Scenario};
-use crate::tally::{Integrity, Tally, Window};
+use crate::tally::{Tally, Window};
 use crate::view::Ending;
 
 /// The result of a run.

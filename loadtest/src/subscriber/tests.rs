@@ -2,7 +2,7 @@
 
 use super::talk::requests;
 use super::*;
-use crate::tally::Integrity;
+use crate::integrity::Integrity;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
