@@ -3,7 +3,6 @@
 //! A shard counts in its own plain integers and adds them to the shared counters a few times per second.
 //! Labels are looked up only at the start.
 
-use crate::io::http::line::End;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -334,17 +333,6 @@ impl HttpMetrics {
     pub fn refuse(&self, reason: &'static str) {
         let labels = [self.listener, reason];
         self.refused.with_label_values(&labels).inc();
-    }
-
-    /// Counts how a connection ended, if not as HTTP has it.
-    pub fn end(&self, end: End) {
-        match end {
-            End::Done | End::Idle => {}
-            End::Garbage => self.refuse("bad_request"),
-            End::SlowRequest => self.refuse("slow_request"),
-            End::SlowAnswer => self.refuse("slow_answer"),
-            End::Evicted => self.refuse("evicted"),
-        }
     }
 }
 

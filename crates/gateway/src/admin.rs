@@ -216,6 +216,8 @@ impl Admin {
                 answer
             }
         });
-        self.metrics.end(end.await);
+        if let Some(label) = end.await.label() {
+            self.metrics.refuse(label);
+        }
     }
 }

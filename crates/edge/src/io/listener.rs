@@ -256,7 +256,9 @@ impl Listener {
             }
         })
         .await;
-        self.metrics.1.end(end);
+        if let Some(label) = end.label() {
+            self.metrics.1.refuse(label);
+        }
         if end == End::Garbage {
             debug!("A connection sent bytes that are not HTTP");
         }

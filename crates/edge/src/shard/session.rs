@@ -6,7 +6,6 @@
 use super::index::{SlotId, SubState, Subscription};
 use super::intake::Intake;
 use super::reader::Reader;
-use super::resync::Resyncs;
 use super::steps;
 use crate::admission::Permit;
 use hashbrown::HashTable;
@@ -54,6 +53,17 @@ pub(crate) struct Session {
     pub(crate) intake: Intake,
     /// Given back when the session is dropped.
     pub(crate) permit: Permit,
+}
+
+/// The topics of a connection that may resync.
+#[derive(Debug, Default)]
+pub(super) struct Resyncs {
+    /// Topics whose markers have been reached.
+    due: VecDeque<SlotId>,
+    /// Where the search for the others continues, once everything is written.
+    searched: usize,
+    /// The connection is one of those that continue in the next round.
+    pub(super) continues: bool,
 }
 
 /// Requests that wait; bounded by the rate of requests.
@@ -211,6 +221,45 @@ impl Session {
             (true, false) => self.behind -= 1,
             _ => {}
         }
+    }
+
+    /// Notes topics whose markers have been reached.
+    pub(super) fn note_due(&mut self, due: Vec<SlotId>) {
+        if !due.is_empty() {
+            let resyncs = self.resyncs.get_or_insert_default();
+            resyncs.due.extend(due);
+        }
+    }
+
+    /// The next subscription that resyncs: one whose marker has been reached, or any if `all` may.
+    pub(super) fn next_due(&mut self, all: bool) -> Option<usize> {
+        if self.behind == 0 {
+            return None;
+        }
+        let is_behind = |sub: &Subscription| matches!(sub.state, SubState::Behind(_));
+        let mut resyncs = self.resyncs.take().unwrap_or_default();
+        let mut next = None;
+        while next.is_none()
+            && let Some(slot) = resyncs.due.pop_front()
+        {
+            next = self.find(slot).filter(|&sub| is_behind(&self.subs[sub]));
+        }
+        if all && next.is_none() {
+            let from = resyncs.searched.min(self.subs.len());
+            let (before, after) = self.subs.split_at(from);
+            let at = after.iter().chain(before).position(is_behind);
+            steps::visit(at.unwrap_or(self.subs.len()));
+            next = at.map(|at| (from + at) % self.subs.len());
+            resyncs.searched = next.map_or(0, |next| next + 1);
+        }
+        self.resyncs = Some(resyncs);
+        next
+    }
+
+    /// Whether [`Self::next_due`] may find one.
+    pub(super) fn has_due(&self, all: bool) -> bool {
+        let due = self.resyncs.as_ref().is_some_and(|r| !r.due.is_empty());
+        self.behind > 0 && (all || due)
     }
 }
 

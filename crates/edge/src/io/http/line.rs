@@ -188,6 +188,21 @@ impl Line {
     }
 }
 
+// === impl End ===
+
+impl End {
+    /// The label it is counted by, one of [`crate::metrics::HTTP_REFUSALS`]; none if it ended as HTTP has it.
+    pub const fn label(self) -> Option<&'static str> {
+        match self {
+            Self::Done | Self::Idle => None,
+            Self::Garbage => Some("bad_request"),
+            Self::SlowRequest => Some("slow_request"),
+            Self::SlowAnswer => Some("slow_answer"),
+            Self::Evicted => Some("evicted"),
+        }
+    }
+}
+
 /// Serves a connection until it ends, is upgraded or is late.
 ///
 /// # Cancellation
