@@ -1,7 +1,7 @@
 //! The process `tapecast`: the only crate that knows all the others.
 //!
 //! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
-//!   terminal.
+//!   terminal; [`terminal`] is what both say there.
 //! * [`gateway`] starts and stops all parts; [`parts`] watches them.
 //! * [`threads`] is the pipeline's thread; [`sources`] are the feeds; [`cores`] pins threads; [`files`]
 //!   counts file descriptors.
@@ -22,5 +22,6 @@ pub mod pages;
 pub mod parts;
 pub mod sources;
 pub mod state_dir;
+mod terminal;
 pub mod threads;
 pub mod watch;

@@ -3,7 +3,7 @@
 
 mod table;
 
-use crate::cli::{FAILURE, RUNTIME_REMEDY, USAGE, complain, open_still};
+use crate::terminal::{FAILURE, RUNTIME_REMEDY, USAGE, complain, open_still};
 use clap::Args;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
