@@ -6,16 +6,19 @@
 
 pub mod address;
 mod check;
+mod keys;
 mod load;
 mod places;
 mod ranges;
 mod source;
 mod syntax;
+mod tables;
 mod text;
 mod wrong;
 
 pub use load::{ConfigError, Given};
-pub use source::{PushSource, ReplaySource, SimSource, Source, Start};
+pub use source::{PushSource, ReplaySource, Source};
+pub use tables::{SimSource, Start};
 
 use serde::Deserialize;
 use std::net::SocketAddr;

@@ -1,9 +1,10 @@
 //! Reading a configuration. Each error is one line.
 
 use super::Config;
+use super::keys::{known_at_top, sections};
 use super::places::{keys_in, line_of};
 use super::syntax;
-use super::wrong::{Wrong, known_at_top, read, sections};
+use super::wrong::{Wrong, read};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;

@@ -1,7 +1,8 @@
 //! `[[source]]` tables: each kind has its own keys.
 
 use super::ranges::{number, time};
-use super::wrong::{known, read_table};
+use super::tables::{PushTable, ReplayTable, SimSource, Start};
+use super::wrong::read_table;
 use super::{STALE_AFTER, Span};
 use hashbrown::HashSet;
 use serde::Deserialize;
@@ -25,24 +26,6 @@ pub enum Source {
     Replay(ReplaySource),
     /// A desk's own events.
     Push(PushSource),
-}
-
-/// A simulated market.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct SimSource {
-    /// The venue's name in topics.
-    pub venue: String,
-    /// How many symbols.
-    pub symbols: usize,
-    /// The same seed makes the same market.
-    pub seed: u64,
-    /// Events a second, all symbols together.
-    pub events_per_second: u64,
-    /// As in `[pipeline]`, for this source.
-    pub stale_after: Option<Span>,
-    /// The process is not ready without it.
-    pub required: bool,
 }
 
 /// A recording.
@@ -87,87 +70,10 @@ pub struct PushSource {
     pub required: bool,
 }
 
-/// When a replay starts.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// With the process.
-    #[default]
-    Immediately,
-    /// On `POST /replay/start`.
-    OnCommand,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReplayTable {
-    venue: Option<String>,
-    format: String,
-    path: PathBuf,
-    #[serde(default = "as_recorded")]
-    speed: toml::Value,
-    #[serde(default)]
-    start: Start,
-    #[serde(default, rename = "loop")]
-    looped: bool,
-    #[serde(default)]
-    symbols: BTreeMap<String, String>,
-    stale_after: Option<Span>,
-    #[serde(default = "yes")]
-    required: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PushTable {
-    venue: String,
-    #[serde(deserialize_with = "super::address::deserialize")]
-    listen: SocketAddr,
-    #[serde(default = "any")]
-    symbols: toml::Value,
-    #[serde(default = "eight")]
-    price_scale: u8,
-    #[serde(default = "eight")]
-    qty_scale: u8,
-    stale_after: Option<Span>,
-    #[serde(default = "yes")]
-    required: bool,
-}
-
 /// Factors of a replay's time.
 const SPEEDS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 
 const KINDS: &str = "\"sim\", \"replay\" or \"push\"";
-
-const fn yes() -> bool {
-    true
-}
-
-const fn eight() -> u8 {
-    8
-}
-
-fn as_recorded() -> toml::Value {
-    toml::Value::Integer(1)
-}
-
-fn any() -> toml::Value {
-    toml::Value::String("*".to_owned())
-}
-
-impl Default for SimSource {
-    fn default() -> Self {
-        let sim = tapecast_ingest::sim::SimConfig::default();
-        Self {
-            venue: sim.venue,
-            symbols: sim.symbols,
-            seed: sim.seed,
-            events_per_second: sim.events_per_second,
-            stale_after: None,
-            required: true,
-        }
-    }
-}
 
 // === impl Source ===
 
@@ -225,15 +131,6 @@ impl Source {
             other => Err(format!("kind: {other:?} is not allowed; write {KINDS}")),
         }
     }
-}
-
-/// The kinds of sources and their keys, in the order in which a key that is in a wrong place is looked for.
-pub(super) fn kinds() -> [(&'static str, Vec<String>); 3] {
-    [
-        ("replay", known::<ReplayTable>()),
-        ("push", known::<PushTable>()),
-        ("sim", known::<SimSource>()),
-    ]
 }
 
 fn sim(source: SimSource) -> Result<SimSource, String> {

@@ -1,6 +1,8 @@
 //! The error for a key with an invalid value: the key's name, the given value, and what to write.
 
-use super::{Config, LimitsConfig, ListenConfig, LogConfig, PipelineSection, ShardsConfig};
+use super::Config;
+use super::keys::{known_at_top, quoted, sections};
+use super::tables::kinds;
 use serde::Deserializer;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -141,37 +143,6 @@ fn list(path: &str) -> String {
     format!("a list in brackets, such as {items}")
 }
 
-/// The keys that a table of this type may have, as its type says where one is unknown.
-pub(super) fn known<T: DeserializeOwned>() -> Vec<String> {
-    let probe = toml::Table::from_iter([("?".to_owned(), toml::Value::Boolean(true))]);
-    let Err(error) = T::deserialize(probe) else {
-        return Vec::new();
-    };
-    let keys = quoted(error.message()).skip(1);
-    keys.map(str::to_owned).collect()
-}
-
-/// The keys that stand above all sections, and the names of sections.
-pub(super) fn known_at_top() -> Vec<String> {
-    known::<Config>()
-}
-
-/// The sections and their keys.
-pub(super) fn sections() -> [(&'static str, Vec<String>); 5] {
-    [
-        ("listen", known::<ListenConfig>()),
-        ("shards", known::<ShardsConfig>()),
-        ("limits", known::<LimitsConfig>()),
-        ("pipeline", known::<PipelineSection>()),
-        ("log", known::<LogConfig>()),
-    ]
-}
-
-/// What stands between backquotes.
-fn quoted(message: &str) -> impl Iterator<Item = &str> {
-    message.split('`').skip(1).step_by(2)
-}
-
 /// Where a key belongs that stands in the wrong place.
 fn belongs(unknown: &str) -> Option<String> {
     let has = |keys: &[String]| keys.iter().any(|key| key == unknown);
@@ -179,9 +150,7 @@ fn belongs(unknown: &str) -> Option<String> {
     if let Some((section, _)) = section {
         return Some(format!("it belongs to [{section}]"));
     }
-    let kinds = super::source::kinds()
-        .into_iter()
-        .filter(|(_, keys)| has(keys));
+    let kinds = kinds().into_iter().filter(|(_, keys)| has(keys));
     let kinds: Vec<_> = kinds.map(|(kind, _)| format!("{kind:?}")).collect();
     if !kinds.is_empty() {
         return Some(format!(
