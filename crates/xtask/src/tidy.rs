@@ -1,6 +1,7 @@
 //! The checks of the house style that need only text: one rule per function; each message names the place
-//! and the remedy. They do not parse Rust; clippy and the compiler check everything else.
+//! and the remedy. At most they split Rust into tokens; clippy and the compiler check everything else.
 
+mod circles;
 mod image;
 mod prose;
 mod rust;
@@ -28,6 +29,7 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
         rust::problems,
         prose::problems,
         walls::problems,
+        circles::problems,
         image::problems,
     ];
     let problems: Vec<String> = rules.iter().flat_map(|rules| rules(&sources)).collect();
