@@ -1,10 +1,11 @@
 //! One GET at a time, for a gateway's admin listener: is it ready, and what does it count.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
+use ureq::Agent;
 
-const LIMIT: Duration = Duration::from_secs(2);
+/// For the whole answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 8 << 20;
 
@@ -12,28 +13,25 @@ const ANSWER_BYTES_MAX: u64 = 8 << 20;
 ///
 /// # Errors
 /// If nobody answers in time, or not in HTTP.
-pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok());
-    match (status, answer.split_once("\r\n\r\n")) {
-        (Some(status), Some((_, body))) => Ok((status, body.to_owned())),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
+pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String), ureq::Error> {
+    let config = Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .proxy(None);
+    let agent = config.build().new_agent();
+    let mut answer = agent.get(format!("http://{address}{path}")).call()?;
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+    Ok((status, body.read_to_string()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
-    fn answered(answer: &'static str) -> io::Result<(u16, String)> {
+    fn answered(answer: &'static str) -> Result<(u16, String), ureq::Error> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
@@ -54,8 +52,22 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_status_and_a_body() {
-        let answer = answered("HTTP/1.1 200 OK\r\nA: b\r\n\r\nup 1\n").unwrap();
-        assert_eq!(answer, (200, "up 1\n".to_owned()));
-        assert!(answered("nonsense").is_err());
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\r\nup 1\n", (200, "up 1\n")),
+            (
+                "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n0\r\n\r\n",
+                (503, "not"),
+            ),
+        ] {
+            let (status, body) = answered(answer).unwrap();
+            assert_eq!((status, body.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_is_no_answer() {
+        for answer in ["nonsense", "SSH-2.0 200 x\r\n\r\nup 1\n"] {
+            assert!(answered(answer).is_err(), "{answer}");
+        }
     }
 }
