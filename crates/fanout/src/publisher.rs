@@ -36,7 +36,9 @@ use due::Due;
 use live::{LiveTopic, Missed};
 use std::ops::Range;
 use std::sync::Arc;
-use tapecast_model::{InstrumentId, Mono, StreamKind, StreamPos, UnixNanos, Update, UpdateSink};
+use tapecast_model::{
+    InstrumentId, Mono, StreamKey, StreamKind, StreamPos, UnixNanos, Update, UpdateSink,
+};
 use tapecast_wire::{Encoding, Opcode, frame, json};
 
 /// Serialises updates once and hands them to the shards.
@@ -196,6 +198,12 @@ impl Publisher {
         }
         self.end_topic(entry.slot);
         true
+    }
+
+    /// Whether a topic of this stream is live.
+    pub fn has_topics(&self, stream: StreamKey) -> bool {
+        let streams = self.streams.get(stream.instrument.index());
+        streams.is_some_and(|streams| !streams[stream.kind.index()].is_empty())
     }
 
     fn send_snapshot(

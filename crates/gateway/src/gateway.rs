@@ -20,6 +20,7 @@ use crate::parts::{Parts, Watch, keep};
 use crate::sources::{self, SourceError, Sources, Surroundings};
 use crate::state_dir::{self, RENEW_EVERY, Reservation, StateDir, StateDirError};
 use crate::threads::PipelineThread;
+use crate::threads::postponed::Postponed;
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -158,7 +159,7 @@ impl Gateway {
         let (stop_pipeline, stopped) = crossbeam_channel::bounded::<()>(0);
         let (events_tx, events) = crossbeam_channel::bounded(config.pipeline.events);
         let thread = PipelineThread {
-            pipeline: Pipeline::new(
+            market: Pipeline::new(
                 Arc::clone(&catalog),
                 pipeline_config(config, &reservation),
                 metrics.pipeline.clone(),
@@ -169,6 +170,7 @@ impl Gateway {
             requests,
             stop: stopped,
             metrics: metrics.fanout.clone(),
+            postponed: Postponed::default(),
             gave_way: Duration::ZERO,
             fault: faults.of("pipeline"),
         };
@@ -389,7 +391,7 @@ fn start_tasks(
 }
 
 fn start_pipeline(
-    thread: PipelineThread,
+    thread: PipelineThread<Pipeline>,
     config: &Config,
     parts: &Parts,
 ) -> Result<JoinHandle<()>, StartError> {

@@ -1,7 +1,7 @@
 //! The pipeline's thread: events in, frames for the shards out.
 //!
-//! It is a plain thread that owns the [`Pipeline`] and the [`Publisher`] and does nothing else. It takes
-//! the events that have come, at most a lot at a time, numbers and publishes them, answers shards that
+//! It is a plain thread that owns the market's state (the [`Pipeline`]) and the [`Publisher`], and does
+//! nothing else. It takes the events that have come, at most a lot at a time, numbers and publishes them, answers shards that
 //! asked for snapshots, and sends everything at once. It sleeps when there is no work. Between turns it
 //! ends topics that have lingered long enough, and instruments that only subscribers have named: a
 //! limited number at a time, without scanning.
@@ -12,37 +12,43 @@
 //! and the publisher announces and repairs what does not fit. So a shard that hangs delays the others by
 //! this time, once.
 
+pub mod postponed;
+
 use crossbeam_channel::{Receiver, Select};
+use postponed::Postponed;
+use smallvec::SmallVec;
+use std::sync::Arc;
 use std::time::Duration;
-use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
-use tapecast_ingest::event::{Event, Lot};
-use tapecast_ingest::pipeline::Pipeline;
+use tapecast_fanout::{FanoutMetrics, Publisher, Requests, TopicEntry};
 use tapecast_model::clock::{mono_now, unix_now};
-use tapecast_model::{Fault, Mono, UnixNanos};
+use tapecast_model::market::Answer;
+use tapecast_model::{Fault, MarketState, Mono, UnixNanos};
 
 /// What the pipeline's thread owns.
-pub struct PipelineThread {
-    /// Verifies and numbers.
-    pub pipeline: Pipeline,
+pub struct PipelineThread<M: MarketState> {
+    /// Where updates and the beginnings of topics come from: the pipeline.
+    pub market: M,
     /// Serialises and hands out.
     pub publisher: Publisher,
     /// From the feeds.
-    pub events: Receiver<Lot>,
+    pub events: Receiver<SmallVec<[M::Input; 1]>>,
     /// The lot in hand.
-    pub lot: smallvec::IntoIter<[Event; 1]>,
+    pub lot: smallvec::IntoIter<[M::Input; 1]>,
     /// From the shards.
     pub requests: Requests,
     /// Closed when it is time to end.
     pub stop: Receiver<()>,
     /// For the latency of a turn.
     pub metrics: FanoutMetrics,
-    /// How long it has given way since all rings had room.
-    pub gave_way: Duration,
     /// For tests.
     pub fault: Fault,
+    /// Topics whose beginning the market's state has to ask for.
+    pub postponed: Postponed,
+    /// How long it has given way since all rings had room.
+    pub gave_way: Duration,
 }
 
-impl PipelineThread {
+impl<M: MarketState> PipelineThread<M> {
     /// Runs until told to stop.
     pub fn run(mut self) {
         loop {
@@ -56,7 +62,7 @@ impl PipelineThread {
                 worked = true;
             }
             self.publisher.set_time(unix_now(), mono_now());
-            self.pipeline.handle_time(mono_now(), &mut self.publisher);
+            self.market.handle_time(mono_now(), &mut self.publisher);
             self.publisher.flush(mono_now(), worked && self.has_more());
             worked |= self.sweep(mono_now());
             if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
@@ -96,27 +102,21 @@ impl PipelineThread {
             let Some(event) = self.next_event() else {
                 break;
             };
-            received.get_or_insert(event.ts_recv);
-            self.publisher.set_time(wall.max(event.ts_recv), now);
-            self.pipeline.handle_event(event, now, &mut self.publisher);
+            let ts_recv = M::received(&event);
+            received.get_or_insert(ts_recv);
+            self.publisher.set_time(wall.max(ts_recv), now);
+            self.market.handle(event, now, &mut self.publisher);
             worked = true;
             if self.publisher.is_turn_full() {
                 break;
             }
         }
         for _ in 0..REQUESTS_PER_TURN {
-            let request = self.requests.take();
-            let Some(entry) = request.or_else(|| self.publisher.take_reopened()) else {
+            let Some(entry) = self.next_request() else {
                 break;
             };
             self.publisher.set_time(unix_now(), mono_now());
-            if self.publisher.let_go(&entry) {
-                self.requests.linger(&entry, now);
-            } else {
-                let current = self.pipeline.current(entry.stream());
-                self.publisher
-                    .open(&entry, current.pos, current.update.as_ref());
-            }
+            self.answer(entry, now);
             worked = true;
             if self.publisher.is_turn_full() {
                 break;
@@ -132,16 +132,45 @@ impl PipelineThread {
         worked
     }
 
+    /// The next topic that is to begin, to be sent again, or to end.
+    fn next_request(&mut self) -> Option<Arc<TopicEntry>> {
+        while let Some(stream) = self.market.take_answered() {
+            self.postponed.answer(stream);
+        }
+        let request = self.requests.take();
+        request
+            .or_else(|| self.publisher.take_reopened())
+            .or_else(|| self.postponed.take())
+    }
+
+    fn answer(&mut self, entry: Arc<TopicEntry>, now: Mono) {
+        let stream = entry.stream();
+        if self.publisher.let_go(&entry) {
+            self.requests.linger(&entry, now);
+            if !self.publisher.has_topics(stream) {
+                self.market.end_interest(stream);
+            }
+            return;
+        }
+        match self.market.current(stream) {
+            Answer::Now(current) => {
+                self.publisher
+                    .open(&entry, current.pos, current.update.as_ref());
+            }
+            Answer::Later => self.postponed.add(entry),
+        }
+    }
+
     /// Ends what has lingered long enough. Returns whether there may be more to end.
     fn sweep(&mut self, now: Mono) -> bool {
         let more = self.requests.sweep(now, SWEPT_PER_LOOK);
         let (_, lingering) = self.requests.count();
         self.metrics.topics_lingering.set(lingering as i64);
-        self.pipeline.collect(SWEPT_PER_LOOK) || more
+        self.market.collect(SWEPT_PER_LOOK) || more
     }
 
     /// The next event of the lot in hand, or of the next lot.
-    fn next_event(&mut self) -> Option<Event> {
+    fn next_event(&mut self) -> Option<M::Input> {
         loop {
             if let Some(event) = self.lot.next() {
                 return Some(event);
@@ -162,10 +191,7 @@ impl PipelineThread {
         } else {
             IDLE_EVERY
         };
-        let deadlines = [
-            self.pipeline.next_deadline(),
-            self.publisher.next_deadline(),
-        ];
+        let deadlines = [self.market.next_deadline(), self.publisher.next_deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(longest, |at| longest.min(at - mono_now()));
         let mut select = Select::new();

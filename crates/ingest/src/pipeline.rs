@@ -39,9 +39,10 @@ use hashbrown::HashMap;
 use instrument::{InstrumentState, Outlet};
 use std::sync::Arc;
 use std::time::Duration;
+use tapecast_model::market::{Answer, Current};
 use tapecast_model::{
-    Catalog, Epoch, EpochSource, InstrumentId, Mono, Seq, StreamKey, StreamPos, UnixNanos, Update,
-    UpdateSink, Venue,
+    Catalog, Epoch, EpochSource, InstrumentId, MarketState, Mono, Seq, StreamKey, StreamPos,
+    UnixNanos, UpdateSink, Venue,
 };
 
 /// What can be chosen about a pipeline.
@@ -85,15 +86,6 @@ struct Beginning {
     at: UnixNanos,
     /// How many instruments had ended when it was chosen.
     endings: u64,
-}
-
-/// A stream's position and state, for a topic that begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Current<'a> {
-    /// The number of its last event.
-    pub pos: StreamPos,
-    /// Its state; none while nothing is known or, for a book, while it is crossed.
-    pub update: Option<Update<'a>>,
 }
 
 // === impl PipelineConfig ===
@@ -264,6 +256,34 @@ impl Pipeline {
             self.config.backlog,
         );
         Some(Box::new(state))
+    }
+}
+
+impl MarketState for Pipeline {
+    type Input = Event;
+
+    fn received(event: &Event) -> UnixNanos {
+        event.ts_recv
+    }
+
+    fn handle(&mut self, event: Event, now: Mono, sink: &mut impl UpdateSink) {
+        self.handle_event(event, now, sink);
+    }
+
+    fn handle_time(&mut self, now: Mono, sink: &mut impl UpdateSink) {
+        self.handle_time(now, sink);
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        self.next_deadline()
+    }
+
+    fn current(&mut self, stream: StreamKey) -> Answer<'_> {
+        Answer::Now(self.current(stream))
+    }
+
+    fn collect(&mut self, most: usize) -> bool {
+        self.collect(most)
     }
 }
 

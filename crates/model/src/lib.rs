@@ -13,7 +13,7 @@
 //! * **Venues and instruments**: the [`catalog`]; their places in tables: [`mod@place`].
 //! * **Rates**: a limit for log lines that other programs can cause: [`rate`].
 //! * **Faults** for tests: [`fault`].
-//! * **The interface** between numbering and publishing: [`sink`].
+//! * **The interfaces** of what numbers updates: [`market`] before it, [`sink`] behind it.
 
 pub mod bar;
 pub mod book;
@@ -23,6 +23,7 @@ pub mod decimal;
 mod digits;
 pub mod epochs;
 pub mod fault;
+pub mod market;
 pub mod place;
 pub mod price;
 pub mod rate;
@@ -42,6 +43,7 @@ pub use catalog::Catalog;
 pub use decimal::{Decimal, DecimalError};
 pub use epochs::EpochSource;
 pub use fault::Fault;
+pub use market::MarketState;
 pub use price::{Price, Qty};
 pub use rate::RateLimit;
 pub use scale::Scale;

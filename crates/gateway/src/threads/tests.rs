@@ -7,13 +7,16 @@ use tapecast_fanout::ring::{RingRx, ring};
 use tapecast_fanout::wake::Doorbell;
 use tapecast_fanout::{Interests, TopicEntry, TopicLimits};
 use tapecast_ingest::metrics::PipelineMetrics;
-use tapecast_ingest::pipeline::PipelineConfig;
+use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::catalog::Offer;
-use tapecast_model::{Catalog, ChannelKind, ChannelSet, Scale, Venue};
+use tapecast_model::market::Current;
+use tapecast_model::{
+    Catalog, ChannelKind, ChannelSet, Epoch, Scale, Seq, StreamKey, StreamPos, UpdateSink, Venue,
+};
 use tapecast_wire::Encoding;
 
-struct Rig {
-    thread: PipelineThread,
+struct Rig<M: MarketState = Pipeline> {
+    thread: PipelineThread<M>,
     catalog: Arc<Catalog>,
     interests: Interests,
     ring: RingRx,
@@ -21,6 +24,18 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::with(|catalog, registry| {
+            Pipeline::new(
+                catalog,
+                PipelineConfig::new(UnixNanos::from_millis(1)),
+                PipelineMetrics::register(registry).unwrap(),
+            )
+        })
+    }
+}
+
+impl<M: MarketState> Rig<M> {
+    fn with(market: impl FnOnce(Arc<Catalog>, &Registry) -> M) -> Self {
         let registry = Registry::new();
         let catalog = Arc::new(Catalog::new(1_000));
         let offer = Offer {
@@ -39,17 +54,14 @@ impl Rig {
         let (_, stop) = crossbeam_channel::bounded(0);
         let (_, events) = crossbeam_channel::bounded(1);
         let thread = PipelineThread {
-            pipeline: Pipeline::new(
-                Arc::clone(&catalog),
-                PipelineConfig::new(UnixNanos::from_millis(1)),
-                PipelineMetrics::register(&registry).unwrap(),
-            ),
+            market: market(Arc::clone(&catalog), &registry),
             publisher: Publisher::new(vec![tx], metrics.clone()),
             events,
-            lot: Lot::new().into_iter(),
+            lot: SmallVec::new().into_iter(),
             requests,
             stop,
             metrics,
+            postponed: Postponed::default(),
             gave_way: Duration::ZERO,
             fault: tapecast_model::Fault::default(),
         };
@@ -98,4 +110,99 @@ fn a_million_invented_names_take_the_memory_of_those_that_are_there_at_once() {
     let last = rig.join("quote:desk:LAST");
     assert!(last.instrument.id.index() <= 101 && last.slot.index() <= 101);
     assert_ne!((last.tid, last.slot), (real.tid, real.slot));
+}
+
+/// A market that asks elsewhere for what it does not know.
+#[derive(Default)]
+struct Mirror {
+    known: Vec<StreamKey>,
+    answered: Vec<StreamKey>,
+    asked: usize,
+    ended: Vec<StreamKey>,
+}
+
+impl MarketState for Mirror {
+    type Input = (UnixNanos, StreamKey);
+
+    fn received((at, _): &Self::Input) -> UnixNanos {
+        *at
+    }
+
+    fn handle(&mut self, (_, stream): Self::Input, _now: Mono, _sink: &mut impl UpdateSink) {
+        self.known.push(stream);
+        self.answered.push(stream);
+    }
+
+    fn handle_time(&mut self, _now: Mono, _sink: &mut impl UpdateSink) {}
+
+    fn next_deadline(&self) -> Option<Mono> {
+        None
+    }
+
+    fn current(&mut self, stream: StreamKey) -> Answer<'_> {
+        self.asked += 1;
+        if !self.known.contains(&stream) {
+            return Answer::Later;
+        }
+        let pos = StreamPos {
+            epoch: Epoch::new(7),
+            seq: Seq::new(5),
+        };
+        Answer::Now(Current { pos, update: None })
+    }
+
+    fn take_answered(&mut self) -> Option<StreamKey> {
+        self.answered.pop()
+    }
+
+    fn end_interest(&mut self, stream: StreamKey) {
+        self.ended.push(stream);
+    }
+}
+
+#[test]
+fn a_topic_begins_when_the_market_has_learned_its_state() {
+    let mut rig = Rig::with(|_, _| Mirror::default());
+    let (events, received) = crossbeam_channel::bounded(4);
+    rig.thread.events = received;
+    let (one, other) = (rig.join("quote:desk:ONE"), rig.join("quote:desk:OTHER"));
+    let conflated = rig.join("quote:desk:ONE@1s");
+    assert!(rig.thread.turn());
+    assert!(
+        rig.ring.try_pop().is_none(),
+        "nobody is told what is not known"
+    );
+    // Asked once more for another subscriber, the topic still begins once.
+    rig.interests.join(&one, 0, Encoding::Bin);
+    while rig.thread.turn() {}
+    assert_eq!(rig.thread.market.asked, 4);
+
+    events
+        .send(SmallVec::from([(UnixNanos::from_millis(1), one.stream())]))
+        .unwrap();
+    while rig.thread.turn() {}
+    let mut begun: Vec<_> = std::iter::from_fn(|| rig.ring.try_pop())
+        .map(|item| (item.slot, item.encoding, item.epoch, item.seq))
+        .collect();
+    begun.sort_unstable_by_key(|(slot, encoding, ..)| (slot.index(), encoding.index()));
+    let (epoch, seq) = (Epoch::new(7), Seq::new(5));
+    let expected = [
+        (one.slot, Encoding::Json, epoch, seq),
+        (one.slot, Encoding::Bin, epoch, seq),
+        (conflated.slot, Encoding::Json, epoch, seq),
+    ];
+    assert_eq!(begun, expected);
+
+    // Who leaves before the answer gets none, and the market learns that nobody is left.
+    rig.interests.leave(&other, 0, Encoding::Json);
+    while rig.thread.turn() {}
+    assert_eq!(rig.thread.market.ended, [other.stream()]);
+    events
+        .send(SmallVec::from([(
+            UnixNanos::from_millis(1),
+            other.stream(),
+        )]))
+        .unwrap();
+    while rig.thread.turn() {}
+    assert!(rig.ring.try_pop().is_none());
 }
