@@ -15,6 +15,7 @@
 //! the connection is closed.
 
 use crate::admission::{Admission, AdmissionError, Permit};
+use crate::io::connection::Connection;
 use crate::io::handshake::{self, Agreement};
 use crate::io::http::host::{self, Hosts};
 use crate::io::http::line::{self, End, Line, Times};
@@ -397,6 +398,9 @@ impl Listener {
         let upgraded = websocket.into_inner().into_inner();
         let Some((socket, early)) = line::into_socket(upgraded) else {
             warn!("The upgraded connection is not the accepted socket");
+            return;
+        };
+        let Ok(socket) = Connection::plain(socket) else {
             return;
         };
         let arrival = Arrival {

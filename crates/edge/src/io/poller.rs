@@ -8,11 +8,11 @@
 //! New connections and commands come through a small bounded mailbox, which is read once per round. When
 //! it is full, the listener refuses connections before their handshake: see [`ShardHandle::seat`].
 
+use super::connection::Connection;
 use crate::shard::inspect::{Answer, Query};
 use crate::shard::socket::Socket as _;
 use crate::shard::{Arrival, Budget, Shard, TICK};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ struct Taken(Arc<Entrance>);
 
 /// Commands to a shard.
 enum Order {
-    Accept(Arrival<std::net::TcpStream>, Taken),
+    Accept(Arrival<Connection>, Taken),
     /// List the connections.
     Inspect(Query, Answer),
     /// Close everything; the thread ends when all is closed or this time is over.
@@ -111,7 +111,7 @@ impl Poller {
     }
 
     /// The mailbox of a shard that is about to run.
-    pub fn mailbox(&self, shard: &Shard<TcpStream>) -> (ShardHandle, Mailbox) {
+    pub fn mailbox(&self, shard: &Shard<Connection>) -> (ShardHandle, Mailbox) {
         let (sender, receiver) = bounded(MAILBOX_ORDERS);
         let doorbell = Arc::clone(&self.doorbell);
         let entrance = Arc::new(Entrance::default());
@@ -130,7 +130,7 @@ impl Poller {
     ///
     /// # Errors
     /// If polling fails.
-    pub fn run(mut self, mut shard: Shard<TcpStream>, mailbox: &Mailbox) -> io::Result<()> {
+    pub fn run(mut self, mut shard: Shard<Connection>, mailbox: &Mailbox) -> io::Result<()> {
         if self.settings.io_uring {
             // Made here, for a ring belongs to one thread.
             match Volley::new() {
@@ -204,7 +204,7 @@ impl Poller {
     /// Sleeps until something happens; not at all if there is something to do.
     fn wait(
         &mut self,
-        shard: &Shard<TcpStream>,
+        shard: &Shard<Connection>,
         mailbox: &Mailbox,
         all_done: bool,
         next_turn: Mono,
@@ -240,29 +240,16 @@ impl Poller {
 
     fn accept(
         &self,
-        shard: &mut Shard<TcpStream>,
-        arrival: Arrival<std::net::TcpStream>,
+        shard: &mut Shard<Connection>,
+        arrival: Arrival<Connection>,
     ) -> io::Result<()> {
-        let Arrival {
-            socket,
-            early,
-            encoding,
-            permit,
-        } = arrival;
-        let socket = TcpStream::from_std(socket);
-        let arrival = Arrival {
-            socket,
-            early,
-            encoding,
-            permit,
-        };
         let conn = shard.accept(arrival, mono_now(), unix_now());
         if let Some(socket) = shard.socket_mut(conn) {
             let interest = Interest::READABLE | Interest::WRITABLE;
-            let registered = self
-                .poll
-                .registry()
-                .register(socket, Token(conn as usize), interest);
+            let registered =
+                self.poll
+                    .registry()
+                    .register(socket.stream(), Token(conn as usize), interest);
             if registered.is_err() {
                 // Reading will fail too, and end it.
                 socket.shutdown_write();
@@ -319,7 +306,7 @@ impl Seat {
         clippy::result_unit_err,
         reason = "the connection is dropped: there is nothing to say"
     )]
-    pub fn give(self, arrival: Arrival<std::net::TcpStream>) -> Result<(), ()> {
+    pub fn give(self, arrival: Arrival<Connection>) -> Result<(), ()> {
         let Self { shard, taken } = self;
         let given = shard.mailbox.try_send(Order::Accept(arrival, taken));
         shard.doorbell.ring();
