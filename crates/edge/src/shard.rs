@@ -23,9 +23,9 @@
 //!
 //! The shard knows nothing of tokio, mio or threads: [`crate::io::poller`] drives it.
 
-mod ask;
+mod requests;
 pub use deliver::Budget;
-pub use tend::TICK;
+pub use timers::TICK;
 mod backpressure;
 mod deliver;
 mod effects;
@@ -41,7 +41,7 @@ mod resync;
 mod session;
 pub mod socket;
 mod steps;
-mod tend;
+mod timers;
 mod turn;
 
 #[cfg(test)]
@@ -66,10 +66,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tapecast_fanout::{Delivery, Interests, pace::Congestion, ring::RingRx};
 use tapecast_model::{Catalog, Mono, RateLimit, UnixNanos};
-use tapecast_uring::Volley;
+use tapecast_uring::BatchSend;
 use tapecast_wire::{CloseReason, Encoding, Opcode, frame, reply};
-use tend::Survey;
-use turn::{Place, Turn};
+use timers::Totals;
+use turn::{Parts, Turn};
 
 /// What all shards share.
 #[derive(Debug)]
@@ -122,9 +122,9 @@ pub struct Shard<S> {
     /// The last received ping that is not answered yet.
     pinged: Option<Vec<u8>>,
     /// Writes to many sockets with one system call, where the system allows it.
-    volley: Option<Volley>,
-    /// Subscribers that a volley is for.
-    aimed: Vec<Subscriber>,
+    batch_send: Option<BatchSend>,
+    /// Subscribers that a batch of sends is for.
+    targets: Vec<Subscriber>,
     /// Subscribers that could not take all of a run, and what became of the write.
     slow: Slow,
     /// Connections whose waiting requests can go on.
@@ -135,10 +135,10 @@ pub struct Shard<S> {
     load: Arc<AtomicUsize>,
     /// Connections of lossless topics that are over half full.
     congested: u64,
-    /// The place of the round of [`tend`], and its start time.
-    tended: usize,
-    tended_at: Mono,
-    survey: Survey,
+    /// The place of the round of [`timers`], and its start time.
+    visited: usize,
+    visited_at: Mono,
+    totals: Totals,
     /// What the admin listener has asked for.
     inspections: VecDeque<Inspection>,
     /// Connections that have ended, the last of them.
@@ -155,7 +155,7 @@ pub struct Shard<S> {
 /// A connection. The fields that a delivery needs are here, the others are behind one pointer.
 struct Conn<S> {
     socket: S,
-    place: Place,
+    parts: Parts,
     /// The socket said that it is full: wait until it says otherwise.
     blocked: bool,
     /// It waits for [`Shard::apply_effects`].
@@ -219,17 +219,17 @@ impl<S: Socket> Shard<S> {
             work: 0,
             granted: 0,
             pinged: None,
-            volley: None,
-            aimed: Vec::new(),
+            batch_send: None,
+            targets: Vec::new(),
             slow: Vec::new(),
             resumed: Vec::new(),
             count: Count::default(),
             metrics,
             load: Arc::new(AtomicUsize::new(0)),
             congested: 0,
-            tended: 0,
-            tended_at: Mono::default(),
-            survey: Survey::default(),
+            visited: 0,
+            visited_at: Mono::default(),
+            totals: Totals::default(),
             inspections: VecDeque::new(),
             ended: Past::new(),
             wall: UnixNanos::default(),
@@ -239,9 +239,9 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Lets it write to many sockets with one system call. The volley must be this thread's own.
-    pub fn use_volley(&mut self, volley: Volley) {
-        self.volley = Some(volley);
+    /// Lets it write to many sockets with one system call. It must be this thread's own.
+    pub fn use_batch_send(&mut self, batch_send: BatchSend) {
+        self.batch_send = Some(batch_send);
     }
 
     /// The number of its connections, for the listener that distributes new ones.
@@ -294,7 +294,7 @@ impl<S: Socket> Shard<S> {
         let session = Box::new(session);
         let conn = Conn {
             socket,
-            place: Place::default(),
+            parts: Parts::default(),
             blocked: false,
             dirty: false,
             congested: false,

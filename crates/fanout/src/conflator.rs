@@ -46,13 +46,13 @@ pub struct Conflator {
     /// From when the next frame may go out.
     open_at: Mono,
     /// Of the newest update that is held; none if nothing is.
-    newest: Option<Stamp>,
+    newest: Option<Newest>,
     held: Held,
 }
 
 /// The place and times of an update.
 #[derive(Clone, Copy, Debug)]
-struct Stamp {
+struct Newest {
     epoch: Epoch,
     seq: Seq,
     ts_event: Option<EventTime>,
@@ -140,7 +140,7 @@ impl Conflator {
         let Some(stamp) = self.newest.take() else {
             return;
         };
-        let Stamp {
+        let Newest {
             epoch,
             seq,
             ts_event,
@@ -210,7 +210,7 @@ impl Conflator {
             // Of another stream: none of ours.
             _ => return,
         }
-        self.newest = Some(Stamp {
+        self.newest = Some(Newest {
             epoch: update.epoch,
             seq: update.seq,
             ts_event: update.ts_event,

@@ -43,7 +43,7 @@ pub enum ItemKind {
         /// Whether anything is known.
         known: bool,
     },
-    /// For live and joining subscribers: the topic starts again with this snapshot.
+    /// For live subscribers: the topic starts again with this snapshot. Joining ones get a snapshot of their own.
     Reset,
     /// For live subscribers: the events after `prev` and up to this number were lost, on the way to this
     /// shard or before. A notice, as text in every encoding.

@@ -20,7 +20,7 @@
 //! here that lasts longer than a call either holds the topic's entry, and so keeps the topic from ending,
 //! or has the generation.
 
-mod due;
+mod deadlines;
 mod interval;
 mod live;
 
@@ -32,7 +32,7 @@ use crate::ring::RingTx;
 use crate::slot::TopicSlot;
 use crate::view::{BookView, Changes};
 use bytes::Bytes;
-use due::Due;
+use deadlines::Deadlines;
 use live::{LiveTopic, Missed};
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,8 +53,8 @@ pub struct Publisher {
     /// Topics to be opened again.
     reopened: Vec<Arc<TopicEntry>>,
     /// Interval topics that hold something back.
-    due: Due,
-    turn: Turn,
+    due: Deadlines,
+    turn: TurnOutput,
     rings: Vec<RingTx>,
     /// Shards that have items they were not woken for.
     unrung: ShardMask,
@@ -67,7 +67,7 @@ pub struct Publisher {
 
 /// What one turn has produced and not yet handed out.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct TurnOutput {
     frames: Vec<u8>,
     items: Vec<Pending>,
     scratch: Vec<u8>,
@@ -92,14 +92,14 @@ struct Pending {
 #[derive(Clone, Debug)]
 enum Frame {
     /// Stands in the turn's frames.
-    Turn(Range<u32>),
+    TurnOutput(Range<u32>),
     /// Was sealed in an earlier turn.
     Sealed(Bytes),
 }
 
-// === impl Turn ===
+// === impl TurnOutput ===
 
-impl Turn {
+impl TurnOutput {
     /// The checksum of a view of so many levels of a book's state.
     fn checksum(&mut self, update: &Update<'_>, levels: usize, view: &BookView) -> u32 {
         let instrument = update.instrument;
@@ -131,8 +131,8 @@ impl Publisher {
             streams: Vec::new(),
             behind: Vec::new(),
             reopened: Vec::new(),
-            due: Due::default(),
-            turn: Turn::default(),
+            due: Deadlines::default(),
+            turn: TurnOutput::default(),
             rings,
             unrung: 0,
             chunks: Chunks::default(),
@@ -226,7 +226,7 @@ impl Publisher {
                     let kind = topic.entry.stream().kind.index();
                     self.metrics.snapshots_encoded[kind][encoding.index()].inc();
                 }
-                (known, Frame::Turn(range))
+                (known, Frame::TurnOutput(range))
             }
         };
         let kind = ItemKind::Snapshot { known };
@@ -289,7 +289,7 @@ impl Publisher {
             begun,
         } = pending;
         let (block, range) = match frame {
-            Frame::Turn(range) => {
+            Frame::TurnOutput(range) => {
                 if let ItemKind::Snapshot { known: true } = kind
                     && let Some(topic) = live_mut(&mut self.topics, slot)
                 {

@@ -18,8 +18,8 @@ use hyper::{Request, Response, StatusCode};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use std::sync::Arc;
 use std::time::Duration;
+use tapecast_edge::io::http::connection::{self, HttpConnection, Times};
 use tapecast_edge::io::http::host::{self, Hosts};
-use tapecast_edge::io::http::line::{self, Line, Times};
 use tapecast_edge::io::http::places::{Evict, Places};
 use tapecast_edge::io::http::{self, Answer, ORDERS, READS, Refusal, origin, plain};
 use tapecast_edge::metrics::HttpMetrics;
@@ -186,19 +186,21 @@ impl Admin {
                 self.places.evict_one();
                 tokio::task::yield_now().await;
             }
-            let line = Line::new();
-            let place = self.places.take(came.peer.ip(), &line, Evict::Anybody);
+            let connection = HttpConnection::new();
+            let place = self
+                .places
+                .take(came.peer.ip(), &connection, Evict::Anybody);
             let admin = Arc::clone(&self);
             tokio::spawn(async move {
                 let _place = place;
-                admin.serve(came.stream, &line).await;
+                admin.serve(came.stream, &connection).await;
             });
         }
     }
 
-    async fn serve(&self, stream: TcpStream, line: &Arc<Line>) {
-        let end = line::serve(stream, line, &TIMES, |request| {
-            let last = line.request() >= REQUESTS_MAX || http::has_body(request.headers());
+    async fn serve(&self, stream: TcpStream, connection: &Arc<HttpConnection>) {
+        let end = connection::serve(stream, connection, &TIMES, |request| {
+            let last = connection.request() >= REQUESTS_MAX || http::has_body(request.headers());
             let (version, judged) = (request.version(), http::judge(&request, &self.hosts));
             async move {
                 let answered = match judged {
@@ -212,7 +214,7 @@ impl Admin {
                 if last {
                     http::close(&mut answer, version);
                 }
-                line.made();
+                connection.made();
                 answer
             }
         });

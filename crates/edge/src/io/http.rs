@@ -8,8 +8,8 @@
 //! A connection above a limit gets 429 (limit of its address) or 503 (limit of all), with `Retry-After`
 //! and one sentence. A client that sends a request or reads an answer too late is disconnected.
 
+pub mod connection;
 pub mod host;
-pub mod line;
 pub mod origin;
 pub mod places;
 pub mod query;

@@ -17,8 +17,8 @@
 use crate::admission::{Admission, AdmissionError, Permit};
 use crate::io::connection::Connection;
 use crate::io::handshake::{self, Agreement};
+use crate::io::http::connection::{self, End, HttpConnection, Times};
 use crate::io::http::host::{self, Hosts};
-use crate::io::http::line::{self, End, Line, Times};
 use crate::io::http::origin::Origins;
 use crate::io::http::places::{Evict, Place, Places};
 use crate::io::http::rate::Rates;
@@ -84,7 +84,7 @@ pub struct Rules {
 /// A connection until it is in a shard or gone.
 struct Client {
     address: IpAddr,
-    line: Arc<Line>,
+    connection: Arc<HttpConnection>,
     /// The upgrade takes it, if there is one; otherwise it is held to the end.
     holds: Mutex<Option<Holds>>,
 }
@@ -186,8 +186,8 @@ impl Listener {
             let refusal = Refusal::new(status, &error.to_string());
             refusal.labelled(label).later()
         })?;
-        let line = Line::new();
-        let place = self.handshakes.take(address, &line, Evict::Nobody);
+        let connection = HttpConnection::new();
+        let place = self.handshakes.take(address, &connection, Evict::Nobody);
         let holds = Holds {
             permit,
             place: place.map_err(Refusal::full)?,
@@ -195,7 +195,7 @@ impl Listener {
         };
         Ok(Client {
             address,
-            line,
+            connection,
             holds: Mutex::new(Some(holds)),
         })
     }
@@ -238,12 +238,12 @@ impl Listener {
             answer: self.limits.http_answer_timeout,
             idle: self.limits.http_idle_timeout,
         };
-        let end = line::serve(stream, &client.line, &times, |request| {
-            let count = client.line.request();
+        let end = connection::serve(stream, &client.connection, &times, |request| {
+            let count = client.connection.request();
             let last = count >= self.limits.http_requests_max || http::has_body(request.headers());
             let version = request.version();
             let making = self.answer(request, client);
-            let line = Arc::clone(&client.line);
+            let connection = Arc::clone(&client.connection);
             async move {
                 let (mut answer, over) = match making {
                     Ok(making) => (making.await, false),
@@ -252,7 +252,7 @@ impl Listener {
                 if (last || over) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                     http::close(&mut answer, version);
                 }
-                line.made();
+                connection.made();
                 answer
             }
         })
@@ -396,7 +396,7 @@ impl Listener {
         let upgraded = tokio::time::timeout(self.limits.handshake_timeout, upgraded).await;
         let Ok(Ok(websocket)) = upgraded else { return };
         let upgraded = websocket.into_inner().into_inner();
-        let Some((socket, early)) = line::into_socket(upgraded) else {
+        let Some((socket, early)) = connection::into_socket(upgraded) else {
             warn!("The upgraded connection is not the accepted socket");
             return;
         };
@@ -423,7 +423,7 @@ impl Client {
         let Some(holds) = holds.as_mut().filter(|holds| !holds.reads_pages) else {
             return Ok(());
         };
-        let place = readers.take(self.address, &self.line, Evict::Idle);
+        let place = readers.take(self.address, &self.connection, Evict::Idle);
         holds.place = place.map_err(Refusal::full)?;
         holds.reads_pages = true;
         Ok(())

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tapecast_fanout::wake::Doorbell;
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{Fault, Mono};
-use tapecast_uring::Volley;
+use tapecast_uring::BatchSend;
 use tracing::info;
 
 /// What a shard waits on.
@@ -45,7 +45,7 @@ pub struct Settings {
 /// A running shard, seen from outside.
 #[derive(Clone, Debug)]
 pub struct ShardHandle {
-    mailbox: Sender<Order>,
+    mailbox: Sender<Command>,
     doorbell: Arc<Doorbell>,
     load: Arc<AtomicUsize>,
     entrance: Arc<Entrance>,
@@ -70,7 +70,7 @@ struct Entrance {
 struct Taken(Arc<Entrance>);
 
 /// Commands to a shard.
-enum Order {
+enum Command {
     Accept(Arrival<Connection>, Taken),
     /// List the connections.
     Inspect(Query, Answer),
@@ -112,7 +112,7 @@ impl Poller {
 
     /// The mailbox of a shard that is about to run.
     pub fn mailbox(&self, shard: &Shard<Connection>) -> (ShardHandle, Mailbox) {
-        let (sender, receiver) = bounded(MAILBOX_ORDERS);
+        let (sender, receiver) = bounded(MAILBOX_COMMANDS);
         let doorbell = Arc::clone(&self.doorbell);
         let entrance = Arc::new(Entrance::default());
         (
@@ -133,12 +133,12 @@ impl Poller {
     pub fn run(mut self, mut shard: Shard<Connection>, mailbox: &Mailbox) -> io::Result<()> {
         if self.settings.io_uring {
             // Made here, for a ring belongs to one thread.
-            match Volley::new() {
-                Ok(volley) => {
+            match BatchSend::new() {
+                Ok(batch_send) => {
                     info!(
                         "io_uring is available: one system call writes short frames to many sockets"
                     );
-                    shard.use_volley(volley);
+                    shard.use_batch_send(batch_send);
                 }
                 Err(error) => {
                     info!(%error, "io_uring is not available: each write is a system call of its own")
@@ -165,11 +165,11 @@ impl Poller {
                 }
             }
             all_done = !shard.handle_readers(&mut scratch, now, wall);
-            for _ in 0..ORDERS_PER_ROUND {
+            for _ in 0..COMMANDS_PER_ROUND {
                 match mailbox.0.try_recv() {
-                    Ok(Order::Accept(arrival, _taken)) => self.accept(&mut shard, arrival)?,
-                    Ok(Order::Inspect(query, answer)) => shard.inspect(query, answer),
-                    Ok(Order::Drain(patience)) => {
+                    Ok(Command::Accept(arrival, _taken)) => self.accept(&mut shard, arrival)?,
+                    Ok(Command::Inspect(query, answer)) => shard.inspect(query, answer),
+                    Ok(Command::Drain(patience)) => {
                         shard.drain(now);
                         deadline = Some(now.after(patience));
                     }
@@ -285,14 +285,14 @@ impl ShardHandle {
     /// no time for it: too many ask, or it has ended.
     pub fn inspect(&self, query: Query, answer: Answer) {
         // If there is no room, the answer is dropped, and who waits for it knows.
-        let _ = self.mailbox.try_send(Order::Inspect(query, answer));
+        let _ = self.mailbox.try_send(Command::Inspect(query, answer));
         self.doorbell.ring();
     }
 
     /// Commands it to close everything and to end within `patience`.
     pub fn drain(&self, patience: Duration) {
         // Fails only if the shard has ended already.
-        let _ = self.mailbox.send(Order::Drain(patience));
+        let _ = self.mailbox.send(Command::Drain(patience));
         self.doorbell.ring();
     }
 }
@@ -308,7 +308,7 @@ impl Seat {
     )]
     pub fn give(self, arrival: Arrival<Connection>) -> Result<(), ()> {
         let Self { shard, taken } = self;
-        let given = shard.mailbox.try_send(Order::Accept(arrival, taken));
+        let given = shard.mailbox.try_send(Command::Accept(arrival, taken));
         shard.doorbell.ring();
         given.map_err(drop)
     }
@@ -326,19 +326,19 @@ impl Drop for Mailbox {
     }
 }
 
-/// Where a shard's orders arrive.
+/// Where a shard's commands arrive.
 #[derive(Debug)]
-pub struct Mailbox(Receiver<Order>, Arc<Entrance>);
+pub struct Mailbox(Receiver<Command>, Arc<Entrance>);
 
 const WAKE: Token = Token(usize::MAX);
 /// Events taken per poll.
 const EVENTS: usize = 1_024;
-/// Orders that may wait for a shard: a storm of connections, at 100 ns each.
-const MAILBOX_ORDERS: usize = 4_096;
-/// Of these, connections; the others are kept for orders.
-const SEATS: usize = MAILBOX_ORDERS - 8;
-/// Orders taken per round, so that a storm of connections does not hold up the data.
-const ORDERS_PER_ROUND: usize = 64;
+/// Commands that may wait for a shard: a storm of connections, at 100 ns each.
+const MAILBOX_COMMANDS: usize = 4_096;
+/// Of these, connections; the others are kept for other commands.
+const SEATS: usize = MAILBOX_COMMANDS - 8;
+/// Commands taken per round, so that a storm of connections does not hold up the data.
+const COMMANDS_PER_ROUND: usize = 64;
 /// One buffer to read into for all connections of a shard: four times the default request limit.
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// A shard without connections looks around this often.

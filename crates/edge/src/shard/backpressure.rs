@@ -37,7 +37,7 @@ impl<S: Socket> Shard<S> {
         } else {
             // What is queued already stays, or a topic that changes faster than the queue moves would
             // never be sent at all.
-            conn.enqueue(sub, Entry::marker(slot, before, piece.published), now);
+            conn.enqueue(sub, Entry::placeholder(slot, before, piece.published), now);
             let delivery = self.index.slot(slot).map(|slot| slot.delivery);
             self.count
                 .give_up(delivery.unwrap_or(Delivery::Keep), frames);

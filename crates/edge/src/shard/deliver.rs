@@ -43,7 +43,7 @@ impl Default for Budget {
 pub(super) type Slow = Vec<(Subscriber, Result<usize, ErrorKind>)>;
 
 /// What is written to each subscriber of a run.
-struct Shot<'a> {
+struct RunWrite<'a> {
     slices: &'a [IoSlice<'a>],
     bytes: usize,
     frames: u64,
@@ -71,7 +71,7 @@ impl<S: Socket> Shard<S> {
         self.turn.lay_out();
         match self.turn.only_run() {
             Some(run) => self.write_run(run, at),
-            None => self.write_linked(at),
+            None => self.write_parts(at),
         }
         let ended = now();
         if let Some(oldest) = self.turn.oldest {
@@ -149,14 +149,14 @@ impl<S: Socket> Shard<S> {
                 continue;
             };
             if let Some(piece) = piece {
-                turn.link_only(conn, &mut c.place, sub, piece);
+                turn.add_only(conn, &mut c.parts, sub, piece);
                 self.count.indexed += 1;
                 self.count.snapshots += 1;
             }
             if let Some((number, run)) = run
                 && number == turn.number
             {
-                turn.link_after(conn, &mut c.place, sub, run);
+                turn.join_after(conn, &mut c.parts, sub, run);
             }
             let start = if known {
                 Start::Snapshot
@@ -201,7 +201,7 @@ impl<S: Socket> Shard<S> {
         if subscription.awaited == NOT_AWAITED && had < slot.lost_at {
             self.tell_gap(id, sub, had, to, now);
             if let Some(Some(conn)) = self.conns.get_mut(id as usize) {
-                self.turn.touch(id, &mut conn.place);
+                self.turn.touch(id, &mut conn.parts);
             }
         }
     }
@@ -219,7 +219,7 @@ impl<S: Socket> Shard<S> {
             frames += u64::from(stretch.frames);
         }
         let fits = turn.stretches(run.first).nth(SLICES).is_none();
-        let shot = Shot {
+        let run_write = RunWrite {
             slices: &slices[..filled],
             bytes,
             frames,
@@ -232,20 +232,20 @@ impl<S: Socket> Shard<S> {
         let order = live[start..].iter().chain(&live[..start]).copied();
         // Whoever cannot take all of it is dealt with after the others.
         let (conns, count) = (&mut self.conns, &mut self.count);
-        match (&mut self.volley, shot.slices) {
+        match (&mut self.batch_send, run_write.slices) {
             _ if !fits => slow.extend(order.map(|subscriber| (subscriber, Ok(0)))),
-            (Some(volley), [one])
-                if live.len() >= VOLLEY_MIN && bytes <= VOLLEY_BYTES_MAX && volley.works() =>
+            (Some(batch_send), [one])
+                if live.len() >= BATCH_MIN && bytes <= BATCH_BYTES_MAX && batch_send.works() =>
             {
-                let aimed = &mut self.aimed;
-                aim(conns, order, aimed, &mut slow);
-                let sockets = aimed.iter().filter_map(|s| {
+                let targets = &mut self.targets;
+                find_targets(conns, order, targets, &mut slow);
+                let sockets = targets.iter().filter_map(|s| {
                     let conn = conns.get(s.conn as usize)?.as_ref()?;
                     conn.socket.plain()
                 });
-                let results = volley.send(one, sockets);
-                for (&subscriber, result) in aimed.iter().zip(results) {
-                    shot.note(subscriber, result, count, &mut slow);
+                let results = batch_send.send(one, sockets);
+                for (&subscriber, result) in targets.iter().zip(results) {
+                    run_write.note(subscriber, result, count, &mut slow);
                 }
             }
             _ => {
@@ -256,9 +256,9 @@ impl<S: Socket> Shard<S> {
                     if conn.must_wait() {
                         slow.push((subscriber, Ok(0)));
                     } else {
-                        let result = write(conn, shot.slices);
+                        let result = write(conn, run_write.slices);
                         if conn.socket.pending() == 0 {
-                            shot.note(subscriber, result, count, &mut slow);
+                            run_write.note(subscriber, result, count, &mut slow);
                         } else {
                             count.writes += 1;
                             slow.push((subscriber, result.map_err(|e| e.kind())));
@@ -275,9 +275,9 @@ impl<S: Socket> Shard<S> {
         self.turn = turn;
     }
 
-    /// Writes what is different for each connection: links every run to its subscribers, then writes
+    /// Writes what is different for each connection: gives every run to its subscribers as a part, then writes
     /// each touched connection once.
-    fn write_linked(&mut self, now: Mono) {
+    fn write_parts(&mut self, now: Mono) {
         let runs = std::mem::take(&mut self.turn.runs);
         for run in &runs {
             let Some(slot) = self.index.slot(run.slot) else {
@@ -285,7 +285,7 @@ impl<S: Socket> Shard<S> {
             };
             for &Subscriber { conn, sub } in &slot.live[..run.live.min(slot.live.len())] {
                 if let Some(Some(c)) = self.conns.get_mut(conn as usize) {
-                    self.turn.link_run(conn, &mut c.place, sub, run.first);
+                    self.turn.add_run(conn, &mut c.parts, sub, run.first);
                 }
             }
         }
@@ -303,12 +303,12 @@ impl<S: Socket> Shard<S> {
         let Some(Some(conn)) = conns.get_mut(id as usize) else {
             return;
         };
-        let place = conn.place;
+        let parts = conn.parts;
         if conn.must_wait() {
-            self.fall_short(turn, id, Ok(0), turn.pieces_of(place), now);
+            self.fall_short(turn, id, Ok(0), turn.pieces_of(parts), now);
             return;
         }
-        let mut stretches = turn.stretches_of(place).peekable();
+        let mut stretches = turn.stretches_of(parts).peekable();
         let mut written = 0;
         while stretches.peek().is_some() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -329,7 +329,7 @@ impl<S: Socket> Shard<S> {
                     written += bytes;
                 }
                 other => {
-                    let pieces = unwritten(turn, turn.pieces_of(place), written);
+                    let pieces = unwritten(turn, turn.pieces_of(parts), written);
                     self.fall_short(turn, id, other.map_err(|e| e.kind()), pieces, now);
                     return;
                 }
@@ -431,7 +431,7 @@ impl<S: Socket> Shard<S> {
         self.push_acknowledgement(id, ack, now);
         let Self { turn, conns, .. } = self;
         if let Some(Some(conn)) = conns.get_mut(id as usize) {
-            turn.touch(id, &mut conn.place);
+            turn.touch(id, &mut conn.parts);
         }
     }
 
@@ -470,14 +470,14 @@ impl<S: Socket> Shard<S> {
     }
 }
 
-/// Those of `order` that can be written to at once are aimed at; the others are slow.
-fn aim<S: Socket>(
+/// Those of `order` that can be written to at once are targets at; the others are slow.
+fn find_targets<S: Socket>(
     conns: &[Option<Conn<S>>],
     order: impl Iterator<Item = Subscriber>,
-    aimed: &mut Vec<Subscriber>,
+    targets: &mut Vec<Subscriber>,
     slow: &mut Slow,
 ) {
-    aimed.clear();
+    targets.clear();
     for subscriber in order {
         let Some(Some(conn)) = conns.get(subscriber.conn as usize) else {
             continue;
@@ -485,12 +485,12 @@ fn aim<S: Socket>(
         if conn.must_wait() || conn.socket.plain().is_none() {
             slow.push((subscriber, Ok(0)));
         } else {
-            aimed.push(subscriber);
+            targets.push(subscriber);
         }
     }
 }
 
-impl Shot<'_> {
+impl RunWrite<'_> {
     /// Notes what a write has come to.
     fn note(
         &self,
@@ -541,6 +541,6 @@ fn unwritten(
 /// Slices of one vectored write.
 const SLICES: usize = 128;
 /// Subscribers from which on one system call for all of them is cheaper than one for each.
-const VOLLEY_MIN: usize = 16;
+const BATCH_MIN: usize = 16;
 /// Bytes up to which it is: of larger writes, entering the kernel is too small a part.
-const VOLLEY_BYTES_MAX: usize = 2_048;
+const BATCH_BYTES_MAX: usize = 2_048;

@@ -81,7 +81,7 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Gives up a queued entry. Its topic keeps its place in line by a marker.
+    /// Gives up a queued entry. A placeholder keeps the place of its topic in the queue.
     fn give_up(&mut self, id: ConnId, entry: &Entry) {
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
             return;
@@ -97,9 +97,9 @@ impl<S: Socket> Shard<S> {
         subscription.queued = subscription.queued.saturating_sub(entry.frames);
         let since = match subscription.state {
             SubState::Live => {
-                let marker = Entry::marker(slot, entry.before, entry.published);
+                let placeholder = Entry::placeholder(slot, entry.before, entry.published);
                 if let Some(outbox) = conn.outbox.as_mut() {
-                    outbox.mark_evicted(marker);
+                    outbox.put_placeholder(placeholder);
                 }
                 entry.before
             }

@@ -122,7 +122,7 @@ impl<S: Socket> Shard<S> {
         }
         let is_leaving = conn.muted && !conn.session.is_apart;
         // Who was told goodbye is remembered as he was then.
-        let seen = (!conn.muted).then(|| conn.seen(self.tended_at));
+        let seen = (!conn.muted).then(|| conn.seen(self.visited_at));
         let mut data = VecDeque::new();
         if let Some(mut outbox) = conn.outbox.take() {
             self.count.dropped += u64::from(outbox.frames());

@@ -9,9 +9,9 @@
 //! control frame is never inside a data frame, and never waits behind queued data.
 //!
 //! # Markers
-//! A topic that has fallen behind waits in the queue too. Its place is a **marker**: an entry without
+//! A topic that has fallen behind waits in the queue too. Its place is a **resync placeholder**: an entry without
 //! bytes, after everything that was queued before. When the socket has taken everything before the
-//! marker, the topic resyncs ([`Outbox::take_due`]). So frequent frames of other topics cannot keep it
+//! placeholder, the topic resyncs ([`Outbox::take_due`]). So frequent frames of other topics cannot keep it
 //! from continuing.
 //!
 //! # Limits
@@ -42,9 +42,9 @@ pub(crate) struct Outbox {
     frames: u32,
     /// `control` contains a pong.
     has_pong: bool,
-    /// While the data are evicted, last first: the markers behind them.
+    /// While the data are evicted, last first: the placeholders behind them.
     evicted: Option<VecDeque<Entry>>,
-    /// Topics whose markers have been reached.
+    /// Topics whose placeholders have been reached.
     due: Vec<SlotId>,
     /// When the socket last took bytes, or the outbox was last empty.
     pub(crate) progress: Mono,
@@ -142,7 +142,7 @@ impl Outbox {
         self.push_control(frame);
     }
 
-    /// Queues data of a topic that is not acknowledged yet, or its marker.
+    /// Queues data of a topic that is not acknowledged yet, or its placeholder.
     pub(crate) fn hold(&mut self, entry: Entry) {
         self.bytes += entry.bytes.len();
         self.held_bytes += entry.bytes.len();
@@ -156,12 +156,12 @@ impl Outbox {
         self.held_bytes = 0;
     }
 
-    /// Queues data of a topic, or its marker.
+    /// Queues data of a topic, or its placeholder.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.bytes += entry.bytes.len();
         self.frames += entry.frames;
         match &mut self.evicted {
-            Some(markers) if entry.bytes.is_empty() => markers.push_back(entry),
+            Some(placeholders) if entry.bytes.is_empty() => placeholders.push_back(entry),
             _ => self.data.push_back(entry),
         }
     }
@@ -172,14 +172,14 @@ impl Outbox {
     }
 
     /// Takes out the last of the data; what stands before it is still a row without holes for each topic.
-    /// The caller gives a topic whose frames these were its marker: [`Self::mark_evicted`]. None: all the
+    /// The caller gives a topic whose frames these were its placeholder: [`Self::put_placeholder`]. None: all the
     /// data are out, and the eviction is over.
     pub(crate) fn evict_last(&mut self) -> Option<Entry> {
-        let markers = self.evicted.get_or_insert_default();
+        let placeholders = self.evicted.get_or_insert_default();
         steps::visit(1);
         while let Some(entry) = self.data.pop_back() {
             if entry.bytes.is_empty() {
-                markers.push_front(entry);
+                placeholders.push_front(entry);
                 continue;
             }
             self.bytes -= entry.bytes.len();
@@ -190,14 +190,14 @@ impl Outbox {
         None
     }
 
-    /// Lets a topic stand in line behind the data that are not evicted yet.
-    pub(crate) fn mark_evicted(&mut self, marker: Entry) {
-        if let Some(markers) = &mut self.evicted {
-            markers.push_front(marker);
+    /// Queues the placeholder of a topic behind the data that are not evicted yet.
+    pub(crate) fn put_placeholder(&mut self, placeholder: Entry) {
+        if let Some(placeholders) = &mut self.evicted {
+            placeholders.push_front(placeholder);
         }
     }
 
-    /// Takes out the topics that may resync now, because everything before their markers is written.
+    /// Takes out the topics that may resync now, because everything before their placeholders is written.
     pub(crate) fn take_due(&mut self) -> Vec<SlotId> {
         while self.rest.is_none()
             && self
@@ -209,20 +209,20 @@ impl Outbox {
         }
         if self.rest.is_none()
             && self.data.is_empty()
-            && let Some(markers) = self.evicted.take()
+            && let Some(placeholders) = self.evicted.take()
         {
-            self.due.extend(markers.iter().filter_map(|e| e.slot));
+            self.due.extend(placeholders.iter().filter_map(|e| e.slot));
         }
         std::mem::take(&mut self.due)
     }
 
-    /// Whether a topic has a marker in the queue.
+    /// Whether a topic has a placeholder in the queue.
     #[cfg(test)]
-    pub(crate) fn has_marker(&self, slot: SlotId) -> bool {
+    pub(crate) fn has_placeholder(&self, slot: SlotId) -> bool {
         let evicted = self.evicted.iter().flatten();
         let queued = self.data.iter().chain(&self.held).chain(evicted);
-        let mut markers = queued.filter(|entry| entry.bytes.is_empty());
-        markers.any(|entry| entry.slot == Some(slot))
+        let mut placeholders = queued.filter(|entry| entry.bytes.is_empty());
+        placeholders.any(|entry| entry.slot == Some(slot))
     }
 
     /// Whether there are bytes to write.
@@ -267,8 +267,8 @@ impl Outbox {
         };
         self.data.retain(&mut keep);
         self.held.retain(&mut keep);
-        if let Some(markers) = &mut self.evicted {
-            markers.retain(&mut keep);
+        if let Some(placeholders) = &mut self.evicted {
+            placeholders.retain(&mut keep);
         }
         self.held_bytes = self.held.iter().map(|e| e.bytes.len()).sum();
         self.bytes -= gone.bytes;
@@ -366,9 +366,9 @@ impl Outbox {
 }
 
 impl Entry {
-    /// The marker of a topic that has fallen behind. `before` is its position, `published` the time when
+    /// The placeholder of a topic that has fallen behind. `before` is its position, `published` the time when
     /// the first frame was published that it will not get.
-    pub(crate) fn marker(slot: SlotId, before: StreamPos, published: Mono) -> Self {
+    pub(crate) fn placeholder(slot: SlotId, before: StreamPos, published: Mono) -> Self {
         Self {
             bytes: Bytes::new(),
             slot: Some(slot),

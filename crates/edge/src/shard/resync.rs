@@ -13,7 +13,7 @@ use tapecast_wire::reply::{self, Gap, GapCause};
 use tapecast_wire::{Opcode, frame};
 
 impl<S: Socket> Shard<S> {
-    /// Resyncs topics of a connection, as many as this round may: those whose markers have been reached,
+    /// Resyncs topics of a connection, as many as this round may: those whose placeholders have been reached,
     /// and all that are behind if everything is written.
     pub(super) fn resync_due(&mut self, id: ConnId, now: Mono) {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.muted) else {

@@ -58,7 +58,7 @@ pub(crate) struct Session {
 /// The topics of a connection that may resync.
 #[derive(Debug, Default)]
 pub(super) struct Resyncs {
-    /// Topics whose markers have been reached.
+    /// Topics whose placeholders have been reached.
     due: VecDeque<SlotId>,
     /// Where the search for the others continues, once everything is written.
     searched: usize,
@@ -223,7 +223,7 @@ impl Session {
         }
     }
 
-    /// Notes topics whose markers have been reached.
+    /// Notes topics whose placeholders have been reached.
     pub(super) fn note_due(&mut self, due: Vec<SlotId>) {
         if !due.is_empty() {
             let resyncs = self.resyncs.get_or_insert_default();
@@ -231,7 +231,7 @@ impl Session {
         }
     }
 
-    /// The next subscription that resyncs: one whose marker has been reached, or any if `all` may.
+    /// The next subscription that resyncs: one whose placeholder has been reached, or any if `all` may.
     pub(super) fn next_due(&mut self, all: bool) -> Option<usize> {
         if self.behind == 0 {
             return None;

@@ -4,7 +4,7 @@
 //! Items become **pieces**: frames of one topic that are contiguous in memory; pieces that touch are
 //! merged. The pieces of a topic in this turn are its **run**. Every live subscriber gets the whole run,
 //! and so the same slices. A subscriber that gets something different (a snapshot, or the end of a run)
-//! has **links**.
+//! has **parts**.
 //!
 //! # Layout
 //! A run whose pieces are not contiguous is copied together, once for all its subscribers, if that costs
@@ -29,12 +29,12 @@ pub(crate) struct Turn {
     pub(crate) number: u64,
     pieces: Vec<Piece>,
     pub(crate) runs: Vec<Run>,
-    links: Vec<Link>,
+    parts: Vec<Part>,
     /// Runs that were copied together.
     laid: Vec<u8>,
     /// Copies of pieces that outlive the turn, because some socket is full.
     kept: RefCell<HashMap<PieceId, Bytes>>,
-    /// Connections that have links.
+    /// Connections that have parts.
     pub(crate) touched: Vec<ConnId>,
     /// When the oldest item was published.
     pub(crate) oldest: Option<Mono>,
@@ -83,15 +83,15 @@ pub(crate) struct Run {
 
 /// A connection's part of the turn.
 #[derive(Clone, Copy, Debug)]
-struct Link {
-    from: From,
+struct Part {
+    extent: Extent,
     /// Which of the connection's subscriptions it is for.
     sub: u32,
     next: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum From {
+enum Extent {
     /// This piece alone.
     Only(PieceId),
     /// This piece and what follows in its run.
@@ -100,9 +100,9 @@ enum From {
     After(PieceId),
 }
 
-/// A connection's place in the turn: its first and last link, good if `turn` is the turn's number.
+/// A connection's parts of the turn: the first and the last, good if `turn` is the turn's number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Parts {
     turn: u64,
     head: u32,
     tail: u32,
@@ -135,7 +135,7 @@ impl Turn {
     pub(crate) fn end(&mut self) {
         self.pieces.clear();
         self.runs.clear();
-        self.links.clear();
+        self.parts.clear();
         self.laid.clear();
         self.touched.clear();
         let kept = self.kept.get_mut();
@@ -259,41 +259,41 @@ impl Turn {
     }
 
     /// Links a connection to one piece.
-    pub(crate) fn link_only(&mut self, conn: ConnId, place: &mut Place, sub: u32, piece: PieceId) {
-        self.link(conn, place, sub, From::Only(piece));
+    pub(crate) fn add_only(&mut self, conn: ConnId, parts: &mut Parts, sub: u32, piece: PieceId) {
+        self.add_part(conn, parts, sub, Extent::Only(piece));
     }
 
     /// Links a connection to a run.
-    pub(crate) fn link_run(&mut self, conn: ConnId, place: &mut Place, sub: u32, first: PieceId) {
-        self.link(conn, place, sub, From::Piece(first));
+    pub(crate) fn add_run(&mut self, conn: ConnId, parts: &mut Parts, sub: u32, first: PieceId) {
+        self.add_part(conn, parts, sub, Extent::Piece(first));
     }
 
     /// Links a connection to what will follow in a run that has begun.
-    pub(crate) fn link_after(&mut self, conn: ConnId, place: &mut Place, sub: u32, run: u32) {
+    pub(crate) fn join_after(&mut self, conn: ConnId, parts: &mut Parts, sub: u32, run: u32) {
         let last = self.runs[run as usize].last;
         self.pieces[last as usize].sealed = true;
-        self.link(conn, place, sub, From::After(last));
+        self.add_part(conn, parts, sub, Extent::After(last));
     }
 
-    fn link(&mut self, conn: ConnId, place: &mut Place, sub: u32, from: From) {
-        let at = self.links.len() as u32;
-        self.links.push(Link {
-            from,
+    fn add_part(&mut self, conn: ConnId, parts: &mut Parts, sub: u32, extent: Extent) {
+        let at = self.parts.len() as u32;
+        self.parts.push(Part {
+            extent,
             sub,
             next: NONE,
         });
-        self.touch(conn, place);
-        match self.links.get_mut(place.tail as usize) {
+        self.touch(conn, parts);
+        match self.parts.get_mut(parts.tail as usize) {
             Some(last) => last.next = at,
-            None => place.head = at,
+            None => parts.head = at,
         }
-        place.tail = at;
+        parts.tail = at;
     }
 
     /// Makes sure that a connection is written in this turn.
-    pub(crate) fn touch(&mut self, conn: ConnId, place: &mut Place) {
-        if place.turn != self.number {
-            *place = Place {
+    pub(crate) fn touch(&mut self, conn: ConnId, parts: &mut Parts) {
+        if parts.turn != self.number {
+            *parts = Parts {
                 turn: self.number,
                 head: NONE,
                 tail: NONE,
@@ -339,40 +339,40 @@ impl Turn {
     }
 
     /// A connection's pieces in order, each with the subscription it is for.
-    pub(crate) fn pieces_of(&self, place: Place) -> impl Iterator<Item = (u32, PieceId)> {
-        self.links_of(place).flat_map(|link| {
-            let (first, most) = self.part(link.from);
+    pub(crate) fn pieces_of(&self, parts: Parts) -> impl Iterator<Item = (u32, PieceId)> {
+        self.parts_of(parts).flat_map(|part| {
+            let (first, most) = self.bounds(part.extent);
             self.follow(first)
                 .take(most)
-                .map(move |piece| (link.sub, piece))
+                .map(move |piece| (part.sub, piece))
         })
     }
 
     /// A connection's slices in order.
-    pub(crate) fn stretches_of(&self, place: Place) -> impl Iterator<Item = Stretch<'_>> {
-        self.links_of(place).flat_map(|link| {
-            let (first, most) = self.part(link.from);
+    pub(crate) fn stretches_of(&self, parts: Parts) -> impl Iterator<Item = Stretch<'_>> {
+        self.parts_of(parts).flat_map(|part| {
+            let (first, most) = self.bounds(part.extent);
             self.stretches(first).take(most)
         })
     }
 
-    fn links_of(&self, place: Place) -> impl Iterator<Item = &Link> {
-        let head = if place.turn == self.number {
-            place.head
+    fn parts_of(&self, parts: Parts) -> impl Iterator<Item = &Part> {
+        let head = if parts.turn == self.number {
+            parts.head
         } else {
             NONE
         };
-        std::iter::successors(self.links.get(head as usize), |link| {
-            self.links.get(link.next as usize)
+        std::iter::successors(self.parts.get(head as usize), |part| {
+            self.parts.get(part.next as usize)
         })
     }
 
     /// Where a part of the turn begins, and how many pieces it has at most.
-    fn part(&self, from: From) -> (PieceId, usize) {
-        match from {
-            From::Only(piece) => (piece, 1),
-            From::Piece(piece) => (piece, usize::MAX),
-            From::After(piece) => (self.piece(piece).next, usize::MAX),
+    fn bounds(&self, extent: Extent) -> (PieceId, usize) {
+        match extent {
+            Extent::Only(piece) => (piece, 1),
+            Extent::Piece(piece) => (piece, usize::MAX),
+            Extent::After(piece) => (self.piece(piece).next, usize::MAX),
         }
     }
 
@@ -391,9 +391,9 @@ impl Turn {
     }
 }
 
-// === impl Place ===
+// === impl Parts ===
 
-impl Default for Place {
+impl Default for Parts {
     fn default() -> Self {
         // The first turn is number one.
         Self {

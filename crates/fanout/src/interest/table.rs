@@ -55,7 +55,7 @@ struct Tids {
 }
 
 /// What became of the topic that lingers longest.
-enum Look {
+enum Check {
     Nothing,
     NotYet,
     /// It must not end now: a subscriber has come back, or there is still a reference to it.
@@ -148,9 +148,9 @@ impl Table {
             for _ in 0..waiting {
                 looks += 1;
                 match self.look(class, self.living[class] > self.max[class]) {
-                    Look::Nothing | Look::NotYet => break,
-                    Look::Kept => {}
-                    Look::Ended(entry) => ended.push(entry),
+                    Check::Nothing | Check::NotYet => break,
+                    Check::Kept => {}
+                    Check::Ended(entry) => ended.push(entry),
                 }
             }
         }
@@ -182,21 +182,21 @@ impl Table {
     fn evict(&mut self, class: usize) -> Option<Arc<TopicEntry>> {
         for _ in 0..EVICTION_LOOKS {
             match self.look(class, true) {
-                Look::Nothing | Look::NotYet => return None,
-                Look::Kept => {}
-                Look::Ended(entry) => return Some(entry),
+                Check::Nothing | Check::NotYet => return None,
+                Check::Kept => {}
+                Check::Ended(entry) => return Some(entry),
             }
         }
         None
     }
 
     /// Looks at the topic of this class that lingers longest; with `early`, it need not be due.
-    fn look(&mut self, class: usize, early: bool) -> Look {
+    fn look(&mut self, class: usize, early: bool) -> Check {
         let Some((queued, entry)) = self.lingering[class].pop_front() else {
-            return Look::Nothing;
+            return Check::Nothing;
         };
         let Some(held) = self.topics.get_mut(&entry.topic) else {
-            return Look::Kept;
+            return Check::Kept;
         };
         let since = held.since.unwrap_or(queued);
         // Two: the map's, and the one in hand.
@@ -206,28 +206,28 @@ impl Table {
         if entry.is_wanted() {
             // Whoever has come back says when it leaves again.
             held.since = None;
-            return Look::Kept;
+            return Check::Kept;
         }
         if !early && self.now < since.after(self.linger) {
             if queued == since {
                 self.lingering[class].push_front((queued, entry));
-                return Look::NotYet;
+                return Check::NotYet;
             }
             // It came back and left again meanwhile.
             self.lingering[class].push_back((since, entry));
-            return Look::Kept;
+            return Check::Kept;
         }
         if referred {
             held.since = Some(self.now);
             self.lingering[class].push_back((self.now, entry));
-            return Look::Kept;
+            return Check::Kept;
         }
         self.topics.remove(&entry.topic);
         self.tids.living.remove(&entry.tid);
         self.slots.give_back(entry.slot);
         self.living[class] -= 1;
         self.census.end(&entry);
-        Look::Ended(entry)
+        Check::Ended(entry)
     }
 }
 

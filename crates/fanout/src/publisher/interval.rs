@@ -1,7 +1,7 @@
 //! Topics with an interval in the publisher: their updates pass a [`Conflator`], and are published when
 //! due.
 
-use super::due::Due;
+use super::deadlines::Deadlines;
 use super::{Publisher, TURN_BYTES_MAX, TURN_ITEMS_MAX, live_mut};
 use crate::conflator::Conflator;
 use crate::interest::TopicEntry;
@@ -38,7 +38,10 @@ impl Publisher {
         }
         let now = self.mono;
         self.conflate(entry.slot, |conflator, publish| {
-            if conflator.deadline().is_some_and(|at| Due::is_due(at, now)) {
+            if conflator
+                .deadline()
+                .is_some_and(|at| Deadlines::is_due(at, now))
+            {
                 conflator.release(now, publish);
             }
         });

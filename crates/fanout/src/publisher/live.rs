@@ -1,6 +1,6 @@
 //! A live topic: what its subscribers know, and how the next update becomes a frame for them.
 
-use super::{Frame, Pending, Turn};
+use super::{Frame, Pending, TurnOutput};
 use crate::conflator::Conflator;
 use crate::interest::{ShardMask, TopicEntry};
 use crate::item::{Item, ItemKind};
@@ -152,7 +152,7 @@ impl LiveTopic {
     pub(super) fn publish(
         &mut self,
         update: &Update<'_>,
-        turn: &mut Turn,
+        turn: &mut TurnOutput,
         now: UnixNanos,
         metrics: &FanoutMetrics,
     ) -> bool {
@@ -218,7 +218,7 @@ impl LiveTopic {
 
     /// The stream begins a new epoch: nothing of the old one is valid. A topic of prints starts again
     /// with an empty snapshot, so that its first print is an update.
-    fn start_over(&mut self, update: &Update<'_>, turn: &mut Turn, now: UnixNanos) {
+    fn start_over(&mut self, update: &Update<'_>, turn: &mut TurnOutput, now: UnixNanos) {
         self.epoch = update.epoch;
         self.snapshots = Snapshots::default();
         let events = match update.body {
@@ -243,7 +243,7 @@ impl LiveTopic {
 
     /// Events up to `seq` never came. A state is no longer known; subscribers with a state get one notice
     /// for all encodings. There is no notice if a new epoch begins without a state.
-    fn lose(&mut self, seq: Seq, events: u64, turn: &mut Turn) {
+    fn lose(&mut self, seq: Seq, events: u64, turn: &mut TurnOutput) {
         self.snapshots = Snapshots::default();
         if !matches!(self.view, View::Trades) {
             self.view = View::Unknown;
@@ -273,7 +273,13 @@ impl LiveTopic {
     }
 
     /// Writes a notice that the events after `prev` are lost: text in every encoding.
-    fn write_gap(&self, turn: &mut Turn, prev: Seq, cause: GapCause, upstream: bool) -> Range<u32> {
+    fn write_gap(
+        &self,
+        turn: &mut TurnOutput,
+        prev: Seq,
+        cause: GapCause,
+        upstream: bool,
+    ) -> Range<u32> {
         let gap = Gap {
             topic: &self.entry.text,
             epoch: self.epoch,
@@ -306,7 +312,7 @@ impl LiveTopic {
     pub(super) fn write_snapshot(
         &self,
         encoding: Encoding,
-        turn: &mut Turn,
+        turn: &mut TurnOutput,
         now: UnixNanos,
         history: Option<&Update<'_>>,
     ) -> (bool, Range<u32>) {
@@ -344,13 +350,13 @@ impl LiveTopic {
     fn write_update(
         &self,
         encoding: Encoding,
-        turn: &mut Turn,
+        turn: &mut TurnOutput,
         now: UnixNanos,
         prev: Seq,
         body: &Body<'_>,
     ) -> Range<u32> {
         let (head, instrument) = (self.head(now, Some(prev)), &self.entry.instrument);
-        let Turn {
+        let TurnOutput {
             frames, changes, ..
         } = turn;
         super::write_frame(frames, encoding.opcode(), |out| match body {
@@ -373,7 +379,7 @@ impl LiveTopic {
     fn write_state(
         &self,
         encoding: Encoding,
-        turn: &mut Turn,
+        turn: &mut TurnOutput,
         now: UnixNanos,
         history: &[Trade],
     ) -> Range<u32> {
@@ -402,7 +408,7 @@ impl LiveTopic {
 
     fn push(
         &self,
-        turn: &mut Turn,
+        turn: &mut TurnOutput,
         encoding: Encoding,
         kind: ItemKind,
         range: Range<u32>,
@@ -413,7 +419,7 @@ impl LiveTopic {
             encoding,
             kind,
             pos: self.pos(),
-            frame: Frame::Turn(range),
+            frame: Frame::TurnOutput(range),
             shards,
             begun: 0,
         });
@@ -421,7 +427,12 @@ impl LiveTopic {
 
     /// Makes good what was missed by shards that have room again. Returns whether the topic should be
     /// opened again to answer joiners.
-    pub(super) fn catch_up(&mut self, room: ShardMask, turn: &mut Turn, now: UnixNanos) -> bool {
+    pub(super) fn catch_up(
+        &mut self,
+        room: ShardMask,
+        turn: &mut TurnOutput,
+        now: UnixNanos,
+    ) -> bool {
         let mut reopen = false;
         for encoding in Encoding::ALL {
             let (frames, joins) = self.missed.take(encoding, room);

@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod batch_send;
 mod binary;
 mod captures;
 mod cases;
@@ -22,4 +23,3 @@ mod losses;
 mod parts;
 mod process;
 mod support;
-mod volley;

@@ -1,11 +1,11 @@
 //! Places for connections: a limit in all, and a limit for one address.
 //!
-//! A connection takes a place together with its [`Line`], and dropping it frees the place. If there is no
+//! A connection takes a place together with its [`HttpConnection`], and dropping it frees the place. If there is no
 //! free place, either the new connection is refused, or the connection that has waited longest for its
 //! client is closed and its place is free at once. [`Evict`] says which connections may be closed.
 
 use crate::admission::share_of;
-use crate::io::http::line::Line;
+use crate::io::http::connection::HttpConnection;
 use hashbrown::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,7 +50,7 @@ pub enum Full {
 
 #[derive(Debug, Default)]
 struct Inner {
-    held: HashMap<u64, (IpAddr, Arc<Line>)>,
+    held: HashMap<u64, (IpAddr, Arc<HttpConnection>)>,
     shares: HashMap<IpAddr, usize>,
     next: u64,
 }
@@ -74,7 +74,7 @@ impl Places {
     pub fn take(
         self: &Arc<Self>,
         address: IpAddr,
-        line: &Arc<Line>,
+        connection: &Arc<HttpConnection>,
         evict: Evict,
     ) -> Result<Place, Full> {
         let share = share_of(address);
@@ -85,7 +85,7 @@ impl Places {
             .is_some_and(|held| *held >= self.share_max)
         {
             let cut = evict == Evict::Anybody
-                && inner.evict(|of, line| (of == share).then(|| line.since()));
+                && inner.evict(|of, connection| (of == share).then(|| connection.since()));
             if !cut {
                 return Err(Full::Share(self.share_max));
             }
@@ -93,11 +93,12 @@ impl Places {
         if inner.held.len() >= self.all_max {
             let cut = match evict {
                 Evict::Nobody => false,
-                Evict::Idle => inner.evict(|_, line| {
-                    line.idle_since()
+                Evict::Idle => inner.evict(|_, connection| {
+                    connection
+                        .idle_since()
                         .filter(|since| since.elapsed() >= IDLE_MIN)
                 }),
-                Evict::Anybody => inner.evict(|_, line| Some(line.since())),
+                Evict::Anybody => inner.evict(|_, connection| Some(connection.since())),
             };
             if !cut {
                 return Err(Full::All(self.all_max));
@@ -105,7 +106,7 @@ impl Places {
         }
         let id = inner.next;
         inner.next += 1;
-        inner.held.insert(id, (share, Arc::clone(line)));
+        inner.held.insert(id, (share, Arc::clone(connection)));
         *inner.shares.entry(share).or_insert(0) += 1;
         Ok(Place {
             places: Arc::clone(self),
@@ -115,7 +116,7 @@ impl Places {
 
     /// Closes the connection that has waited longest, if there is one, to free a file descriptor.
     pub fn evict_one(&self) -> bool {
-        self.lock().evict(|_, line| Some(line.since()))
+        self.lock().evict(|_, connection| Some(connection.since()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -126,29 +127,32 @@ impl Places {
 // === impl Inner ===
 
 impl Inner {
-    /// Cuts the line for which `waiting_since` says the earliest time; a walk over all places.
-    fn evict(&mut self, waiting_since: impl Fn(IpAddr, &Line) -> Option<Instant>) -> bool {
-        let waiting = |(id, (share, line)): (&u64, &(IpAddr, Arc<Line>))| {
-            Some((waiting_since(*share, line)?, *id))
+    /// Cuts the connection for which `waiting_since` says the earliest time; a walk over all places.
+    fn evict(
+        &mut self,
+        waiting_since: impl Fn(IpAddr, &HttpConnection) -> Option<Instant>,
+    ) -> bool {
+        let waiting = |(id, (share, connection)): (&u64, &(IpAddr, Arc<HttpConnection>))| {
+            Some((waiting_since(*share, connection)?, *id))
         };
         let Some((_, id)) = self.held.iter().filter_map(waiting).min() else {
             return false;
         };
-        if let Some(line) = self.give_back(id) {
-            line.cut();
+        if let Some(connection) = self.give_back(id) {
+            connection.cut();
         }
         true
     }
 
-    fn give_back(&mut self, id: u64) -> Option<Arc<Line>> {
-        let (share, line) = self.held.remove(&id)?;
+    fn give_back(&mut self, id: u64) -> Option<Arc<HttpConnection>> {
+        let (share, connection) = self.held.remove(&id)?;
         if let Some(held) = self.shares.get_mut(&share) {
             *held -= 1;
             if *held == 0 {
                 self.shares.remove(&share);
             }
         }
-        Some(line)
+        Some(connection)
     }
 }
 
@@ -172,7 +176,7 @@ mod tests {
     #[test]
     fn one_address_has_its_share_and_all_have_a_limit() {
         let places = Places::new(3, 2);
-        let take = |address| places.take(address, &Line::new(), Evict::Nobody);
+        let take = |address| places.take(address, &HttpConnection::new(), Evict::Nobody);
         let first = take(ONE).unwrap();
         let _second = take(ONE).unwrap();
         assert_eq!(take(ONE).unwrap_err(), Full::Share(2));
@@ -185,17 +189,19 @@ mod tests {
     #[test]
     fn who_waited_longest_makes_room_within_the_share_first() {
         let places = Places::new(3, 2);
-        let lines = [(); 5].map(|()| Line::new());
-        let take = |address, line: usize| places.take(address, &lines[line], Evict::Anybody);
+        let connections = [(); 5].map(|()| HttpConnection::new());
+        let take = |address, connection: usize| {
+            places.take(address, &connections[connection], Evict::Anybody)
+        };
         let other = take(TWO, 0).unwrap();
         let first = take(ONE, 1).unwrap();
         let _second = take(ONE, 2).unwrap();
         let _third = take(ONE, 3).unwrap();
-        assert!(lines[1].is_cut() && !lines[0].is_cut() && !lines[2].is_cut());
+        assert!(connections[1].is_cut() && !connections[0].is_cut() && !connections[2].is_cut());
         // Giving back what was taken away changes nothing.
         drop(first);
         let _fourth = take(TWO, 4).unwrap();
-        assert!(lines[0].is_cut() && !lines[2].is_cut());
+        assert!(connections[0].is_cut() && !connections[2].is_cut());
         drop(other);
         assert_eq!(places.lock().held.len(), 3);
         assert_eq!(places.lock().shares.values().sum::<usize>(), 3);
@@ -204,15 +210,17 @@ mod tests {
     #[test]
     fn who_is_busy_is_not_idle() {
         let places = Places::new(1, 1);
-        let line = Line::new();
-        let _place = places.take(ONE, &line, Evict::Idle).unwrap();
-        line.request();
-        line.made();
+        let connection = HttpConnection::new();
+        let _place = places.take(ONE, &connection, Evict::Idle).unwrap();
+        connection.request();
+        connection.made();
         assert_eq!(
-            places.take(TWO, &Line::new(), Evict::Idle).unwrap_err(),
+            places
+                .take(TWO, &HttpConnection::new(), Evict::Idle)
+                .unwrap_err(),
             Full::All(1)
         );
         assert!(places.evict_one() && !places.evict_one());
-        assert!(line.is_cut());
+        assert!(connection.is_cut());
     }
 }

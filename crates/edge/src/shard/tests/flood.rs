@@ -9,7 +9,7 @@ const TEXT: u8 = 0x81;
 const TEXT_BEGINS: u8 = 0x01;
 const GOES_ON: u8 = 0x00;
 
-/// A round as the poller has it: who is readable stands in line.
+/// A round as the poller has it: readable connections wait in a queue.
 fn round(rig: &mut Rig) -> bool {
     rig.now += 1_000_000;
     let (now, wall) = (rig.now(), UnixNanos::new(5));
@@ -62,7 +62,7 @@ fn whatever_a_client_floods_with_the_others_are_heard_in_the_same_round() {
                 rounds += 1;
             }
             let after: usize = flooders.iter().map(|f| unread(&rig, *f)).sum();
-            // All stand in line once, then one reading each at most; a round has its measure.
+            // All wait in the queue once, then each is read once at most; a round has its measure.
             assert!(rounds <= 45, "{rounds} rounds");
             assert!(before - after <= rounds * (intake::WORK_PER_ROUND + 700) * 22);
             for &other in &others {

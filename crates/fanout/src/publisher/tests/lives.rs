@@ -202,7 +202,7 @@ enum Op {
     Join(usize, usize),
     Leave(usize, usize),
     Publish(usize),
-    Turn,
+    TurnOutput,
     Drain(usize),
     Pass(u64),
 }
@@ -212,7 +212,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_usize..2, 0..TOPICS).prop_map(|(s, t)| Op::Join(s, t)),
         4 => (0_usize..2, 0..TOPICS).prop_map(|(s, t)| Op::Leave(s, t)),
         4 => (0..SYMBOLS.len()).prop_map(Op::Publish),
-        4 => Just(Op::Turn),
+        4 => Just(Op::TurnOutput),
         2 => (0_usize..2).prop_map(Op::Drain),
         2 => prop_oneof![Just(1), Just(11), Just(40)].prop_map(Op::Pass),
     ]
@@ -235,7 +235,7 @@ proptest! {
                 Op::Join(shard, topic) => drop(lives.join(shard, topic)),
                 Op::Leave(shard, topic) => lives.leave(shard, topic),
                 Op::Publish(symbol) => lives.publish(symbol),
-                Op::Turn => lives.turn(),
+                Op::TurnOutput => lives.turn(),
                 Op::Drain(shard) => lives.drain(shard),
                 Op::Pass(millis) => lives.now = lives.now.after(Duration::from_millis(millis)),
             }

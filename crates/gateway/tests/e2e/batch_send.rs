@@ -33,7 +33,7 @@ async fn many_clients_of_one_topic_hear_the_same_however_they_are_written_to() {
             clients.push(client);
         }
         let mut desk = TcpStream::connect(push).await.unwrap();
-        // Some alone, and some in bursts that are too long for a volley.
+        // Some alone, and some in bursts that are too long for a batch_send.
         let mut id = 0;
         while id < TRADES {
             let burst = if id % 7 == 0 { 40.min(TRADES - id) } else { 1 };

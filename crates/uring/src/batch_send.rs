@@ -1,11 +1,12 @@
-//! A volley: the same bytes to many sockets.
+//! A batch of sends: the same bytes to many sockets.
 //!
 //! # Why it is safe
-//! The kernel gets a pointer to the bytes and the numbers of the sockets, and may use both until it has
-//! completed a send. [`Volley::send`] borrows both, and returns only when every send that it has
-//! submitted is completed. If the ring itself fails, or if there is a panic before that, the ring is
-//! closed, which cancels open sends before the borrows end. Sends use `MSG_DONTWAIT`: for a full socket a
-//! send completes at once with an error, so no send stays open by design.
+//! The kernel gets a pointer to the bytes and the numbers of the sockets. [`BatchSend::send`] borrows both,
+//! so the kernel must not use them after it has returned. All sends have `MSG_DONTWAIT`, and this is what
+//! makes it sound: the kernel tries such a send while the ring takes it, and completes it at once, with an
+//! error if the socket is full. So no send stays open that could use the bytes later. This also holds if
+//! the ring fails or a panic ends `send` early: closing the ring cancels what is open, but it may do so
+//! after `send` has returned, and would not be enough alone.
 
 use io_uring::{IoUring, Probe, opcode, types};
 use std::io;
@@ -13,28 +14,32 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Sends that are submitted at once: enough to make entering the kernel cheap, few enough that the
 /// rings stay in the cache.
-const LOT: u32 = 256;
-/// `MSG_DONTWAIT | MSG_NOSIGNAL` of Linux.
-const FLAGS: i32 = 0x40 | 0x4000;
+const BATCH: u32 = 256;
+/// A full socket is an error at once: see the module's words on safety.
+const MSG_DONTWAIT: i32 = 0x40;
+/// A closed socket is an error and no signal.
+const MSG_NOSIGNAL: i32 = 0x4000;
+const FLAGS: i32 = MSG_DONTWAIT | MSG_NOSIGNAL;
+const _: () = assert!(FLAGS & MSG_DONTWAIT != 0, "no send may stay open");
 /// What becomes of a send that the ring did not take, `EINTR`: it may be tried again.
 const NOT_TAKEN: i32 = -4;
 /// What becomes of a send that the ring took and did not give back, `EIO`: nobody knows.
 const NOT_RETURNED: i32 = -5;
 
 /// A ring of one thread's own, made and used on that thread.
-pub struct Volley {
+pub struct BatchSend {
     /// None after the ring has failed.
     ring: Option<IoUring>,
     results: Vec<i32>,
 }
 
-impl std::fmt::Debug for Volley {
+impl std::fmt::Debug for BatchSend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Volley").finish_non_exhaustive()
+        f.debug_struct("BatchSend").finish_non_exhaustive()
     }
 }
 
-impl Volley {
+impl BatchSend {
     /// Makes a ring for this thread.
     ///
     /// # Errors
@@ -43,7 +48,7 @@ impl Volley {
         let ring: IoUring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
-            .build(LOT)?;
+            .build(BATCH)?;
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         if !probe.is_supported(opcode::Send::CODE) {
@@ -72,7 +77,7 @@ impl Volley {
         let mut sockets = sockets;
         // Put back only if all went well: otherwise it is closed here.
         if let Some(mut ring) = self.ring.take()
-            && shoot(&mut ring, bytes, &mut sockets, &mut self.results).is_ok()
+            && submit(&mut ring, bytes, &mut sockets, &mut self.results).is_ok()
         {
             self.ring = Some(ring);
         }
@@ -84,8 +89,8 @@ impl Volley {
     }
 }
 
-/// Submits a send for each socket, a lot at a time, and waits until each lot is completed.
-fn shoot<'fd>(
+/// Submits a send for each socket, a batch at a time, and waits until each batch is completed.
+fn submit<'fd>(
     ring: &mut IoUring,
     bytes: &[u8],
     sockets: &mut impl Iterator<Item = BorrowedFd<'fd>>,
@@ -96,15 +101,15 @@ fn shoot<'fd>(
         let mut submitted = 0;
         {
             let mut queue = ring.submission();
-            for socket in sockets.take(LOT as usize) {
+            for socket in sockets.take(BATCH as usize) {
                 let entry =
                     opcode::Send::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), length)
                         .flags(FLAGS)
                         .build()
                         .user_data(results.len() as u64);
                 results.push(NOT_RETURNED);
-                // SAFETY: the entry points at `bytes` and names `socket`, both borrowed by `Volley::send`
-                // until every send is completed or the ring is closed: see the module's words.
+                // SAFETY: the entry points at `bytes` and names `socket`, both borrowed by `BatchSend::send`
+                // until it returns; with `MSG_DONTWAIT` no send is open then: see the module's words.
                 #[expect(unsafe_code, reason = "the kernel is given a pointer")]
                 let pushed = unsafe { queue.push(&entry) };
                 pushed.map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -138,8 +143,8 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     /// A ring, or none where the system has none: then there is nothing to test.
-    fn volley() -> Option<Volley> {
-        let made = Volley::new();
+    fn batch_send() -> Option<BatchSend> {
+        let made = BatchSend::new();
         if let Err(error) = &made {
             eprintln!("skipped: no io_uring here: {error}");
         }
@@ -148,8 +153,10 @@ mod tests {
 
     #[test]
     fn everybody_gets_the_bytes_and_full_and_closed_sockets_are_named() {
-        let Some(mut volley) = volley() else { return };
-        // More than two lots.
+        let Some(mut batch_send) = batch_send() else {
+            return;
+        };
+        // More than two batches.
         let mut pairs: Vec<_> = (0..600).map(|_| UnixStream::pair().unwrap()).collect();
         // One is full, one is gone.
         pairs[7].0.set_nonblocking(true).unwrap();
@@ -157,7 +164,7 @@ mod tests {
         pairs[300].1 = UnixStream::pair().unwrap().0;
         for round in 0..3_u8 {
             let bytes = vec![round; 1_000];
-            let results: Vec<_> = volley
+            let results: Vec<_> = batch_send
                 .send(&bytes, pairs.iter().map(|(ours, _)| ours.as_fd()))
                 .collect();
             assert_eq!(results.len(), 600);
@@ -174,13 +181,15 @@ mod tests {
                 }
             }
         }
-        assert!(volley.works());
+        assert!(batch_send.works());
     }
 
     #[test]
     fn nobody_to_send_to_is_no_system_call_and_no_error() {
-        let Some(mut volley) = volley() else { return };
-        assert_eq!(volley.send(b"x", std::iter::empty()).len(), 0);
-        assert!(volley.works());
+        let Some(mut batch_send) = batch_send() else {
+            return;
+        };
+        assert_eq!(batch_send.send(b"x", std::iter::empty()).len(), 0);
+        assert!(batch_send.works());
     }
 }

@@ -21,20 +21,20 @@ pub(super) const TICK: u64 = 1_000_000;
 
 /// Interval topics that hold something, the next one first.
 #[derive(Debug, Default)]
-pub(super) struct Due {
-    queue: BinaryHeap<Reverse<Look>>,
+pub(super) struct Deadlines {
+    queue: BinaryHeap<Reverse<Check>>,
     /// Whether the topic of a slot is in the queue.
     queued: Vec<bool>,
 }
 
 /// When to look at a topic.
 #[derive(Debug)]
-struct Look {
+struct Check {
     at: Mono,
     entry: Arc<TopicEntry>,
 }
 
-impl Due {
+impl Deadlines {
     /// Checks a topic not before `at`, and soon after it. If the topic is already in the queue, that
     /// check comes first, and the caller adds another one after it.
     pub(super) fn add(&mut self, entry: &Arc<TopicEntry>, at: Mono) {
@@ -44,7 +44,7 @@ impl Due {
         }
         if !std::mem::replace(&mut self.queued[index], true) {
             let (at, entry) = (tick(at), Arc::clone(entry));
-            self.queue.push(Reverse(Look { at, entry }));
+            self.queue.push(Reverse(Check { at, entry }));
         }
     }
 
@@ -53,7 +53,7 @@ impl Due {
         if self.next()? > now {
             return None;
         }
-        let Reverse(Look { entry, .. }) = self.queue.pop()?;
+        let Reverse(Check { entry, .. }) = self.queue.pop()?;
         self.queued[entry.slot.index()] = false;
         Some(entry)
     }
@@ -69,34 +69,34 @@ impl Due {
     }
 }
 
-// === impl Look ===
+// === impl Check ===
 
-impl Look {
+impl Check {
     /// By time; topics of one moment in the order of their slots.
     fn key(&self) -> (Mono, TopicSlot) {
         (self.at, self.entry.slot)
     }
 }
 
-impl Ord for Look {
+impl Ord for Check {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.key().cmp(&other.key())
     }
 }
 
-impl PartialOrd for Look {
+impl PartialOrd for Check {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Look {
+impl PartialEq for Check {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Look {}
+impl Eq for Check {}
 
 /// The first tick that is not before `at`.
 fn tick(at: Mono) -> Mono {
@@ -128,13 +128,13 @@ mod tests {
         ))
     }
 
-    fn pop(due: &mut Due, now: u64) -> Option<usize> {
+    fn pop(due: &mut Deadlines, now: u64) -> Option<usize> {
         due.pop(Mono::new(now)).map(|entry| entry.slot.index())
     }
 
     #[test]
     fn topics_come_in_order_and_those_of_one_tick_together() {
-        let mut due = Due::default();
+        let mut due = Deadlines::default();
         for (slot, at) in [(3, 5 * TICK + 1), (1, 2 * TICK), (2, 5 * TICK + 9)] {
             due.add(&entry(slot), Mono::new(at));
         }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_topic_stands_in_the_queue_once_however_often_it_begins() {
-        let (mut due, entry) = (Due::default(), entry(7));
+        let (mut due, entry) = (Deadlines::default(), entry(7));
         for life in 0..1_000 {
             due.add(&entry, Mono::new(TICK + life));
         }

@@ -39,7 +39,7 @@ pub struct Times {
 
 /// The state of a connection, shared by the task that serves it and by the limits of places.
 #[derive(Debug)]
-pub struct Line {
+pub struct HttpConnection {
     state: Mutex<State>,
     cut: Notify,
 }
@@ -84,11 +84,11 @@ pub enum End {
     Evicted,
 }
 
-/// The stream of a line, which tells when all that was written has gone to the kernel.
+/// The stream of a connection, which tells when all that was written has gone to the kernel.
 #[derive(Debug)]
 pub struct Watched<S> {
     stream: S,
-    line: Arc<Line>,
+    connection: Arc<HttpConnection>,
     lingering: Option<Lingering>,
 }
 
@@ -98,9 +98,9 @@ struct Lingering {
     bytes: usize,
 }
 
-// === impl Line ===
+// === impl HttpConnection ===
 
-impl Line {
+impl HttpConnection {
     /// Of a connection that has just come.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -209,7 +209,7 @@ impl End {
 /// Closes the connection.
 pub async fn serve<S, F>(
     stream: S,
-    line: &Arc<Line>,
+    connection: &Arc<HttpConnection>,
     times: &Times,
     answer: impl Fn(Request<Incoming>) -> F,
 ) -> End
@@ -219,7 +219,7 @@ where
 {
     let watched = Watched {
         stream,
-        line: Arc::clone(line),
+        connection: Arc::clone(connection),
         lingering: None,
     };
     let io = TokioIo::new(watched);
@@ -238,16 +238,16 @@ where
         .with_upgrades();
     let mut served = pin!(served);
     loop {
-        let (deadline, _) = line.deadline(times);
+        let (deadline, _) = connection.deadline(times);
         tokio::select! {
             biased;
-            () = line.cut.notified() => return End::Evicted,
+            () = connection.cut.notified() => return End::Evicted,
             ended = &mut served => return match ended {
                 Err(error) if error.is_parse() => End::Garbage,
                 _ => End::Done,
             },
             () = tokio::time::sleep_until(deadline.into()) => {
-                let (deadline, late) = line.deadline(times);
+                let (deadline, late) = connection.deadline(times);
                 if deadline <= Instant::now() {
                     return late;
                 }
@@ -299,7 +299,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper comes here when its own buffer is empty.
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.line.flushed();
+        self.connection.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -22,14 +22,14 @@ use tapecast_wire::{CloseReason, Opcode, frame, reply};
 
 /// What waits for the connections that were visited this time round.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct Totals {
     frames: i64,
     bytes: i64,
     parked: i64,
 }
 
 /// What a connection has coming to it.
-enum Due {
+enum Visit {
     Nothing,
     End(CloseReason),
     Close(CloseReason, String),
@@ -40,26 +40,26 @@ impl<S: Socket> Shard<S> {
     /// Visits the connections whose turn it is. To be called every [`TICK`] or so.
     pub fn handle_time(&mut self, now: Mono, wall: UnixNanos) {
         let round = visit_every(self.shared.limits.heartbeat);
-        let since = (now - self.tended_at).min(round);
+        let since = (now - self.visited_at).min(round);
         let count = self.conns.len() as u128 * since.as_nanos() / round.as_nanos().max(1);
         if count == 0 {
             return;
         }
-        self.tended_at = now;
+        self.visited_at = now;
         // After a pause it goes on where it was, and does not make up for it all at once.
         for _ in 0..count.min(VISITS_PER_TICK) {
-            if self.tended >= self.conns.len() {
-                self.tended = 0;
-                self.publish_survey();
+            if self.visited >= self.conns.len() {
+                self.visited = 0;
+                self.publish_totals();
             }
-            self.tend(self.tended as ConnId, now, wall);
-            self.survey(self.tended);
-            self.tended += 1;
+            self.visit(self.visited as ConnId, now, wall);
+            self.add_to_totals(self.visited);
+            self.visited += 1;
         }
         self.apply_effects(now);
     }
 
-    fn tend(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
+    fn visit(&mut self, id: ConnId, now: Mono, wall: UnixNanos) {
         // The kernel says "writable" only when much of a large send buffer is free. A slow reader
         // makes progress long before that: look for it. And what was left for data to take along has
         // waited long enough.
@@ -72,10 +72,10 @@ impl<S: Socket> Shard<S> {
         }
         self.acknowledge_late(id, now);
         match self.due(id, now) {
-            Due::Nothing => {}
-            Due::End(reason) => self.end(id, reason),
-            Due::Close(reason, message) => self.close(id, reason, &message, now),
-            Due::Say { ping, heartbeat } => {
+            Visit::Nothing => {}
+            Visit::End(reason) => self.end(id, reason),
+            Visit::Close(reason, message) => self.close(id, reason, &message, now),
+            Visit::Say { ping, heartbeat } => {
                 if ping {
                     let frame = frame::whole(Opcode::Ping, &[]);
                     self.say_frame(id, frame.into(), now);
@@ -87,22 +87,22 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    fn due(&mut self, id: ConnId, now: Mono) -> Due {
+    fn due(&mut self, id: ConnId, now: Mono) -> Visit {
         let limits = &self.shared.limits;
         let (ping_every, beat_every) = (limits.ping, limits.heartbeat);
         let (idle, stall) = (limits.idle_timeout, limits.stall_timeout);
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
-            return Due::Nothing;
+            return Visit::Nothing;
         };
         let session = &mut conn.session;
         if session.ended.is_some() {
-            return Due::Nothing;
+            return Visit::Nothing;
         }
         if let Some(closing) = &session.closing {
             return if now >= closing.deadline {
-                Due::End(closing.reason)
+                Visit::End(closing.reason)
             } else {
-                Due::Nothing
+                Visit::Nothing
             };
         }
         // Behind a full socket our pings wait like everything else: then it is progress that counts.
@@ -113,7 +113,7 @@ impl<S: Socket> Shard<S> {
                 "the client sent nothing for {:.1} s; answer pings",
                 idle.as_secs_f64()
             );
-            return Due::Close(CloseReason::Idle, message);
+            return Visit::Close(CloseReason::Idle, message);
         }
         if let Some(outbox) = conn.outbox.as_ref().filter(|_| conn.blocked) {
             let oldest = outbox.oldest().unwrap_or(outbox.progress);
@@ -122,7 +122,7 @@ impl<S: Socket> Shard<S> {
                 let message = format!(
                     "{bytes} bytes are queued, the oldest for {age:.1} s; read faster or subscribe to less"
                 );
-                return Due::Close(CloseReason::SlowConsumer, message);
+                return Visit::Close(CloseReason::SlowConsumer, message);
             }
         }
         let ping = now - session.last_ping >= ping_every;
@@ -138,9 +138,9 @@ impl<S: Socket> Shard<S> {
         let queued = conn.outbox.is_some();
         let heartbeat = due && room && !put_off(session, queued, &self.index, beat_every, now);
         if ping || heartbeat {
-            Due::Say { ping, heartbeat }
+            Visit::Say { ping, heartbeat }
         } else {
-            Due::Nothing
+            Visit::Nothing
         }
     }
 
@@ -209,22 +209,22 @@ impl<S: Socket> Shard<S> {
 
     /// Adds what waits for a connection to the sums of this time round: over all connections at once
     /// they would hold up the data.
-    fn survey(&mut self, at: usize) {
+    fn add_to_totals(&mut self, at: usize) {
         if let Some(Some(conn)) = self.conns.get(at)
             && let Some(outbox) = &conn.outbox
         {
-            self.survey.frames += i64::from(outbox.frames());
-            self.survey.bytes += outbox.bytes() as i64;
-            self.survey.parked += i64::from(conn.blocked);
+            self.totals.frames += i64::from(outbox.frames());
+            self.totals.bytes += outbox.bytes() as i64;
+            self.totals.parked += i64::from(conn.blocked);
         }
     }
 
     /// Tells the sums of the time round that is over.
-    fn publish_survey(&mut self) {
-        let survey = std::mem::take(&mut self.survey);
-        self.metrics.queued.set(survey.frames);
-        self.metrics.outbox_bytes.set(survey.bytes);
-        self.metrics.parked.set(survey.parked);
+    fn publish_totals(&mut self) {
+        let totals = std::mem::take(&mut self.totals);
+        self.metrics.queued.set(totals.frames);
+        self.metrics.outbox_bytes.set(totals.bytes);
+        self.metrics.parked.set(totals.parked);
     }
 }
 
