@@ -202,7 +202,7 @@ fn a_state_says_why_and_of_which_channel() {
     let status = Status {
         feed: FeedState::Stale,
         trading: TradingState::Open,
-        reason: "no data for 5.0 s".into(),
+        reason: "no book data for 5.0 s".into(),
         channels: states.into_iter().collect(),
     };
     let head = Head {
