@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use tapecast::faults::Faults;
 use tapecast::pages;
 use tapecast_edge::io::http::host::Hosts;
-use tapecast_edge::io::http::line::End;
+use tapecast_edge::io::http::connection::End;
 use tapecast_edge::io::http::origin::Origins;
 use tapecast_edge::io::listener::{Listener, Rules};
 use tapecast_edge::io::poller::{Mailbox, Poller, Settings};

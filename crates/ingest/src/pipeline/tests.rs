@@ -8,7 +8,7 @@ use prometheus::Registry;
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
     Body, ChannelKind, ChannelSet, FeedState, Level, Price, Qty, Quote, Scale, Side, StreamKind,
-    Symbol, Ticker, Trade, TradeId, TradingState,
+    Symbol, Ticker, Trade, TradeId, TradingState, Update,
 };
 
 mod books;
