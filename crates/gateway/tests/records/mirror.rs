@@ -5,7 +5,7 @@ use crate::local;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use tapecast_ingest::pipeline::Current;
+use tapecast_model::market::Current;
 use tapecast_model::{
     Body, Book, Epoch, Instrument, Seq, Side, StreamKey, StreamKind, StreamPos, Symbol, Touched,
     UnixNanos, Update, UpdateSink, Venue,
