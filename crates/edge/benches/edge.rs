@@ -26,8 +26,9 @@ use tapecast_fanout::{FanoutMetrics, Interests, Publisher, Requests};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::clock::mono_now;
 use tapecast_model::{
-    Aggressor, Body, Catalog, ChannelKind, ChannelSet, Epoch, EventTime, Instrument, Price, Qty,
-    Scale, Seq, StreamPos, Symbol, Trade, TradeId, UnixNanos, Update, UpdateSink as _, Venue,
+    Aggressor, Body, Catalog, ChannelKind, ChannelSet, Epoch, EventTime, InForce, Instrument,
+    Price, Qty, Scale, Seq, StreamPos, Symbol, Trade, TradeId, UnixNanos, Update, UpdateSink as _,
+    Venue,
 };
 use tapecast_wire::Encoding;
 
@@ -141,7 +142,7 @@ impl Rig {
             catalog,
             interests: Arc::new(interests),
             congestion: Congestion::new(1),
-            limits,
+            settings: InForce::new(limits.into()),
             node: "bench".into(),
             connection_ids: AtomicU64::new(1),
         });

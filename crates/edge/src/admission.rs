@@ -5,14 +5,12 @@
 
 use hashbrown::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts connections against their caps.
 #[derive(Debug)]
 pub struct Admission {
     counts: Mutex<Counts>,
-    all_max: usize,
-    per_address_max: usize,
 }
 
 /// A connection's right to exist.
@@ -38,6 +36,8 @@ pub enum AdmissionError {
 
 #[derive(Debug, Default)]
 struct Counts {
+    all_max: usize,
+    per_address_max: usize,
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -56,11 +56,21 @@ pub fn share_of(address: IpAddr) -> IpAddr {
 impl Admission {
     /// With these caps.
     pub fn new(all_max: usize, per_address_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            counts: Mutex::default(),
+        let counts = Counts {
             all_max,
             per_address_max,
+            ..Counts::default()
+        };
+        Arc::new(Self {
+            counts: Mutex::new(counts),
         })
+    }
+
+    /// Changes the caps. Connections that are above them stay.
+    pub fn set_caps(&self, all_max: usize, per_address_max: usize) {
+        let mut counts = self.lock();
+        counts.all_max = all_max;
+        counts.per_address_max = per_address_max;
     }
 
     /// Admits a connection from an address.
@@ -69,13 +79,14 @@ impl Admission {
     /// If a cap is reached.
     pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Permit, AdmissionError> {
         let share = share_of(peer.ip());
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.all >= self.all_max {
-            return Err(AdmissionError::All(self.all_max));
+        let mut counts = self.lock();
+        if counts.all >= counts.all_max {
+            return Err(AdmissionError::All(counts.all_max));
         }
+        let max = counts.per_address_max;
         let here = counts.by_address.entry(share).or_insert(0);
-        if *here >= self.per_address_max {
-            return Err(AdmissionError::Address(self.per_address_max));
+        if *here >= max {
+            return Err(AdmissionError::Address(max));
         }
         *here += 1;
         counts.all += 1;
@@ -84,6 +95,10 @@ impl Admission {
             address: peer.ip(),
             port: peer.port(),
         })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,11 +111,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut counts = self
-            .admission
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.admission.lock();
         counts.all -= 1;
         let share = share_of(self.address);
         if let Some(here) = counts.by_address.get_mut(&share) {
@@ -140,6 +151,15 @@ mod tests {
         let _third = admission.admit(two).unwrap();
         assert_eq!(admission.admit(two).unwrap_err(), AdmissionError::All(3));
         drop(first);
+        let again = admission.admit(one).unwrap();
+        // Who is above new caps stays, and counts.
+        admission.set_caps(3, 1);
+        drop(again);
+        assert_eq!(
+            admission.admit(one).unwrap_err(),
+            AdmissionError::Address(1)
+        );
+        admission.set_caps(3, 2);
         admission.admit(one).unwrap();
     }
 }

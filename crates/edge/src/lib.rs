@@ -13,9 +13,11 @@ pub mod limits;
 #[cfg(test)]
 mod log;
 pub mod metrics;
+pub mod settings;
 pub mod shard;
 
 pub use admission::Admission;
 pub use limits::Limits;
 pub use metrics::EdgeMetrics;
+pub use settings::Settings;
 pub use shard::{Arrival, Shard, Shared};

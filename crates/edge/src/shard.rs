@@ -50,6 +50,7 @@ mod tests;
 use crate::admission::Permit;
 use crate::limits::Limits;
 use crate::metrics::ShardMetrics;
+use crate::settings::Settings;
 use bytes::Bytes;
 use deliver::Slow;
 use index::{ConnId, Index, NOT_AWAITED, Slot, SlotId, SubState, Subscriber};
@@ -64,8 +65,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tapecast_fanout::{Delivery, Interests, pace::Congestion, ring::RingRx};
-use tapecast_model::{Catalog, Mono, RateLimit, UnixNanos};
+use tapecast_model::{Catalog, Held, InForce, Mono, RateLimit, UnixNanos};
 use tapecast_uring::BatchSend;
 use tapecast_wire::{CloseReason, Encoding, Opcode, frame, reply};
 use timers::Totals;
@@ -80,8 +82,8 @@ pub struct Shared {
     pub interests: Arc<Interests>,
     /// What lossless replays look at.
     pub congestion: Congestion,
-    /// What a connection may have.
-    pub limits: Limits,
+    /// What a connection may have, and more: swapped as a whole.
+    pub settings: Arc<InForce<Settings>>,
     /// This process's name in `welcome`.
     pub node: String,
     /// Connection names given out so far.
@@ -92,6 +94,12 @@ pub struct Shared {
 pub struct Shard<S> {
     number: usize,
     shared: Arc<Shared>,
+    /// The settings in force, as of the start of this turn.
+    settings: Held<Settings>,
+    /// Silence of clients counts from here at the earliest: `idle_timeout` changed then.
+    silence_from: Mono,
+    /// The shortest time between heartbeats of any connection.
+    heartbeat: Duration,
     ring: RingRx,
     conns: Vec<Option<Conn<S>>>,
     /// Connections that have something to write.
@@ -199,9 +207,13 @@ struct Count {
 impl<S: Socket> Shard<S> {
     /// A shard without connections.
     pub fn new(number: usize, shared: Arc<Shared>, ring: RingRx, metrics: ShardMetrics) -> Self {
+        let settings = shared.settings.hold();
         Self {
             number,
             shared,
+            silence_from: Mono::default(),
+            heartbeat: settings.limits.heartbeat,
+            settings,
             ring,
             conns: Vec::new(),
             dirty: VecDeque::new(),
@@ -249,6 +261,29 @@ impl<S: Socket> Shard<S> {
         Arc::clone(&self.load)
     }
 
+    /// The settings in force, as of its last turn.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The limits of a connection. Rules ask for them here and nowhere else: today all connections have the same.
+    fn limits(&self, _conn: ConnId) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// Takes the settings that are in force now.
+    fn renew_settings(&mut self, now: Mono) {
+        let Some(before) = self.settings.renew() else {
+            return;
+        };
+        let limits = &self.settings.limits;
+        if limits.idle_timeout != before.limits.idle_timeout {
+            // Clients answer pings, which came as often as the old timeout needed.
+            self.silence_from = now;
+        }
+        self.heartbeat = self.heartbeat.min(limits.heartbeat);
+    }
+
     /// Its end of the ring.
     pub fn ring(&self) -> &RingRx {
         &self.ring
@@ -276,7 +311,7 @@ impl<S: Socket> Shard<S> {
             permit,
         } = arrival;
         let name = self.shared.connection_ids.fetch_add(1, Ordering::Relaxed);
-        let limits = &self.shared.limits;
+        let limits = &self.settings.limits;
         let welcome = reply::welcome(&reply::Welcome {
             connection: name,
             node: &self.shared.node,
@@ -289,7 +324,7 @@ impl<S: Socket> Shard<S> {
             request_bytes: limits.request_bytes_max,
             outbox_bytes: limits.outbox_bytes_max,
         });
-        let mut session = Session::new(name, encoding, permit, limits.requests_per_s, now);
+        let mut session = Session::new(name, encoding, permit, limits, now);
         session.since = wall;
         let session = Box::new(session);
         let conn = Conn {

@@ -21,8 +21,8 @@ use tapecast_fanout::{FanoutMetrics, Interests, Publisher, Requests};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::clock::mono_now;
 use tapecast_model::{
-    Aggressor, Body, Book, Catalog, ChannelKind, ChannelSet, Epoch, EventTime, Instrument, Level,
-    Mono, Price, Qty, Quote, Scale, Seq, Side, StreamPos, Symbol, Touched, Trade, TradeId,
+    Aggressor, Body, Book, Catalog, ChannelKind, ChannelSet, Epoch, EventTime, InForce, Instrument,
+    Level, Mono, Price, Qty, Quote, Scale, Seq, Side, StreamPos, Symbol, Touched, Trade, TradeId,
     UnixNanos, Update, UpdateSink, Venue,
 };
 use tapecast_wire::Encoding;
@@ -113,7 +113,7 @@ impl Rig {
             catalog,
             interests: Arc::new(interests),
             congestion: Congestion::new(1),
-            limits,
+            settings: InForce::new(limits.into()),
             node: "test".into(),
             connection_ids: AtomicU64::new(1),
         });

@@ -19,12 +19,13 @@ use prometheus::{Encoder as _, Registry, TextEncoder};
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_edge::io::http::connection::{self, HttpConnection, Times};
-use tapecast_edge::io::http::host::{self, Hosts};
+use tapecast_edge::io::http::host;
 use tapecast_edge::io::http::places::{Evict, Places};
 use tapecast_edge::io::http::{self, Answer, ORDERS, READS, Refusal, origin, plain};
+use tapecast_edge::io::listener::Rules;
 use tapecast_edge::metrics::HttpMetrics;
 use tapecast_listen::Acceptor;
-use tapecast_model::UnixNanos;
+use tapecast_model::{InForce, UnixNanos};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the admin listener can see and do.
@@ -41,7 +42,7 @@ pub struct AdminState {
 pub struct Admin {
     state: Arc<AdminState>,
     places: Arc<Places>,
-    hosts: Hosts,
+    rules: Arc<InForce<Rules>>,
     metrics: HttpMetrics,
 }
 
@@ -164,11 +165,15 @@ impl AdminState {
 
 impl Admin {
     /// Serves this state to requests that have an allowed `Host`.
-    pub fn new(state: Arc<AdminState>, hosts: Hosts, metrics: HttpMetrics) -> Arc<Self> {
+    pub fn new(
+        state: Arc<AdminState>,
+        rules: Arc<InForce<Rules>>,
+        metrics: HttpMetrics,
+    ) -> Arc<Self> {
         Arc::new(Self {
             state,
             places: Places::new(CONNECTIONS_MAX, SHARE_MAX),
-            hosts,
+            rules,
             metrics,
         })
     }
@@ -201,7 +206,8 @@ impl Admin {
     async fn serve(&self, stream: TcpStream, connection: &Arc<HttpConnection>) {
         let end = connection::serve(stream, connection, &TIMES, |request| {
             let last = connection.request() >= REQUESTS_MAX || http::has_body(request.headers());
-            let (version, judged) = (request.version(), http::judge(&request, &self.hosts));
+            let judged = http::judge(&request, &self.rules.get().hosts);
+            let version = request.version();
             async move {
                 let answered = match judged {
                     Ok(()) => self.state.answer(request).await,

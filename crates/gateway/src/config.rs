@@ -24,11 +24,10 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tapecast_edge::Limits;
 use tapecast_edge::io::http::host::Hosts;
 use tapecast_edge::io::http::origin::Origins;
 use tapecast_edge::io::listener::Rules;
-use tapecast_edge::io::poller::Settings;
+use tapecast_edge::{Limits, Settings};
 use tapecast_fanout::TopicLimits;
 
 /// The defaults as a file, with every key explained.
@@ -191,6 +190,15 @@ impl Config {
         }
     }
 
+    /// What shards and listeners read while they run.
+    pub fn edge(&self) -> Settings {
+        let flush_interval = self.shards.flush_interval;
+        Settings {
+            limits: self.limits.edge(),
+            flush_interval: flush_interval.map_or(Duration::ZERO, |span| span.0),
+        }
+    }
+
     /// How many shards there will be.
     pub fn shard_count(&self) -> usize {
         match self.shards.count {
@@ -210,14 +218,6 @@ impl ListenConfig {
 }
 
 impl ShardsConfig {
-    /// How their threads work.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            flush_interval: self.flush_interval.map_or(Duration::ZERO, |span| span.0),
-            io_uring: self.io_uring,
-        }
-    }
-
     /// The core of a shard, if one is configured.
     pub fn core(&self, number: usize) -> Option<usize> {
         let count = self.cores.len();

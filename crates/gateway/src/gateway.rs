@@ -17,6 +17,7 @@ use crate::log;
 use crate::metrics::ProcessMetrics;
 use crate::pages;
 use crate::parts::{Parts, Watch, keep};
+use crate::settings::SettingsInForce;
 use crate::sources::{self, SourceError, Sources, Surroundings};
 use crate::state_dir::{self, RENEW_EVERY, Reservation, StateDir, StateDirError};
 use crate::threads::PipelineThread;
@@ -150,7 +151,8 @@ impl Gateway {
         let (public_address, admin_address) = (public.local_addr()?, admin_socket.local_addr()?);
 
         let (interests, requests) = Interests::with_limits(config.limits.topics());
-        let shared = shared(config, &catalog, interests);
+        let settings = SettingsInForce::new(config);
+        let shared = shared(config, &settings, &catalog, interests);
         let watched = Watched {
             parts: &parts,
             faults,
@@ -184,19 +186,17 @@ impl Gateway {
         };
         let sources = Sources::start(bound, &around, gate)?;
 
-        let rules = config.listen.rules();
         let listener = Listener::new(
             handles(&shards),
-            config.limits.edge(),
-            rules.clone(),
+            (&settings.edge, &settings.rules),
             (metrics.edge.listener(), metrics.edge.http("public")),
-            pages::pages(&catalog, &rules.origins, faults),
+            pages::pages(&catalog, &settings.rules, faults),
         );
         let process = ProcessMetrics::register(&metrics.registry)?;
         let seen = (Connections::new(handles(&shards)), sources.reporter());
         let (registry, start) = (metrics.registry, sources.starter());
         let state = AdminState::new(registry, process, parts.clone(), seen, start);
-        let admin = Admin::new(Arc::new(state), rules.hosts, metrics.edge.http("admin"));
+        let admin = Admin::new(Arc::new(state), settings.rules, metrics.edge.http("admin"));
         let acceptors = (&listener, public, admin, admin_socket);
         let tasks = start_tasks(watched, acceptors, &reservation)?;
         parts.set_started().await;
@@ -286,12 +286,17 @@ impl Metrics {
 }
 
 /// What all shards have.
-fn shared(config: &Config, catalog: &Arc<Catalog>, interests: Interests) -> Arc<Shared> {
+fn shared(
+    config: &Config,
+    settings: &SettingsInForce,
+    catalog: &Arc<Catalog>,
+    interests: Interests,
+) -> Arc<Shared> {
     Arc::new(Shared {
         catalog: Arc::clone(catalog),
         interests: Arc::new(interests),
         congestion: Congestion::new(config.shard_count()),
-        limits: config.limits.edge(),
+        settings: Arc::clone(&settings.edge),
         node: config.node.clone(),
         connection_ids: AtomicU64::new(unix_now().get() >> 20 & 0xffff_ffff),
     })
@@ -312,11 +317,12 @@ fn start_shards(
 ) -> Result<(Vec<RingTx>, Shards), StartError> {
     let (mut rings, mut shards) = (Vec::new(), Vec::new());
     for number in 0..count {
-        let (poller, doorbell) = Poller::new(config.shards.settings())?;
+        let (poller, doorbell) = Poller::new()?;
         let (tx, rx) = ring(config.shards.ring_items, doorbell);
         let shard = Shard::new(number, Arc::clone(shared), rx, metrics.shard(number));
         let (handle, mailbox) = poller.mailbox(&shard);
         let (name, core) = (format!("shard-{number}"), config.shards.core(number));
+        let poller = poller.with_io_uring(config.shards.io_uring);
         let poller = poller.with_fault(watched.faults.of(&name));
         let watch = watched.parts.watch(&name);
         let thread = spawn(watch, core, move || poller.run(shard, &mailbox))?;

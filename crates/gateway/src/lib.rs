@@ -20,6 +20,7 @@ pub mod log;
 pub mod metrics;
 pub mod pages;
 pub mod parts;
+pub mod settings;
 pub mod sources;
 pub mod state_dir;
 mod terminal;

@@ -16,8 +16,8 @@ use lists::{Filter, Kind, Lists, NotMade};
 use std::sync::Arc;
 use tapecast_edge::io::http::origin::{self, Origins};
 use tapecast_edge::io::http::{Answer, READS, method, plain};
-use tapecast_edge::io::listener::{Making, Pages};
-use tapecast_model::Catalog;
+use tapecast_edge::io::listener::{Making, Pages, Rules};
+use tapecast_model::{Catalog, InForce};
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -57,10 +57,10 @@ const NOT_MADE: &str =
 
 /// The answers, for the listener. Pages of the origins that are listed may read the lists. The fault
 /// `lists` makes a list panic while it is made.
-pub fn pages(catalog: &Arc<Catalog>, origins: &Origins, faults: &Faults) -> Box<Pages> {
+pub fn pages(catalog: &Arc<Catalog>, rules: &Arc<InForce<Rules>>, faults: &Faults) -> Box<Pages> {
     let lists = Arc::new(Lists::new(Arc::clone(catalog), faults.of("lists")));
-    let origins = origins.clone();
-    Box::new(move |request| answer(&lists, &origins, request))
+    let rules = Arc::clone(rules);
+    Box::new(move |request| answer(&lists, &rules.get().origins, request))
 }
 
 fn answer(lists: &Arc<Lists>, origins: &Origins, request: &Request<Incoming>) -> Option<Making> {

@@ -12,6 +12,7 @@
 //!   trusted: [`status`]; what prints come to in a period: [`bar`].
 //! * **Venues and instruments**: the [`catalog`]; their places in tables: [`mod@place`].
 //! * **Rates**: a limit for log lines that other programs can cause: [`rate`].
+//! * **Settings** that are swapped while threads read them: [`in_force`].
 //! * **Faults** for tests: [`fault`].
 //! * **The interfaces** of what numbers updates: [`market`] before it, [`sink`] behind it.
 
@@ -23,6 +24,7 @@ pub mod decimal;
 mod digits;
 pub mod epochs;
 pub mod fault;
+pub mod in_force;
 pub mod market;
 pub mod place;
 pub mod price;
@@ -43,6 +45,7 @@ pub use catalog::Catalog;
 pub use decimal::{Decimal, DecimalError};
 pub use epochs::EpochSource;
 pub use fault::Fault;
+pub use in_force::{Held, InForce};
 pub use market::MarketState;
 pub use price::{Price, Qty};
 pub use rate::RateLimit;

@@ -36,6 +36,15 @@ impl RateLimit {
         Self::new(10, Duration::from_secs(1))
     }
 
+    /// Changes the limit. What has passed already counts against the new one.
+    pub const fn set(&mut self, burst: u32, every: Duration) {
+        let Self {
+            every, tolerance, ..
+        } = Self::new(burst, every);
+        self.every = every;
+        self.tolerance = tolerance;
+    }
+
     /// Whether one may pass now; if so, the number that were held back since the last one.
     pub fn pass(&self, now: Mono) -> Option<u64> {
         let now = now.get();
@@ -76,6 +85,18 @@ mod tests {
             [(); 4].map(|()| limit.pass(at(60_000))),
             [Some(1), Some(0), Some(0), None]
         );
+    }
+
+    #[test]
+    fn a_limit_that_changes_counts_what_has_passed() {
+        let mut limit = RateLimit::new(3, Duration::from_secs(1));
+        assert_eq!([(); 3].map(|()| limit.pass(at(0))), [Some(0); 3]);
+        limit.set(5, Duration::from_millis(600));
+        assert_eq!(limit.pass(at(599)), None);
+        assert_eq!(limit.pass(at(600)), Some(1));
+        limit.set(1, Duration::from_secs(3));
+        assert_eq!(limit.pass(at(3_599)), None);
+        assert_eq!(limit.pass(at(3_600)), Some(1));
     }
 
     #[test]

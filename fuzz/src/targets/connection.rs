@@ -27,11 +27,12 @@ use tapecast_edge::io::http::connection::End;
 use tapecast_edge::io::http::host::Hosts;
 use tapecast_edge::io::http::origin::Origins;
 use tapecast_edge::io::listener::{Listener, Rules};
-use tapecast_edge::io::poller::{Mailbox, Poller, Settings};
-use tapecast_edge::{EdgeMetrics, Limits, Shard, Shared};
+use tapecast_edge::io::poller::{Mailbox, Poller};
+use tapecast_edge::{EdgeMetrics, Limits, Settings, Shard, Shared};
 use tapecast_fanout::Interests;
 use tapecast_fanout::pace::Congestion;
 use tapecast_fanout::ring::ring;
+use tapecast_model::InForce;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Runtime;
 
@@ -101,28 +102,29 @@ impl Connection {
             ..Limits::default()
         };
         let metrics = EdgeMetrics::register(&Registry::new()).map_err(|e| failed(&e))?;
+        let origins = Origins::new(&["https://desk.example".to_owned()]);
+        let settings = InForce::new(Settings::from(limits));
+        let rules = InForce::new(Rules {
+            hosts: Hosts::new(["desk.example".to_owned()]),
+            origins,
+        });
         let (interests, _requests) = Interests::new(1);
         let shared = Arc::new(Shared {
             catalog: Arc::clone(&catalog),
             interests: Arc::new(interests),
             congestion: Congestion::new(1),
-            limits: limits.clone(),
+            settings: Arc::clone(&settings),
             node: "fuzz".to_owned(),
             connection_ids: AtomicU64::new(0),
         });
-        let (poller, doorbell) = Poller::new(Settings::default()).map_err(|e| failed(&e))?;
+        let (poller, doorbell) = Poller::new().map_err(|e| failed(&e))?;
         let (_, rx) = ring(RING_ITEMS, doorbell);
         let (handle, mailbox) = poller.mailbox(&Shard::new(0, shared, rx, metrics.shard(0)));
-        let origins = Origins::new(&["https://desk.example".to_owned()]);
         let listener = Listener::new(
             vec![handle],
-            limits,
-            Rules {
-                hosts: Hosts::new(["desk.example".to_owned()]),
-                origins: origins.clone(),
-            },
+            (&settings, &rules),
             (metrics.listener(), metrics.http("public")),
-            pages::pages(&catalog, &origins, &Faults::default()),
+            pages::pages(&catalog, &rules, &Faults::default()),
         );
         Ok(Self {
             seeds,

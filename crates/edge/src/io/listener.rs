@@ -24,21 +24,24 @@ use crate::io::http::places::{Evict, Place, Places};
 use crate::io::http::rate::Rates;
 use crate::io::http::{self, Answer, Refusal};
 use crate::io::poller::{Seat, ShardHandle};
-use crate::limits::Limits;
 use crate::metrics::{HttpMetrics, ListenerMetrics};
+use crate::settings::Settings;
 use crate::shard::Arrival;
-use fastwebsockets::upgrade::{UpgradeFut, upgrade};
+use fastwebsockets::WebSocket;
+use fastwebsockets::upgrade::upgrade;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tapecast_listen::{Acceptor, Came, Turnstile, turn_away_now};
-use tapecast_model::{RateLimit, clock::mono_now};
+use tapecast_model::{Held, InForce, RateLimit, clock::mono_now};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -63,8 +66,8 @@ pub struct Listener {
     turnstile: Turnstile,
     /// How often addresses ask for pages.
     rates: Rates,
-    rules: Rules,
-    limits: Limits,
+    settings: Mutex<Held<Settings>>,
+    rules: Arc<InForce<Rules>>,
     metrics: (ListenerMetrics, HttpMetrics),
     pages: Box<Pages>,
     /// How often it is said that an origin was refused.
@@ -85,6 +88,8 @@ pub struct Rules {
 struct Client {
     address: IpAddr,
     connection: Arc<HttpConnection>,
+    /// As of its beginning.
+    settings: Arc<Settings>,
     /// The upgrade takes it, if there is one; otherwise it is held to the end.
     holds: Mutex<Option<Holds>>,
 }
@@ -104,11 +109,12 @@ impl Listener {
     /// Gives its connections to these shards.
     pub fn new(
         shards: Vec<ShardHandle>,
-        limits: Limits,
-        rules: Rules,
+        (settings, rules): (&Arc<InForce<Settings>>, &Arc<InForce<Rules>>),
         metrics: (ListenerMetrics, HttpMetrics),
         pages: Box<Pages>,
     ) -> Arc<Self> {
+        let settings = settings.hold();
+        let limits = &settings.limits;
         Arc::new(Self {
             shards,
             admission: Admission::new(limits.connections_max, limits.connections_per_address_max),
@@ -117,11 +123,11 @@ impl Listener {
                 limits.http_connections_max,
                 limits.http_connections_per_address_max,
             ),
-            agreed: Arc::new(Semaphore::new(limits.handshakes_max)),
+            agreed: Arc::new(Semaphore::new(AGREED_MAX as usize)),
             turnstile: Turnstile::default(),
             rates: Rates::new(limits.http_requests_per_address_per_s),
-            rules,
-            limits,
+            settings: Mutex::new(settings),
+            rules: Arc::clone(rules),
             metrics,
             pages,
             origin_lines: RateLimit::of_log_lines(),
@@ -139,9 +145,27 @@ impl Listener {
     /// # Cancellation
     /// Safe.
     pub async fn settled(&self) {
-        let all = u32::try_from(self.limits.handshakes_max).unwrap_or(u32::MAX);
         // Fails only if the semaphore is closed, which it never is.
-        let _ = self.agreed.acquire_many(all).await;
+        let _ = self.agreed.acquire_many(AGREED_MAX).await;
+    }
+
+    /// The settings in force. Caps are changed here, so that the first connection under new ones meets them.
+    fn settings(&self) -> Arc<Settings> {
+        let mut held = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.renew().is_some() {
+            let limits = &held.limits;
+            let (all, of_address) = (limits.connections_max, limits.connections_per_address_max);
+            self.admission.set_caps(all, of_address);
+            let (all, of_address) = (limits.handshakes_max, limits.handshakes_per_address_max);
+            self.handshakes.set_caps(all, of_address);
+            let (all, of_address) = (
+                limits.http_connections_max,
+                limits.http_connections_per_address_max,
+            );
+            self.readers.set_caps(all, of_address);
+            self.rates.set(limits.http_requests_per_address_per_s);
+        }
+        held.share()
     }
 
     /// Accepts connections for ever; to be dropped when that is over.
@@ -177,7 +201,7 @@ impl Listener {
 
     /// Room for a connection from this address, or what it is to be told.
     fn admit(&self, peer: SocketAddr) -> Result<Client, Refusal> {
-        let address = peer.ip();
+        let (address, settings) = (peer.ip(), self.settings());
         let permit = self.admission.admit(peer).map_err(|error| {
             let (status, label) = match error {
                 AdmissionError::All(_) => (StatusCode::SERVICE_UNAVAILABLE, "all_cap"),
@@ -196,6 +220,7 @@ impl Listener {
         Ok(Client {
             address,
             connection,
+            settings,
             holds: Mutex::new(Some(holds)),
         })
     }
@@ -204,7 +229,7 @@ impl Listener {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "Failed to set TCP_NODELAY");
         }
-        let unsent = self.limits.unsent_bytes_max;
+        let unsent = client.settings.limits.unsent_bytes_max;
         if unsent > 0
             && let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(unsent)
         {
@@ -233,14 +258,15 @@ impl Listener {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let limits = &client.settings.limits;
         let times = Times {
-            request: self.limits.handshake_timeout,
-            answer: self.limits.http_answer_timeout,
-            idle: self.limits.http_idle_timeout,
+            request: limits.handshake_timeout,
+            answer: limits.http_answer_timeout,
+            idle: limits.http_idle_timeout,
         };
         let end = connection::serve(stream, &client.connection, &times, |request| {
             let count = client.connection.request();
-            let last = count >= self.limits.http_requests_max || http::has_body(request.headers());
+            let last = count >= limits.http_requests_max || http::has_body(request.headers());
             let version = request.version();
             let making = self.answer(request, client);
             let connection = Arc::clone(&client.connection);
@@ -272,6 +298,7 @@ impl Listener {
         request: Request<Incoming>,
         client: &Client,
     ) -> Result<Making, (Refusal, bool)> {
+        let (settings, rules) = (self.settings(), self.rules.get());
         let is_handshake = request.uri().path() == WEBSOCKET_PATH;
         if !is_handshake || request.headers().get(UPGRADE).is_none() {
             // It is no handshake, or will not become one: it must not hold the place of one.
@@ -284,14 +311,16 @@ impl Listener {
             })?;
         }
         if is_handshake {
-            let agreed = self.shake_hands(request, client).map_err(|refusal| {
-                self.metrics.0.refuse(refusal.label);
-                // Or it would hold a place of handshakes for as long as it sends bad ones.
-                (refusal, true)
-            })?;
+            let agreed = self
+                .shake_hands(request, client, (&settings, &rules))
+                .map_err(|refusal| {
+                    self.metrics.0.refuse(refusal.label);
+                    // Or it would hold a place of handshakes for as long as it sends bad ones.
+                    (refusal, true)
+                })?;
             return Ok(Box::pin(async move { agreed }));
         }
-        http::judge(&request, &self.rules.hosts).map_err(|refusal| {
+        http::judge(&request, &rules.hosts).map_err(|refusal| {
             self.metrics.1.refuse(refusal.label);
             (refusal, false)
         })?;
@@ -313,8 +342,9 @@ impl Listener {
         self: &Arc<Self>,
         mut request: Request<Incoming>,
         client: &Client,
+        (settings, rules): (&Settings, &Rules),
     ) -> Result<Answer, Refusal> {
-        http::judge(&request, &self.rules.hosts)?;
+        http::judge(&request, &rules.hosts)?;
         if let Some(answer) = http::method(request.method(), http::READS) {
             return Ok(answer);
         }
@@ -323,15 +353,15 @@ impl Listener {
             refusal.labelled(label).later()
         };
         let host = host::of(&request)?;
-        let agreement = handshake::judge(&request, host.as_ref(), &self.rules.origins)
+        let agreement = handshake::judge(&request, host.as_ref(), &rules.origins)
             .inspect_err(|refusal| self.note_refusal(&request, client.address, refusal))?;
         // Before the look at `draining`, so that whoever waits until all is settled waits for this one.
-        let agreed = Arc::clone(&self.agreed).try_acquire_owned();
+        let agreed = self.agree(settings.limits.handshakes_max);
         if self.draining.load(Ordering::SeqCst) {
             return Err(busy("this server is shutting down", "draining"));
         }
         let seat = self.seat();
-        let (Ok(agreed), Some(seat)) = (agreed, seat) else {
+        let (Some(agreed), Some(seat)) = (agreed, seat) else {
             return Err(busy("this server is busy; try again later", "busy"));
         };
         let Ok((response, upgraded)) = upgrade(&mut request) else {
@@ -345,10 +375,15 @@ impl Listener {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         };
         let listener = Arc::clone(self);
+        // The answer must be written within the time of a handshake too.
+        let patience = settings.limits.handshake_timeout;
+        let upgraded = tokio::time::timeout(patience, upgraded);
         tokio::spawn(async move {
-            listener
-                .hand_over(upgraded, agreement, holds, seat, agreed)
-                .await;
+            let Ok(Ok(upgraded)) = upgraded.await else {
+                return;
+            };
+            listener.hand_over(upgraded, agreement, holds, seat);
+            drop(agreed);
         });
         let (mut head, _) = response.into_parts();
         if let Some(subprotocol) = agreement.subprotocol {
@@ -356,6 +391,14 @@ impl Listener {
             head.headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
         }
         Ok(Response::from_parts(head, Full::default()))
+    }
+
+    /// The right to get 101, which at most so many have until a shard has taken them.
+    fn agree(&self, max: usize) -> Option<OwnedSemaphorePermit> {
+        // Fails only if there are more than there can be.
+        let agreed = Arc::clone(&self.agreed).try_acquire_owned().ok()?;
+        let taken = AGREED_MAX as usize - self.agreed.available_permits();
+        (taken <= max).then_some(agreed)
     }
 
     /// Logs which origin was refused, because a page does not work or must not connect.
@@ -379,23 +422,19 @@ impl Listener {
     }
 
     /// Takes the socket out of hyper and tokio and gives it to a shard.
-    async fn hand_over(
+    fn hand_over(
         &self,
-        upgraded: UpgradeFut,
+        upgraded: WebSocket<TokioIo<Upgraded>>,
         agreement: Agreement,
         holds: Holds,
         seat: Seat,
-        _agreed: OwnedSemaphorePermit,
     ) {
         let Holds {
             permit,
             place: _place,
             ..
         } = holds;
-        // The answer must be written within the time of a handshake too.
-        let upgraded = tokio::time::timeout(self.limits.handshake_timeout, upgraded).await;
-        let Ok(Ok(websocket)) = upgraded else { return };
-        let upgraded = websocket.into_inner().into_inner();
+        let upgraded = upgraded.into_inner().into_inner();
         let Some((socket, early)) = connection::into_socket(upgraded) else {
             warn!("The upgraded connection is not the accepted socket");
             return;
@@ -438,6 +477,8 @@ impl Client {
     }
 }
 
+/// Clients that have got 101 and are not in a shard yet: more than `limits.handshakes_max` can be.
+const AGREED_MAX: u32 = 1 << 24;
 /// File descriptors in reserve, to answer clients when there are no others.
 const RESERVE: usize = 2;
 

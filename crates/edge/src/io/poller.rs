@@ -29,17 +29,8 @@ use tracing::info;
 pub struct Poller {
     poll: Poll,
     doorbell: Arc<Doorbell>,
-    settings: Settings,
+    io_uring: bool,
     fault: Fault,
-}
-
-/// How a shard's thread works.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
-    /// The shortest time between two turns.
-    pub flush_interval: Duration,
-    /// Write to many sockets with one system call, where the system allows it.
-    pub io_uring: bool,
 }
 
 /// A running shard, seen from outside.
@@ -85,7 +76,7 @@ impl Poller {
     ///
     /// # Errors
     /// If the system gives no poller.
-    pub fn new(settings: Settings) -> io::Result<(Self, Arc<Doorbell>)> {
+    pub fn new() -> io::Result<(Self, Arc<Doorbell>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let doorbell = Arc::new(Doorbell::new(move || {
@@ -96,11 +87,18 @@ impl Poller {
             Self {
                 poll,
                 doorbell: Arc::clone(&doorbell),
-                settings,
+                io_uring: false,
                 fault: Fault::default(),
             },
             doorbell,
         ))
+    }
+
+    /// Whether its shard writes to many sockets with one system call, where the system allows it.
+    #[must_use]
+    pub fn with_io_uring(mut self, io_uring: bool) -> Self {
+        self.io_uring = io_uring;
+        self
     }
 
     /// For tests: what makes its thread panic.
@@ -131,7 +129,7 @@ impl Poller {
     /// # Errors
     /// If polling fails.
     pub fn run(mut self, mut shard: Shard<Connection>, mailbox: &Mailbox) -> io::Result<()> {
-        if self.settings.io_uring {
+        if self.io_uring {
             // Made here, for a ring belongs to one thread.
             match BatchSend::new() {
                 Ok(batch_send) => {
@@ -181,7 +179,7 @@ impl Poller {
                 }
             }
             if now >= next_turn && shard.turn(Budget::default(), mono_now) {
-                next_turn = now.after(self.settings.flush_interval);
+                next_turn = now.after(shard.settings().flush_interval);
             }
             shard.handle_resumed(now, wall);
             all_done &= !shard.has_chores();
@@ -210,7 +208,7 @@ impl Poller {
         next_turn: Mono,
         events: &mut Events,
     ) -> io::Result<()> {
-        if !self.settings.flush_interval.is_zero() && all_done && mailbox.0.is_empty() {
+        if !shard.settings().flush_interval.is_zero() && all_done && mailbox.0.is_empty() {
             let left = next_turn - mono_now();
             if !left.is_zero() {
                 return self.poll(left.min(TICK), events);

@@ -46,7 +46,7 @@ impl<S: Socket> Shard<S> {
     }
 
     fn rule(&self, id: ConnId, sub: usize, slot: SlotId, now: Mono) -> Rule {
-        let half = self.shared.limits.outbox_bytes_max / 2;
+        let half = self.limits(id).outbox_bytes_max / 2;
         let Some(slot) = self.index.slot(slot) else {
             return Rule::Queue;
         };
@@ -79,7 +79,7 @@ impl<S: Socket> Shard<S> {
     /// unread control messages, can cause this. Readers of lossless topics are exempt, because their
     /// source waits for them.
     pub(super) fn check_outbox(&mut self, id: ConnId, now: Mono) {
-        let max = self.shared.limits.outbox_bytes_max;
+        let max = self.limits(id).outbox_bytes_max;
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
@@ -95,7 +95,7 @@ impl<S: Socket> Shard<S> {
 
     /// Tells lossless replays whether this connection is over half full.
     pub(super) fn note_congestion(&mut self, id: ConnId) {
-        let half = self.shared.limits.outbox_bytes_max / 2;
+        let half = self.limits(id).outbox_bytes_max / 2;
         let Some(conn) = self.conn_mut(id) else {
             return;
         };

@@ -54,6 +54,7 @@ impl<S: Socket> Shard<S> {
     pub fn turn(&mut self, budget: Budget, now: impl Fn() -> Mono) -> bool {
         self.turn.begin();
         let at = now();
+        self.renew_settings(at);
         let mut items = 0;
         while items < budget.items
             && self.turn.bytes < budget.bytes

@@ -22,7 +22,7 @@ impl<S: Socket> Shard<S> {
 
     /// Bytes that this shard may keep for full sockets.
     fn parked_bytes_max(&self) -> usize {
-        self.shared.limits.parked_bytes_max / self.shared.congestion.shards()
+        self.settings.limits.parked_bytes_max / self.shared.congestion.shards()
     }
 
     /// Evicts as much as a round may, while the pool is above its limit.

@@ -158,7 +158,7 @@ impl<S: Socket> Shard<S> {
 
     /// Rates what was read. Returns whether to read on at once.
     pub(super) fn allow(&mut self, id: ConnId, frames: u32, now: Mono) -> bool {
-        let per_second = self.shared.limits.messages_per_s;
+        let per_second = self.limits(id).messages_per_s;
         // A read that brings no whole frame counts as one: nobody may drip bytes for nothing.
         let rated = frames.max(1) - self.granted.min(frames);
         let Some(conn) = self.conn_mut(id) else {

@@ -69,7 +69,7 @@ impl<S: Socket> Shard<S> {
         message: &str,
         now: Mono,
     ) {
-        let deadline = now.after(self.shared.limits.close_timeout);
+        let deadline = now.after(self.limits(id).close_timeout);
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
             return;
         };

@@ -26,7 +26,7 @@ use tapecast_wire::{CloseReason, ErrorCode, Opcode, frame};
 impl<S: Socket> Shard<S> {
     /// Takes what a connection's socket gave. Returns how many frames it was.
     pub(super) fn hear(&mut self, id: ConnId, bytes: &mut [u8], now: Mono, wall: UnixNanos) -> u32 {
-        let max = self.shared.limits.request_bytes_max;
+        let max = self.limits(id).request_bytes_max;
         self.granted = 0;
         let Some(conn) = self.conn_mut(id) else {
             return 0;
@@ -98,7 +98,7 @@ impl<S: Socket> Shard<S> {
     }
 
     fn ask(&mut self, id: ConnId, text: &[u8], now: Mono, wall: UnixNanos) {
-        let per_second = self.shared.limits.requests_per_s;
+        let per_second = self.limits(id).requests_per_s;
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
@@ -184,7 +184,7 @@ impl<S: Socket> Shard<S> {
 
     fn subscribe(&mut self, id: ConnId, request: RequestId, topics: &[TopicRequest], now: Mono) {
         let (mut joins, mut rejected) = (Vec::new(), Vec::new());
-        let room = self.shared.limits.topics_per_connection_max;
+        let room = self.limits(id).topics_per_connection_max;
         if let Some(conn) = self.conn_mut(id) {
             let subs = &mut conn.session.subs;
             subs.reserve_exact(topics.len().min(room.saturating_sub(subs.len())));
@@ -307,7 +307,7 @@ impl<S: Socket> Shard<S> {
         text: &str,
         now: Mono,
     ) -> Result<Arc<TopicEntry>, (ErrorCode, String)> {
-        let max = self.shared.limits.topics_per_connection_max;
+        let max = self.limits(id).topics_per_connection_max;
         let topic: Topic = text
             .parse()
             .map_err(|error: TopicError| (topic_code(&error), error.to_string()))?;
@@ -343,12 +343,14 @@ impl<S: Socket> Shard<S> {
     /// Whether a connection may bring one more topic into being of a symbol that no source has named.
     fn may_invent(&mut self, id: ConnId, now: Mono) -> Result<(), (ErrorCode, String)> {
         let (max, linger) = {
-            let limits = &self.shared.limits;
+            let limits = self.limits(id);
             (limits.invented_topics_max, limits.topic_linger)
         };
         let passes = self.conn_mut(id).is_some_and(|conn| {
-            let fresh = || Box::new(RateLimit::new(max, linger / max.max(1)));
+            let every = linger / max.max(1);
+            let fresh = || Box::new(RateLimit::new(max, every));
             let inventions = conn.session.inventions.get_or_insert_with(fresh);
+            inventions.set(max, every);
             inventions.pass(now).is_some()
         });
         if passes {

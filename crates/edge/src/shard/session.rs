@@ -8,6 +8,7 @@ use super::intake::Intake;
 use super::reader::Reader;
 use super::steps;
 use crate::admission::Permit;
+use crate::limits::Limits;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) heartbeat_at: Mono,
     /// Where the next heartbeat's list of silent topics begins.
     pub(crate) heartbeat_from: u32,
+    /// So often at least it gets one: `welcome` has promised it.
+    pub(crate) heartbeat: Duration,
     pub(crate) closing: Option<Box<Closing>>,
     /// Why it is over, once nothing is read from it or written to it any more.
     pub(crate) ended: Option<CloseReason>,
@@ -122,7 +125,13 @@ pub(crate) enum Verdict {
 // === impl Session ===
 
 impl Session {
-    pub(crate) fn new(id: u64, encoding: Encoding, permit: Permit, rate: u32, now: Mono) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        encoding: Encoding,
+        permit: Permit,
+        limits: &Limits,
+        now: Mono,
+    ) -> Self {
         Self {
             id,
             since: UnixNanos::default(),
@@ -135,7 +144,7 @@ impl Session {
             lossless: 0,
             waiting: None,
             rate: Rate {
-                left: rate,
+                left: limits.requests_per_s,
                 refused: 0,
                 filled: now,
             },
@@ -145,6 +154,7 @@ impl Session {
             last_heartbeat: now,
             heartbeat_at: now,
             heartbeat_from: 0,
+            heartbeat: limits.heartbeat,
             closing: None,
             ended: None,
             is_apart: false,

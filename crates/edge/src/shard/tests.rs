@@ -16,6 +16,7 @@ mod losses;
 mod requests;
 mod rig;
 mod sealed;
+mod settings;
 mod simulation;
 
 use super::*;
@@ -171,7 +172,7 @@ fn a_slow_client_gets_the_newest_state_and_a_gap_and_delays_nobody() {
         .outbox
         .as_ref()
         .unwrap();
-    assert!(outbox.bytes() < rig.shard.shared.limits.outbox_bytes_max);
+    assert!(outbox.bytes() < rig.shard.settings.limits.outbox_bytes_max);
     rig.settle();
     rig.balance();
     let (one, other) = (&rig.clients[slow], &rig.clients[fast]);

@@ -26,6 +26,8 @@ pub(super) struct Totals {
     frames: i64,
     bytes: i64,
     parked: i64,
+    /// The shortest time between heartbeats of those visited.
+    heartbeat: Option<Duration>,
 }
 
 /// What a connection has coming to it.
@@ -39,7 +41,7 @@ enum Visit {
 impl<S: Socket> Shard<S> {
     /// Visits the connections whose turn it is. To be called every [`TICK`] or so.
     pub fn handle_time(&mut self, now: Mono, wall: UnixNanos) {
-        let round = visit_every(self.shared.limits.heartbeat);
+        let round = visit_every(self.heartbeat);
         let since = (now - self.visited_at).min(round);
         let count = self.conns.len() as u128 * since.as_nanos() / round.as_nanos().max(1);
         if count == 0 {
@@ -88,13 +90,15 @@ impl<S: Socket> Shard<S> {
     }
 
     fn due(&mut self, id: ConnId, now: Mono) -> Visit {
-        let limits = &self.shared.limits;
+        let limits = self.limits(id);
         let (ping_every, beat_every) = (limits.ping, limits.heartbeat);
         let (idle, stall) = (limits.idle_timeout, limits.stall_timeout);
+        let silence_from = self.silence_from;
         let Some(Some(conn)) = self.conns.get_mut(id as usize) else {
             return Visit::Nothing;
         };
         let session = &mut conn.session;
+        let beat_every = beat_every.min(session.heartbeat);
         if session.ended.is_some() {
             return Visit::Nothing;
         }
@@ -108,7 +112,7 @@ impl<S: Socket> Shard<S> {
         // Behind a full socket our pings wait like everything else: then it is progress that counts.
         // And who is held back is not heard, whatever it says.
         let is_heard = !conn.blocked && now >= session.intake.held_to;
-        if is_heard && now - session.last_heard >= idle {
+        if is_heard && now - session.last_heard.max(silence_from) >= idle {
             let message = format!(
                 "the client sent nothing for {:.1} s; answer pings",
                 idle.as_secs_f64()
@@ -176,7 +180,7 @@ impl<S: Socket> Shard<S> {
             });
         let silent = silent.take(SILENT_PER_HEARTBEAT);
         let text = reply::heartbeat(wall, silent, queued_bytes, lag.as_millis() as u64);
-        let until_next = visit_every(self.shared.limits.heartbeat);
+        let until_next = visit_every(self.heartbeat);
         let just_now = |slot: &Slot| now - slot.last_frame < until_next;
         let mut live = session.subs.iter().take(SUBS_PER_HEARTBEAT);
         let busy = live.any(|sub| index.slot(sub.slot).is_some_and(just_now));
@@ -210,9 +214,13 @@ impl<S: Socket> Shard<S> {
     /// Adds what waits for a connection to the sums of this time round: over all connections at once
     /// they would hold up the data.
     fn add_to_totals(&mut self, at: usize) {
-        if let Some(Some(conn)) = self.conns.get(at)
-            && let Some(outbox) = &conn.outbox
-        {
+        let Some(Some(conn)) = self.conns.get(at) else {
+            return;
+        };
+        let promised = conn.session.heartbeat;
+        let shortest = self.totals.heartbeat.unwrap_or(promised).min(promised);
+        self.totals.heartbeat = Some(shortest);
+        if let Some(outbox) = &conn.outbox {
             self.totals.frames += i64::from(outbox.frames());
             self.totals.bytes += outbox.bytes() as i64;
             self.totals.parked += i64::from(conn.blocked);
@@ -225,6 +233,8 @@ impl<S: Socket> Shard<S> {
         self.metrics.queued.set(totals.frames);
         self.metrics.outbox_bytes.set(totals.bytes);
         self.metrics.parked.set(totals.parked);
+        let every = self.settings.limits.heartbeat;
+        self.heartbeat = totals.heartbeat.unwrap_or(every).min(every);
     }
 }
 

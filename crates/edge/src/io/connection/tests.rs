@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::admission::Admission;
-use crate::io::poller::{Poller, Settings};
+use crate::io::poller::Poller;
 use crate::limits::Limits;
 use crate::metrics::EdgeMetrics;
+use crate::settings::Settings;
 use crate::shard::{Arrival, Shard, Shared};
 use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream as Client};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tapecast_fanout::pace::Congestion;
 use tapecast_fanout::ring::ring;
 use tapecast_fanout::{Interests, TopicLimits};
-use tapecast_model::Catalog;
+use tapecast_model::{Catalog, InForce};
 use tapecast_wire::Encoding;
 
 /// Every byte with some bits turned, in both directions.
@@ -83,14 +84,14 @@ fn shared() -> Arc<Shared> {
         catalog: Arc::new(Catalog::new(1)),
         interests: Arc::new(interests),
         congestion: Congestion::new(1),
-        limits: Limits {
+        settings: InForce::new(Settings::from(Limits {
             requests_per_s: 1_000_000,
             messages_per_s: 1_000_000,
             stall_timeout: Duration::from_secs(3_600),
             heartbeat: Duration::from_secs(3_600),
             idle_timeout: Duration::from_secs(3_600),
             ..Limits::default()
-        },
+        })),
         node: "test".into(),
         connection_ids: AtomicU64::new(1),
     })
@@ -152,7 +153,7 @@ fn whole_frame(bytes: &[u8]) -> Option<&[u8]> {
 fn both_kinds_are_served_by_one_shard() {
     let registry = prometheus::Registry::new();
     let metrics = EdgeMetrics::register(&registry).unwrap();
-    let (poller, doorbell) = Poller::new(Settings::default()).unwrap();
+    let (poller, doorbell) = Poller::new().unwrap();
     let (_tx, rx) = ring(16, doorbell);
     let shard = Shard::new(0, shared(), rx, metrics.shard(0));
     let (handle, mailbox) = poller.mailbox(&shard);

@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Places {
     inner: Mutex<Inner>,
-    all_max: usize,
-    share_max: usize,
 }
 
 /// A connection's place.
@@ -50,6 +48,8 @@ pub enum Full {
 
 #[derive(Debug, Default)]
 struct Inner {
+    all_max: usize,
+    share_max: usize,
     held: HashMap<u64, (IpAddr, Arc<HttpConnection>)>,
     shares: HashMap<IpAddr, usize>,
     next: u64,
@@ -60,11 +60,21 @@ struct Inner {
 impl Places {
     /// So many in all, and for one address.
     pub fn new(all_max: usize, share_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            inner: Mutex::default(),
+        let inner = Inner {
             all_max,
             share_max,
+            ..Inner::default()
+        };
+        Arc::new(Self {
+            inner: Mutex::new(inner),
         })
+    }
+
+    /// Changes how many there are. Who has a place keeps it.
+    pub fn set_caps(&self, all_max: usize, share_max: usize) {
+        let mut inner = self.lock();
+        inner.all_max = all_max;
+        inner.share_max = share_max;
     }
 
     /// Takes a place for a connection from this address.
@@ -82,15 +92,15 @@ impl Places {
         if inner
             .shares
             .get(&share)
-            .is_some_and(|held| *held >= self.share_max)
+            .is_some_and(|held| *held >= inner.share_max)
         {
             let cut = evict == Evict::Anybody
                 && inner.evict(|of, connection| (of == share).then(|| connection.since()));
             if !cut {
-                return Err(Full::Share(self.share_max));
+                return Err(Full::Share(inner.share_max));
             }
         }
-        if inner.held.len() >= self.all_max {
+        if inner.held.len() >= inner.all_max {
             let cut = match evict {
                 Evict::Nobody => false,
                 Evict::Idle => inner.evict(|_, connection| {
@@ -101,7 +111,7 @@ impl Places {
                 Evict::Anybody => inner.evict(|_, connection| Some(connection.since())),
             };
             if !cut {
-                return Err(Full::All(self.all_max));
+                return Err(Full::All(inner.all_max));
             }
         }
         let id = inner.next;

@@ -8,18 +8,13 @@ use crate::admission::share_of;
 use hashbrown::HashMap;
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tapecast_model::Mono;
 
 /// The rates of all addresses.
 #[derive(Debug)]
 pub struct Rates {
-    per_s: u32,
-    /// Between two requests.
-    every: Duration,
-    /// So far ahead of its time may an address be: a burst of as many as a second allows.
-    ahead: Duration,
     inner: Mutex<Inner>,
 }
 
@@ -30,6 +25,11 @@ pub struct TooOften(pub u32);
 
 #[derive(Debug)]
 struct Inner {
+    per_s: u32,
+    /// Between two requests.
+    every: Duration,
+    /// So far ahead of its time may an address be: a burst of as many as a second allows.
+    ahead: Duration,
     /// When an address has all of its burst again: the generic cell rate algorithm.
     // Keyed by what peers choose: with a random seed.
     whole_at: HashMap<IpAddr, Mono, RandomState>,
@@ -40,17 +40,25 @@ struct Inner {
 impl Rates {
     /// So many requests a second of one address, with bursts of as many; at least one.
     pub fn new(per_s: u32) -> Self {
-        let per_s = per_s.max(1);
-        let every = Duration::from_secs(1) / per_s;
-        Self {
-            per_s,
-            every,
-            ahead: every * (per_s - 1),
+        let rates = Self {
             inner: Mutex::new(Inner {
+                per_s: 1,
+                every: Duration::ZERO,
+                ahead: Duration::ZERO,
                 whole_at: HashMap::default(),
                 tidy_at: ADDRESSES_MIN,
             }),
-        }
+        };
+        rates.set(per_s);
+        rates
+    }
+
+    /// Changes the rate. What an address has asked already counts against the new one.
+    pub fn set(&self, per_s: u32) {
+        let mut inner = self.lock();
+        inner.per_s = per_s.max(1);
+        inner.every = Duration::from_secs(1) / inner.per_s;
+        inner.ahead = inner.every * (inner.per_s - 1);
     }
 
     /// A request from an address.
@@ -58,17 +66,27 @@ impl Rates {
     /// # Errors
     /// If it asks too often; this request does not count then.
     pub fn ask(&self, address: IpAddr, now: Mono) -> Result<(), TooOften> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        let Inner {
+            per_s,
+            every,
+            ahead,
+            ..
+        } = *inner;
         if inner.whole_at.len() >= inner.tidy_at {
             inner.whole_at.retain(|_, whole_at| *whole_at > now);
             inner.tidy_at = ADDRESSES_MIN.max(2 * inner.whole_at.len());
         }
         let whole_at = inner.whole_at.entry(share_of(address)).or_insert(now);
-        if *whole_at > now.after(self.ahead) {
-            return Err(TooOften(self.per_s));
+        if *whole_at > now.after(ahead) {
+            return Err(TooOften(per_s));
         }
-        *whole_at = (*whole_at).max(now).after(self.every);
+        *whole_at = (*whole_at).max(now).after(every);
         Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,6 +120,8 @@ mod tests {
         assert_eq!(asked(&rates, ONE, 60_000, 30), 10);
         let told = rates.ask(ONE, at(60_000)).unwrap_err();
         assert_eq!(told, TooOften(10));
+        rates.set(2);
+        assert_eq!(asked(&rates, ONE, 70_000, 30), 2);
     }
 
     #[test]

@@ -26,8 +26,11 @@ async fn shake_hands(listener: &Arc<Listener>, origin: &str) -> String {
 async fn a_page_that_is_refused_is_said_with_its_origin_at_a_limited_rate() {
     let metrics = EdgeMetrics::register(&prometheus::Registry::new()).unwrap();
     let metrics = (metrics.listener(), metrics.http("public"));
-    let (limits, rules) = (Limits::default(), Rules::default());
-    let mut listener = Listener::new(Vec::new(), limits, rules, metrics, Box::new(|_| None));
+    let (settings, rules) = (
+        InForce::new(Settings::default()),
+        InForce::new(Rules::default()),
+    );
+    let mut listener = Listener::new(Vec::new(), (&settings, &rules), metrics, Box::new(|_| None));
     let all = Arc::get_mut(&mut listener).unwrap();
     all.origin_lines = RateLimit::new(2, Duration::from_secs(3_600));
     let lines = Lines::of_this_thread();

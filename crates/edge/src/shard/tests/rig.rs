@@ -12,8 +12,9 @@ use tapecast_fanout::wake::Doorbell;
 use tapecast_fanout::{FanoutMetrics, Publisher, Requests, TopicLimits};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
-    Body, Book, ChannelKind, ChannelSet, Epoch, Instrument, Level, Price, Qty, Quote, Scale, Seq,
-    Side, StreamKind, StreamPos, Symbol, Touched, Trade, TradeId, Update, UpdateSink, Venue,
+    Body, Book, ChannelKind, ChannelSet, Epoch, InForce, Instrument, Level, Price, Qty, Quote,
+    Scale, Seq, Side, StreamKind, StreamPos, Symbol, Touched, Trade, TradeId, Update, UpdateSink,
+    Venue,
 };
 
 /// One shard, its publisher, and one instrument.
@@ -102,7 +103,7 @@ impl Rig {
             catalog,
             interests: Arc::new(interests),
             congestion: Congestion::new(1),
-            limits,
+            settings: InForce::new(limits.into()),
             node: "test".into(),
             connection_ids: AtomicU64::new(1),
         });

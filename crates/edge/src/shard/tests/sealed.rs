@@ -65,7 +65,7 @@ fn a_socket_that_only_holds_is_closed_as_slow() {
     let (mut rig, client) = sealed();
     rig.clients[client].socket.0.borrow_mut().room = 10;
     trade(&mut rig);
-    let stall = rig.shard.shared.limits.stall_timeout;
+    let stall = rig.shard.settings.limits.stall_timeout;
     let closed = |rig: &Rig| rig.shard.metrics.closed[CloseReason::SlowConsumer.index()].get();
     rig.now += stall.as_nanos() as u64 / 2;
     rig.round();
