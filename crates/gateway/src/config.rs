@@ -154,8 +154,8 @@ pub struct LimitsConfig {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineSection {
-    /// Messages that may wait between the feeds and the pipeline; a push source's message is all the
-    /// lines of one read, 256 at most.
+    /// Messages that may wait between the feeds and the pipeline, in equal parts for each source; a push
+    /// source's message is all the lines of one read, 256 at most.
     pub events: usize,
     /// The core it runs on; none leaves it to the system.
     pub core: Option<usize>,

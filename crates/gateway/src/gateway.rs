@@ -36,10 +36,9 @@ use tapecast_edge::{EdgeMetrics, Shard, Shared};
 use tapecast_fanout::pace::{Congestion, Pacer};
 use tapecast_fanout::ring::{RingTx, ring};
 use tapecast_fanout::{FanoutMetrics, Interests, Publisher};
-use tapecast_ingest::event::Lot;
-use tapecast_ingest::feed::EventTx;
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
+use tapecast_ingest::sources::SourceChannels;
 use tapecast_model::clock::unix_now;
 use tapecast_model::{Catalog, Fault, Venue};
 use tokio::net::TcpListener;
@@ -58,8 +57,6 @@ pub struct Gateway {
     shards: Vec<(ShardHandle, JoinHandle<io::Result<()>>)>,
     pipeline: JoinHandle<()>,
     stop_pipeline: crossbeam_channel::Sender<()>,
-    /// So that a gateway whose sources have all ended waits for events, and does not spin.
-    _events: EventTx,
     patience: Duration,
 }
 
@@ -159,7 +156,7 @@ impl Gateway {
         };
         let (rings, shards) = start_shards(count, config, &shared, &metrics.edge, watched)?;
         let (stop_pipeline, stopped) = crossbeam_channel::bounded::<()>(0);
-        let (events_tx, events) = crossbeam_channel::bounded(config.pipeline.events);
+        let (channels, opener) = SourceChannels::new();
         let thread = PipelineThread {
             market: Pipeline::new(
                 Arc::clone(&catalog),
@@ -167,8 +164,7 @@ impl Gateway {
                 metrics.pipeline.clone(),
             ),
             publisher: Publisher::new(rings.clone(), metrics.fanout.clone()),
-            events,
-            lot: Lot::new().into_iter(),
+            sources: channels,
             requests,
             stop: stopped,
             metrics: metrics.fanout.clone(),
@@ -179,7 +175,8 @@ impl Gateway {
         let pipeline = start_pipeline(thread, config, &parts)?;
         let pacer = Pacer::new(rings, shared.congestion.clone());
         let around = Surroundings {
-            events: &events_tx,
+            opener: &opener,
+            waiting_max: config.pipeline.events,
             metrics: &metrics.feed,
             pacer: &pacer,
             parts: &parts,
@@ -211,7 +208,6 @@ impl Gateway {
             shards,
             pipeline,
             stop_pipeline,
-            _events: events_tx,
             patience: config.limits.close_timeout.0 + SPARE,
         })
     }

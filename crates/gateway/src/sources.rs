@@ -20,11 +20,13 @@ use crate::parts::{Part, Parts, State};
 use std::io;
 use std::sync::Arc;
 use tapecast_fanout::pace::Pacer;
-use tapecast_ingest::feed::{EventTx, StartGate};
+use tapecast_ingest::event::SourceId;
+use tapecast_ingest::feed::StartGate;
 use tapecast_ingest::metrics::FeedMetrics;
 use tapecast_ingest::push::PushError;
 use tapecast_ingest::replay::ReplayError;
 use tapecast_ingest::sim::SimError;
+use tapecast_ingest::sources::SourceOpener;
 use tapecast_model::Catalog;
 use tapecast_model::catalog::CatalogError;
 
@@ -84,8 +86,10 @@ pub struct Sources {
 
 /// What sources share.
 pub struct Surroundings<'a> {
-    /// Where events go.
-    pub events: &'a EventTx,
+    /// Where each gets a channel for its events.
+    pub opener: &'a SourceOpener,
+    /// How many batches of events may wait in all channels together.
+    pub waiting_max: usize,
     /// Where counters are.
     pub metrics: &'a FeedMetrics,
     /// What lossless ones wait for.
@@ -185,6 +189,8 @@ impl Sources {
         around: &Surroundings<'_>,
         gate: Arc<StartGate>,
     ) -> io::Result<Self> {
+        // Equal parts, so that what is on its way is no more than with one source.
+        let room = (around.waiting_max / bound.len().max(1)).max(1);
         let start = |(index, bound): (usize, Bound)| {
             let Bound { feed, required } = bound;
             let number = index + 1;
@@ -192,9 +198,16 @@ impl Sources {
             let gauge = metrics.source_up(number, feed.kind(), feed.venue());
             let name = format!("source {number} ({})", feed.kind());
             let part = around.parts.enter(name, feed.kind(), required);
-            let (events, metrics) = (around.events.clone(), around.metrics.clone());
+            let id = SourceId(u32::try_from(number).unwrap_or(u32::MAX));
+            let events = around.opener.open(id, room);
             let watch = around.parts.watch_over(&part);
-            let run = Run::new(events, metrics, around.pacer.clone(), part, gauge);
+            let run = Run::new(
+                events,
+                around.metrics.clone(),
+                around.pacer.clone(),
+                part,
+                gauge,
+            );
             SourceHandle::start(number, feed, run, watch)
         };
         let handles = bound.into_iter().enumerate().map(start);

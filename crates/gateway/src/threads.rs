@@ -1,8 +1,9 @@
 //! The pipeline's thread: events in, frames for the shards out.
 //!
-//! It is a plain thread that owns the market's state (the [`Pipeline`]) and the [`Publisher`], and does
-//! nothing else. It takes the events that have come, at most a lot at a time, numbers and publishes them, answers shards that
-//! asked for snapshots, and sends everything at once. It sleeps when there is no work. Between turns it
+//! It is a plain thread that owns the market's state (the pipeline) and the [`Publisher`], and does
+//! nothing else. It takes the events that have come, from all sources in turn and a limited number at a
+//! time, numbers and publishes them, answers shards that asked for snapshots, and sends everything at
+//! once. It sleeps when there is no work. Between turns it
 //! ends topics that have lingered long enough, and instruments that only subscribers have named: a
 //! limited number at a time, without scanning.
 //!
@@ -16,10 +17,10 @@ pub mod postponed;
 
 use crossbeam_channel::{Receiver, Select};
 use postponed::Postponed;
-use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_fanout::{FanoutMetrics, Publisher, Requests, TopicEntry};
+use tapecast_ingest::sources::SourceChannels;
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::market::Answer;
 use tapecast_model::{Fault, MarketState, Mono, UnixNanos};
@@ -31,9 +32,7 @@ pub struct PipelineThread<M: MarketState> {
     /// Serialises and hands out.
     pub publisher: Publisher,
     /// From the feeds.
-    pub events: Receiver<SmallVec<[M::Input; 1]>>,
-    /// The lot in hand.
-    pub lot: smallvec::IntoIter<[M::Input; 1]>,
+    pub sources: SourceChannels<M::Input>,
     /// From the shards.
     pub requests: Requests,
     /// Closed when it is time to end.
@@ -63,7 +62,8 @@ impl<M: MarketState> PipelineThread<M> {
             }
             self.publisher.set_time(unix_now(), mono_now());
             self.market.handle_time(mono_now(), &mut self.publisher);
-            self.publisher.flush(mono_now(), worked && self.has_more());
+            self.publisher
+                .flush(mono_now(), worked && self.sources.has_more());
             worked |= self.sweep(mono_now());
             if self.stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
                 return;
@@ -98,17 +98,22 @@ impl<M: MarketState> PipelineThread<M> {
         // Before the events, which fill turns: it leaves half of one to them.
         let mut worked = self.publisher.publish_due();
         let mut received: Option<UnixNanos> = None;
-        for _ in 0..EVENTS_PER_TURN {
-            let Some(event) = self.next_event() else {
+        let mut left = EVENTS_PER_TURN;
+        'events: while left > 0 {
+            // Books and health are not kept by line yet.
+            let Some(share) = self.sources.next_share(left) else {
                 break;
             };
-            let ts_recv = M::received(&event);
-            received.get_or_insert(ts_recv);
-            self.publisher.set_time(wall.max(ts_recv), now);
-            self.market.handle(event, now, &mut self.publisher);
             worked = true;
-            if self.publisher.is_turn_full() {
-                break;
+            for event in share {
+                left -= 1;
+                let ts_recv = M::received(&event);
+                received.get_or_insert(ts_recv);
+                self.publisher.set_time(wall.max(ts_recv), now);
+                self.market.handle(event, now, &mut self.publisher);
+                if self.publisher.is_turn_full() {
+                    break 'events;
+                }
             }
         }
         for _ in 0..REQUESTS_PER_TURN {
@@ -122,7 +127,7 @@ impl<M: MarketState> PipelineThread<M> {
                 break;
             }
         }
-        self.publisher.flush(mono_now(), self.has_more());
+        self.publisher.flush(mono_now(), self.sources.has_more());
         if let Some(received) = received {
             let delay = unix_now().signed_since(received).max(0);
             self.metrics
@@ -169,21 +174,6 @@ impl<M: MarketState> PipelineThread<M> {
         self.market.collect(SWEPT_PER_LOOK) || more
     }
 
-    /// The next event of the lot in hand, or of the next lot.
-    fn next_event(&mut self) -> Option<M::Input> {
-        loop {
-            if let Some(event) = self.lot.next() {
-                return Some(event);
-            }
-            self.lot = self.events.try_recv().ok()?.into_iter();
-        }
-    }
-
-    /// Whether there are events to go on with at once.
-    fn has_more(&self) -> bool {
-        self.lot.len() > 0 || !self.events.is_empty()
-    }
-
     /// Sleeps until an event, a request or the stop comes, or it is time to look at the clock.
     fn wait(&self) {
         let longest = if self.publisher.is_behind() {
@@ -195,7 +185,7 @@ impl<M: MarketState> PipelineThread<M> {
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(longest, |at| longest.min(at - mono_now()));
         let mut select = Select::new();
-        select.recv(&self.events);
+        select.recv(self.sources.bell());
         select.recv(self.requests.channel());
         select.recv(&self.stop);
         // Which of them it was is found out by looking.

@@ -1,10 +1,10 @@
 //! What a feed sends to the pipeline: the content of one venue message about one instrument, parsed and
 //! scaled, but not yet verified and not yet numbered.
 //!
-//! Events are made on a feed's thread and used on the pipeline's thread; a bounded channel connects them.
-//! A feed that is ahead waits there, before the sequencer, where waiting is allowed. Events travel in
-//! [`Lot`]s: all events that a feed had at once. Waking the pipeline costs more than parsing, and events
-//! that came together are published together.
+//! Events are made on a feed's thread and used on the pipeline's thread; each source has a bounded channel
+//! to it ([`crate::sources`]). A feed that is ahead waits there, before the sequencer, where waiting is
+//! allowed. Events travel in [`EventBatch`]es: all events that a line of a source had at once. Waking the
+//! pipeline costs more than parsing, and events that came together are published together.
 
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -13,11 +13,36 @@ use tapecast_model::{
     UnixNanos,
 };
 
-/// What a feed had at once, oldest first: at most [`LOT_EVENTS_MAX`] events.
-pub type Lot = SmallVec<[Event; 1]>;
+/// What a feed had at once, oldest first: at most [`BATCH_EVENTS_MAX`] events.
+pub type Events<T = Event> = SmallVec<[T; 1]>;
 
-/// Events of one lot. What a pipeline's turn takes anyway, and a bound on what waits in the channel.
-pub const LOT_EVENTS_MAX: usize = 256;
+/// Events of one batch. What a pipeline's turn takes anyway, and a bound on what waits in a channel.
+pub const BATCH_EVENTS_MAX: usize = 256;
+
+/// Events on their way to the pipeline, all of one line. Iterating gives the events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventBatch<T = Event> {
+    /// Where they come from.
+    pub line: LineId,
+    /// The events, oldest first.
+    pub events: Events<T>,
+}
+
+/// A line: one connection of a source to its venue. A recording is one line, and so is each publisher of a
+/// push source. Events of one line are in the venue's order; between two lines there is no order, and a
+/// loss on one of them says nothing of the other.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct LineId {
+    /// Whose line it is.
+    pub source: SourceId,
+    /// Which of its lines. [`LineId::FIRST`] is the only one of a source with one line; where there are
+    /// several, it stands for the source itself, such as for the word that it starts again.
+    pub number: u32,
+}
+
+/// A source: its place in the configuration, from 1.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SourceId(pub u32);
 
 /// One event of one instrument.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +91,24 @@ pub enum EventBody {
     Trading(TradingState),
     /// The feed's word on itself.
     Feed(FeedEvent),
+}
+
+// === impl EventBatch ===
+
+impl<T> IntoIterator for EventBatch<T> {
+    type Item = T;
+    type IntoIter = smallvec::IntoIter<[T; 1]>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.into_iter()
+    }
+}
+
+// === impl LineId ===
+
+impl LineId {
+    /// The number of a source's first line.
+    pub const FIRST: u32 = 0;
 }
 
 /// What the ids of an instrument's prints say of what lies between two of them.

@@ -1,19 +1,17 @@
 //! What every feed needs: where it sends its events, when it may continue, and when it must start or
 //! stop.
 //!
-//! A feed is before the sequencer, so it may wait: in [`send`] while the event channel is full, and, if
+//! A feed is before the sequencer, so it may wait: in [`send`] while its channel is full, and, if
 //! it is a lossless replay, while its [`Pace`] is not clear. It never drops an event. When it is told to
 //! stop, it stops soon, wherever it waits.
 
-use crate::event::{Event, EventBody, FeedEvent, LOT_EVENTS_MAX, Lot};
+use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, Events, FeedEvent};
+use crate::sources::EventTx;
 use crossbeam_channel::SendTimeoutError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tapecast_model::{InstrumentId, UnixNanos};
-
-/// Where a feed's events go: a bounded channel to the pipeline.
-pub type EventTx = crossbeam_channel::Sender<Lot>;
 
 /// Whether those downstream have room: a lossless replay waits for it.
 pub trait Pace: Send {
@@ -94,14 +92,14 @@ impl StartGate {
 ///
 /// # Errors
 /// If `stop` is set before there is room, or if there is no receiver.
-pub fn send(tx: &EventTx, lot: Lot, stop: &AtomicBool) -> Result<(), Ended> {
-    let mut lot = lot;
+pub fn send(tx: &EventTx, events: Events, stop: &AtomicBool) -> Result<(), Ended> {
+    let mut events = events;
     loop {
-        match tx.send_timeout(lot, STOP_CHECK) {
+        match tx.send_timeout(events, STOP_CHECK) {
             Ok(()) => return Ok(()),
             Err(SendTimeoutError::Disconnected(_)) => return Err(Ended),
             Err(SendTimeoutError::Timeout(_)) if stop.load(Ordering::Relaxed) => return Err(Ended),
-            Err(SendTimeoutError::Timeout(back)) => lot = back,
+            Err(SendTimeoutError::Timeout(back)) => events = back,
         }
     }
 }
@@ -117,14 +115,14 @@ pub fn announce(
     now: UnixNanos,
     stop: &AtomicBool,
 ) -> Result<(), Ended> {
-    for some in instruments.chunks(LOT_EVENTS_MAX) {
+    for some in instruments.chunks(BATCH_EVENTS_MAX) {
         send(tx, words(some, word, now), stop)?;
     }
     Ok(())
 }
 
-/// The same word of each of these instruments, which must be few enough for a lot.
-pub(crate) fn words(instruments: &[InstrumentId], word: &FeedEvent, now: UnixNanos) -> Lot {
+/// The same word of each of these instruments, which must be few enough for a batch.
+pub(crate) fn words(instruments: &[InstrumentId], word: &FeedEvent, now: UnixNanos) -> Events {
     let event = |instrument: &InstrumentId| Event {
         instrument: *instrument,
         ts_event: None,
@@ -140,8 +138,8 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    fn lot() -> Lot {
-        Lot::from_buf([Event {
+    fn some() -> Events {
+        Events::from_buf([Event {
             instrument: InstrumentId::new(0),
             ts_event: None,
             ts_recv: UnixNanos::default(),
@@ -169,10 +167,10 @@ mod tests {
     fn whoever_waits_ends_when_told_to() {
         let stop = AtomicBool::new(true);
         assert_eq!(StartGate::default().wait(&stop), Err(Ended));
-        let (tx, rx) = crossbeam_channel::bounded(1);
-        assert_eq!(send(&tx, lot(), &stop), Ok(()));
-        assert_eq!(send(&tx, lot(), &stop), Err(Ended));
+        let (tx, rx) = EventTx::alone(1);
+        assert_eq!(send(&tx, some(), &stop), Ok(()));
+        assert_eq!(send(&tx, some(), &stop), Err(Ended));
         drop(rx);
-        assert_eq!(send(&tx, lot(), &AtomicBool::new(false)), Err(Ended));
+        assert_eq!(send(&tx, some(), &AtomicBool::new(false)), Err(Ended));
     }
 }

@@ -3,6 +3,7 @@
 //! 1. [`feed`]: the origins of messages: a recording ([`replay`]), your own events ([`push`]) or a
 //!    simulated market ([`sim`]).
 //! 2. [`venue`]: each venue's dialect, parsed in place to [`event::Event`]s.
+//!    Events of each source wait for the pipeline in a channel of its own ([`sources`]).
 //! 3. [`book`]: verifies the chain and the checksums, and keeps the levels.
 //! 4. [`sequencer`]: epoch and sequence, once for all clients. [`pipeline`] connects 3 and 4 and gives
 //!    each numbered update to an [`UpdateSink`](tapecast_model::UpdateSink).
@@ -21,4 +22,5 @@ pub mod replay;
 pub mod scan;
 pub mod sequencer;
 pub mod sim;
+pub mod sources;
 pub mod venue;

@@ -7,7 +7,7 @@
 //! refused in the same way.
 //!
 //! # Full, late and wrong
-//! While the event channel is full, nothing is read, so TCP slows the publishers down; nothing is
+//! While the source's channel is full, nothing is read, so TCP slows the publishers down; nothing is
 //! dropped. A bad line is answered with one line, `{"error":…,"line":N,"message":…}`, and skipped. The
 //! same applies to each bad trade of a line; the other trades are published. A publisher that reads its
 //! answers gets every answer. If a publisher reads none for a second, the source does not wait for it
@@ -27,9 +27,10 @@ pub mod names;
 mod publisher;
 mod words;
 
-use crate::event::{FeedEvent, LOT_EVENTS_MAX, Lot};
-use crate::feed::{EventTx, words};
+use crate::event::{BATCH_EVENTS_MAX, Events, FeedEvent, LineId};
+use crate::feed::words;
 use crate::metrics::{FeedCounters, FeedMetrics};
+use crate::sources::EventTx;
 use crossbeam_channel::TrySendError;
 use hashbrown::{HashMap, HashSet};
 use publisher::Publisher;
@@ -38,6 +39,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tapecast_listen::{Acceptor, Came, turn_away_now};
@@ -119,6 +121,8 @@ pub struct PushServer {
     named: Arc<Mutex<HashSet<InstrumentId>>>,
     log: Arc<LogLimits>,
     faults: PushFaults,
+    /// Lines so far, over all runs: one per publisher.
+    lines: AtomicU32,
 }
 
 /// For tests: what makes its tasks panic.
@@ -151,7 +155,7 @@ struct Door {
     fault: Fault,
 }
 
-/// How long a full event channel is left alone.
+/// How long a full channel is left alone.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors in reserve, for the first publishers that find no others, and to tell the rest.
 const RESERVE: usize = 4;
@@ -242,6 +246,7 @@ impl PushPlan {
             named: Arc::new(Mutex::new(named)),
             log: Arc::new(log),
             faults: PushFaults::default(),
+            lines: AtomicU32::new(LineId::FIRST),
         })
     }
 }
@@ -325,7 +330,7 @@ impl PushServer {
                     door.refuse(&came, "there are no file descriptors left");
                 }
                 Next::Came(Came { stream, peer, .. }) => {
-                    publishers.enter(stream, peer, &door, &stopped);
+                    publishers.enter(stream, peer, door.of_line(self.next_line()), &stopped);
                 }
             }
         }
@@ -335,11 +340,29 @@ impl PushServer {
         }
         Ok(())
     }
+
+    /// The number of a new publisher's line.
+    fn next_line(&self) -> u32 {
+        // Relaxed: only the task that takes publishers counts.
+        let before = self.lines.fetch_add(1, Ordering::Relaxed);
+        match before.wrapping_add(1) {
+            LineId::FIRST => self.next_line(),
+            number => number,
+        }
+    }
 }
 
 // === impl Door ===
 
 impl Door {
+    /// The door of one publisher.
+    fn of_line(&self, number: u32) -> Self {
+        Self {
+            tx: self.tx.of_line(number),
+            ..self.clone()
+        }
+    }
+
     /// Tells a publisher that it cannot come in, and closes.
     fn refuse(&self, came: &Came, reason: &str) {
         let answer = format!(
@@ -353,11 +376,16 @@ impl Door {
     }
 }
 
-/// Publishers' tasks, and what each has named.
+/// Publishers' tasks, and for each where its events go and what it has named.
 #[derive(Default)]
 struct Publishers {
     tasks: JoinSet<()>,
-    named: HashMap<Id, Arc<Mutex<Vec<InstrumentId>>>>,
+    entered: HashMap<Id, Entered>,
+}
+
+struct Entered {
+    tx: EventTx,
+    named: Arc<Mutex<Vec<InstrumentId>>>,
 }
 
 impl Publishers {
@@ -365,27 +393,28 @@ impl Publishers {
         &mut self,
         stream: TcpStream,
         peer: SocketAddr,
-        door: &Door,
+        door: Door,
         stopped: &watch::Receiver<()>,
     ) {
         if let Some(more) = door.log.coming.pass(mono_now()) {
             tracing::info!(%peer, venue = %door.venue, more, "Publisher connected");
         }
-        let publisher = Publisher::new(door.clone(), stream);
+        let tx = door.tx.clone();
+        let publisher = Publisher::new(door, stream);
         let named = publisher.named();
         let task = self.tasks.spawn(publisher.run(peer, stopped.clone()));
-        self.named.insert(task.id(), named);
+        self.entered.insert(task.id(), Entered { tx, named });
     }
 
     /// A publisher has disconnected. If its task failed, lines that it had received are lost: a loss is
-    /// announced for each instrument that it named.
+    /// announced for each instrument that it named, on its line.
     async fn leave(&mut self, left: Result<Id, JoinError>, door: &Door) {
         let (id, failed) = match left {
             Ok(id) => (id, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let named = self.named.remove(&id);
-        let Some(named) = named.filter(|_| failed) else {
+        let entered = self.entered.remove(&id);
+        let Some(Entered { tx, named }) = entered.filter(|_| failed) else {
             return;
         };
         door.counters.publishers_failed.inc();
@@ -399,8 +428,8 @@ impl Publishers {
             events: None,
             reason: Cow::Borrowed("lines of a publisher were lost"),
         };
-        for some in named.chunks(LOT_EVENTS_MAX) {
-            if !send(&door.tx, words(some, &word, unix_now())).await {
+        for some in named.chunks(BATCH_EVENTS_MAX) {
+            if !send(&tx, words(some, &word, unix_now())).await {
                 return;
             }
         }
@@ -438,13 +467,13 @@ fn data_channels() -> ChannelSet {
 }
 
 /// Sends, and waits for room; false if events have no more receiver.
-async fn send(tx: &EventTx, lot: Lot) -> bool {
-    let mut lot = lot;
+async fn send(tx: &EventTx, events: Events) -> bool {
+    let mut events = events;
     loop {
-        match tx.try_send(lot) {
+        match tx.try_send(events) {
             Ok(()) => return true,
             Err(TrySendError::Disconnected(_)) => return false,
-            Err(TrySendError::Full(back)) => lot = back,
+            Err(TrySendError::Full(back)) => events = back,
         }
         tokio::time::sleep(FULL_PAUSE).await;
     }

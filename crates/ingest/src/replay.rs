@@ -7,7 +7,7 @@
 //! pace times a factor, or as fast as the next hops take them, and stamps them with the time of sending.
 //!
 //! # Full and wrong
-//! It waits while the event channel is full; at [`Speed::Max`] also while its [`Pace`] is not clear, so
+//! It waits while its channel is full; at [`Speed::Max`] also while its [`Pace`] is not clear, so
 //! that nothing must be conflated later. A message that cannot be read is counted and skipped. Ten in a
 //! row count as a lost connection: every instrument gets a gap, and the parser is reset. A recording that
 //! can no longer be read is down with a reason.
@@ -15,11 +15,12 @@
 mod survey;
 
 use crate::capture::{Capture, CaptureError, Line};
-use crate::event::{Event, FeedEvent, Lot};
-use crate::feed::{Ended, EventTx, Pace, STOP_CHECK, StartGate, send};
+use crate::event::{Event, Events, FeedEvent};
+use crate::feed::{Ended, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crate::normaliser::{Asides, Parser};
 use crate::scan::{NoSymbol, Plan};
+use crate::sources::EventTx;
 use crate::venue::{Format, Reject};
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -414,7 +415,7 @@ impl Player {
         let now = unix_now();
         for mut event in self.events.drain(..) {
             event.ts_recv = now;
-            send(&self.tx, Lot::from_buf([event]), &self.stop)?;
+            send(&self.tx, Events::from_buf([event]), &self.stop)?;
         }
         Ok(())
     }

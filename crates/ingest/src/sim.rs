@@ -22,9 +22,10 @@ mod market;
 mod random;
 mod shape;
 
-use crate::event::{BookEvent, Event, EventBody, LOT_EVENTS_MAX, Lot, TradeIds};
-use crate::feed::{Ended, EventTx, send};
+use crate::event::{BATCH_EVENTS_MAX, BookEvent, Event, EventBody, Events, TradeIds};
+use crate::feed::{Ended, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
+use crate::sources::EventTx;
 use clock::VenueClock;
 use crowd::{Arrival, Crowd};
 use listing::Listing;
@@ -267,8 +268,8 @@ impl Simulation {
             }
             self.count(&due);
             while !due.is_empty() {
-                let lot: Lot = due.drain(..due.len().min(LOT_EVENTS_MAX)).collect();
-                if send(events, lot, stop) == Err(Ended) {
+                let batch: Events = due.drain(..due.len().min(BATCH_EVENTS_MAX)).collect();
+                if send(events, batch, stop) == Err(Ended) {
                     return;
                 }
             }

@@ -18,6 +18,7 @@ use tapecast_ingest::feed::{StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
+use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::Format;
 use tapecast_model::{Body, Catalog, Instrument, Mono, UnixNanos, Update, Venue};
 use tapecast_testkit::{Print, Reader, Recording, recordings};
@@ -49,7 +50,7 @@ fn play(recording: &Recording) -> Played {
     let replay = Replay::scan(config, &catalog).unwrap();
     let report = replay.report();
     let metrics = FeedMetrics::register(&Registry::new()).unwrap();
-    let (tx, rx) = crossbeam_channel::bounded(64);
+    let (tx, rx) = EventTx::alone(64);
     let counters = metrics.of_venue(&venue);
     let player = std::thread::spawn(move || {
         let stop = Arc::new(AtomicBool::new(false));

@@ -12,6 +12,7 @@ use tapecast_ingest::event::{Event, EventBody, FeedEvent};
 use tapecast_ingest::feed::{Pace, StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedCounters, FeedMetrics};
 use tapecast_ingest::replay::{Played, Replay, ReplayConfig, ReplayError, ScanReport, Speed};
+use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::{Format, Reject};
 use tapecast_model::{Catalog, ChannelKind, Symbol, Venue};
 
@@ -64,7 +65,7 @@ impl Bench {
     fn play(&self, pace: Box<dyn Pace>, take: usize) -> (ScanReport, Vec<Event>) {
         let replay = self.scan().unwrap();
         let report = replay.report();
-        let (tx, rx) = crossbeam_channel::bounded(1);
+        let (tx, rx) = EventTx::alone(1);
         let stop = Arc::new(AtomicBool::new(false));
         let events = std::thread::scope(|scope| {
             let stopping = Arc::clone(&stop);
@@ -253,7 +254,7 @@ fn at_a_factor_events_come_in_time_and_are_received_when_they_are_sent() {
 #[test]
 fn a_replay_that_waits_for_its_start_can_be_stopped() {
     let bench = Bench::new(Format::Binance, &[&trade(1, 1)]);
-    let (tx, rx) = crossbeam_channel::bounded(1);
+    let (tx, rx) = EventTx::alone(1);
     let stop = Arc::new(AtomicBool::new(true));
     let replay = bench.scan().unwrap();
     let played = replay.run(
@@ -272,7 +273,7 @@ fn a_recording_that_is_gone_is_down_and_can_be_played_again_once_it_is_back() {
     let bench = Bench::new(Format::Binance, &[&trade(1, 1)]);
     let replay = bench.scan().unwrap();
     let play = || {
-        let (tx, rx) = crossbeam_channel::bounded(10);
+        let (tx, rx) = EventTx::alone(10);
         let stop = Arc::new(AtomicBool::new(false));
         let pace = Box::new(Unpaced);
         let played = replay.run(&StartGate::opened(), tx, pace, stop, &bench.metrics);

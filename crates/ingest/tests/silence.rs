@@ -15,6 +15,7 @@ use tapecast_ingest::feed::{StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
+use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
     Body, Catalog, Mono, Status, StreamKey, StreamKind, UnixNanos, Update, Venue,
@@ -64,7 +65,7 @@ fn events_of(lines: &[String], catalog: &Catalog) -> Vec<Event> {
     };
     let replay = Replay::scan(config, catalog).unwrap();
     let metrics = FeedMetrics::register(&Registry::new()).unwrap();
-    let (tx, rx) = crossbeam_channel::bounded(1);
+    let (tx, rx) = EventTx::alone(1);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let stop = Arc::new(AtomicBool::new(false));

@@ -21,7 +21,8 @@ use lines::Lines;
 use rig::{Drained, Rig};
 use std::cell::RefCell;
 use std::hint::black_box;
-use tapecast_ingest::event::{Event, Lot};
+use tapecast_ingest::event::{Event, Events, SourceId};
+use tapecast_ingest::sources::SourceChannels;
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{
     Body, Book, Epoch, Quote, Seq, StreamPos, Touched, Trade, UnixNanos, Update, UpdateSink as _,
@@ -224,27 +225,33 @@ fn whole(bencher: Bencher<'_, '_>, workload: Workload) {
         });
 }
 
-/// Lots of 250 events through the channel between a feed and the pipeline.
+/// Batches of 250 events through the channel between a feed and the pipeline.
 #[divan::bench(sample_size = 1)]
 fn channel(bencher: Bencher<'_, '_>) {
     let bench = Bench::new(Workload::Trades);
-    let (tx, rx) = crossbeam_channel::bounded::<Lot>(4);
+    let (channels, opener) = SourceChannels::new();
+    let (tx, channels) = (opener.open(SourceId(1), 4), RefCell::new(channels));
     bencher
         .counter(ItemsCount::new(BATCH))
         .with_inputs(|| {
             let events = bench.borrow_mut().events();
-            let lots: Vec<_> = events
+            let batches: Vec<_> = events
                 .chunks(BATCH / 4)
-                .map(|lot| Lot::from_vec(lot.to_vec()))
+                .map(|batch| Events::from_vec(batch.to_vec()))
                 .collect();
-            lots
+            batches
         })
-        .bench_local_values(|lots| {
-            lots.into_iter().for_each(|lot| tx.try_send(lot).unwrap());
-            let received: usize = rx
-                .try_iter()
-                .map(|lot| lot.into_iter().map(black_box).count())
-                .sum();
+        .bench_local_values(|batches| {
+            let send = |events| tx.try_send(events).unwrap();
+            batches.into_iter().for_each(send);
+            let mut channels = channels.borrow_mut();
+            let mut received = 0;
+            while let Some(share) = channels.next_share(BATCH) {
+                for event in share {
+                    black_box(event);
+                    received += 1;
+                }
+            }
             assert_eq!(received, BATCH);
         });
 }

@@ -3,19 +3,19 @@
 
 use crate::Workload;
 use crate::lines::Lines;
-use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use tapecast_fanout::ring::{RingRx, ring};
 use tapecast_fanout::wake::Doorbell;
 use tapecast_fanout::{FanoutMetrics, Interests, ItemKind, Publisher, Requests};
-use tapecast_ingest::event::{Event, Lot};
+use tapecast_ingest::event::{Event, Events, SourceId};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::normaliser::Parser;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::push::line;
 use tapecast_ingest::push::names::Names;
 use tapecast_ingest::scan::Survey;
+use tapecast_ingest::sources::{EventTx, SourceChannels};
 use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
@@ -37,7 +37,8 @@ pub(crate) struct Rig {
     requests: Requests,
     ring: RingRx,
     pub(crate) instruments: Vec<Arc<Instrument>>,
-    lots: (Sender<Lot>, Receiver<Lot>),
+    source: EventTx,
+    sources: SourceChannels,
     /// The number of the last frame of each topic.
     last: Vec<Seq>,
 }
@@ -74,6 +75,7 @@ impl Rig {
         let config = PipelineConfig::new(UnixNanos::from_millis(1_700_000_000_000));
         let (tx, ring) = ring(RING_ITEMS, Arc::new(Doorbell::new(|| {})));
         let (interests, requests) = Interests::new(1_000);
+        let (sources, opener) = SourceChannels::new();
         let mut rig = Self {
             feed,
             pipeline: Pipeline::new(Arc::clone(&catalog), config, metrics),
@@ -81,7 +83,8 @@ impl Rig {
             requests,
             ring,
             instruments: Vec::new(),
-            lots: crossbeam_channel::bounded(1),
+            source: opener.open(SourceId(1), 1),
+            sources,
             last: Vec::new(),
         };
         // Whoever publishes names the symbols, and status is said before anyone listens.
@@ -143,11 +146,13 @@ impl Rig {
             let (unix, mono) = (unix_now(), mono_now());
             let mut events = Vec::with_capacity(READ);
             self.parse(read, unix, &mut events);
-            // As one lot through the channel to the pipeline.
-            self.lots.0.try_send(Lot::from_vec(events)).unwrap();
+            // As one batch through the source's channel to the pipeline.
+            self.source.try_send(Events::from_vec(events)).unwrap();
             self.publisher.set_time(unix, mono);
-            for event in self.lots.1.try_recv().unwrap() {
-                self.pipeline.handle_event(event, mono, &mut self.publisher);
+            while let Some(share) = self.sources.next_share(READ) {
+                for event in share {
+                    self.pipeline.handle_event(event, mono, &mut self.publisher);
+                }
             }
             self.hand_over();
             drained.add(self.drain());

@@ -6,8 +6,9 @@
 //! the command to restart.
 //!
 //! # When it is full or late
-//! Messages about a feed wait for room in the event channel, like the feed's own events. They stop
-//! waiting when the source must stop or the pipeline has ended.
+//! Messages about a feed wait for room in the source's channel, like the feed's own events. They stop
+//! waiting when the source must stop or the pipeline has ended. All runs of a source send through one channel:
+//! what a run sent before it failed comes before the message that it failed.
 
 use super::Stop;
 use crate::parts::{Part, Pause, State, Watch, words};
@@ -20,8 +21,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tapecast_fanout::pace::Pacer;
 use tapecast_ingest::event::FeedEvent;
-use tapecast_ingest::feed::{Ended, EventTx, announce};
+use tapecast_ingest::feed::{Ended, announce};
 use tapecast_ingest::metrics::{FeedCounters, FeedMetrics};
+use tapecast_ingest::sources::EventTx;
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{InstrumentId, Venue};
 
@@ -251,7 +253,7 @@ mod tests {
     use crate::parts::Parts;
     use crossbeam_channel::Receiver;
     use prometheus::Registry;
-    use tapecast_ingest::event::{EventBody, Lot};
+    use tapecast_ingest::event::{EventBatch, EventBody};
 
     /// Does the given work in each run.
     struct Puppet {
@@ -290,7 +292,7 @@ mod tests {
 
     struct Stage {
         handle: SourceHandle,
-        told: Receiver<Lot>,
+        told: Receiver<EventBatch>,
         say: crossbeam_channel::Sender<Finish>,
         began: Receiver<()>,
         up: IntGauge,
@@ -302,7 +304,7 @@ mod tests {
         let parts = Parts::register(&registry).unwrap();
         parts.assume_started();
         // Room for what is said of one failure.
-        let (events, told) = crossbeam_channel::bounded(2);
+        let (events, told) = EventTx::alone(2);
         let (say, runs) = crossbeam_channel::bounded(10);
         let (began_tx, began) = crossbeam_channel::bounded(10);
         let up = IntGauge::new("up", "up").unwrap();
@@ -327,14 +329,15 @@ mod tests {
         }
     }
 
-    /// What the next lot says, of which instruments.
-    fn words_of(told: &Receiver<Lot>) -> Vec<(usize, FeedEvent)> {
-        let lot = told.recv().unwrap().into_iter();
-        lot.map(|event| match event.body {
-            EventBody::Feed(word) => (event.instrument.index(), word),
-            other => panic!("{other:?}"),
-        })
-        .collect()
+    /// What the next batch says, of which instruments.
+    fn words_of(told: &Receiver<EventBatch>) -> Vec<(usize, FeedEvent)> {
+        let batch = told.recv().unwrap().into_iter();
+        batch
+            .map(|event| match event.body {
+                EventBody::Feed(word) => (event.instrument.index(), word),
+                other => panic!("{other:?}"),
+            })
+            .collect()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tapecast_fanout::ring::{RingRx, ring};
 use tapecast_fanout::wake::Doorbell;
 use tapecast_fanout::{Interests, TopicEntry, TopicLimits};
+use tapecast_ingest::event::{Events, SourceId};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::catalog::Offer;
@@ -52,12 +53,11 @@ impl<M: MarketState> Rig<M> {
             first_tid: u32::MAX - 1_000,
         });
         let (_, stop) = crossbeam_channel::bounded(0);
-        let (_, events) = crossbeam_channel::bounded(1);
+        let (sources, _) = SourceChannels::new();
         let thread = PipelineThread {
             market: market(Arc::clone(&catalog), &registry),
             publisher: Publisher::new(vec![tx], metrics.clone()),
-            events,
-            lot: SmallVec::new().into_iter(),
+            sources,
             requests,
             stop,
             metrics,
@@ -93,8 +93,8 @@ impl<M: MarketState> Rig<M> {
 fn a_million_invented_names_take_the_memory_of_those_that_are_there_at_once() {
     let mut rig = Rig::new();
     let real = rig.join("quote:desk:REAL");
-    for lot in 0..10_000 {
-        let names = (0..100).map(|n| format!("quote:desk:N{lot}-{n}"));
+    for round in 0..10_000 {
+        let names = (0..100).map(|n| format!("quote:desk:N{round}-{n}"));
         let entries: Vec<_> = names.map(|name| rig.join(&name)).collect();
         rig.look();
         assert_eq!(rig.thread.metrics.topics.get(), 101);
@@ -163,8 +163,9 @@ impl MarketState for Mirror {
 #[test]
 fn a_topic_begins_when_the_market_has_learned_its_state() {
     let mut rig = Rig::with(|_, _| Mirror::default());
-    let (events, received) = crossbeam_channel::bounded(4);
-    rig.thread.events = received;
+    let (sources, opener) = SourceChannels::new();
+    rig.thread.sources = sources;
+    let events = opener.open(SourceId(1), 4);
     let (one, other) = (rig.join("quote:desk:ONE"), rig.join("quote:desk:OTHER"));
     let conflated = rig.join("quote:desk:ONE@1s");
     assert!(rig.thread.turn());
@@ -178,7 +179,10 @@ fn a_topic_begins_when_the_market_has_learned_its_state() {
     assert_eq!(rig.thread.market.asked, 4);
 
     events
-        .send(SmallVec::from([(UnixNanos::from_millis(1), one.stream())]))
+        .try_send(Events::from_buf([(
+            UnixNanos::from_millis(1),
+            one.stream(),
+        )]))
         .unwrap();
     while rig.thread.turn() {}
     let mut begun: Vec<_> = std::iter::from_fn(|| rig.ring.try_pop())
@@ -198,7 +202,7 @@ fn a_topic_begins_when_the_market_has_learned_its_state() {
     while rig.thread.turn() {}
     assert_eq!(rig.thread.market.ended, [other.stream()]);
     events
-        .send(SmallVec::from([(
+        .try_send(Events::from_buf([(
             UnixNanos::from_millis(1),
             other.stream(),
         )]))

@@ -24,6 +24,7 @@ use tapecast_ingest::feed::{StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
+use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
     Catalog, Instrument, InstrumentId, Mono, UnixNanos, Update, UpdateSink as _, Venue,
@@ -208,7 +209,7 @@ fn events(path: PathBuf, format: Format) -> (Arc<Catalog>, Vec<Event>) {
     };
     let replay = Replay::scan(config, &catalog).unwrap();
     let feeds = FeedMetrics::register(&prometheus::Registry::new()).unwrap();
-    let (tx, rx) = crossbeam_channel::bounded(64);
+    let (tx, rx) = EventTx::alone(64);
     let player = std::thread::spawn(move || {
         let stop = Arc::new(AtomicBool::new(false));
         replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &feeds)

@@ -8,7 +8,7 @@ use super::mistake::{LineError, Mistake};
 use super::names::{Instruments, Names};
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, data_channels, send};
 use crate::capture::unmarked;
-use crate::event::{Event, FeedEvent, LOT_EVENTS_MAX, Lot};
+use crate::event::{BATCH_EVENTS_MAX, Event, Events, FeedEvent};
 use crate::feed::words;
 use crate::venue::NoPrint;
 use hashbrown::HashSet;
@@ -31,7 +31,7 @@ pub(super) struct Publisher {
     known: Known,
     answers: Vec<u8>,
     /// Events of the lines that were read last.
-    lot: Lot,
+    events: Events,
     /// Lines so far.
     lines: u64,
     /// The rest of a line that is too long is being skipped.
@@ -67,7 +67,7 @@ impl Publisher {
             stream,
             known,
             answers: Vec::new(),
-            lot: Lot::new(),
+            events: Events::new(),
             lines: 0,
             skipping: false,
             all_lost: false,
@@ -224,7 +224,7 @@ impl Publisher {
             Some(id) => vec![id],
             None => self.known.ids(),
         };
-        for some in ids.chunks(LOT_EVENTS_MAX) {
+        for some in ids.chunks(BATCH_EVENTS_MAX) {
             for event in words(some, &word, now) {
                 self.gather(event).await?;
             }
@@ -236,8 +236,8 @@ impl Publisher {
     /// Adds an event to what was read at once.
     async fn gather(&mut self, event: Event) -> Result<(), Closed> {
         self.all_lost = false;
-        self.lot.push(event);
-        if self.lot.len() < LOT_EVENTS_MAX {
+        self.events.push(event);
+        if self.events.len() < BATCH_EVENTS_MAX {
             return Ok(());
         }
         self.send().await
@@ -245,10 +245,10 @@ impl Publisher {
 
     /// Sends what was read; while there is no room, nothing is read.
     async fn send(&mut self) -> Result<(), Closed> {
-        if self.lot.is_empty() {
+        if self.events.is_empty() {
             return Ok(());
         }
-        match send(&self.door.tx, std::mem::take(&mut self.lot)).await {
+        match send(&self.door.tx, std::mem::take(&mut self.events)).await {
             true => Ok(()),
             false => Err(Closed),
         }

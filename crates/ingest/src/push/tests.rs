@@ -1,7 +1,7 @@
 //! Publishers on real sockets, port 0.
 
 use super::*;
-use crate::event::{Event, EventBody, FeedEvent};
+use crate::event::{Event, EventBatch, EventBody, FeedEvent};
 use crossbeam_channel::Receiver;
 use prometheus::Registry;
 use tapecast_model::{Aggressor, TradingState};
@@ -14,7 +14,7 @@ mod lines;
 struct Bench {
     at: SocketAddr,
     catalog: Arc<Catalog>,
-    rx: Receiver<Lot>,
+    rx: Receiver<EventBatch>,
     tx: EventTx,
     metrics: FeedMetrics,
     counters: FeedCounters,
@@ -43,7 +43,7 @@ impl Bench {
         let push = PushServer::bind(config, Arc::clone(&catalog))
             .unwrap()
             .with_faults(faults);
-        let (tx, rx) = crossbeam_channel::bounded(room);
+        let (tx, rx) = EventTx::alone(room);
         let mut bench = Self {
             at: push.local_addr().unwrap(),
             catalog,
@@ -100,6 +100,32 @@ impl Bench {
         assert_eq!(answers.len(), 1, "{line}: {answers:?}");
         answers[0].clone()
     }
+}
+
+#[tokio::test]
+async fn each_publisher_is_a_line_of_its_own() {
+    let mut bench = Bench::new(any(), 10).await;
+    let mut numbers = Vec::new();
+    for run in 0..2 {
+        for _ in 0..2 {
+            let stream = TcpStream::connect(bench.at).await.unwrap();
+            let (mut read, mut write) = stream.into_split();
+            write.write_all(QUOTE.as_bytes()).await.unwrap();
+            drop(write);
+            read.read_to_end(&mut Vec::new()).await.unwrap();
+            let batch = bench.rx.try_recv().unwrap();
+            assert_eq!(batch.line.source, bench.tx.line().source);
+            numbers.push(batch.line.number);
+        }
+        if run == 0 {
+            bench.stop.send_replace(true);
+            let server = std::mem::replace(&mut bench.server, tokio::spawn(async {}));
+            server.await.unwrap();
+            bench.stop.send_replace(false);
+            bench.run();
+        }
+    }
+    assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
 fn any() -> Symbols {
@@ -440,7 +466,7 @@ async fn a_publisher_that_does_not_read_its_answers_is_not_waited_for() {
         .await
         .unwrap();
     assert_eq!(
-        event.unwrap()[0].body,
+        event.unwrap().events[0].body,
         EventBody::Trading(TradingState::Open)
     );
     assert!(bench.counters.answers_dropped.get() > 0);

@@ -245,7 +245,7 @@ fn numbers_out_of_bounds_are_refused_by_name() {
 #[test]
 fn the_thread_stops_when_told_and_when_nobody_listens() {
     let (simulation, _) = new(&SimConfig::default());
-    let (events, taken) = crossbeam_channel::bounded(1);
+    let (events, taken) = EventTx::alone(1);
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || simulation.run(&events, &stopped));
@@ -254,7 +254,7 @@ fn the_thread_stops_when_told_and_when_nobody_listens() {
     stop.store(true, Ordering::Relaxed);
     thread.join().unwrap();
     let (simulation, _) = new(&SimConfig::default());
-    let (events, taken) = crossbeam_channel::bounded(1);
+    let (events, taken) = EventTx::alone(1);
     drop(taken);
     simulation.run(&events, &AtomicBool::new(false));
 }

@@ -10,6 +10,7 @@ use tapecast_ingest::feed::{StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedCounters, FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
+use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
     Body, Book, Catalog, FeedState, Instrument, Mono, Price, Qty, Side, UnixNanos, Update, Venue,
@@ -68,7 +69,7 @@ pub(crate) fn play(format: Format, name: &str) -> Played {
     let registry = Registry::new();
     let feeds = FeedMetrics::register(&registry).unwrap();
     let counters = feeds.of_venue(&venue);
-    let (tx, rx) = crossbeam_channel::bounded(64);
+    let (tx, rx) = EventTx::alone(64);
     let player = std::thread::spawn(move || {
         let stop = Arc::new(AtomicBool::new(false));
         replay.run(&StartGate::opened(), tx, Box::new(Unpaced), stop, &feeds)

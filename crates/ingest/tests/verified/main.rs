@@ -20,6 +20,7 @@ use tapecast_ingest::feed::{StartGate, Unpaced};
 use tapecast_ingest::metrics::{FeedMetrics, PipelineMetrics};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_ingest::replay::{Replay, ReplayConfig, Speed};
+use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::Format;
 use tapecast_model::{
     Body, Book, Catalog, FeedState, Instrument, Mono, Price, Qty, Scale, Side, StreamKind, TradeId,
@@ -144,7 +145,7 @@ fn play(path: &Path, format: Format) -> Played {
         PipelineConfig::new(UnixNanos::from_millis(1)),
         metrics,
     );
-    let (tx, rx) = crossbeam_channel::bounded(64);
+    let (tx, rx) = EventTx::alone(64);
     let player = std::thread::spawn(move || {
         let stop = Arc::new(AtomicBool::new(false));
         replay.run(

@@ -19,7 +19,7 @@ async fn a_publisher_whose_task_panics_is_disconnected_and_told_of_and_the_other
     while bench.rx.is_empty() {
         tokio::task::yield_now().await;
     }
-    let quoted: Vec<_> = bench.rx.try_iter().flatten().collect();
+    let quoted = bench.rx.try_recv().unwrap();
     faults.publisher.arm();
     broken.write_all(line("A-USD").as_bytes()).await.unwrap();
     assert_eq!(
@@ -30,14 +30,16 @@ async fn a_publisher_whose_task_panics_is_disconnected_and_told_of_and_the_other
     while bench.rx.is_empty() {
         tokio::task::yield_now().await;
     }
-    let told: Vec<_> = bench.rx.try_iter().flatten().collect();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].instrument, quoted[0].instrument);
-    let EventBody::Feed(FeedEvent::Lost { channels, .. }) = &told[0].body else {
+    let told = bench.rx.try_recv().unwrap();
+    assert_eq!((told.line, told.events.len()), (quoted.line, 1));
+    let told = &told.events[0];
+    assert_eq!(told.instrument, quoted.events[0].instrument);
+    let EventBody::Feed(FeedEvent::Lost { channels, .. }) = &told.body else {
         panic!("{told:?}");
     };
     assert!(channels.contains(ChannelKind::Book) && channels.contains(ChannelKind::Trade));
     assert_eq!(bench.counters.publishers_failed.get(), 1);
+    assert!(bench.rx.is_empty());
     let (answers, events) = bench.publish(&line("B-USD")).await;
     assert_eq!((answers.len(), events.len()), (0, 1));
 }
