@@ -8,6 +8,8 @@
 //! 4. [`sequencer`]: epoch and sequence, once for all clients. [`pipeline`] connects 3 and 4 and gives
 //!    each numbered update to an [`UpdateSink`](tapecast_model::UpdateSink).
 //!
+//! The way back is [`reseed`]: the pipeline asks a feed for a snapshot.
+//!
 //! This crate knows nothing of subscribers, frames or client sockets.
 
 pub mod book;
@@ -19,6 +21,7 @@ pub mod normaliser;
 pub mod pipeline;
 pub mod push;
 pub mod replay;
+pub mod reseed;
 pub mod scan;
 pub mod sequencer;
 pub mod sim;

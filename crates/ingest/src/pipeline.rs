@@ -22,6 +22,10 @@
 //!   stream of its connection that holds data; a dropped book affects the quote that was taken from it.
 //! * A book that is not verified is never published, and neither is a crossed book.
 //!
+//! # The way back
+//! If a book breaks here or falls silent, the pipeline asks whoever serves the instrument for a snapshot
+//! ([`crate::reseed`]). It does not wait for the answer: the next snapshot, asked for or not, restores the book.
+//!
 //! It knows nothing of topics, depths, intervals or encodings: see [`UpdateSink`].
 
 mod health;
@@ -35,6 +39,7 @@ pub use health::SilenceLimit;
 use crate::book::BacklogLimits;
 use crate::event::Event;
 use crate::metrics::{PipelineMetrics, VenueCounters};
+use crate::reseed::ReseedRequests;
 use hashbrown::HashMap;
 use instrument::{InstrumentState, Outlet};
 use std::sync::Arc;
@@ -58,6 +63,8 @@ pub struct PipelineConfig {
     pub silence_by_venue: HashMap<Venue, SilenceLimit>,
     /// How many changes a book keeps while it waits for a snapshot.
     pub backlog: BacklogLimits,
+    /// Where snapshots are asked for. Default: nobody can be asked.
+    pub reseed: ReseedRequests,
 }
 
 /// Every instrument's verified, numbered state.
@@ -99,6 +106,7 @@ impl PipelineConfig {
             silence: SilenceLimit::Fixed(Duration::from_secs(5)),
             silence_by_venue: HashMap::new(),
             backlog: BacklogLimits::default(),
+            reseed: ReseedRequests::default(),
         }
     }
 }
@@ -142,6 +150,7 @@ impl Pipeline {
             sink,
             metrics: &self.metrics,
             epochs: &self.config.epochs,
+            reseed: &self.config.reseed,
         };
         if let Some(deadline) = state.handle(event, now, &mut outlet) {
             self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
@@ -161,6 +170,7 @@ impl Pipeline {
             sink,
             metrics: &self.metrics,
             epochs: &self.config.epochs,
+            reseed: &self.config.reseed,
         };
         let states = self.instruments.iter_mut().flatten();
         let deadlines = states.filter_map(|state| state.handle_time(now, ts_recv, &mut outlet));

@@ -197,6 +197,11 @@ impl Health {
         self.crossed.is_some()
     }
 
+    /// Whether the book has been silent for longer than its limit.
+    pub(super) const fn is_book_silent(&self) -> bool {
+        self.book.is_silent()
+    }
+
     /// The venue's state of trading. Limits start again when trading opens.
     pub(super) fn note_trading(&mut self, trading: TradingState, at: Moment) {
         let opens = trading.expects_data() && !self.trading.expects_data();

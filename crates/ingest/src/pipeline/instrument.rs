@@ -20,6 +20,7 @@ use super::prints::Prints;
 use crate::book::{BacklogLimits, Break, Outcome, Stamp};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
+use crate::reseed::{ReseedRequests, Want};
 use crate::sequencer::Sequencer;
 use quote::crossed;
 use shown::BookState;
@@ -68,6 +69,8 @@ pub(super) struct Outlet<'a, S> {
     pub(super) metrics: &'a PipelineMetrics,
     /// Who says which epoch begins.
     pub(super) epochs: &'a EpochSource,
+    /// Who can be asked for a snapshot.
+    pub(super) reseed: &'a ReseedRequests,
 }
 
 // === impl InstrumentState ===
@@ -227,7 +230,11 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) -> Option<Mono> {
         let at = Moment { now, wall: ts_recv };
+        let was_silent = self.health.is_book_silent();
         let next = self.health.note_time(at);
+        if !was_silent && self.health.is_book_silent() {
+            out.reseed.ask(self.id(), Want::Probe, self.book.snapshots);
+        }
         self.say_news(
             Stamp {
                 ts_recv,
@@ -316,6 +323,7 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) {
         self.book.wanted = true;
+        self.book.snapshots += u64::from(event.snapshot);
         if event.makes_quote {
             self.health.note_shared();
         }
@@ -384,6 +392,7 @@ impl InstrumentState {
                 });
                 let reason = format!("{} {broken}", self.instrument.venue);
                 self.drop_book(reason.into(), stamp, at, out);
+                out.reseed.ask(self.id(), Want::Reseed, self.book.snapshots);
             }
         }
     }
@@ -447,6 +456,7 @@ impl InstrumentState {
         self.prints = Prints::default();
         self.book.verified.restart();
         self.book.wanted = false;
+        self.book.snapshots = 0;
         self.health.note_restarted(at);
         let known = [
             (StreamKind::Book, self.book.take_shown()),

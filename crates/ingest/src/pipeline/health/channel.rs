@@ -78,6 +78,11 @@ impl Channel {
         self.watched
     }
 
+    /// Whether its limit is over.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.stale.is_some()
+    }
+
     /// Its state; none while it is not watched.
     pub(super) fn state(&self) -> Option<ChannelState> {
         let (feed, since) = match self.cause() {

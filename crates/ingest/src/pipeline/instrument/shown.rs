@@ -21,6 +21,8 @@ pub(super) struct BookState {
     pub(super) wanted: bool,
     /// A state was published and not dropped since.
     pub(super) shown: bool,
+    /// Snapshots since the last restart, right or wrong: the number of the last one.
+    pub(super) snapshots: u64,
     /// What was touched since the last published state.
     touched: Touched,
     held: HeldBack,
@@ -46,6 +48,7 @@ impl BookState {
             stamp: Stamp::default(),
             wanted: false,
             shown: false,
+            snapshots: 0,
             touched: Touched::NONE,
             held: HeldBack::Nothing,
         }
