@@ -92,7 +92,7 @@ struct Pending {
 #[derive(Clone, Debug)]
 enum Frame {
     /// Stands in the turn's frames.
-    TurnOutput(Range<u32>),
+    Written(Range<u32>),
     /// Was sealed in an earlier turn.
     Sealed(Bytes),
 }
@@ -167,6 +167,10 @@ impl Publisher {
 
     /// Answers shards that asked for a snapshot of a topic. If the topic is not live it begins here,
     /// with `current`, the state of its stream. For a live topic of prints, `current` is its history.
+    ///
+    /// If there is no `current` state of a quote or book that the topic shows, the state is held back,
+    /// because it is crossed: then nobody begins with what was shown before. The shards get their answer
+    /// after the next update of the stream.
     pub fn open(&mut self, entry: &Arc<TopicEntry>, pos: StreamPos, current: Option<&Update<'_>>) {
         if self.live_mut(entry.slot).is_none() {
             if !entry.is_wanted() {
@@ -180,6 +184,12 @@ impl Publisher {
             self.stream_mut(entry.instrument.id)[entry.stream().kind.index()].push(entry.slot);
             self.live += 1;
             self.metrics.topics.set(self.live as i64);
+        }
+        if let (None, Some(topic)) = (current, self.live_mut(entry.slot))
+            && topic.shows_book_or_quote()
+        {
+            topic.awaits_update = true;
+            return;
         }
         let current = current.map(|update| self.as_published(entry.slot, update));
         for encoding in Encoding::ALL {
@@ -226,7 +236,7 @@ impl Publisher {
                     let kind = topic.entry.stream().kind.index();
                     self.metrics.snapshots_encoded[kind][encoding.index()].inc();
                 }
-                (known, Frame::TurnOutput(range))
+                (known, Frame::Written(range))
             }
         };
         let kind = ItemKind::Snapshot { known };
@@ -289,7 +299,7 @@ impl Publisher {
             begun,
         } = pending;
         let (block, range) = match frame {
-            Frame::TurnOutput(range) => {
+            Frame::Written(range) => {
                 if let ItemKind::Snapshot { known: true } = kind
                     && let Some(topic) = live_mut(&mut self.topics, slot)
                 {
@@ -437,6 +447,9 @@ impl UpdateSink for Publisher {
             if !topic.entry.is_wanted() {
                 self.end_topic(slot);
                 return false;
+            }
+            if std::mem::take(&mut topic.awaits_update) {
+                self.reopened.push(Arc::clone(&topic.entry));
             }
             if topic.conflator.is_none() {
                 topic.publish(update, &mut self.turn, self.now, &self.metrics);

@@ -36,6 +36,8 @@ pub(super) struct LiveTopic {
     /// The last snapshots that were sent, one per encoding, good for as long as the view does not
     /// change.
     snapshots: Snapshots,
+    /// Shards that asked for its state get their answer after the next update of the stream.
+    pub(super) awaits_update: bool,
 }
 
 type Snapshots = [Option<(StreamPos, Bytes)>; Encoding::ALL.len()];
@@ -106,6 +108,7 @@ impl LiveTopic {
             checksum: 0,
             times: Times::default(),
             snapshots: Snapshots::default(),
+            awaits_update: false,
         };
         if entry.topic.channel.kind() == ChannelKind::Trade {
             topic.view = View::Trades;
@@ -137,6 +140,11 @@ impl LiveTopic {
             epoch: self.epoch,
             seq: self.last,
         }
+    }
+
+    /// Whether it has a state that may be held back later.
+    pub(super) const fn shows_book_or_quote(&self) -> bool {
+        matches!(self.view, View::Book(_) | View::Quote(_))
     }
 
     /// How many levels a book topic shows.
@@ -419,7 +427,7 @@ impl LiveTopic {
             encoding,
             kind,
             pos: self.pos(),
-            frame: Frame::TurnOutput(range),
+            frame: Frame::Written(range),
             shards,
             begun: 0,
         });

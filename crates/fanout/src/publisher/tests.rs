@@ -390,7 +390,7 @@ fn a_shard_that_was_overrun_is_made_whole_once_it_has_room() {
 enum Op {
     Level(bool, i64, i64),
     Trade,
-    TurnOutput,
+    Turn,
     Drain(usize),
     Join(usize),
 }
@@ -399,7 +399,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (any::<bool>(), 0_i64..20, 0_i64..3).prop_map(|(b, p, q)| Op::Level(b, p, q)),
         2 => Just(Op::Trade),
-        2 => Just(Op::TurnOutput),
+        2 => Just(Op::Turn),
         2 => (0_usize..2).prop_map(Op::Drain),
         1 => (0_usize..2).prop_map(Op::Join),
     ]
@@ -427,7 +427,7 @@ proptest! {
                     rig.level(if bid { Side::Bid } else { Side::Ask }, price, qty);
                 }
                 Op::Trade => rig.trade(),
-                Op::TurnOutput => rig.turn(),
+                Op::Turn => rig.turn(),
                 Op::Drain(shard) => drain(&rig, &mut clients, shard),
                 Op::Join(shard) if !asked[shard] => {
                     asked[shard] = true;

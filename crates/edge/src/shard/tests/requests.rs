@@ -8,7 +8,7 @@ use super::rig::{Rig, TOPICS};
 fn pipeline_answering(rig: &mut Rig, requests: usize) {
     for _ in 0..requests {
         let entry = rig.requests.take().unwrap();
-        super::rig::entry_back(&mut rig.publisher, &entry);
+        rig.open(&entry);
     }
     let now = rig.now();
     rig.publisher.flush(now, false);

@@ -270,44 +270,48 @@ impl Rig {
                     self.requests.linger(&entry, self.now());
                     continue;
                 }
-                if !Arc::ptr_eq(&entry.instrument, &self.instrument) {
-                    let seq = self.other_seq;
-                    let quote = update(&entry.instrument, seq, Body::Quote(&self.quote));
-                    let pos = StreamPos {
-                        epoch: Epoch::new(1),
-                        seq: Seq::new(seq),
-                    };
-                    self.publisher
-                        .open(&entry, pos, (seq > 0).then_some(&quote));
-                    continue;
-                }
-                let kind = entry.stream().kind;
-                let seq = self.seq[kind.index()];
-                let body = match kind {
-                    StreamKind::Trade => Body::Trades(&self.history),
-                    StreamKind::Quote => Body::Quote(&self.quote),
-                    _ => Body::Book {
-                        book: &self.book,
-                        touched: Touched::ALL,
-                        changes: None,
-                    },
-                };
-                let known = self.known[kind.index()];
-                let update = known.then(|| update(&self.instrument, seq, body));
-                let pos = StreamPos {
-                    epoch: Epoch::new(1),
-                    seq: Seq::new(seq),
-                };
-                self.publisher.open(&entry, pos, update.as_ref());
+                self.open(&entry);
             }
             self.publisher.flush(self.now(), false);
             self.requests.sweep(self.now(), 2);
             self.shard.shared.catalog.collect(2);
             match self.publisher.take_reopened() {
-                Some(entry) => entry_back(&mut self.publisher, &entry),
+                Some(entry) => self.open(&entry),
                 None => return,
             }
         }
+    }
+
+    /// A topic begins, or is sent again, with the present state.
+    pub(super) fn open(&mut self, entry: &Arc<tapecast_fanout::TopicEntry>) {
+        if !Arc::ptr_eq(&entry.instrument, &self.instrument) {
+            let seq = self.other_seq;
+            let quote = update(&entry.instrument, seq, Body::Quote(&self.quote));
+            let pos = StreamPos {
+                epoch: Epoch::new(1),
+                seq: Seq::new(seq),
+            };
+            self.publisher.open(entry, pos, (seq > 0).then_some(&quote));
+            return;
+        }
+        let kind = entry.stream().kind;
+        let seq = self.seq[kind.index()];
+        let body = match kind {
+            StreamKind::Trade => Body::Trades(&self.history),
+            StreamKind::Quote => Body::Quote(&self.quote),
+            _ => Body::Book {
+                book: &self.book,
+                touched: Touched::ALL,
+                changes: None,
+            },
+        };
+        let known = self.known[kind.index()];
+        let update = known.then(|| update(&self.instrument, seq, body));
+        let pos = StreamPos {
+            epoch: Epoch::new(1),
+            seq: Seq::new(seq),
+        };
+        self.publisher.open(entry, pos, update.as_ref());
     }
 
     /// One round of the shard's thread: it hears everybody, then has a turn.
@@ -369,14 +373,6 @@ impl Rig {
 }
 
 /// A request that could not be answered for want of room is put back to be answered later.
-pub(super) fn entry_back(publisher: &mut Publisher, entry: &Arc<tapecast_fanout::TopicEntry>) {
-    let pos = StreamPos {
-        epoch: Epoch::new(1),
-        seq: Seq::new(0),
-    };
-    publisher.open(entry, pos, None);
-}
-
 pub(super) fn update<'a>(instrument: &'a Arc<Instrument>, seq: u64, body: Body<'a>) -> Update<'a> {
     Update {
         instrument,

@@ -107,11 +107,7 @@ impl Lives {
     fn publish(&mut self, symbol: usize) {
         self.seq[symbol] += 1;
         let seq = self.seq[symbol];
-        let side = Some((Price::from_mantissa(1), Qty::from_mantissa(seq as i64)));
-        let quote = Quote {
-            bid: side,
-            ask: None,
-        };
+        let quote = quote(seq);
         let trade = Trade {
             id: TradeId::from_number(seq),
             price: Price::from_mantissa(1),
@@ -139,11 +135,16 @@ impl Lives {
             if self.publisher.let_go(&entry) {
                 self.requests.linger(&entry, self.now);
             } else {
+                let seq = self.seq[entry.instrument.id.index()];
                 let pos = StreamPos {
                     epoch: Epoch::new(1),
-                    seq: Seq::new(self.seq[entry.instrument.id.index()]),
+                    seq: Seq::new(seq),
                 };
-                self.publisher.open(&entry, pos, None);
+                let quote = quote(seq);
+                let current = update(&entry.instrument, seq, Body::Quote(&quote));
+                let is_known = seq > 0 && entry.stream().kind == StreamKind::Quote;
+                self.publisher
+                    .open(&entry, pos, is_known.then_some(&current));
             }
         }
         self.publisher.flush(self.now, false);
@@ -202,7 +203,7 @@ enum Op {
     Join(usize, usize),
     Leave(usize, usize),
     Publish(usize),
-    TurnOutput,
+    Turn,
     Drain(usize),
     Pass(u64),
 }
@@ -212,10 +213,17 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_usize..2, 0..TOPICS).prop_map(|(s, t)| Op::Join(s, t)),
         4 => (0_usize..2, 0..TOPICS).prop_map(|(s, t)| Op::Leave(s, t)),
         4 => (0..SYMBOLS.len()).prop_map(Op::Publish),
-        4 => Just(Op::TurnOutput),
+        4 => Just(Op::Turn),
         2 => (0_usize..2).prop_map(Op::Drain),
         2 => prop_oneof![Just(1), Just(11), Just(40)].prop_map(Op::Pass),
     ]
+}
+
+fn quote(seq: u64) -> Quote {
+    Quote {
+        bid: Some((Price::from_mantissa(1), Qty::from_mantissa(seq as i64))),
+        ask: None,
+    }
 }
 
 proptest! {
@@ -235,7 +243,7 @@ proptest! {
                 Op::Join(shard, topic) => drop(lives.join(shard, topic)),
                 Op::Leave(shard, topic) => lives.leave(shard, topic),
                 Op::Publish(symbol) => lives.publish(symbol),
-                Op::TurnOutput => lives.turn(),
+                Op::Turn => lives.turn(),
                 Op::Drain(shard) => lives.drain(shard),
                 Op::Pass(millis) => lives.now = lives.now.after(Duration::from_millis(millis)),
             }

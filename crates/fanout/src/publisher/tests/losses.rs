@@ -88,6 +88,59 @@ fn after_a_loss_nobody_gets_the_old_state_and_the_next_is_a_snapshot() {
 }
 
 #[test]
+fn nobody_begins_with_a_state_that_is_held_back() {
+    for (topic, kind) in [
+        ("quote:okx:BTC-USDT", StreamKind::Quote),
+        ("book.10:okx:BTC-USDT", StreamKind::Book),
+        ("quote:okx:BTC-USDT@10ms", StreamKind::Quote),
+    ] {
+        let mut rig = Rig::new(2, 64);
+        let publish = |rig: &mut Rig, price| match kind {
+            StreamKind::Quote => rig.quote(price),
+            _ => rig.level(Side::Bid, price, 1),
+        };
+        publish(&mut rig, 5);
+        rig.join(topic, 0);
+        rig.turn();
+        assert_eq!(kinds(&rig.items(0)), [ItemKind::Snapshot { known: true }]);
+        // It is crossed now: it has numbers, and the pipeline has no state to begin with.
+        rig.seq[kind.index()] += 2;
+        let pos = StreamPos {
+            epoch: Epoch::new(1),
+            seq: Seq::new(3),
+        };
+        rig.join(topic, 1);
+        let asked = rig.requests.take().unwrap();
+        rig.publisher.open(&asked, pos, None);
+        rig.turn();
+        assert!(
+            rig.items(1).is_empty(),
+            "{topic}: not what was shown before"
+        );
+        publish(&mut rig, 6);
+        rig.turn();
+        let joined = rig.items(1);
+        let begun = joined
+            .iter()
+            .find(|item| item.kind == ItemKind::Snapshot { known: true });
+        assert_eq!(json(begun.unwrap())["seq"], 4, "{topic}");
+        assert!(!kinds(&rig.items(0)).contains(&ItemKind::Reset), "{topic}");
+        // If it is lost before it uncrosses, there is nothing to begin with.
+        rig.join(topic, 1);
+        let asked = rig.requests.take().unwrap();
+        rig.publisher.open(&asked, pos, None);
+        rig.lose(kind, 1);
+        rig.seq[kind.index()] = 0;
+        rig.turn();
+        let kinds = kinds(&rig.items(1));
+        assert!(
+            kinds.contains(&ItemKind::Snapshot { known: false }),
+            "{topic}: {kinds:?}"
+        );
+    }
+}
+
+#[test]
 fn an_epoch_that_begins_with_nothing_known_says_nothing_but_forgets() {
     let mut rig = Rig::new(1, 64);
     rig.quote(5);
