@@ -27,9 +27,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tapecast_model::{Mono, clock};
 
-mod coming;
+mod arrivals;
 mod control;
-mod reluctant;
+mod slow_readers;
 
 pub use control::{Control, Meter, Phase};
 
