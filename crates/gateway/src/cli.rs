@@ -5,6 +5,8 @@
 use crate::config::{Config, ConfigError, DEFAULTS, Given, address};
 use crate::faults::Faults;
 use crate::gateway::{Gateway, Ready, StartError};
+use crate::log::SetFilter;
+use crate::settings::SettingsInForce;
 use crate::terminal::{
     FAILURE, RUNTIME_REMEDY, USAGE, complain, fail, open_still, said, say, tell,
 };
@@ -14,8 +16,9 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 /// A real-time market-data fan-out gateway.
@@ -46,7 +49,7 @@ enum Command {
     },
 }
 
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 struct Serve {
     /// The configuration file. `tapecast config print` prints an example.
     #[arg(long, value_name = "FILE")]
@@ -196,7 +199,7 @@ fn serve(options: &Serve) -> ExitCode {
         Ok(chosen) => chosen,
         Err(error) => return fail(&error.to_string()),
     };
-    let log = match log::start(&config.log.filter) {
+    let (log, set_filter) = match log::start(&config.log.filter) {
         Ok(log) => log,
         Err(message) => return fail(&message),
     };
@@ -208,7 +211,7 @@ fn serve(options: &Serve) -> ExitCode {
         .build();
     let code = match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(serve_until_told(config, &given));
+            let code = runtime.block_on(serve_until_told(config, &given, options, set_filter));
             // A task that still reads a recording must not delay the end.
             runtime.shutdown_background();
             code
@@ -236,14 +239,15 @@ const LOG_PATIENCE: Duration = Duration::from_millis(500);
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
 
-async fn serve_until_told(mut config: Config, given: &Given) -> ExitCode {
+/// Says what is hardly meant, and lowers what does not fit in the limit of open files.
+fn prepare(config: &mut Config, given: &Given) {
     for doubt in config.doubts() {
         warn!("{}", given.error(&doubt));
     }
     for doubt in given.doubts() {
         warn!("{doubt}");
     }
-    if let Err(squeezed) = files::fit(&config, files::raise()) {
+    if let Err(squeezed) = files::fit(config, files::raise()) {
         // Nobody has asked for as many as the default allows.
         let squeezed_at = given.error(&squeezed.to_string());
         match given.names(files::KEY) {
@@ -252,11 +256,20 @@ async fn serve_until_told(mut config: Config, given: &Given) -> ExitCode {
         }
         config.limits.connections_max = squeezed.fit;
     }
+}
+
+async fn serve_until_told(
+    mut config: Config,
+    given: &Given,
+    options: &Serve,
+    set_filter: SetFilter,
+) -> ExitCode {
+    prepare(&mut config, given);
     let signals = (
         signal(SignalKind::terminate()),
         signal(SignalKind::hangup()),
     );
-    let (Ok(mut terminate), Ok(mut hangup)) = signals else {
+    let (Ok(mut terminate), Ok(hangup)) = signals else {
         return fail("cannot install the signal handlers");
     };
     let (shards, sources) = (config.shard_count(), config.sources.len());
@@ -293,17 +306,18 @@ async fn serve_until_told(mut config: Config, given: &Given) -> ExitCode {
     }
     // Without a supervisor there is nobody to tell.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-    let failed = loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => break false,
-            _ = terminate.recv() => break false,
-            _ = hangup.recv() => warn!("SIGHUP reloads nothing: restart the process to change the configuration"),
-            why = gateway.failed() => {
-                error!(why, "A thread ended unexpectedly: the process ends");
-                break true;
-            }
+    // In a task of its own: the file may be on a disk that does not answer.
+    let settings = Arc::clone(gateway.settings());
+    let reloads = tokio::spawn(reload(hangup, options.clone(), settings, set_filter));
+    let failed = tokio::select! {
+        _ = tokio::signal::ctrl_c() => false,
+        _ = terminate.recv() => false,
+        why = gateway.failed() => {
+            error!(why, "A thread ended unexpectedly: the process ends");
+            true
         }
     };
+    reloads.abort();
     info!("Stopping");
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     end_in_any_case(gateway.patience());
@@ -313,6 +327,38 @@ async fn serve_until_told(mut config: Config, given: &Given) -> ExitCode {
         ExitCode::from(FAILURE)
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+/// Reads the configuration again at each SIGHUP, with the checks of the start.
+///
+/// # Cancellation
+/// Safe: a configuration that is being read changes nothing.
+async fn reload(
+    mut hangup: Signal,
+    options: Serve,
+    settings: Arc<SettingsInForce>,
+    set_filter: SetFilter,
+) {
+    while hangup.recv().await.is_some() {
+        let options = options.clone();
+        let choose = move || choose(options.config.as_deref(), &options);
+        match tokio::task::spawn_blocking(choose).await {
+            Ok(Ok((given, mut config))) => {
+                prepare(&mut config, &given);
+                let changes = settings.take(&config);
+                let filter = changes.taken.iter().find(|key| *key == "log.filter");
+                // It has passed its check, so that it can only fail with the log itself.
+                if filter.is_some()
+                    && let Err(error) = set_filter(&config.log.filter)
+                {
+                    error!("log.filter was not changed: {error}");
+                }
+                SettingsInForce::tell(&changes);
+            }
+            Ok(Err(error)) => settings.refuse(&error.to_string()),
+            Err(error) => settings.refuse(&format!("a fault of tapecast: {error}")),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod address;
 mod check;
+mod effect;
 mod keys;
 mod load;
 mod places;
@@ -16,6 +17,7 @@ mod tables;
 mod text;
 mod wrong;
 
+pub use effect::{Changes, Effect};
 pub use load::{ConfigError, Given};
 pub use source::{PushSource, ReplaySource, Source};
 pub use tables::{SimSource, Start};

@@ -57,7 +57,7 @@ pub struct Gateway {
     shards: Vec<(ShardHandle, JoinHandle<io::Result<()>>)>,
     pipeline: JoinHandle<()>,
     stop_pipeline: crossbeam_channel::Sender<()>,
-    patience: Duration,
+    settings: Arc<SettingsInForce>,
 }
 
 /// Why a gateway cannot start: one line that names the place and the remedy.
@@ -148,7 +148,7 @@ impl Gateway {
         let (public_address, admin_address) = (public.local_addr()?, admin_socket.local_addr()?);
 
         let (interests, requests) = Interests::with_limits(config.limits.topics());
-        let settings = SettingsInForce::new(config);
+        let settings = SettingsInForce::register(config, &metrics.registry)?;
         let shared = shared(config, &settings, &catalog, interests);
         let watched = Watched {
             parts: &parts,
@@ -189,11 +189,7 @@ impl Gateway {
             (metrics.edge.listener(), metrics.edge.http("public")),
             pages::pages(&catalog, &settings.rules, faults),
         );
-        let process = ProcessMetrics::register(&metrics.registry)?;
-        let seen = (Connections::new(handles(&shards)), sources.reporter());
-        let (registry, start) = (metrics.registry, sources.starter());
-        let state = AdminState::new(registry, process, parts.clone(), seen, start);
-        let admin = Admin::new(Arc::new(state), settings.rules, metrics.edge.http("admin"));
+        let admin = admin(metrics, &parts, &settings, &shards, &sources)?;
         let acceptors = (&listener, public, admin, admin_socket);
         let tasks = start_tasks(watched, acceptors, &reservation)?;
         parts.set_started().await;
@@ -208,7 +204,7 @@ impl Gateway {
             shards,
             pipeline,
             stop_pipeline,
-            patience: config.limits.close_timeout.0 + SPARE,
+            settings,
         })
     }
 
@@ -233,16 +229,27 @@ impl Gateway {
 
     /// How long [`Gateway::stop`] takes at most, unless a thread is stuck.
     pub fn patience(&self) -> Duration {
-        HANDSHAKES_END + self.patience + 2 * SPARE
+        HANDSHAKES_END + self.close_patience() + 2 * SPARE
+    }
+
+    /// What of the configuration is in force, to change it.
+    pub fn settings(&self) -> &Arc<SettingsInForce> {
+        &self.settings
+    }
+
+    /// How long shards may take to close all connections.
+    fn close_patience(&self) -> Duration {
+        self.settings.edge.get().limits.close_timeout + SPARE
     }
 
     /// Sends every client a `bye`, then stops everything.
     pub async fn stop(self) {
+        let patience = self.close_patience();
         self.parts.end();
         self.listener.drain();
         let _ = tokio::time::timeout(HANDSHAKES_END, self.listener.settled()).await;
         for (handle, _) in &self.shards {
-            handle.drain(self.patience);
+            handle.drain(patience);
         }
         let threads: Vec<_> = self.shards.into_iter().map(|(_, thread)| thread).collect();
         let ended = tokio::task::spawn_blocking(move || {
@@ -255,7 +262,7 @@ impl Gateway {
             }
         });
         // The threads end by themselves within their patience.
-        let _ = tokio::time::timeout(self.patience + SPARE, ended).await;
+        let _ = tokio::time::timeout(patience + SPARE, ended).await;
         self.sources.stop().await;
         drop(self.stop_pipeline);
         let pipeline = self.pipeline;
@@ -346,6 +353,26 @@ fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartErro
         key,
         source,
     })
+}
+
+/// The admin listener, with all that it shows.
+fn admin(
+    metrics: Metrics,
+    parts: &Parts,
+    settings: &SettingsInForce,
+    shards: &Shards,
+    sources: &Sources,
+) -> Result<Arc<Admin>, StartError> {
+    let process = ProcessMetrics::register(&metrics.registry)?;
+    let http = metrics.edge.http("admin");
+    let seen = (Connections::new(handles(shards)), sources.reporter());
+    let (registry, start) = (metrics.registry, sources.starter());
+    let state = AdminState::new(registry, process, parts.clone(), seen, start);
+    Ok(Admin::new(
+        Arc::new(state),
+        Arc::clone(&settings.rules),
+        http,
+    ))
 }
 
 /// Starts a thread that cannot be restarted; its end is reported to [`Parts`].

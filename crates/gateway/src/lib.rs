@@ -3,6 +3,7 @@
 //! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
 //!   terminal; [`terminal`] is what both say there.
 //! * [`gateway`] starts and stops all parts; [`parts`] watches them.
+//! * [`settings`] are what of the configuration is in force; SIGHUP changes it.
 //! * [`threads`] is the pipeline's thread; [`sources`] are the feeds; [`cores`] pins threads; [`files`]
 //!   counts file descriptors.
 //! * [`admin`] and [`pages`] answer HTTP requests other than the WebSocket.

@@ -73,11 +73,14 @@ pub static PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new(name, help).expect("a name")
 });
 
+/// Changes the filter of the log.
+pub type SetFilter = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
 /// Starts the log of the process: to standard error, panics included.
 ///
 /// # Errors
 /// If the filter is none, the log was started before, or the system gives no thread.
-pub fn start(filter: &str) -> Result<Log, String> {
+pub fn start(filter: &str) -> Result<(Log, SetFilter), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| format!("log.filter: {error}"))?;
     // A copy of the descriptor: whoever is stuck in writing to it holds no lock that others need.
@@ -89,7 +92,9 @@ pub fn start(filter: &str) -> Result<Log, String> {
         .with_env_filter(filter)
         .with_writer(log.clone())
         .with_ansi(io::stderr().is_terminal())
-        .finish();
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    let subscriber = subscriber.finish();
     tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())?;
     // The usual hook writes to standard error, and so may wait for whoever reads it.
     let limit = RateLimit::of_log_lines();
@@ -103,7 +108,12 @@ pub fn start(filter: &str) -> Result<Log, String> {
         let message = crate::parts::words(panic.payload());
         tracing::error!(thread = thread.name(), place, message, more, "Panic");
     }));
-    Ok(log)
+    let set = move |filter: &str| {
+        let filter = tracing_subscriber::EnvFilter::try_new(filter);
+        let filter = filter.map_err(|error| format!("log.filter: {error}"))?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    };
+    Ok((log, Box::new(set)))
 }
 
 // === impl Log ===

@@ -5,6 +5,7 @@ use prometheus::{
 };
 use rustix::process::{Resource, getrlimit};
 use tapecast_model::Venue;
+use tapecast_model::clock::unix_now;
 
 /// The process's metrics under their customary names.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl ProcessMetrics {
             "process_start_time_seconds",
             "When the process started, Unix time",
         )?;
-        start.set(tapecast_model::clock::unix_now().get() as f64 / 1e9);
+        start.set(unix_now().get() as f64 / 1e9);
         Ok(Self {
             resident: gauge("process_resident_memory_bytes", "Resident memory")?,
             cpu,
@@ -126,6 +127,68 @@ impl PartMetrics {
         let number = number.to_string();
         self.source_up
             .with_label_values(&[number.as_str(), kind, venue.as_str()])
+    }
+}
+
+/// What is counted of reloads, under the names that are customary.
+#[derive(Debug)]
+pub struct ReloadMetrics {
+    taken: IntCounter,
+    refused: IntCounter,
+    successful: Gauge,
+    succeeded_at: Gauge,
+}
+
+impl ReloadMetrics {
+    /// Makes and registers them. The start counts as a success.
+    ///
+    /// # Errors
+    /// If a name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let reloads = IntCounterVec::new(
+            Opts::new(
+                "tapecast_config_reloads_total",
+                "Times that the configuration was read again, by result",
+            ),
+            &["result"],
+        )?;
+        registry.register(Box::new(reloads.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let metrics = Self {
+            taken: reloads.with_label_values(&["taken"]),
+            refused: reloads.with_label_values(&["refused"]),
+            successful: gauge(
+                "tapecast_config_last_reload_successful",
+                "1 if the configuration that was read last could be used, otherwise 0",
+            )?,
+            succeeded_at: gauge(
+                "tapecast_config_last_reload_success_timestamp_seconds",
+                "When the configuration was last read and could be used, Unix time",
+            )?,
+        };
+        metrics.in_force();
+        Ok(metrics)
+    }
+
+    /// A configuration was taken.
+    pub fn succeed(&self) {
+        self.taken.inc();
+        self.in_force();
+    }
+
+    /// A configuration could not be used.
+    pub fn fail(&self) {
+        self.refused.inc();
+        self.successful.set(0.0);
+    }
+
+    fn in_force(&self) {
+        self.successful.set(1.0);
+        self.succeeded_at.set(unix_now().get() as f64 / 1e9);
     }
 }
 

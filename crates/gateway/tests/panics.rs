@@ -4,7 +4,7 @@ use tapecast::log;
 
 #[test]
 fn a_panic_of_any_thread_is_counted_and_exported() {
-    log::start("error").unwrap();
+    let _log = log::start("error").unwrap();
     for panics in 1..=30 {
         let thread = std::thread::spawn(|| panic!("as the test wants it"));
         assert!(thread.join().is_err());

@@ -132,17 +132,6 @@ fn a_log_on_a_full_disk_stops_nothing() {
 }
 
 #[test]
-fn a_hang_up_is_ignored_with_a_warning() {
-    let Desk { mut served, .. } = serve(Stdio::piped());
-    served.signal(Signal::HUP);
-    let stderr = served.child.stderr.take().unwrap();
-    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("WARN") && line.contains("SIGHUP")));
-    is_ready(&served);
-    served.end();
-}
-
-#[test]
 fn fifty_thousand_bad_lines_are_answered_each_and_make_no_lines_of_the_log_and_no_metrics() {
     const LINES: usize = 50_000;
     let Desk {

@@ -22,4 +22,5 @@ mod log;
 mod losses;
 mod parts;
 mod process;
+mod reload;
 mod support;
