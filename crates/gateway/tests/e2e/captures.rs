@@ -90,7 +90,10 @@ async fn three_clients_hear_every_recording_as_a_naive_reader_reads_it() {
             let recording = recording.clone();
             tokio::task::spawn_blocking(move || Reader::of(&recording))
         };
-        let gateway = gateway(&replay(recording.format, &recording.path)).await;
+        // However busy the machine, no client is too slow.
+        let limits = "[limits]\nstall_timeout = \"1h\"\nidle_timeout = \"1h\"\n";
+        let source = replay(recording.format, &recording.path);
+        let gateway = gateway(&format!("{limits}{source}")).await;
         let instruments = instruments(&gateway).await;
         let mut following = Vec::new();
         for encoding in [Encoding::Json, Encoding::Json, Encoding::Bin] {
