@@ -1,8 +1,9 @@
 //! A venue's id for an instrument, and the symbol that it has in topics.
 //!
 //! If a venue writes base and quote together, a list of quote currencies splits the id. Each venue has
-//! its own list, because a currency that quotes on one venue is the last letters of a base on another
-//! (`ADAEUR` is ADA in euros, although AEUR exists).
+//! its own list, because a currency that quotes on one venue is the last letters of a base on another. A
+//! list must have every currency that ends like another one of its venue: without AEUR, `BTCAEUR` would be
+//! BTCA in euros.
 //!
 //! # Ids that can be split in more than one way
 //! `BNBUSD` is BNB in USD, or BN in BUSD. The length does not decide this. A split counts if its base is
@@ -10,6 +11,7 @@
 //! one way. If several splits count, the one whose quote other ids of the recording have is chosen. If
 //! none or several are left, the id has no symbol: it is refused by name, with all its splits, and the
 //! configuration's `[source.symbols]` decides. Neither has an id that leads to a symbol with an empty part.
+//! A quote of one letter (`U`) is the last letter of too many names: its split counts only by its base.
 
 use super::Format;
 use super::bases::BASES;
@@ -34,11 +36,11 @@ pub struct Evidence {
 }
 
 /// What Binance quotes in: USD-M futures use some of these.
-pub const BINANCE_QUOTES: [&str; 47] = [
+pub const BINANCE_QUOTES: [&str; 49] = [
     "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDS", "USDE", "USD1", "BFUSD", "RLUSD",
     "XUSD", "DAI", "PAX", "UST", "VAI", "BTC", "ETH", "BNB", "SOL", "XRP", "TRX", "DOGE", "DOT",
-    "EUR", "EURI", "GBP", "AUD", "JPY", "TRY", "BRL", "RUB", "UAH", "NGN", "ZAR", "PLN", "RON",
-    "CZK", "MXN", "ARS", "COP", "BIDR", "IDRT", "BVND", "BKRW", "KZT", "USD",
+    "EUR", "AEUR", "EURI", "U", "GBP", "AUD", "JPY", "TRY", "BRL", "RUB", "UAH", "NGN", "ZAR",
+    "PLN", "RON", "CZK", "MXN", "ARS", "COP", "BIDR", "IDRT", "BVND", "BKRW", "KZT", "USD",
 ];
 
 /// What Bybit quotes in.
@@ -169,7 +171,9 @@ impl Evidence {
             None => Vec::new(),
         };
         for native in natives.clone() {
-            if let [(base, quote)] = splits(native).as_slice() {
+            if let [(base, quote)] = splits(native).as_slice()
+                && quote.len() > 1
+            {
                 evidence.bases.insert(base.clone());
                 evidence.quotes.insert(quote);
             }
@@ -193,11 +197,15 @@ impl Evidence {
 
     /// Of several ways to split an id those that cannot be told apart.
     fn choose(&self, splits: Vec<Split>) -> Vec<Split> {
-        if splits.len() < 2 {
+        let clear = |(_, quote): &Split| quote.len() > 1;
+        if splits.len() < 2 && splits.iter().all(clear) {
             return splits;
         }
         let known = self.known(&splits);
         if known.is_empty() {
+            if splits.len() == 1 {
+                return known;
+            }
             // The quotes of others decide nothing where nobody knows the base.
             return splits;
         }
@@ -384,6 +392,58 @@ mod tests {
             called(Format::BinanceUsdm, &["BNBUSD_240927"]),
             ["BNB-USD-240927"]
         );
+    }
+
+    #[test]
+    fn a_quote_that_ends_like_another_is_never_taken_for_it() {
+        for (native, symbol) in [
+            ("BTCAEUR", "BTC-AEUR"),
+            ("ETHAEUR", "ETH-AEUR"),
+            ("EURAEUR", "EUR-AEUR"),
+            ("AEURUSDT", "AEUR-USDT"),
+            ("ADAEUR", "ADA-EUR"),
+            ("BTCEUR", "BTC-EUR"),
+            ("EURBUSD", "EUR-BUSD"),
+            ("BNBU", "BNB-U"),
+        ] {
+            check(Format::Binance, native, Some(symbol));
+        }
+        // Nobody says what these are.
+        for native in ["QQAEUR", "QQFDUSD", "QQU"] {
+            check(Format::Binance, native, None);
+        }
+        assert_eq!(
+            called(Format::Binance, &["QQAEUR", "QQAUSDT"])[0],
+            "QQA-EUR"
+        );
+        assert_eq!(called(Format::Binance, &["QQAEUR", "QQUSDT"])[0], "QQ-AEUR");
+        assert_eq!(called(Format::Binance, &["QQU", "QQUSDT"])[0], "QQ-U");
+        // GAL and GALA are both known.
+        check(Format::Binance, "GALAEUR", None);
+        assert_eq!(
+            called(Format::Binance, &["GALAEUR", "BTCEUR"])[0],
+            "GALA-EUR"
+        );
+        // Of any two, whoever the base is.
+        for (format, quotes) in [
+            (Format::Binance, &BINANCE_QUOTES[..]),
+            (Format::BybitSpot, &BYBIT_QUOTES),
+        ] {
+            let pairs = quotes
+                .iter()
+                .flat_map(|a| quotes.iter().map(move |b| (a, b)));
+            for (longer, shorter) in pairs.filter(|(a, b)| a != b && a.ends_with(*b)) {
+                let native = format!("QQ{longer}");
+                let refusal = symbol_of(format, &native, &Evidence::default()).unwrap_err();
+                let text = refusal.to_string();
+                assert!(text.contains(&format!("QQ-{longer}")), "{text}");
+                assert!(
+                    text.contains(&format!("-{shorter};"))
+                        || text.contains(&format!("-{shorter} or")),
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]
