@@ -80,7 +80,7 @@ impl Kind {
                 r#"{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1723161255343,"s":"BTCUSDT","a":15683430,"p":"61837.63000000","q":"0.02000000","f":19862790,"l":19862790,"T":1723161255342,"m":false,"M":true}}"#
             }
             Self::BinanceBookTicker => {
-                r#"{"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"61837.64000000","A":"1.54698000"}}"#
+                r#"{"stream":"btcusdt@bookTicker","data":{"u":NUMBER,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"61837.64000000","A":"1.54698000"}}"#
             }
             Self::BinanceDepth20 => {
                 r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255308,"s":"BTCUSDT","U":50093239203,"u":50093239207,"b":[PAIRS],"a":[PAIRS]}}"#

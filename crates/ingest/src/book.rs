@@ -13,10 +13,9 @@
 //!
 //! # Old messages
 //! A message whose numbers are lower than the book's changes nothing, and neither does an exact repeat of
-//! the last applied message. But a venue may start its numbers again. A message with an old number and a
-//! new venue time proves this. Without venue times, many old messages in a row for some time count as
-//! such a new start ([`OLD_MAX`], [`OLD_FOR`]). Then the book is dropped, like any book whose chain
-//! broke.
+//! the last applied message. But a venue may start its numbers again, which [`crate::old`] finds out. Then
+//! the book is dropped, like any book whose chain broke. A book that is whole in each message
+//! ([`Link::Whole`]) needs no chain: a newer message replaces it, and so does the first of new numbers.
 //!
 //! A snapshot that does not come in the stream may have new numbers before any change has them. So a
 //! snapshot with an old number is kept for a limited time ([`OLD_FOR`]), one per book. It becomes the book
@@ -36,11 +35,11 @@ pub use backlog::BacklogLimits;
 pub use chain::LinkBreak;
 
 use crate::event::{BookEvent, Link};
+use crate::old::{OLD_FOR, OldRun};
 use backlog::Backlog;
 use chain::{Chain, Fit};
 use checksum::Hasher;
 use std::fmt;
-use std::time::Duration;
 use tapecast_model::{Book, BookChanges, EventTime, Instrument, Touched, UnixNanos};
 
 /// When something happened, and the venue's number for it.
@@ -62,7 +61,7 @@ pub struct VerifiedBook {
     state: State,
     backlog: Backlog,
     hasher: Hasher,
-    /// The last change that was applied, to know it again.
+    /// The last change that was applied, or the last whole book of many, to know it again.
     last: Option<Box<BookEvent>>,
     /// The venue's time of the last message that was applied.
     last_time: Option<EventTime>,
@@ -70,20 +69,6 @@ pub struct VerifiedBook {
     /// A snapshot whose numbers did not fit: it may be the first word of new ones.
     early: Option<(Stamp, Box<BookEvent>)>,
 }
-
-/// Messages in a row that were older than the book.
-#[derive(Clone, Copy, Debug, Default)]
-struct OldRun {
-    count: u32,
-    since: UnixNanos,
-}
-
-/// Old messages in a row after which a venue's numbers count as started again.
-/// A snapshot that does not come in the stream is ahead of it by fewer messages.
-pub const OLD_MAX: u32 = 1_000;
-
-/// For how long a book may be told nothing but old messages.
-pub const OLD_FOR: Duration = Duration::from_secs(10);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -174,7 +159,8 @@ impl VerifiedBook {
 
     /// What the last applied change was; none behind a snapshot.
     pub fn last_change(&self) -> Option<BookChanges<'_>> {
-        self.last.as_ref().map(|change| change.changes())
+        let last = self.last.as_ref().filter(|last| !last.snapshot);
+        last.map(|change| change.changes())
     }
 
     /// Takes a snapshot or a change. Then call [`VerifiedBook::catch_up`] until it has no more.
@@ -221,6 +207,9 @@ impl VerifiedBook {
     }
 
     fn start(&mut self, stamp: Stamp, snapshot: Box<BookEvent>) -> Outcome {
+        if matches!(snapshot.link, Link::Whole(_)) {
+            return self.replace(stamp, snapshot);
+        }
         let chain = Chain::at_snapshot(snapshot.link);
         let beside = self.state == State::HeldBeside || matches!(snapshot.link, Link::Range { .. });
         if beside
@@ -237,6 +226,22 @@ impl VerifiedBook {
             return Outcome::Broken(Break::SnapshotTooOld(broken));
         }
         self.begin(stamp, chain, &snapshot)
+    }
+
+    /// Takes a book of a stream of whole ones.
+    fn replace(&mut self, stamp: Stamp, whole: Box<BookEvent>) -> Outcome {
+        let chain = Chain::at_snapshot(whole.link);
+        if self.last.as_ref() == Some(&whole) {
+            return Outcome::Unchanged { checked: false };
+        }
+        if chain.number() < self.chain.number() && !self.has_started_over(stamp) {
+            return Outcome::Old;
+        }
+        let outcome = self.begin(stamp, chain, &whole);
+        if self.book().is_some() {
+            self.last = Some(whole);
+        }
+        outcome
     }
 
     /// How the first of the changes that wait, and are not older than a snapshot, fits behind it.
@@ -354,19 +359,10 @@ impl VerifiedBook {
     /// Notes a message that is old by its numbers. Whether it proves, by its venue's time or together
     /// with those before it, that the numbers have started again.
     fn has_started_over(&mut self, stamp: Stamp) -> bool {
-        let nanos = |time: EventTime| time.nanos();
-        if let (Some(time), Some(last)) = (stamp.ts_event.map(nanos), self.last_time.map(nanos))
-            && time > last
-        {
-            return true;
-        }
-        let time = stamp.ts_event.map_or(stamp.ts_recv, nanos);
-        if self.old.count == 0 {
-            self.old.since = time;
-        }
-        self.old.count += 1;
-        let lasted = time.get().saturating_sub(self.old.since.get());
-        self.old.count > OLD_MAX || u128::from(lasted) > OLD_FOR.as_nanos()
+        let Stamp {
+            ts_event, ts_recv, ..
+        } = stamp;
+        self.old.has_started_over(self.last_time, ts_event, ts_recv)
     }
 
     /// Compares the book with the venue's checksum.

@@ -170,6 +170,9 @@ pub enum Link {
     },
     /// Its number is the last one before it, plus one. (Bybit `u`)
     Step(u64),
+    /// It is whole, in a stream of whole ones, and follows nothing: of two the one with the higher number is
+    /// newer. (Binance partial depth and book tickers, OKX `bbo-tbt` and `books5`)
+    Whole(u64),
 }
 
 /// What a venue says its book should hash to.

@@ -18,6 +18,7 @@ pub mod event;
 pub mod feed;
 pub mod metrics;
 pub mod normaliser;
+mod old;
 pub mod pipeline;
 pub mod push;
 pub mod replay;

@@ -6,11 +6,16 @@
 //! later message would show the loss ([`Format::shows_loss`]). A snapshot that does not come in the stream
 //! (Binance's REST responses) is no such part: without it the books that hold are as right as before.
 
-use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
+mod asides;
+
+pub use asides::Asides;
+
+use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
+use crate::old::{Newest, Place};
 use crate::scan::{Plan, Planned, Use};
 use crate::venue::{
-    BookHead, Carries, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, NoPrint, Print,
-    Reject, Stream, What,
+    BookHead, Carries, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, NoPrint,
+    NoUpdate, Print, Reject, Stream, What,
 };
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -43,26 +48,17 @@ pub struct Normaliser {
     asides: Asides,
 }
 
-/// What is counted of a message in addition to its events.
-#[derive(Debug, Default)]
-pub struct Asides {
-    /// Rows of tapes that are not prints.
-    pub no_prints: SmallVec<[NoPrint; 1]>,
-    /// Parts that could not be read, while others could.
-    pub faults: SmallVec<[Reject; 1]>,
-    /// Times outside the years 1980 to 2200, which were left out.
-    pub undated: u32,
-    /// It was refused and did not come in the stream: it says nothing of the connection.
-    pub beside: bool,
-}
-
 struct Known {
     id: InstrumentId,
     planned: Planned,
     /// The last quote from a book of one level, which a change changes.
     last_quote: Quote,
-    /// Messages were lost since the last complete quote, so later changes cannot be applied.
-    quote_lost: bool,
+    /// The number of the last quote of a stream of whole ones.
+    newest_quote: Newest,
+    /// No whole quote has come, or messages were lost since the last: changes cannot be applied.
+    quote_unknown: bool,
+    /// The same of the ticker.
+    ticker_unknown: bool,
 }
 
 struct Current {
@@ -161,6 +157,14 @@ impl Parser {
         let named =
             |native: &str| !native.is_empty() && (text.contains(native) || upper.contains(native));
         let all = !by_native.keys().any(|native| named(native));
+        // Cut off within its name, which then looks like another's: `BTC/USD` of `BTC/USDT`.
+        let begun = |native: &str| {
+            let ends_with = |text: &str| {
+                (1..native.len())
+                    .any(|cut| native.get(..cut).is_some_and(|start| text.ends_with(start)))
+            };
+            ends_with(&text) || ends_with(&upper)
+        };
         for known in instruments {
             let Planned { native, .. } = &known.planned;
             let mut channels = ChannelSet::EMPTY;
@@ -173,8 +177,8 @@ impl Parser {
                     channels = channels.with(kind);
                 }
             }
-            if channels != ChannelSet::EMPTY && (all || named(native)) {
-                known.quote_lost |= channels.contains(ChannelKind::Quote);
+            if channels != ChannelSet::EMPTY && (all || named(native) || begun(native)) {
+                known.lose(channels);
                 let lost = FeedEvent::Lost {
                     channels,
                     events: None,
@@ -190,6 +194,8 @@ impl Parser {
         self.dialect.reset();
         for known in &mut self.normaliser.instruments {
             known.last_quote = Quote::default();
+            known.newest_quote = Newest::default();
+            known.lose(ChannelSet::ALL);
         }
     }
 
@@ -205,37 +211,21 @@ impl Parser {
     /// Says the feed's word on itself of every instrument.
     pub fn announce(&mut self, event: &FeedEvent, ts_recv: UnixNanos, out: &mut Vec<Event>) {
         for known in &mut self.normaliser.instruments {
-            known.quote_lost |= matches!(event, FeedEvent::Gap(_) | FeedEvent::Down(_));
+            if matches!(event, FeedEvent::Gap(_) | FeedEvent::Down(_)) {
+                known.lose(ChannelSet::ALL);
+            }
             out.push(feed_event(known.id, ts_recv, event.clone()));
         }
     }
 }
 
-// === impl Asides ===
+// === impl Known ===
 
-impl Asides {
-    fn clear(&mut self) {
-        self.no_prints.clear();
-        self.faults.clear();
-        self.undated = 0;
-        self.beside = false;
-    }
-
-    /// Leaves out a time that is none.
-    fn dated(&mut self, time: Option<EventTime>) -> Option<EventTime> {
-        let dated = time.filter(|time| time.is_dated());
-        self.undated += u32::from(dated.is_none() && time.is_some());
-        dated
-    }
-
-    /// A message of which no part could be read is refused; what was lost with it has been said.
-    fn verdict(&mut self, events: &[Event]) -> Result<(), Reject> {
-        let says_loss =
-            |event: &Event| matches!(event.body, EventBody::Feed(FeedEvent::Lost { .. }));
-        if self.faults.is_empty() || !self.no_prints.is_empty() || !events.iter().all(says_loss) {
-            return Ok(());
-        }
-        Err(self.faults.remove(0))
+impl Known {
+    /// Messages of these channels were lost: states that are made of changes are no longer known.
+    fn lose(&mut self, channels: ChannelSet) {
+        self.quote_unknown |= channels.contains(ChannelKind::Quote);
+        self.ticker_unknown |= channels.contains(ChannelKind::Ticker);
     }
 }
 
@@ -254,7 +244,9 @@ impl Normaliser {
             id: *id,
             planned,
             last_quote: Quote::default(),
-            quote_lost: false,
+            newest_quote: Newest::default(),
+            quote_unknown: true,
+            ticker_unknown: true,
         };
         Self {
             format,
@@ -360,10 +352,23 @@ impl Listener for Normaliser {
         match head.what {
             What::Trades { history, ids } => (heading.history, heading.ids) = (history, ids),
             What::Book(book) => heading.book = book,
-            What::Ticker(ticker) => heading.ticker = Some(Box::new(*ticker)),
-            What::Quote => heading.book.snapshot = true,
+            What::Ticker { ticker, whole } => {
+                heading.ticker = Some(Box::new(*ticker));
+                heading.book.snapshot = whole;
+            }
+            What::Quote => {
+                heading.book.snapshot = true;
+                heading.book.link = head.venue_seq.map_or(Link::None, Link::Whole);
+            }
         }
-        if purpose == Use::Quote && self.instruments[at].quote_lost && !heading.book.snapshot {
+        let known = &self.instruments[at];
+        let unknown = match purpose {
+            Use::Quote => known.quote_unknown,
+            Use::Ticker => known.ticker_unknown,
+            Use::Trades | Use::Book { .. } => false,
+        };
+        if unknown && !heading.book.snapshot {
+            self.asides.no_updates.push(NoUpdate::NoSnapshot);
             return Ok(false);
         }
         self.prints.clear();
@@ -461,11 +466,33 @@ impl Listener for Normaliser {
         let body = match purpose {
             Use::Trades => return Ok(()),
             Use::Quote => {
+                let place = match head.book.link {
+                    Link::Whole(number) => {
+                        known
+                            .newest_quote
+                            .place(number, head.ts_event, self.ts_recv)
+                    }
+                    _ => Place::Newer,
+                };
+                let no_update = match place {
+                    Place::Old => Some(NoUpdate::Old),
+                    Place::Same if !known.quote_unknown && known.last_quote == self.quote => {
+                        Some(NoUpdate::Repeated)
+                    }
+                    Place::Same | Place::Newer => None,
+                };
+                if let Some(reason) = no_update {
+                    self.asides.no_updates.push(reason);
+                    return Ok(());
+                }
                 known.last_quote = self.quote;
-                known.quote_lost = false;
+                known.quote_unknown = false;
                 EventBody::Quote(self.quote)
             }
-            Use::Ticker => EventBody::Ticker(head.ticker.take().unwrap_or_default()),
+            Use::Ticker => {
+                known.ticker_unknown = false;
+                EventBody::Ticker(head.ticker.take().unwrap_or_default())
+            }
             Use::Book { makes_quote } => {
                 let BookHead {
                     snapshot,
@@ -507,7 +534,7 @@ impl Listener for Normaliser {
 
     fn gap(&mut self, reason: String) {
         for known in &mut self.instruments {
-            known.quote_lost = true;
+            known.lose(ChannelSet::ALL);
             let gap = FeedEvent::Gap(Cow::Owned(reason.clone()));
             self.events.push(feed_event(known.id, self.ts_recv, gap));
         }
@@ -527,8 +554,8 @@ impl Listener for Normaliser {
             let Some(purpose) = known.planned.use_of(stream) else {
                 continue;
             };
-            known.quote_lost |= purpose == Use::Quote;
             let channels = ChannelSet::EMPTY.with(purpose.kind());
+            known.lose(channels);
             let lost = match self.events.last_mut() {
                 // Rows that stand together are lost together.
                 Some(Event {

@@ -360,6 +360,7 @@ impl Player {
         let result = self.parser.parse(message, now, &mut self.events);
         let Asides {
             no_prints,
+            no_updates,
             faults,
             undated,
             beside,
@@ -368,6 +369,7 @@ impl Player {
         self.counters.undated.inc_by(u64::from(*undated));
         faults.iter().for_each(|part| self.counters.reject(*part));
         no_prints.iter().for_each(|r| self.counters.no_print(*r));
+        no_updates.iter().for_each(|r| self.counters.no_update(*r));
         match result {
             Ok(()) => self.faults = 0,
             Err(reject) => {

@@ -232,7 +232,12 @@ pub enum What<'a> {
     /// Levels of a book.
     Book(BookHead),
     /// Nothing more.
-    Ticker(&'a Ticker),
+    Ticker {
+        /// The statistics, merged with those before them if they are not whole.
+        ticker: &'a Ticker,
+        /// The message said all of them; otherwise they are as right as those before them.
+        whole: bool,
+    },
 }
 
 /// The fields of a book message except its levels.
@@ -266,6 +271,17 @@ pub struct Print<'a> {
     pub market: bool,
     /// The first id that it includes, if the venue merged several fills into one row.
     pub first_id: Option<u64>,
+}
+
+/// Why a quote or a ticker that could be read is no update.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoUpdate {
+    /// Its number is lower than that of the last one.
+    Old,
+    /// It is the last one once more.
+    Repeated,
+    /// It says what changed, and what it changes is unknown: a snapshot is missing.
+    NoSnapshot,
 }
 
 /// Why a row of a tape is not a print.
@@ -429,6 +445,34 @@ impl NoPrint {
         match self {
             Self::NoQuantity => "no_quantity",
             Self::NotMarket => "not_market",
+        }
+    }
+}
+
+// === impl What ===
+
+impl<'a> What<'a> {
+    /// A ticker whose message said all of it.
+    pub const fn whole(ticker: &'a Ticker) -> Self {
+        Self::Ticker {
+            ticker,
+            whole: true,
+        }
+    }
+}
+
+// === impl NoUpdate ===
+
+impl NoUpdate {
+    /// All reasons, in order of declaration.
+    pub const ALL: [Self; 3] = [Self::Old, Self::Repeated, Self::NoSnapshot];
+
+    /// The reason in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Old => "old",
+            Self::Repeated => "repeated",
+            Self::NoSnapshot => "no_snapshot",
         }
     }
 }

@@ -333,7 +333,7 @@ fn numbers(link: Link) -> Option<(i128, i128)> {
             previous,
             last,
         } => Some((first.unwrap_or(previous).into(), last.into())),
-        Link::Step(number) => Some((number.into(), number.into())),
+        Link::Step(number) | Link::Whole(number) => Some((number.into(), number.into())),
     }
 }
 
@@ -357,6 +357,7 @@ fn follows(link: Link, at: i128) -> bool {
         Link::Range { first, .. } => i128::from(first) == at + 1,
         Link::Previous { previous, .. } => i128::from(previous) == at,
         Link::Step(number) => i128::from(number) == at + 1,
+        Link::Whole(_) => false,
     }
 }
 

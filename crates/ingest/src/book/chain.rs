@@ -79,7 +79,7 @@ impl Chain {
             })
         };
         match link {
-            Link::None => Fit::Unplaced,
+            Link::None | Link::Whole(_) => Fit::Unplaced,
             Link::Range { first, last } => {
                 let (first, last) = (i128::from(first), i128::from(last));
                 if last <= at {
@@ -169,7 +169,7 @@ pub(super) const fn stands_still(link: Link) -> bool {
 fn last(link: Link) -> Option<i128> {
     match link {
         Link::None => None,
-        Link::Range { last, .. } | Link::Step(last) => Some(i128::from(last)),
+        Link::Range { last, .. } | Link::Step(last) | Link::Whole(last) => Some(i128::from(last)),
         Link::Previous { last, .. } => Some(i128::from(last)),
     }
 }

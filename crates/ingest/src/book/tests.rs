@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::event::{Checksum, Link};
+use crate::old::OLD_MAX;
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{Catalog, Level, Price, Qty, Scale, Side, Symbol, Venue};
 

@@ -1,6 +1,6 @@
 //! The feeds' counters.
 
-use crate::venue::{NoPrint, Reject};
+use crate::venue::{NoPrint, NoUpdate, Reject};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
@@ -13,6 +13,7 @@ pub struct FeedMetrics {
     bytes: IntCounterVec,
     rejects: IntCounterVec,
     no_prints: IntCounterVec,
+    no_updates: IntCounterVec,
     undated: IntCounterVec,
     reconnects: IntCounterVec,
     answers_dropped: IntCounterVec,
@@ -31,6 +32,7 @@ pub struct FeedCounters {
     pub bytes: IntCounter,
     rejects: [IntCounter; Reject::LABELS.len()],
     no_prints: [IntCounter; NoPrint::ALL.len()],
+    no_updates: [IntCounter; NoUpdate::ALL.len()],
     /// Venue times outside the years 1980 to 2200, which were left out.
     pub undated: IntCounter,
     /// Connections given up because of ten refused messages in a row.
@@ -94,6 +96,11 @@ impl FeedMetrics {
                 "Rows of a venue's tape that are not prints and were not published, by reason.",
                 &["venue", "reason"],
             )?,
+            no_updates: counters(
+                "tapecast_feed_no_updates_total",
+                "Quotes and tickers that could be read and were not published, by reason.",
+                &["venue", "reason"],
+            )?,
             undated: counters(
                 "tapecast_feed_times_dropped_total",
                 "Venue times outside the years 1980 to 2200, which were left out.",
@@ -136,6 +143,8 @@ impl FeedMetrics {
             bytes: self.bytes.with_label_values(&[venue]),
             rejects: Reject::LABELS.map(|r| self.rejects.with_label_values(&[venue, r])),
             no_prints: NoPrint::ALL.map(|r| self.no_prints.with_label_values(&[venue, r.label()])),
+            no_updates: NoUpdate::ALL
+                .map(|r| self.no_updates.with_label_values(&[venue, r.label()])),
             undated: self.undated.with_label_values(&[venue]),
             reconnects_rejects: self.reconnects.with_label_values(&[venue, "rejects"]),
             answers_dropped: self.answers_dropped.with_label_values(&[venue]),
@@ -163,6 +172,16 @@ impl FeedCounters {
     /// How many rows of a tape were no prints for this reason.
     pub fn no_prints(&self, reason: NoPrint) -> u64 {
         self.no_prints[reason as usize].get()
+    }
+
+    /// Counts a quote or a ticker that is no update.
+    pub fn no_update(&self, reason: NoUpdate) {
+        self.no_updates[reason as usize].inc();
+    }
+
+    /// How many quotes and tickers were no updates for this reason.
+    pub fn no_updates(&self, reason: NoUpdate) -> u64 {
+        self.no_updates[reason as usize].get()
     }
 
     /// How many messages were refused for this reason.

@@ -213,7 +213,7 @@ impl Source<'_> {
             (upper.as_str(), Stream::new(Carries::WholeBook, levels))
         };
         let link = match self.market {
-            _ if !self.stream.is_empty() => Link::None,
+            _ if !self.stream.is_empty() => Link::Whole(last),
             Market::Spot => Link::Range { first: last, last },
             Market::Usdm => Link::Previous {
                 first: None,
@@ -260,7 +260,7 @@ fn depth_head<'a>(
         None => (Stream::new(Carries::Book, diff_rank(source.stream)), false),
     };
     let link = match previous {
-        _ if snapshot => Link::None,
+        _ if snapshot => Link::Whole(last),
         None => Link::Range { first, last },
         Some(previous) => Link::Previous {
             first: Some(signed(first)?),
@@ -361,7 +361,7 @@ fn ticker(data: Node<'_, '_>, rank: u32, listener: &mut dyn Listener) -> Result<
         stream: Stream::new(Carries::Ticker, rank),
         ts_event: data.uint_of("E")?.map(integer_time),
         venue_seq: None,
-        what: What::Ticker(&ticker),
+        what: What::whole(&ticker),
     };
     if listener.begin(&head)? {
         listener.finish()

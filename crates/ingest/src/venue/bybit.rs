@@ -4,7 +4,8 @@
 //!   whole book. Depth 1 repeats its last message after three quiet seconds; the repeat changes nothing.
 //!   A snapshot with the same number and other levels is new, for example after two restarts in a row.
 //! * Linear tickers contain only changes: an absent key is unchanged, an empty string is "not
-//!   applicable". They are merged here into the last full state.
+//!   applicable". They are merged here into the last state. The listener knows whether messages were
+//!   lost since the last snapshot, and takes no changes then.
 //! * Ids of trades prove nothing: linear ones are UUIDs, and spot ones count over all symbols.
 
 use super::tape::{Json, Node};
@@ -172,12 +173,9 @@ impl State {
         listener: &mut dyn Listener,
     ) -> Result<(), Reject> {
         let data = root.need("data")?;
-        let mut ticker = match self.tickers.get(native) {
-            _ if is_snapshot(root)? => Ticker::default(),
-            Some(last) => *last,
-            // A change to a state that we never saw.
-            None => return Ok(()),
-        };
+        let whole = is_snapshot(root)?;
+        let last = self.tickers.get(native).filter(|_| !whole);
+        let mut ticker = last.copied().unwrap_or_default();
         let mut hundredth = None;
         for (key, field) in [
             ("lastPrice", &mut ticker.last),
@@ -208,7 +206,10 @@ impl State {
             stream: Stream::new(Carries::Ticker, 1),
             ts_event: root.uint_of("ts")?.map(EventTime::from_millis),
             venue_seq: None,
-            what: What::Ticker(&ticker),
+            what: What::Ticker {
+                ticker: &ticker,
+                whole,
+            },
         };
         if listener.begin(&head)? {
             listener.finish()?;

@@ -248,7 +248,7 @@ impl Envelope {
             ..Ticker::default()
         };
         let native = item.text("product_id")?;
-        if listener.begin(&self.head(native, stream, What::Ticker(&ticker)))? {
+        if listener.begin(&self.head(native, stream, What::whole(&ticker)))? {
             listener.finish()?;
         }
         Ok(())

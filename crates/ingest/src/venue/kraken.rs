@@ -349,7 +349,7 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
     };
     let ts_event = time.and_then(content).and_then(|t| rfc3339_time(&t));
     let stream = Stream::new(Carries::Ticker, 1);
-    let (native, what) = (symbol.as_ref(), What::Ticker(&ticker));
+    let (native, what) = (symbol.as_ref(), What::whole(&ticker));
     let head = Head {
         native,
         stream,

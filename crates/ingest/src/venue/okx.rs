@@ -202,14 +202,16 @@ impl Push<'_> {
             // Whole in each message, which says no action.
             _ => true,
         };
+        let number = sequence(data, "seqId")?;
         let link = match (data.int_of("prevSeqId")?, data.int_of("seqId")?) {
+            _ if stream.carries != Carries::Book => number.map_or(Link::None, Link::Whole),
             (Some(previous), Some(last)) => Link::Previous {
                 first: None,
                 previous,
                 last,
             },
             // A snapshot begins anew, but what comes next must follow it.
-            (None, Some(last)) if stream.carries == Carries::Book && snapshot => Link::Previous {
+            (None, Some(last)) if snapshot => Link::Previous {
                 first: None,
                 previous: -1,
                 last,
@@ -230,7 +232,7 @@ impl Push<'_> {
             native: self.native_of(data)?,
             stream,
             ts_event: time(data)?,
-            venue_seq: sequence(data, "seqId")?,
+            venue_seq: number,
             what: What::Book(BookHead {
                 snapshot,
                 link,
@@ -285,7 +287,7 @@ impl Push<'_> {
             stream,
             ts_event: time(data)?,
             venue_seq: None,
-            what: What::Ticker(&ticker),
+            what: What::whole(&ticker),
         };
         if listener.begin(&head)? {
             listener.finish()

@@ -13,6 +13,7 @@ mod odd;
 mod published;
 mod reading;
 mod scanned;
+mod states;
 mod tape;
 mod trading;
 mod unclear;
@@ -65,7 +66,7 @@ fn binance_futures_chain_by_the_previous_number_and_their_partial_depth_is_whole
             "BTC-USDT-PERP update [1000x569.567] [] Previous { first: Some(10), previous: 9, last: 20 } #20 @1721347022503",
             "BTC-USDT-PERP snapshot [63943.9x46.372] [] Previous { first: None, previous: -1, last: 15 } #15 @1721347022750",
             "BTC-USDT-PERP quote 63943.9x46.371 63944x0.095 #21 @1721347022507",
-            "ETH-USDT-240927 snapshot [3000.1x1] [3000.2x1] None quote #2 @1721347022503",
+            "ETH-USDT-240927 snapshot [3000.1x1] [3000.2x1] Whole(2) quote #2 @1721347022503",
         ],
     );
 }
@@ -76,7 +77,7 @@ fn binance_partial_depth_is_used_only_where_there_is_no_diff() {
     check(
         Format::Binance,
         &[partial],
-        &["BNB-BTC snapshot [0.0024x10] [0.0026x100] None quote #160"],
+        &["BNB-BTC snapshot [0.0024x10] [0.0026x100] Whole(160) quote #160"],
     );
     let diff = r#"{"stream":"bnbbtc@depth","data":{"e":"depthUpdate","E":1672515782136,"s":"BNBBTC","U":157,"u":160,"b":[],"a":[["0.0026","99"]]}}"#;
     let faster = r#"{"stream":"bnbbtc@depth@100ms","data":{"e":"depthUpdate","E":1672515782136,"s":"BNBBTC","U":158,"u":160,"b":[],"a":[["0.0026","99"]]}}"#;
@@ -182,7 +183,7 @@ fn okx_books_chain_and_hash_where_the_venue_still_does() {
             "BTC-USDT update [] [] Previous { first: None, previous: 123456, last: 123456 } #123456 @1597026383086",
             "BTC-USD-220527 update [] [30249.4x0] None Okx(3380919542) spelled 1.0 quote @1652459225464",
             "BTC-USDT quote 63921.4x1 63921.5x790.41 #333794734980 @1786541241006",
-            "BTC-USDT-PERP snapshot [] [63921.5x790.41] None spelled 1.2 quote #333794734980 @1786541241006",
+            "BTC-USDT-PERP snapshot [] [63921.5x790.41] Whole(333794734980) spelled 1.2 quote #333794734980 @1786541241006",
             "ETH-USD-220325-8800-P skipped 1040968612..1040968612 #79706765242 @1786538760218",
             "ETH-USD-220325-8800-P trade 0.0402x24 buy 1040968613 #79706765242 @1786538760218",
             "BTC-USDT ticker last 63707.3 open 63958.9 high 64496.9 low 63309.4 change -251.6 pct -0.3934 volume 3601.1585121 quote 229576048.730317321 @1786613174873",
@@ -293,7 +294,7 @@ fn a_number_beyond_64_bits_that_nobody_reads_refuses_nothing() {
         &[
             r#"{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[["1.6","3","0","1"]],"bids":[["1.5","2","0","1"]],"ts":"1786541241006","seqId":7,"x":-9223372036854775809}]}"#,
         ],
-        &["BTC-USDT snapshot [1.5x2] [1.6x3] None spelled 1.0 1.0 quote #7 @1786541241006"],
+        &["BTC-USDT snapshot [1.5x2] [1.6x3] Whole(7) spelled 1.0 1.0 quote #7 @1786541241006"],
     );
     // Where it is read it is refused, not rounded.
     let good = r#"{"e":"bookTicker","u":1,"s":"BTCUSDT","b":"1.5","B":"2","a":"1.6","A":"3"}"#;

@@ -170,3 +170,43 @@ fn numbers_may_start_over_while_a_book_is_waited_for() {
     let mut book = waiting();
     assert_eq!(book.handle(told(51), change(at(904), &[(8, 8)], &[])), KEPT);
 }
+
+#[test]
+fn of_whole_books_an_older_one_never_replaces_a_newer_one() {
+    let whole = |number, bids: Levels<'_>| snapshot(Link::Whole(number), bids, &[]);
+    let mut book = book();
+    reached(give(&mut book, whole(160, &[(1, 1)])));
+    assert_eq!(give(&mut book, whole(150, &[(9, 9)])), Outcome::Old);
+    let same = Outcome::Unchanged { checked: false };
+    assert_eq!(give(&mut book, whole(160, &[(1, 1)])), same);
+    assert_eq!(bids(&book).unwrap(), [(1, 1)]);
+    assert!(book.last_change().is_none());
+    // The venue's word counts.
+    reached(give(&mut book, whole(160, &[(2, 2)])));
+    reached(give(&mut book, whole(161, &[(3, 3)])));
+    assert_eq!(bids(&book).unwrap(), [(3, 3)]);
+    assert_eq!(book.catch_up(), None);
+    // What was dropped begins with any.
+    book.lose();
+    reached(give(&mut book, whole(155, &[(4, 4)])));
+    book.restart();
+    reached(give(&mut book, whole(3, &[(5, 5)])));
+}
+
+#[test]
+fn numbers_of_whole_books_may_start_over() {
+    let whole = |number| snapshot(Link::Whole(number), &[(1, 1)], &[]);
+    let mut book = book();
+    reached(book.handle(told(50), whole(160)));
+    assert_eq!(book.handle(told(50), whole(5)), Outcome::Old);
+    reached(book.handle(told(51), whole(5)));
+    reached(book.handle(told(51), whole(6)));
+    // Without times of the venue, by many in a row.
+    let mut book = self::book();
+    reached(give(&mut book, whole(160)));
+    for _ in 0..OLD_MAX {
+        assert_eq!(give(&mut book, whole(5)), Outcome::Old);
+    }
+    reached(give(&mut book, whole(5)));
+    assert_eq!(give(&mut book, whole(4)), Outcome::Old);
+}
