@@ -53,6 +53,13 @@ pub struct Stamp {
     pub venue_seq: Option<u64>,
 }
 
+impl Stamp {
+    /// Whether the venue gives both the same number and time.
+    pub(crate) fn is_same_moment(self, other: Self) -> bool {
+        (self.venue_seq, self.ts_event) == (other.venue_seq, other.ts_event)
+    }
+}
+
 /// A book whose chain and checksums hold.
 #[derive(Debug)]
 pub struct VerifiedBook {
@@ -61,7 +68,8 @@ pub struct VerifiedBook {
     state: State,
     backlog: Backlog,
     hasher: Hasher,
-    /// The last change that was applied, or the last whole book of many, to know it again.
+    /// The last change that was applied, or the last whole book of many, to know it again; while there is
+    /// no book, the last change that was dropped.
     last: Option<Box<BookEvent>>,
     /// The venue's time of the last message that was applied.
     last_time: Option<EventTime>,
@@ -86,7 +94,9 @@ pub enum Outcome {
     },
     /// The message is older than the book: it changes nothing, and does not show that the book is up to date.
     Old,
-    /// The message told nothing new: a keep-alive, or the last one once more.
+    /// The message is an exact repeat of the last one: like an old one, it shows nothing.
+    Repeated,
+    /// The message told nothing new, but shows that the book is up to date: a keep-alive.
     Unchanged {
         /// The venue's checksum was there, and agreed.
         checked: bool,
@@ -159,8 +169,9 @@ impl VerifiedBook {
 
     /// What the last applied change was; none behind a snapshot.
     pub fn last_change(&self) -> Option<BookChanges<'_>> {
-        let last = self.last.as_ref().filter(|last| !last.snapshot);
-        last.map(|change| change.changes())
+        let is_applied = |last: &&BookEvent| !last.snapshot && self.book().is_some();
+        let last = self.last.as_deref().filter(is_applied);
+        last.map(BookEvent::changes)
     }
 
     /// Takes a snapshot or a change. Then call [`VerifiedBook::catch_up`] until it has no more.
@@ -202,6 +213,7 @@ impl VerifiedBook {
         self.state = State::WAITING;
         self.backlog.clear();
         self.early = None;
+        self.last = None;
         self.last_time = None;
         self.old = OldRun::default();
     }
@@ -232,7 +244,7 @@ impl VerifiedBook {
     fn replace(&mut self, stamp: Stamp, whole: Box<BookEvent>) -> Outcome {
         let chain = Chain::at_snapshot(whole.link);
         if self.last.as_ref() == Some(&whole) {
-            return Outcome::Unchanged { checked: false };
+            return Outcome::Repeated;
         }
         if chain.number() < self.chain.number() && !self.has_started_over(stamp) {
             return Outcome::Old;
@@ -275,7 +287,14 @@ impl VerifiedBook {
     }
 
     fn keep(&mut self, stamp: Stamp, change: Box<BookEvent>, overflowed: bool) -> Outcome {
+        let can_repeat = change.link != Link::None && !is_keep_alive(&change);
+        if can_repeat && self.last_kept() == Some(&*change) {
+            return Outcome::Repeated;
+        }
         if !chain::bridges(change.link) {
+            if can_repeat {
+                self.last = Some(change);
+            }
             return Outcome::Waiting {
                 dropped: 1,
                 overflowed: false,
@@ -286,7 +305,7 @@ impl VerifiedBook {
         let newest = self
             .backlog
             .newest()
-            .map_or(Chain::default(), Chain::at_change);
+            .map_or(Chain::default(), |change| Chain::at_change(change.link));
         if newest.fit(change.link) != Fit::Old {
             self.old = OldRun::default();
         } else if self.has_started_over(stamp) {
@@ -306,6 +325,11 @@ impl VerifiedBook {
         }
     }
 
+    /// The last change that waits for a snapshot, or was dropped for want of one.
+    fn last_kept(&self) -> Option<&BookEvent> {
+        self.last.as_deref().or_else(|| self.backlog.newest())
+    }
+
     /// Takes the next change; one that was `kept` came before the snapshot, so that it may be older.
     fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>, kept: bool) -> Outcome {
         let broken = match self.chain.fit(change.link) {
@@ -313,9 +337,7 @@ impl VerifiedBook {
                 Some(Break::StoodStill(self.chain.number().unwrap_or_default()))
             }
             Fit::Follows => None,
-            _ if self.last.as_ref() == Some(&change) => {
-                return Outcome::Unchanged { checked: false };
-            }
+            _ if self.last.as_ref() == Some(&change) => return Outcome::Repeated,
             Fit::Old if kept || !self.has_started_over(stamp) => return Outcome::Old,
             Fit::Old => Some(Break::StartedOver(self.chain.beginning(change.link))),
             Fit::Broken(broken) => Some(Break::Link(broken)),
@@ -327,6 +349,8 @@ impl VerifiedBook {
                 // The next snapshot may lie right before or within this change.
                 self.last_time = stamp.ts_event;
                 self.backlog.put_back(stamp, change);
+            } else if change.link != Link::None {
+                self.last = Some(change);
             }
             return Outcome::Broken(broken);
         }
@@ -389,6 +413,10 @@ impl VerifiedBook {
 
 impl State {
     const WAITING: Self = Self::Waiting { overflowed: false };
+}
+
+fn is_keep_alive(event: &BookEvent) -> bool {
+    chain::stands_still(event.link) && !has_levels(event)
 }
 
 fn has_levels(event: &BookEvent) -> bool {

@@ -83,9 +83,9 @@ impl Backlog {
         self.changes.iter().map(|(_, change)| change.link)
     }
 
-    /// The link of its newest change.
-    pub(super) fn newest(&self) -> Option<Link> {
-        self.changes.back().map(|(_, change)| change.link)
+    /// Its newest change.
+    pub(super) fn newest(&self) -> Option<&BookEvent> {
+        self.changes.back().map(|(_, change)| &**change)
     }
 
     /// Forgets all, and its memory; returns how many there were.

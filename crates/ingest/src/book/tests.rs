@@ -577,7 +577,7 @@ fn the_last_message_once_more_changes_nothing() {
         reached(give(&mut book, snapshot(start, &[(1, 1)], &[])));
         reached(give(&mut book, change(first, &[(2, 2)], &[])));
         let again = give(&mut book, change(first, &[(2, 2)], &[]));
-        assert_eq!(again, Outcome::Unchanged { checked: false }, "{first:?}");
+        assert_eq!(again, Outcome::Repeated, "{first:?}");
         reached(give(&mut book, change(second, &[(3, 3)], &[])));
         assert_eq!(bids(&book).unwrap(), [(3, 3), (2, 2), (1, 1)], "{first:?}");
     }

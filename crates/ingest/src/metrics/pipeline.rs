@@ -137,7 +137,7 @@ impl PipelineMetrics {
             )?,
             old: counters(
                 "tapecast_book_old_messages_total",
-                "Book messages that were older than the book and changed nothing.",
+                "Messages that changed nothing: of books, older than the book; of books, quotes and tickers, the last one once more.",
                 &["venue"],
             )?,
             crossed: counters(

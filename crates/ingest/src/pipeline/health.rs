@@ -2,7 +2,8 @@
 //!
 //! Book, quote, trades and ticker each have their own state (see [`channel`]), so that a dead book is
 //! announced although trades continue. The instrument's state is the worst of book and quote, because
-//! these should have data regularly; if there is neither, it is the state of the connection. A quote that
+//! these should have data regularly; if there is neither, it is the state of the connection, or `gap` while
+//! prints or a ticker are lost. A quote that
 //! is taken from the book has the book's state. A crossed book does not change a state; it is the reason
 //! that a live status has. [`limit`] decides about silence; there is no limit while trading is not open.
 //! If an instrument is requested without its channels, the first event of any channel is due.
@@ -138,6 +139,17 @@ impl Health {
         self.news_of(ChannelKind::Book, news);
     }
 
+    /// Data of a channel came once more. That is no life; but if the channel was down, there is a connection.
+    pub(super) fn note_repeated(&mut self, kind: ChannelKind, at: Moment) {
+        let revived = self
+            .channel(kind)
+            .is_some_and(|channel| channel.connect(at));
+        if revived && matches!(self.line, Line::Down(_)) {
+            self.line = Line::Live;
+        }
+        self.news_of(kind, revived);
+    }
+
     /// The quote is taken from the book: it is what the book is.
     pub(super) const fn note_shared(&mut self) {
         self.changed |= !self.shared;
@@ -162,9 +174,10 @@ impl Health {
         self.changed |= lost;
     }
 
-    /// There is a right book.
-    pub(super) fn note_healed(&mut self, at: Moment) {
-        self.changed |= self.book.heal(at);
+    /// What was lost of a channel was made good: there is a right book, or no print is missing.
+    pub(super) fn note_healed(&mut self, kind: ChannelKind, at: Moment) {
+        let healed = self.channel(kind).is_some_and(|channel| channel.heal(at));
+        self.changed |= healed;
     }
 
     /// Every stream starts again: expected data have not come yet.
@@ -336,7 +349,7 @@ impl Health {
                 (FeedState::Live, self.crossed.clone().unwrap_or_default())
             }
             Some((channel, feed)) => (feed, channel.reason().cloned().unwrap_or_default()),
-            None => self.line.state(),
+            None => self.state_of_line(),
         };
         let states = self.channels().map(|channel| {
             let of = if self.shared && channel.kind() == ChannelKind::Quote {
@@ -351,6 +364,21 @@ impl Health {
             trading: self.trading,
             reason,
             channels: states.flatten().collect(),
+        }
+    }
+
+    /// The state of an instrument without book and quote: that of its connection, unless data were lost.
+    fn state_of_line(&self) -> (FeedState, Reason) {
+        let lost = |channel: &&Channel| {
+            let state = channel.state().filter(|_| self.is_own(channel));
+            state.is_some_and(|state| state.feed == FeedState::Gap)
+        };
+        match (&self.line, self.channels().find(lost)) {
+            (Line::Live, Some(channel)) => (
+                FeedState::Gap,
+                channel.reason().cloned().unwrap_or_default(),
+            ),
+            (line, _) => line.state(),
         }
     }
 

@@ -62,6 +62,21 @@ impl History {
         }
     }
 
+    /// Adds a print behind another that is among them; if they are full, the oldest goes.
+    pub(super) fn insert_behind(&mut self, print: &Trade, other: &Trade) {
+        let Some(at) = self.prints.iter().rposition(|kept| kept == other) else {
+            return;
+        };
+        let behind = self.prints.len() - 1 - at;
+        if self.prints.len() == Self::PRINTS_MAX {
+            self.prints.pop_front();
+        }
+        let at = self.prints.len() - behind;
+        self.prints.insert(at, *print);
+        let is_numbered = behind < self.numbered;
+        self.numbered = (self.numbered + usize::from(is_numbered)).min(self.prints.len());
+    }
+
     /// Whether a print is among them, by its id. A venue may use an id again, but for another print.
     pub(super) fn contains(&self, print: &Trade) -> bool {
         let Trade { id, price, qty, .. } = *print;
@@ -101,6 +116,11 @@ impl History {
     /// Whether one of them has a lower id.
     pub(super) fn has_below(&self, id: u64) -> bool {
         self.ids().min().is_some_and(|lowest| lowest < id)
+    }
+
+    /// Whether one of them has a lower id, from `first` on.
+    pub(super) fn has_between(&self, first: u64, id: u64) -> bool {
+        self.ids().any(|other| first <= other && other < id)
     }
 
     /// The prints in one piece, oldest first.

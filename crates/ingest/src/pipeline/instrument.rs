@@ -14,6 +14,8 @@
 mod loss;
 mod quote;
 mod shown;
+mod tape;
+mod ticker;
 
 use super::health::{Health, Moment, SilenceLimit};
 use super::prints::Prints;
@@ -28,7 +30,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tapecast_model::{
     Body, ChannelKind, ChannelSet, Epoch, EpochSource, FeedState, Instrument, InstrumentId, Mono,
-    Quote, Side, StreamKind, StreamPos, Ticker, Trade, UnixNanos, Update, UpdateSink,
+    Quote, Side, StreamKind, StreamPos, Ticker, UnixNanos, Update, UpdateSink,
 };
 
 /// All the pipeline knows of one instrument.
@@ -49,6 +51,11 @@ pub(super) struct InstrumentState {
     /// The last quote of a separate quote stream was crossed, and held back.
     quote_crossed: bool,
     ticker: Option<(Ticker, Stamp)>,
+    /// The last quote of a separate stream, if it has a number at the venue: to know it again. None after a
+    /// loss: then the same again is news.
+    marked_quote: Option<(Quote, Stamp)>,
+    /// The ticker was received in this life of its feed: the same again is no news.
+    ticker_repeats: bool,
     book: BookState,
 }
 
@@ -103,6 +110,8 @@ impl InstrumentState {
             quote_of_book: false,
             quote_crossed: false,
             ticker: None,
+            marked_quote: None,
+            ticker_repeats: false,
         }
     }
 
@@ -146,39 +155,26 @@ impl InstrumentState {
                 history: true,
                 ids,
             } => {
-                self.handle_history(&prints, ids, stamp, out);
+                self.handle_history(&prints, ids, stamp, at, out);
             }
             EventBody::Trades {
                 prints,
                 history: false,
                 ids,
             } => {
-                self.health.note_data(ChannelKind::Trade, at);
-                self.handle_trades(&prints, ids, stamp, out);
+                self.handle_trades(&prints, ids, stamp, at, out);
             }
             EventBody::SkippedIds { first, last } => {
-                self.health.note_data(ChannelKind::Trade, at);
-                if let Some((events, reason)) = self.prints.skip(first, last) {
-                    self.lose(StreamKind::Trade, events, reason, stamp, out);
-                }
+                self.handle_skipped((first, last), stamp, at, out);
             }
+            EventBody::Quote(quote) if self.is_repeated(&quote, stamp) => self.counters.count_old(),
             EventBody::Quote(quote) => {
+                self.marked_quote = stamp.venue_seq.map(|_| (quote, stamp));
                 self.health.note_data(ChannelKind::Quote, at);
                 self.handle_quote(quote, stamp, out);
             }
             EventBody::Book(book) => self.handle_book(stamp, at, book, out),
-            EventBody::Ticker(ticker) => {
-                self.health.note_data(ChannelKind::Ticker, at);
-                self.ticker = Some((*ticker, stamp));
-                let pos = self.number(StreamKind::Ticker, 1, out.metrics);
-                publish(
-                    out.sink,
-                    &self.instrument,
-                    pos,
-                    stamp,
-                    Body::Ticker(&ticker),
-                );
-            }
+            EventBody::Ticker(ticker) => self.handle_ticker(*ticker, stamp, at, out),
             EventBody::Trading(trading) => {
                 said_at = stamp;
                 self.health.note_trading(trading, at);
@@ -204,7 +200,11 @@ impl InstrumentState {
                 }
                 self.health.note_down(reason, at);
             }
-            FeedEvent::Ended(reason) => self.health.note_down(reason, at),
+            FeedEvent::Ended(reason) => {
+                // Whoever comes next may begin with what was the last.
+                (self.marked_quote, self.ticker_repeats) = (None, false);
+                self.health.note_down(reason, at);
+            }
             FeedEvent::Gap(reason) => {
                 self.note_gaps(ChannelSet::ALL, &reason, at);
                 self.break_off(ChannelSet::ALL, None, LossReason::Messages, stamp, out);
@@ -269,52 +269,6 @@ impl InstrumentState {
         )
     }
 
-    /// A history fills ours; its missed prints are published as updates.
-    fn handle_history<S: UpdateSink>(
-        &mut self,
-        prints: &[Trade],
-        ids: TradeIds,
-        stamp: Stamp,
-        out: &mut Outlet<'_, S>,
-    ) {
-        let missed = self.prints.merge(prints, ids);
-        self.prints_stamp = Stamp {
-            ts_event: None,
-            ..stamp
-        };
-        self.handle_trades(&missed, ids, stamp, out);
-    }
-
-    fn handle_trades<S: UpdateSink>(
-        &mut self,
-        prints: &[Trade],
-        ids: TradeIds,
-        stamp: Stamp,
-        out: &mut Outlet<'_, S>,
-    ) {
-        let stamp = Stamp {
-            ts_event: None,
-            ..stamp
-        };
-        let mut rest = prints;
-        while !rest.is_empty() {
-            let cut = self.prints.take(rest, ids);
-            if let Some((events, reason)) = cut.lost {
-                self.lose(StreamKind::Trade, events, reason, stamp, out);
-            }
-            let (fresh, others) = rest.split_at(cut.fresh);
-            if !fresh.is_empty() {
-                self.prints_stamp = stamp;
-                let pos = self.number(StreamKind::Trade, fresh.len() as u64, out.metrics);
-                publish(out.sink, &self.instrument, pos, stamp, Body::Trades(fresh));
-            }
-            if cut.known > 0 {
-                out.metrics.count_repeated(cut.known as u64);
-            }
-            rest = &others[cut.known..];
-        }
-    }
-
     fn handle_book<S: UpdateSink>(
         &mut self,
         stamp: Stamp,
@@ -353,12 +307,12 @@ impl InstrumentState {
                 }
                 self.health.note_data(ChannelKind::Book, at);
                 if replaced {
-                    self.health.note_healed(at);
+                    self.health.note_healed(ChannelKind::Book, at);
                 }
                 self.book.note(stamp, touched, replaced);
                 self.show_book(makes_quote, out);
             }
-            Outcome::Old => self.counters.count_old(),
+            Outcome::Old | Outcome::Repeated => self.counters.count_old(),
             Outcome::Unchanged { checked } => {
                 self.health.note_data(ChannelKind::Book, at);
                 if checked {

@@ -13,17 +13,18 @@
 //!
 //! # History
 //! The first history is what topics begin with. If a history comes again, its prints that are newer than
-//! all known prints were missed: they are passed on as updates, in order. If the history reaches back to
-//! a known print, there is no loss. A history that is older than all kept prints, and contains none of
+//! all known prints were missed: they are passed on as updates, in order. So are prints between known ones
+//! that were never seen, as late ones. If the history reaches back to a known print, there is no loss. A history that is older than all kept prints, and contains none of
 //! them, has no effect.
 //!
 //! # Opaque ids
 //! A print with an opaque id is compared with the kept prints. It is a repeated one if all of it is equal:
-//! a program may give the same id to prints that differ.
+//! a program may give the same id to prints that differ. If a single id of an ordered tape is no number, its
+//! print is treated in this way, and the order of the others goes on. Such a print stands for one id.
 //!
 //! # When ids are wrong
 //! A print may have an unknown id that is lower than the newest. If it is newer than the oldest kept
-//! print, it came late and is passed on. If its id is dense and was seen before, the venue sent it again.
+//! print, or its id was told as missing, it came late and is passed on. If its id is dense and was seen before, the venue sent it again.
 //! Otherwise the venue's numbers may have started again. This is a loss of one event at once, and the print
 //! is passed on. But only a second print that is near the first proves it: then the chain begins at the
 //! first. If the old numbers go on, they stay in force. So no print is treated as old unless it was seen
@@ -49,6 +50,11 @@ pub(super) struct Prints {
     history: History,
     /// The newest id, where ids are in order.
     newest: Option<u64>,
+    /// The id with which the present numbering began.
+    first: u64,
+    /// So many ids above the newest are accounted for, by prints without a number and by losses told before
+    /// these.
+    unnumbered: u64,
     /// There have been prints: there are some to lose.
     begun: bool,
     /// Ids are in order: a loss is said when they tell of it.
@@ -91,6 +97,15 @@ pub(super) struct Cut {
     pub(super) known: usize,
 }
 
+/// What a history has of prints that were missed live.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Missed {
+    /// Prints between known ones: they are kept already, and are published as they are.
+    pub(super) late: Vec<Trade>,
+    /// Prints that are newer than all known ones: they are taken like updates.
+    pub(super) newer: Vec<Trade>,
+}
+
 /// The relation of a print to the prints before it.
 enum Fit {
     Follows,
@@ -113,6 +128,21 @@ impl Prints {
     /// The newest prints, oldest first.
     pub(super) fn history(&mut self) -> &[Trade] {
         self.history.prints()
+    }
+
+    /// There have been prints.
+    pub(super) const fn have_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether this id is not above the newest.
+    pub(super) fn reach(&self, id: u64) -> bool {
+        self.newest.is_some_and(|newest| id <= newest)
+    }
+
+    /// No prints may have been lost since the last one.
+    pub(super) const fn are_whole(&self) -> bool {
+        self.hole.is_none()
     }
 
     /// Prints may have been lost here: so many, where the feed knows. Returns how many are to be said
@@ -147,8 +177,16 @@ impl Prints {
     pub(super) fn take(&mut self, prints: &[Trade], ids: TradeIds) -> Cut {
         let mut cut = Cut::default();
         let first = prints.first().and_then(|print| print.id.number());
-        if ids == TradeIds::Opaque || first.is_none() {
+        if ids == TradeIds::Opaque {
             return self.take_opaque(prints);
+        }
+        if first.is_none() {
+            let is_odd = |print: &&Trade| print.id.number().is_none();
+            let odd = &prints[..prints.iter().take_while(is_odd).count()];
+            return match self.newest {
+                Some(_) => self.take_odd(odd),
+                None => self.take_opaque(odd),
+            };
         }
         (self.begun, self.ordered) = (true, true);
         for (at, print) in prints.iter().enumerate() {
@@ -172,6 +210,7 @@ impl Prints {
                 _ if at > 0 => break,
                 Fit::Lost(events, reason) => cut.lost = Some((events, reason)),
                 Fit::Restarted(events) => {
+                    self.first = id;
                     cut.lost = Some((events, LossReason::Ids));
                     self.seen.clear();
                     self.history.restart();
@@ -192,7 +231,11 @@ impl Prints {
                     break;
                 }
             }
+            if self.newest.is_none() {
+                self.first = id;
+            }
             (self.newest, self.hole, self.doubtful) = (Some(id), None, None);
+            self.unnumbered = 0;
             (self.late, self.repeated) = (0, 0);
             self.note_seen(id, id, ids);
             self.history.extend(std::slice::from_ref(print));
@@ -208,13 +251,17 @@ impl Prints {
             // Of a time before, or of other numbers: the next print will tell.
             Some(_) => return None,
             None if self.hole.is_some() => return None,
-            None => first.saturating_sub(1),
+            None => {
+                self.first = first;
+                first.saturating_sub(1)
+            }
         };
         let hole = self.hole.take();
         (self.newest, self.begun, self.ordered) = (Some(last), true, true);
         self.seen.add(first, last);
         let missing = first.saturating_sub(newest.saturating_add(1));
-        let missing = missing.saturating_sub(self.history.between(newest, first));
+        let accounted = self.history.between(newest, first) + std::mem::take(&mut self.unnumbered);
+        let missing = missing.saturating_sub(accounted);
         let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
         (missing > 0).then_some((length(missing), reason))
     }
@@ -243,6 +290,7 @@ impl Prints {
         let Some((first, id)) = self.doubtful.zip(self.doubtful_id()) else {
             return;
         };
+        self.first = id;
         self.seen.clear();
         self.note_seen(id, id, ids);
         self.history.remove(&first);
@@ -285,10 +333,37 @@ impl Prints {
         cut
     }
 
+    /// Takes prints without a number between prints that have one.
+    fn take_odd(&mut self, prints: &[Trade]) -> Cut {
+        let mut cut = Cut::default();
+        for print in prints {
+            if self.history.contains_exact(print) {
+                cut.known += 1;
+                continue;
+            }
+            if cut.known > 0 {
+                break;
+            }
+            if let Some(hole) = self.hole.take().filter(|hole| !hole.said) {
+                let events = hole.events.max(1);
+                cut.lost = Some((events, hole.reason));
+                self.unnumbered = self.unnumbered.saturating_add(events);
+            }
+            self.unnumbered = self.unnumbered.saturating_add(1);
+            self.history.extend(std::slice::from_ref(print));
+            cut.fresh += 1;
+        }
+        cut
+    }
+
     fn fit(&self, print: &Trade, id: u64, ids: TradeIds) -> Fit {
         let hole = self.hole.filter(|hole| !hole.said);
         let as_told = |hole: Hole| Fit::Lost(hole.events.max(1), hole.reason);
         let Some(newest) = self.newest else {
+            // Prints before may have come under ids of another kind.
+            if self.history.contains_exact(print) {
+                return Fit::Known;
+            }
             return hole.map_or(Fit::Follows, as_told);
         };
         if id > newest {
@@ -298,7 +373,11 @@ impl Prints {
             if ids == TradeIds::Rising {
                 return hole.map_or(Fit::Follows, as_told);
             }
-            let missing = (id - newest - 1).saturating_sub(self.history.between(newest, id));
+            let accounted = self
+                .history
+                .between(newest, id)
+                .saturating_add(self.unnumbered);
+            let missing = (id - newest - 1).saturating_sub(accounted);
             let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
             return match missing {
                 0 => Fit::Follows,
@@ -320,7 +399,9 @@ impl Prints {
         }
         if self.late < LATE_MAX && was_seen {
             Fit::Repeated
-        } else if self.late < LATE_MAX && self.history.has_below(id) {
+        } else if self.late < LATE_MAX
+            && (self.history.has_below(id) || self.seen.is_hole(id, self.first))
+        {
             Fit::Late
         } else if self.late < LATE_MAX {
             Fit::Doubtful
@@ -330,38 +411,29 @@ impl Prints {
     }
 
     /// Takes a history, oldest first. Returns the prints that were missed live, to be published as updates.
-    pub(super) fn merge(&mut self, prints: &[Trade], ids: TradeIds) -> Vec<Trade> {
-        let mut numbered: Vec<_> = prints
-            .iter()
-            .filter_map(|print| Some((print.id.number()?, *print)))
-            .collect();
+    pub(super) fn merge(&mut self, prints: &[Trade], ids: TradeIds) -> Missed {
+        let numbers = prints.iter().filter_map(|print| print.id.number());
+        let (oldest, last) = (numbers.clone().min(), numbers.max());
         let is_first = !self.begun;
         let in_order = is_first || self.newest.is_some();
-        if ids == TradeIds::Opaque || numbered.len() < prints.len() || !in_order {
+        let (Some(oldest), Some(last), true) = (oldest, last, in_order && ids != TradeIds::Opaque)
+        else {
             return self.merge_opaque(prints);
-        }
-        numbered.sort_by_key(|(id, _)| *id);
-        numbered.dedup_by_key(|(id, _)| *id);
-        let (Some(&(oldest, _)), Some(&(last, _))) = (numbered.first(), numbered.last()) else {
-            return Vec::new();
         };
+        let placed = by_id(prints);
         (self.begun, self.ordered) = (true, true);
         let Some(newest) = self.newest else {
-            self.newest = Some(last);
-            for (id, _) in &numbered {
-                self.note_seen(*id, *id, ids);
+            (self.first, self.newest) = (oldest, Some(last));
+            for id in prints.iter().filter_map(|print| print.id.number()) {
+                self.note_seen(id, id, ids);
             }
-            let prints: Vec<_> = numbered.iter().map(|(_, print)| *print).collect();
+            let prints: Vec<_> = placed.iter().map(|(_, print)| *print).collect();
             self.history.extend(&prints);
-            return Vec::new();
+            return Missed::default();
         };
-        if last < newest
-            && !numbered
-                .iter()
-                .any(|(_, print)| self.history.contains(print))
-        {
+        if last < newest && !placed.iter().any(|(_, print)| self.is_kept(print)) {
             // It ends before all that is kept; or numbers have started again, as the next print will tell.
-            return Vec::new();
+            return Missed::default();
         }
         if oldest > newest {
             // Where a history comes again there was a break, said or not.
@@ -370,28 +442,86 @@ impl Prints {
             // It reaches from what we know to now: nothing is missing in between but what ids say.
             self.hole = None;
         }
-        let mut missed = Vec::new();
-        for (id, print) in numbered {
-            if id > newest {
-                missed.push(print);
-            } else if !self.history.contains(&print) {
-                self.note_seen(id, id, ids);
-                self.history.insert(&print, id);
+        let mut missed = Missed::default();
+        for (place, print) in placed {
+            let number = print.id.number();
+            if number.is_some_and(|id| id > newest) {
+                missed.newer.push(print);
+            } else if self.is_kept(&print) {
+                // It is known.
+            } else if number.is_none() && place >= newest {
+                missed.newer.push(print);
+            } else {
+                // What is older than all known prints is for those who join.
+                if self.was_missed(place, number, ids) {
+                    missed.late.push(print);
+                }
+                if let Some(id) = number {
+                    self.note_seen(id, id, ids);
+                }
+                self.history
+                    .insert(&print, place + u64::from(number.is_none()));
             }
         }
         missed
     }
 
-    /// Prints after the last known print were missed.
-    fn merge_opaque(&mut self, prints: &[Trade]) -> Vec<Trade> {
-        let known = |print: &Trade| self.history.contains_exact(print);
-        if let Some(last) = prints.iter().rposition(known) {
-            return prints[last + 1..].to_vec();
+    fn is_kept(&self, print: &Trade) -> bool {
+        match print.id.number() {
+            Some(_) => self.history.contains(print),
+            None => self.history.contains_exact(print),
         }
-        self.begun = true;
-        self.history.extend(prints);
-        Vec::new()
     }
+
+    /// Whether a print that is not kept, and not newer than all, was missed live.
+    fn was_missed(&self, place: u64, number: Option<u64>, ids: TradeIds) -> bool {
+        match (number, ids) {
+            (Some(id), TradeIds::Dense) => self.seen.is_hole(id, self.first),
+            (Some(id), TradeIds::Rising | TradeIds::Opaque) => {
+                self.history.has_between(self.first, id) && !self.history.contains_id(id)
+            }
+            (None, _) => self.history.has_between(self.first, place + 1),
+        }
+    }
+
+    /// Prints after the first known print that are not known were missed.
+    fn merge_opaque(&mut self, prints: &[Trade]) -> Missed {
+        let known = |print: &Trade| self.history.contains_exact(print);
+        let ends = prints
+            .iter()
+            .position(known)
+            .zip(prints.iter().rposition(known));
+        let Some((first, last)) = ends else {
+            self.begun = true;
+            self.history.extend(prints);
+            return Missed::default();
+        };
+        let newer = prints[last + 1..].to_vec();
+        let mut late = Vec::new();
+        for pair in prints[first..=last].windows(2) {
+            if let [before, print] = pair
+                && !self.history.contains_exact(print)
+            {
+                self.history.insert_behind(print, before);
+                late.push(*print);
+            }
+        }
+        Missed { late, newer }
+    }
+}
+
+/// Prints in the order of their ids, each id once. A print without a number has the place of the number
+/// before it.
+fn by_id(prints: &[Trade]) -> Vec<(u64, Trade)> {
+    let mut place = 0;
+    let place_of = |print: &Trade| {
+        place = print.id.number().unwrap_or(place);
+        (place, *print)
+    };
+    let mut placed: Vec<_> = prints.iter().map(place_of).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.dedup_by(|(_, one), (_, other)| one.id.number().is_some() && one.id == other.id);
+    placed
 }
 
 /// How many prints a hole stands for.

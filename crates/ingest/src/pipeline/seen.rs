@@ -44,6 +44,15 @@ impl SeenIds {
         self.0.get(at).is_some_and(|&(low, _)| low <= id)
     }
 
+    /// Whether an id was not seen, but others above it and below it were; of those below it only ids from
+    /// `first` count.
+    pub(super) fn is_hole(&self, id: u64, first: u64) -> bool {
+        let at = self.0.partition_point(|&(_, high)| high < id);
+        let below = at.checked_sub(1).and_then(|below| self.0.get(below));
+        let is_below = below.is_some_and(|&(_, high)| high >= first);
+        is_below && self.0.get(at).is_some_and(|&(low, _)| low > id)
+    }
+
     /// Forgets all: numbers have started again.
     pub(super) fn clear(&mut self) {
         self.0.clear();
@@ -65,6 +74,11 @@ mod tests {
                 set.extend(first..=first + more);
                 for id in 0..70 {
                     prop_assert_eq!(seen.contains(id), set.contains(&id), "{}: {:?}", id, seen);
+                    let first = 20;
+                    let is_below = (first..id).any(|other| set.contains(&other));
+                    let is_above = (id..70).any(|other| set.contains(&other));
+                    let is_hole = !set.contains(&id) && is_below && is_above;
+                    prop_assert_eq!(seen.is_hole(id, first), is_hole, "{}: {:?}", id, seen);
                 }
                 prop_assert!(seen.0.windows(2).all(|w| w[0].1 + 1 < w[1].0), "{:?}", seen);
             }

@@ -16,6 +16,8 @@ mod changes;
 mod channels;
 mod feeds;
 mod lives;
+mod losses;
+mod repeats;
 
 const EPOCH: u64 = 7;
 

@@ -39,7 +39,7 @@ fn levels_that_change_while_the_number_does_not_are_a_break() {
     assert_eq!(give(&mut book, change(previous(102, 102), &[], &[])), same);
     assert_eq!(
         give(&mut book, change(previous(100, 102), &[(2, 2)], &[])),
-        same
+        Outcome::Repeated
     );
     assert_eq!(bids(&book).unwrap(), [(2, 2), (1, 1)]);
 }
@@ -177,8 +177,7 @@ fn of_whole_books_an_older_one_never_replaces_a_newer_one() {
     let mut book = book();
     reached(give(&mut book, whole(160, &[(1, 1)])));
     assert_eq!(give(&mut book, whole(150, &[(9, 9)])), Outcome::Old);
-    let same = Outcome::Unchanged { checked: false };
-    assert_eq!(give(&mut book, whole(160, &[(1, 1)])), same);
+    assert_eq!(give(&mut book, whole(160, &[(1, 1)])), Outcome::Repeated);
     assert_eq!(bids(&book).unwrap(), [(1, 1)]);
     assert!(book.last_change().is_none());
     // The venue's word counts.

@@ -156,6 +156,15 @@ impl Channel {
         revived
     }
 
+    /// The connection works, and nothing new came. Returns whether this changed the state.
+    pub(super) fn connect(&mut self, at: Moment) -> bool {
+        let was_down = self.down.take().is_some();
+        if was_down {
+            self.begin(at);
+        }
+        was_down
+    }
+
     /// Data came. Returns whether this changed the state. A gap must be healed.
     pub(super) fn receive(&mut self, at: Moment) -> bool {
         if self.watched && !self.pending && self.down.is_none() && self.stale.is_none() {

@@ -16,6 +16,8 @@ enum Step {
     Heard,
     Gap(ChannelKind),
     Healed,
+    /// Prints that are known already.
+    Repeated,
     Down,
     Restarted,
     Shared,
@@ -43,7 +45,8 @@ impl Health {
             Data(kind) => self.note_data(kind, at),
             Heard => self.note_heard(at),
             Gap(kind) => self.note_gap(kind, "lost".into(), at),
-            Healed => self.note_healed(at),
+            Healed => self.note_healed(Book, at),
+            Repeated => self.note_repeated(Trade, at),
             Down => self.note_down("cut".into(), at),
             Restarted => self.note_restarted(at),
             Shared => self.note_shared(),

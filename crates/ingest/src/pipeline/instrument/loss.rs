@@ -17,6 +17,7 @@ impl InstrumentState {
                 self.quote_crossed || (self.quote.is_some() && !self.quote_of_book),
             ),
             (ChannelKind::Ticker, self.ticker.is_some()),
+            (ChannelKind::Trade, self.prints.have_begun()),
         ];
         for (kind, _) in held
             .into_iter()

@@ -14,8 +14,16 @@ impl InstrumentState {
         }
     }
 
+    /// Whether a quote is the last one of its stream once more, by the venue's number. Without a number it
+    /// may as well be a new one.
+    pub(super) fn is_repeated(&self, quote: &Quote, stamp: Stamp) -> bool {
+        let last = self.marked_quote.as_ref();
+        last.is_some_and(|(last, at)| at.is_same_moment(stamp) && last == quote)
+    }
+
     /// Forgets the quote. Whether there was one that was shown: a crossed one stands behind such.
     pub(super) fn take_quote(&mut self) -> bool {
+        self.marked_quote = None;
         let crossed = std::mem::take(&mut self.quote_crossed);
         self.note_uncrossed();
         self.quote.take().is_some() || crossed

@@ -22,6 +22,14 @@ fn text(print: &Trade) -> String {
     String::from_utf8_lossy(print.id.as_bytes()).into_owned()
 }
 
+/// What of a history was passed on, word by word.
+fn merged(prints: &mut Prints, history: &[Trade], ids: TradeIds) -> Vec<String> {
+    let Missed { late, newer } = prints.merge(history, ids);
+    let mut passed_on: Vec<_> = late.iter().map(text).collect();
+    passed_on.extend(said(prints, &newer, ids));
+    passed_on
+}
+
 /// What was passed on, word by word: ids, and `-n` where so many were lost.
 fn said(prints: &mut Prints, batch: &[Trade], ids: TradeIds) -> Vec<String> {
     let (mut rest, mut said) = (batch, Vec::new());
@@ -53,8 +61,7 @@ impl Tape {
 
     fn history(&mut self, ids: &[u64]) -> String {
         let batch: Vec<_> = ids.iter().map(|id| print(*id)).collect();
-        let missed = self.prints.merge(&batch, self.ids);
-        said(&mut self.prints, &missed, self.ids).join(" ")
+        merged(&mut self.prints, &batch, self.ids).join(" ")
     }
 
     fn breaks(&mut self, events: Option<u64>) -> Option<u64> {
@@ -324,7 +331,7 @@ fn a_hole_between_a_history_and_what_follows_is_told() {
     let mut tape = Tape::new(TradeIds::Dense);
     tape.history(&[1, 2]);
     assert_eq!(tape.news(&[5]), "-2 5");
-    assert_eq!(tape.history(&[3, 4, 5, 8]), "-2 8");
+    assert_eq!(tape.history(&[3, 4, 5, 8]), "3 4 -2 8", "they come late");
     assert_eq!(tape.kept(), "1 2 3 4 5 8", "who joins sees what is known");
 }
 
@@ -333,15 +340,94 @@ fn opaque_ids_of_a_history_are_compared_as_texts() {
     let id = |text: &str| named(TradeId::new(text.as_bytes()).unwrap());
     let (a, b, c, d) = (id("a9"), id("07"), id("c-1"), id("d"));
     let mut prints = Prints::default();
-    assert_eq!(prints.merge(&[a, b], TradeIds::Opaque), []);
+    assert_eq!(merged(&mut prints, &[a, b], TradeIds::Opaque), [""; 0]);
     assert_eq!(said(&mut prints, &[c], TradeIds::Opaque), ["c-1"]);
-    assert_eq!(prints.merge(&[b, c, d], TradeIds::Opaque), [d]);
+    assert_eq!(merged(&mut prints, &[b, c, d], TradeIds::Opaque), ["d"]);
     // Ids that are no numbers are opaque, whatever is said of them.
-    assert_eq!(
-        said(&mut prints, &[d, id("e")], TradeIds::Dense),
-        ["d", "e"]
-    );
+    let batch = [d, id("e"), id("f")];
+    assert_eq!(said(&mut prints, &batch, TradeIds::Dense), ["e", "f"]);
     assert_eq!(prints.note_break(None, LossReason::Ids), Some(1));
+}
+
+#[test]
+fn what_a_history_has_between_known_prints_is_passed_on_late_and_once() {
+    for ids in [TradeIds::Dense, TradeIds::Rising] {
+        let mut tape = Tape::new(ids);
+        let told = tape.news(&[14, 15, 17]);
+        assert!(told == "14 15 -1 17" || ids == TradeIds::Rising, "{told}");
+        assert_eq!(tape.history(&[13, 14, 15, 16, 17, 18]), "16 18", "{ids:?}");
+        assert_eq!(tape.history(&[13, 14, 15, 16, 17, 18]), "", "{ids:?}");
+        assert_eq!(tape.news(&[16, 13, 19]), "19", "{ids:?}");
+        assert_eq!(tape.kept(), "13 14 15 16 17 18 19", "{ids:?}");
+    }
+    let mut tape = Tape::new(TradeIds::Opaque);
+    assert_eq!(tape.news(&[5, 9, 3]), "5 9 3");
+    assert_eq!(tape.history(&[7, 5, 8, 2, 9, 4, 3, 6]), "8 2 4 6");
+    assert_eq!(tape.kept(), "5 8 2 9 4 3 6");
+    // Before the first known print there was nobody to miss them, whatever stray print came.
+    let mut tape = Tape::new(TradeIds::Dense);
+    assert_eq!(tape.news(&[97, 5, 98]), "97 -1 5 98");
+    assert_eq!(tape.history(&[95, 96, 97, 98]), "");
+    // A hole that is older than all that is kept.
+    let mut tape = Tape::new(TradeIds::Dense);
+    let after: Vec<_> = (103..203).collect();
+    tape.news(&[100]);
+    tape.news(&after);
+    assert_eq!(tape.history(&[99, 100, 101, 202]), "101");
+    assert_eq!(tape.news(&[101, 102, 203]), "102 203");
+}
+
+#[test]
+fn an_odd_id_makes_nothing_forgotten() {
+    let odd = |text: &str| named(TradeId::new(text.as_bytes()).unwrap());
+    let long = "12345678901234567890123";
+    for ids in [TradeIds::Dense, TradeIds::Rising] {
+        for name in ["00003", long, "x"] {
+            let mut tape = Tape::new(ids);
+            let batch = [print(1), print(2), odd(name), print(2), odd(name), print(1)];
+            assert_eq!(said(&mut tape.prints, &batch, ids), ["1", "2", name]);
+            assert_eq!(tape.news(&[1, 2, 4]), "4", "{ids:?}: it stands for an id");
+            assert_eq!(tape.news(&[5, 4, 6]), "5 6", "{ids:?}");
+            tape.breaks(None);
+            assert_eq!(said(&mut tape.prints, &[odd("y")], ids), ["-1", "y"]);
+            assert_eq!(tape.news(&[9, 10]), "9 10", "{ids:?}");
+            assert_eq!(tape.kept(), format!("1 2 {name} 4 5 6 y 9 10"));
+        }
+        // As the first of all.
+        let mut tape = Tape::new(ids);
+        assert_eq!(
+            said(&mut tape.prints, &[odd("x"), print(7)], ids),
+            ["x", "7"]
+        );
+        assert_eq!(said(&mut tape.prints, &[odd("x"), print(7)], ids), [""; 0]);
+        // In a history.
+        let mut tape = Tape::new(ids);
+        let batch = [print(1), odd("x"), print(3)];
+        assert_eq!(merged(&mut tape.prints, &batch, ids), [""; 0]);
+        assert_eq!(tape.news(&[3, 1, 4, 6]).replace("-1 ", ""), "4 6");
+        let batch = [print(3), odd("y"), print(4), odd("z"), print(6), odd("w")];
+        assert_eq!(merged(&mut tape.prints, &batch, ids), ["y", "z", "w"]);
+        assert_eq!(merged(&mut tape.prints, &batch, ids), [""; 0]);
+        assert_eq!(tape.kept(), "1 x 3 y 4 z 6 w");
+    }
+    let mut tape = Tape::new(TradeIds::Dense);
+    tape.news(&[1, 2]);
+    said(&mut tape.prints, &[odd("x")], TradeIds::Dense);
+    assert_eq!(tape.news(&[6]), "-2 6", "what is missing besides is told");
+}
+
+#[test]
+fn a_print_that_was_told_as_lost_is_late_however_old_it_is() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    let (before, after): (Vec<_>, Vec<_>) = ((1..30).collect(), (60..200).collect());
+    tape.news(&before);
+    assert!(tape.news(&after).starts_with("-30 60 61 "));
+    assert_eq!(tape.news(&[30, 31, 30, 200]), "30 31 200");
+    // Below all that was ever seen, numbers may have started again.
+    let mut tape = Tape::new(TradeIds::Dense);
+    tape.news(&after);
+    assert_eq!(tape.news(&[30]), "-1 30");
+    assert_eq!(tape.news(&[45, 46]), "-14 45 46");
 }
 
 #[derive(Clone, Debug)]
@@ -382,8 +468,7 @@ proptest! {
                 .map(|(id, price)| Trade { price: Price::from_mantissa(price), ..print(id) })
                 .collect();
             if is_history {
-                let missed = prints.merge(&batch, ids);
-                said(&mut prints, &missed, ids);
+                merged(&mut prints, &batch, ids);
             } else {
                 said(&mut prints, &batch, ids);
             }

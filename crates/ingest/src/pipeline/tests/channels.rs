@@ -9,10 +9,10 @@ const BOOK_AND_TRADES: ChannelSet = ChannelSet::EMPTY
 
 /// A bench of which only statuses are looked at: feed, reason, and each channel with the millisecond since
 /// when.
-struct Statuses(Bench);
+pub(super) struct Statuses(pub(super) Bench);
 
 impl Statuses {
-    fn by(limit: SilenceLimit) -> Self {
+    pub(super) fn by(limit: SilenceLimit) -> Self {
         Self(Bench::with(|config| config.silence = limit))
     }
 
@@ -22,12 +22,21 @@ impl Statuses {
         said.iter().map(spelled).collect()
     }
 
-    fn give(&mut self, body: EventBody) -> Vec<String> {
+    pub(super) fn give(&mut self, body: EventBody) -> Vec<String> {
+        self.give_marked(body, None, None)
+    }
+
+    pub(super) fn give_marked(
+        &mut self,
+        body: EventBody,
+        number: Option<u64>,
+        time: Option<u64>,
+    ) -> Vec<String> {
         let event = Event {
             instrument: InstrumentId::new(0),
-            ts_event: None,
+            ts_event: time.map(tapecast_model::EventTime::from_millis),
             ts_recv: UnixNanos::new(self.0.now.get()),
-            venue_seq: None,
+            venue_seq: number,
             body,
         };
         self.publish(|pipeline, now, said| {
@@ -36,7 +45,7 @@ impl Statuses {
     }
 
     /// Lets the clock run, with looks at it as often as a pipeline's thread takes them.
-    fn wait(&mut self, millis: u64) -> Vec<String> {
+    pub(super) fn wait(&mut self, millis: u64) -> Vec<String> {
         let until = self.0.now.after(Duration::from_millis(millis));
         let mut all = Vec::new();
         while self.0.now < until {
@@ -49,7 +58,7 @@ impl Statuses {
     }
 
     /// What somebody who joins now is told.
-    fn joiner(&mut self) -> String {
+    pub(super) fn joiner(&mut self) -> String {
         let stream = StreamKey {
             instrument: InstrumentId::new(0),
             kind: StreamKind::Status,

@@ -256,7 +256,7 @@ fn what_a_feed_says_is_lost_is_lost_of_these_channels_only() {
         bench.give(lost(of(ChannelKind::Quote), None)),
         [
             "quote 2: 1 lost",
-            "status 4: gap (an element could not be read)"
+            "status 5: gap (an element could not be read)"
         ]
     );
     assert_eq!(bench.give(trades(&[2])), ["trade 5: 2"]);

@@ -96,6 +96,13 @@ impl Model {
                 channel.gap |= channel.watched;
             }
             Healed => self.of(Book).gap = false,
+            Repeated => {
+                let trade = self.of(Trade);
+                if std::mem::take(&mut trade.down) {
+                    trade.begin(second);
+                    self.line = self.line.map(|_| FeedState::Live);
+                }
+            }
             Down => {
                 (self.line, self.due_from) = (Some(FeedState::Down), None);
                 for channel in self.channels.iter_mut().filter(|c| c.watched) {
@@ -159,6 +166,10 @@ impl Model {
             .into_iter()
             .filter(|(k, _)| matches!(k, Book | Quote))
             .collect();
+        let live = self.line == Some(FeedState::Live);
+        if regular.is_empty() && live && self.states().iter().any(|(_, s)| *s == FeedState::Gap) {
+            return FeedState::Gap;
+        }
         if regular.is_empty() {
             return self.line.unwrap_or(FeedState::Pending);
         }
@@ -178,6 +189,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Heard),
         3 => kind().prop_map(Gap),
         2 => Just(Healed),
+        2 => Just(Repeated),
         1 => Just(Down),
         1 => Just(Restarted),
         1 => Just(Shared),
