@@ -16,7 +16,8 @@
 //! read and does not say whose it is is a loss of everything that its publisher has named. Connects and
 //! disconnects are logged within a limit.
 //!
-//! If the task of a publisher fails, the publisher is disconnected, and a loss is announced for each
+//! A symbol whose last publisher has disconnected is down until its next data; nothing is lost by that. If
+//! the task of a publisher fails, the publisher is disconnected, and a loss is announced for each
 //! instrument that it has named. A server that fails can be run again: it keeps its address, and
 //! [`PushServer::instruments`] returns the instruments whose continuity is lost.
 
@@ -25,6 +26,7 @@ pub mod line;
 pub mod mistake;
 pub mod names;
 mod publisher;
+mod served;
 mod words;
 
 use crate::event::{BATCH_EVENTS_MAX, Events, FeedEvent, LineId};
@@ -34,6 +36,7 @@ use crate::sources::EventTx;
 use crossbeam_channel::TrySendError;
 use hashbrown::{HashMap, HashSet};
 use publisher::Publisher;
+use served::Served;
 use std::borrow::Cow;
 use std::future::Future;
 use std::io;
@@ -151,6 +154,7 @@ struct Door {
     tx: EventTx,
     counters: FeedCounters,
     named: Arc<Mutex<HashSet<InstrumentId>>>,
+    served: Served,
     log: Arc<LogLimits>,
     fault: Fault,
 }
@@ -309,6 +313,7 @@ impl PushServer {
             tx,
             counters: metrics.of_venue(&self.venue),
             named: Arc::clone(&self.named),
+            served: Served::default(),
             log: Arc::clone(&self.log),
             fault: self.faults.publisher.clone(),
         };
@@ -433,6 +438,7 @@ impl Publishers {
                 return;
             }
         }
+        door.served.leave(&named, &tx).await;
     }
 }
 

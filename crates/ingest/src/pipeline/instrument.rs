@@ -20,7 +20,7 @@ mod ticker;
 use super::health::{Health, Moment, SilenceLimit};
 use super::prints::Prints;
 use crate::book::{BacklogLimits, Break, Outcome, Stamp};
-use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::reseed::{ReseedRequests, Want};
 use crate::sequencer::Sequencer;

@@ -6,6 +6,7 @@
 use super::line::{self, Astray, Taken};
 use super::mistake::{LineError, Mistake};
 use super::names::{Instruments, Names};
+use super::served::Served;
 use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, data_channels, send};
 use crate::capture::unmarked;
 use crate::event::{BATCH_EVENTS_MAX, Event, Events, FeedEvent};
@@ -48,6 +49,7 @@ struct Known {
     /// Their ids: all that this source has named, and all that this publisher has.
     of_source: Arc<Mutex<HashSet<InstrumentId>>>,
     named: Arc<Mutex<Vec<InstrumentId>>>,
+    served: Served,
 }
 
 /// A publisher's connection is at its end.
@@ -60,6 +62,7 @@ impl Publisher {
         let known = Known {
             names: Names::new(door.venue.clone(), Arc::clone(&door.catalog)),
             of_source: Arc::clone(&door.named),
+            served: door.served.clone(),
             named: Arc::default(),
         };
         Self {
@@ -85,12 +88,18 @@ impl Publisher {
         let stopping = async { while stopped.changed().await.is_ok() {} };
         tokio::select! {
             () = stopping => {}
-            _closed = self.serve() => {}
+            () = self.serve_and_leave() => {}
         }
         if let Some(more) = self.door.log.leaving.pass(mono_now()) {
             let (venue, lines) = (&self.door.venue, self.lines);
             tracing::info!(%peer, %venue, lines, more, "Publisher disconnected");
         }
+    }
+
+    async fn serve_and_leave(&mut self) {
+        let (Ok(()) | Err(Closed)) = self.serve().await;
+        let named = self.known.ids();
+        self.door.served.leave(&named, &self.door.tx).await;
     }
 
     /// Reads lines until the publisher closes or its events have no more receiver.
@@ -351,8 +360,10 @@ impl Instruments for Known {
 
     fn find(&mut self, symbol: &str) -> Result<&Instrument, String> {
         let (of_source, named) = (&self.of_source, &self.named);
-        self.names
-            .find_and_note(symbol, |found| note_named(of_source, named, found.id))
+        self.names.find_and_note(symbol, |found| {
+            self.served.enter(found.id);
+            note_named(of_source, named, found.id);
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::task::JoinHandle;
 
 mod faults;
+mod leaving;
 mod lines;
 
 struct Bench {
@@ -72,7 +73,8 @@ impl Bench {
         });
     }
 
-    /// Sends text, closes, and returns what was answered and what events came.
+    /// Sends text, closes, and returns what was answered and what events came; see [`leaving`] for the word
+    /// that the publisher has left.
     async fn publish(&self, text: &str) -> (Vec<String>, Vec<Event>) {
         self.publish_bytes(text.as_bytes()).await
     }
@@ -85,10 +87,14 @@ impl Bench {
         drop(write);
         let mut answers = String::new();
         read.read_to_string(&mut answers).await.unwrap();
-        (
-            answers.lines().map(str::to_owned).collect(),
-            self.rx.try_iter().flatten().collect(),
-        )
+        (answers.lines().map(str::to_owned).collect(), self.events())
+    }
+
+    /// The events that have come, but for those of publishers that left.
+    fn events(&self) -> Vec<Event> {
+        let says_end = |event: &Event| matches!(event.body, EventBody::Feed(FeedEvent::Ended(_)));
+        let events = self.rx.try_iter().flatten();
+        events.filter(|event| !says_end(event)).collect()
     }
 
     /// Sends one line that is wrong and returns the answer to it.
@@ -115,6 +121,8 @@ async fn each_publisher_is_a_line_of_its_own() {
             read.read_to_end(&mut Vec::new()).await.unwrap();
             let batch = bench.rx.try_recv().unwrap();
             assert_eq!(batch.line.source, bench.tx.line().source);
+            let left = bench.rx.try_recv().unwrap();
+            assert_eq!(left.line, batch.line);
             numbers.push(batch.line.number);
         }
         if run == 0 {

@@ -27,14 +27,18 @@ async fn a_publisher_whose_task_panics_is_disconnected_and_told_of_and_the_other
         0,
         "the publisher is disconnected"
     );
-    while bench.rx.is_empty() {
+    let mut batches: Vec<EventBatch> = Vec::new();
+    while batches.len() < 2 {
+        batches.extend(bench.rx.try_iter());
         tokio::task::yield_now().await;
     }
-    let told = bench.rx.try_recv().unwrap();
-    assert_eq!((told.line, told.events.len()), (quoted.line, 1));
-    let told = &told.events[0];
-    assert_eq!(told.instrument, quoted.events[0].instrument);
-    let EventBody::Feed(FeedEvent::Lost { channels, .. }) = &told.body else {
+    let told: Vec<_> = batches.iter().flat_map(|batch| &batch.events).collect();
+    assert_eq!((batches.len(), told.len()), (2, 2), "{told:?}");
+    assert!(batches.iter().all(|batch| batch.line == quoted.line));
+    let ended = |event: &Event| matches!(event.body, EventBody::Feed(FeedEvent::Ended(_)));
+    assert!(ended(told[1]), "{told:?}");
+    assert_eq!(told[0].instrument, quoted.events[0].instrument);
+    let EventBody::Feed(FeedEvent::Lost { channels, .. }) = &told[0].body else {
         panic!("{told:?}");
     };
     assert!(channels.contains(ChannelKind::Book) && channels.contains(ChannelKind::Trade));
