@@ -161,6 +161,8 @@ fn serve_client(mut stream: TcpStream, state: &Mutex<State>) {
 }
 
 fn take_events(stream: &TcpStream, state: &Mutex<State>) {
+    // They stay open: a socket that is dropped with unread bytes resets, and takes the code with it.
+    let mut closing = Vec::new();
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
         let event: Value = serde_json::from_str(&line).unwrap();
         let mut state = state.lock().unwrap();
@@ -198,7 +200,10 @@ fn take_events(stream: &TcpStream, state: &Mutex<State>) {
         if *fault == Fault::Close(number) {
             let mut close = vec![0x88, 2];
             close.extend_from_slice(&4013_u16.to_be_bytes());
-            let _ = readers.remove(0).write_all(&close);
+            let mut reader = readers.remove(0);
+            let _ = reader.write_all(&close);
+            let _ = reader.shutdown(std::net::Shutdown::Write);
+            closing.push(reader);
         }
         for reader in readers {
             let _ = reader.write_all(&frame);

@@ -7,10 +7,10 @@
 //! * [`effects`]: the one place that writes to them and ends them.
 //! * [`outbox`]: the queue of a full socket; [`backpressure`]: its rules; [`pool`]: its bytes.
 //! * [`eviction`]: what is given up when the pool is full; [`resync`]: how topics that are behind go on.
-//! * [`reader`], [`session`], [`ask`]: requests of clients, and their answers.
+//! * [`reader`], [`session`], [`requests`]: requests of clients, and their answers.
 //! * [`intake`]: how much clients may send, and which is read next; [`leaving`]: how connections end.
 //! * [`inspect`]: information on connections for the admin listener.
-//! * [`tend`]: heartbeats, pings, timeouts.
+//! * [`timers`]: heartbeats, pings, timeouts.
 //!
 //! # When a client is slow
 //! If its socket is full, its frames are queued by reference, up to a limit for each topic. Above the

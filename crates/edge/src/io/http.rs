@@ -1,7 +1,7 @@
 //! What both listeners, public and admin, have in common: HTTP up to the answer.
 //!
 //! * [`places`]: limits connections, per address and in all; [`rate`] limits requests per address.
-//! * [`mod@line`]: serves one connection, with a deadline for each step of its client.
+//! * [`mod@connection`]: serves one connection, with a deadline for each step of its client.
 //! * [`host`], [`origin`], [`query`]: check parts of a request.
 //!
 //! # Limits

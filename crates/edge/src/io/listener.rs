@@ -6,13 +6,19 @@
 //! the fewest connections.
 //!
 //! # Limits
-//! [`Limits::connections_max`] in all, WebSockets included. Until its first request is complete, a
-//! connection has one of [`Limits::handshakes_max`] places, for at most [`Limits::handshake_timeout`]. A
-//! connection that asks for a page then takes one of [`Limits::http_connections_max`] places, so that
+//! [`connections_max`] in all, WebSockets included. Until its first request is complete, a
+//! connection has one of [`handshakes_max`] places, for at most [`handshake_timeout`]. A
+//! connection that asks for a page then takes one of [`http_connections_max`] places, so that
 //! pages do not delay handshakes. One address may use only a part of each. A connection without a place
 //! gets 429 or 503, `Retry-After` and a sentence. A client gets 101 only after a shard has room for it.
-//! If an address asks for pages more often than [`Limits::http_requests_per_address_per_s`], it gets 429 and
+//! If an address asks for pages more often than [`http_requests_per_address_per_s`], it gets 429 and
 //! the connection is closed.
+//!
+//! [`connections_max`]: crate::limits::Limits::connections_max
+//! [`handshakes_max`]: crate::limits::Limits::handshakes_max
+//! [`handshake_timeout`]: crate::limits::Limits::handshake_timeout
+//! [`http_connections_max`]: crate::limits::Limits::http_connections_max
+//! [`http_requests_per_address_per_s`]: crate::limits::Limits::http_requests_per_address_per_s
 
 use crate::admission::{Admission, AdmissionError, Permit};
 use crate::io::connection::Connection;
