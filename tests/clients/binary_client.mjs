@@ -191,7 +191,7 @@ if (push) {
     const symbol = `B${process.pid}-USD`;
     const lines = [
       { channel: 'trade', trades, ts_event: '3', venue_seq: '18446744073709551615' },
-      { channel: 'trade', trades: trades.slice(0, 1) },
+      { channel: 'trade', trades: [{ ...trades[0], id: '8' }] },
       { channel: 'quote', bid: '1.5', bid_qty: '2', ts_event: '0' },
       { channel: 'quote', ask: '92233720', ask_qty: '0.00000001', venue_seq: '9' },
       { channel: 'book', type: 'snapshot', bids: [['1', '2']], asks: [] },

@@ -1,7 +1,7 @@
 //! A record: one sequenced event, owned and complete, for a reader in another process or at a later time.
 //!
 //! A frame is for clients; a record is for gateways. It says all that an
-//! [`Update`](tapecast_model::Update) says, and what its receiver cannot know: the names of venue and
+//! [`Update`] says, and what its receiver cannot know: the names of venue and
 //! symbol in place of an id, the scales, and which record of its stream came before it. Of a book it has
 //! only the changed levels; a whole book is a record of another kind.
 //!

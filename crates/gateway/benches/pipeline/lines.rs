@@ -20,6 +20,8 @@ const CHANGED_LEVELS: usize = 20;
 const BOOK_LEVELS: usize = 1_000;
 /// The recording that is used, and how many batches of it.
 const RECORDED: (&str, usize) = ("binance-spot_btcusdt_20240808-09_", 16);
+/// By how much the numbers of a recording rise when it begins again: more than it has.
+const ROUND: u64 = 1_000_000_000;
 /// Symbols that are written about in turn.
 const SYMBOLS: [&str; 8] = [
     "BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "LTCUSDT",
@@ -30,7 +32,7 @@ pub(crate) struct Lines {
     workload: Workload,
     batches: Vec<Vec<Vec<u8>>>,
     next: usize,
-    /// Changes to the book, or trades, so far.
+    /// Changes to the book, trades or quotes so far; of a recording what its numbers have risen by.
     changes: u64,
 }
 
@@ -57,11 +59,12 @@ impl Lines {
             vec![(0..BATCH).map(|n| line(n).into_bytes()).collect::<Vec<_>>()]
         };
         let batches = match workload {
-            Workload::Quotes => written(quote),
             Workload::Recorded => RECORDED_LINES.clone(),
             Workload::PushTrades => written(push_trade),
             Workload::PushQuotes => written(push_quote),
-            Workload::Trades | Workload::Books | Workload::PushBooks => vec![Vec::new()],
+            Workload::Trades | Workload::Quotes | Workload::Books | Workload::PushBooks => {
+                vec![Vec::new()]
+            }
         };
         Self {
             workload,
@@ -86,7 +89,7 @@ impl Lines {
 
     /// Every line there is, for a survey.
     pub(crate) fn all(mut self) -> Vec<Vec<u8>> {
-        if self.workload.is_book() || self.workload == Workload::Trades {
+        if self.batches[0].is_empty() {
             return self.batch();
         }
         self.batches.concat()
@@ -94,12 +97,16 @@ impl Lines {
 
     /// The next batch.
     pub(crate) fn batch(&mut self) -> Vec<Vec<u8>> {
-        if self.workload == Workload::Trades {
-            // Their ids go on: a print that is told twice is told once.
+        if let Workload::Trades | Workload::Quotes = self.workload {
+            // Their numbers go on: what comes again is no update.
+            let line = match self.workload {
+                Workload::Trades => trade,
+                _ => quote,
+            };
             let first = self.changes as usize;
             self.changes += BATCH as u64;
             return (first..first + BATCH)
-                .map(|n| trade(n).into_bytes())
+                .map(|n| line(n).into_bytes())
                 .collect();
         }
         if let Workload::Books | Workload::PushBooks = self.workload {
@@ -109,10 +116,32 @@ impl Lines {
             self.changes += batch;
             return changes.map(|n| change(n, push).into_bytes()).collect();
         }
-        let batch = self.batches[self.next].clone();
-        self.next = (self.next + 1) % self.batches.len();
+        let mut batch = self.batches[self.next].clone();
+        if self.workload == Workload::Recorded {
+            for line in &mut batch {
+                *line = numbered_on(line, self.changes);
+            }
+        }
+        self.next += 1;
+        if self.next == self.batches.len() {
+            (self.next, self.changes) = (0, self.changes + ROUND);
+        }
         batch
     }
+}
+
+/// A recorded line of a later round: with higher numbers of its own, so that it is news.
+fn numbered_on(line: &[u8], more: u64) -> Vec<u8> {
+    let text = std::str::from_utf8(line).unwrap();
+    let key = if text.contains("@trade\"") {
+        "\"t\":"
+    } else {
+        "\"u\":"
+    };
+    let (head, rest) = text.split_once(key).unwrap();
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+    let number = rest[..digits].parse::<u64>().unwrap() + more;
+    format!("{head}{key}{number}{}", &rest[digits..]).into_bytes()
 }
 
 fn trade(n: usize) -> String {
