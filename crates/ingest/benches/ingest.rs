@@ -14,7 +14,7 @@ use std::hint::black_box;
 use tapecast_ingest::normaliser::Parser;
 use tapecast_ingest::push::line::take;
 use tapecast_ingest::push::names::Instruments;
-use tapecast_ingest::scan::Survey;
+use tapecast_ingest::scan::RecordingScan;
 use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::{Instrument, InstrumentId, Scale, Symbol, UnixNanos, Venue};
 
@@ -145,7 +145,7 @@ fn parse_message(bencher: Bencher<'_, '_>, kind: Kind, space: &str) {
     let (format, template) = (kind.format(), kind.template());
     let numbered =
         |n: u64| format!("{space}{}", template.replace("NUMBER", &n.to_string())).into_bytes();
-    let mut survey = Survey::new(format, HashMap::new());
+    let mut scan = RecordingScan::new(format, HashMap::new());
     let first = before(kind).map(String::into_bytes);
     for mut raw in first.clone().into_iter().chain([numbered(0)]) {
         let message = Message {
@@ -153,9 +153,9 @@ fn parse_message(bencher: Bencher<'_, '_>, kind: Kind, space: &str) {
             http: None,
             symbol: None,
         };
-        format.dialect().read(message, &mut survey).unwrap();
+        format.decoder().read(message, &mut scan).unwrap();
     }
-    let mut parser = Parser::new(format, survey.into_plan(), &[InstrumentId::new(0)]);
+    let mut parser = Parser::new(format, scan.into_plan(), &[InstrumentId::new(0)]);
     let mut events = Vec::new();
     let mut parse = |raw: &mut Vec<u8>, events: &mut Vec<_>| {
         let message = Message {

@@ -2,7 +2,8 @@
 //!
 //! 1. [`feed`]: the origins of messages: a recording ([`replay`]), your own events ([`push`]) or a
 //!    simulated market ([`sim`]).
-//! 2. [`venue`]: each venue's dialect, parsed in place to [`event::Event`]s.
+//! 2. [`venue`]: one decoder for each venue format; it parses messages in place to [`event::Event`]s. [`plan`] says
+//!    which of them are used; [`scan`] makes it from a recording.
 //!    Events of each source wait for the pipeline in a channel of its own ([`sources`]).
 //! 3. [`book`]: verifies the chain and the checksums, and keeps the levels.
 //! 4. [`sequencer`]: epoch and sequence, once for all clients. [`pipeline`] connects 3 and 4 and gives
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod normaliser;
 mod old;
 pub mod pipeline;
+pub mod plan;
 pub mod push;
 pub mod replay;
 pub mod reseed;

@@ -1,7 +1,7 @@
 //! The content of a venue's message as events: the right instrument, scaled integers, only the streams
 //! that are used.
 //!
-//! A [`Parser`] is a dialect and a normaliser together: bytes of one connection in, events out. A refused
+//! A [`Parser`] is a decoder and a normaliser together: bytes of one connection in, events out. A refused
 //! message produces no events except losses: one for every stream whose data may have been in it, if no
 //! later message would show the loss ([`Format::shows_loss`]). A snapshot that does not come in the stream
 //! (Binance's REST responses) is no such part: without it the books that hold are as right as before.
@@ -11,11 +11,11 @@ mod asides;
 pub use asides::Asides;
 
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
-use crate::old::{Newest, Place};
-use crate::scan::{Plan, Planned, Use};
+use crate::old::{Newest, Recency};
+use crate::plan::{FeedPlan, PlannedInstrument, Use};
 use crate::venue::{
-    BookHead, Carries, Dialect, Format, Head, Listener, MESSAGE_BYTES_MAX, Message, NoPrint,
-    NoUpdate, Print, Reject, Stream, What,
+    BookHead, Carries, Decoder, EventVisitor, Format, MESSAGE_BYTES_MAX, Message, MessageHead,
+    NoPrint, NoUpdate, Print, Reject, VenueStream, What,
 };
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -27,15 +27,15 @@ use tapecast_model::{
 
 /// Reads the messages of one connection.
 pub struct Parser {
-    dialect: Box<dyn Dialect>,
+    decoder: Box<dyn Decoder>,
     normaliser: Normaliser,
 }
 
-/// Turns what a dialect says into events.
+/// Turns what a decoder says into events.
 pub struct Normaliser {
     format: Format,
     spells: bool,
-    instruments: Vec<Known>,
+    instruments: Vec<ServedInstrument>,
     /// None for ids of which nothing is served.
     by_native: HashMap<Box<str>, Option<usize>>,
     current: Option<Current>,
@@ -48,9 +48,9 @@ pub struct Normaliser {
     asides: Asides,
 }
 
-struct Known {
+struct ServedInstrument {
     id: InstrumentId,
-    planned: Planned,
+    planned: PlannedInstrument,
     /// The last quote from a book of one level, which a change changes.
     last_quote: Quote,
     /// The number of the last quote of a stream of whole ones.
@@ -67,7 +67,7 @@ struct Current {
     purpose: Use,
 }
 
-/// What is kept of a [`Head`].
+/// What is kept of a [`MessageHead`].
 struct Heading {
     ts_event: Option<EventTime>,
     venue_seq: Option<u64>,
@@ -81,9 +81,9 @@ struct Heading {
 
 impl Parser {
     /// A parser for what a plan uses; `ids` are those of the plan's instruments, in order.
-    pub fn new(format: Format, plan: Plan, ids: &[InstrumentId]) -> Self {
+    pub fn new(format: Format, plan: FeedPlan, ids: &[InstrumentId]) -> Self {
         Self {
-            dialect: format.dialect(),
+            decoder: format.decoder(),
             normaliser: Normaliser::new(format, plan, ids),
         }
     }
@@ -108,7 +108,7 @@ impl Parser {
         let result = if raw.len() > MESSAGE_BYTES_MAX {
             Err(Reject::Oversized)
         } else {
-            self.dialect
+            self.decoder
                 .read(Message { raw, http, symbol }, &mut self.normaliser)
         };
         std::mem::swap(&mut self.normaliser.events, out);
@@ -141,9 +141,9 @@ impl Parser {
     /// The same; it was the body of a response if `http`.
     fn lose(&mut self, raw: &[u8], http: bool, ts_recv: UnixNanos, out: &mut Vec<Event>) {
         let text = String::from_utf8_lossy(raw);
-        let beside = http || self.dialect.is_beside(&text);
+        let beside = http || self.decoder.is_beside(&text);
         self.normaliser.asides.beside = beside;
-        let words = self.dialect.words().iter();
+        let words = self.decoder.words().iter();
         let heard = words.filter(|(word, _)| text.contains(word));
         let heard = heard.fold(ChannelSet::EMPTY, |set, (_, kind)| set.with(*kind));
         let Normaliser {
@@ -165,10 +165,10 @@ impl Parser {
             };
             ends_with(&text) || ends_with(&upper)
         };
-        for known in instruments {
-            let Planned { native, .. } = &known.planned;
+        for served in instruments {
+            let PlannedInstrument { native, .. } = &served.planned;
             let mut channels = ChannelSet::EMPTY;
-            for (kind, carries) in known.planned.streams() {
+            for (kind, carries) in served.planned.streams() {
                 // What comes beside the stream is no part of what the stream carries.
                 if (heard == ChannelSet::EMPTY || heard.contains(kind))
                     && !format.shows_loss(carries)
@@ -178,31 +178,31 @@ impl Parser {
                 }
             }
             if channels != ChannelSet::EMPTY && (all || named(native) || begun(native)) {
-                known.lose(channels);
+                served.lose(channels);
                 let lost = FeedEvent::Lost {
                     channels,
                     events: None,
                     reason: Cow::Borrowed("a message could not be read"),
                 };
-                out.push(feed_event(known.id, ts_recv, lost));
+                out.push(feed_event(served.id, ts_recv, lost));
             }
         }
     }
 
     /// The connection is a new one.
     pub fn reset(&mut self) {
-        self.dialect.reset();
-        for known in &mut self.normaliser.instruments {
-            known.last_quote = Quote::default();
-            known.newest_quote = Newest::default();
-            known.lose(ChannelSet::ALL);
+        self.decoder.reset();
+        for served in &mut self.normaliser.instruments {
+            served.last_quote = Quote::default();
+            served.newest_quote = Newest::default();
+            served.lose(ChannelSet::ALL);
         }
     }
 
     /// Says of every instrument which of its channels are asked for.
     pub fn announce_channels(&self, ts_recv: UnixNanos, out: &mut Vec<Event>) {
-        let known = self.normaliser.instruments.iter();
-        out.extend(known.map(|Known { id, planned, .. }| {
+        let served = self.normaliser.instruments.iter();
+        out.extend(served.map(|ServedInstrument { id, planned, .. }| {
             let asked = FeedEvent::Subscribed(planned.channels());
             feed_event(*id, ts_recv, asked)
         }));
@@ -210,18 +210,18 @@ impl Parser {
 
     /// Says the feed's word on itself of every instrument.
     pub fn announce(&mut self, event: &FeedEvent, ts_recv: UnixNanos, out: &mut Vec<Event>) {
-        for known in &mut self.normaliser.instruments {
+        for served in &mut self.normaliser.instruments {
             if matches!(event, FeedEvent::Gap(_) | FeedEvent::Down(_)) {
-                known.lose(ChannelSet::ALL);
+                served.lose(ChannelSet::ALL);
             }
-            out.push(feed_event(known.id, ts_recv, event.clone()));
+            out.push(feed_event(served.id, ts_recv, event.clone()));
         }
     }
 }
 
-// === impl Known ===
+// === impl ServedInstrument ===
 
-impl Known {
+impl ServedInstrument {
     /// Messages of these channels were lost: states that are made of changes are no longer known.
     fn lose(&mut self, channels: ChannelSet) {
         self.quote_unknown |= channels.contains(ChannelKind::Quote);
@@ -232,15 +232,16 @@ impl Known {
 // === impl Normaliser ===
 
 impl Normaliser {
-    fn new(format: Format, plan: Plan, ids: &[InstrumentId]) -> Self {
-        let served = plan.instruments.iter().enumerate();
-        let mut by_native: HashMap<_, _> =
-            served.map(|(at, p)| (p.native.clone(), Some(at))).collect();
+    fn new(format: Format, plan: FeedPlan, ids: &[InstrumentId]) -> Self {
+        let planned = plan.instruments.iter().enumerate();
+        let mut by_native: HashMap<_, _> = planned
+            .map(|(at, p)| (p.native.clone(), Some(at)))
+            .collect();
         by_native.extend(plan.left_out.into_iter().map(|id| (id.native, None)));
         if let Some(at) = plan.nameless {
             by_native.insert("".into(), Some(at));
         }
-        let known = |(planned, id): (Planned, &InstrumentId)| Known {
+        let served = |(planned, id): (PlannedInstrument, &InstrumentId)| ServedInstrument {
             id: *id,
             planned,
             last_quote: Quote::default(),
@@ -251,7 +252,7 @@ impl Normaliser {
         Self {
             format,
             spells: format.spells(),
-            instruments: plan.instruments.into_iter().zip(ids).map(known).collect(),
+            instruments: plan.instruments.into_iter().zip(ids).map(served).collect(),
             by_native,
             current: None,
             prints: SmallVec::new(),
@@ -332,8 +333,8 @@ impl Heading {
     }
 }
 
-impl Listener for Normaliser {
-    fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject> {
+impl EventVisitor for Normaliser {
+    fn begin(&mut self, head: &MessageHead<'_>) -> Result<bool, Reject> {
         self.current = None;
         let Some(at) = *self.by_native.get(head.native).ok_or(Reject::Symbol)? else {
             return Ok(false);
@@ -361,10 +362,10 @@ impl Listener for Normaliser {
                 heading.book.link = head.venue_seq.map_or(Link::None, Link::Whole);
             }
         }
-        let known = &self.instruments[at];
+        let served = &self.instruments[at];
         let unknown = match purpose {
-            Use::Quote => known.quote_unknown,
-            Use::Ticker => known.ticker_unknown,
+            Use::Quote => served.quote_unknown,
+            Use::Ticker => served.ticker_unknown,
             Use::Trades | Use::Book { .. } => false,
         };
         if unknown && !heading.book.snapshot {
@@ -462,35 +463,35 @@ impl Listener for Normaliser {
         else {
             return Ok(());
         };
-        let known = &mut self.instruments[at];
+        let served = &mut self.instruments[at];
         let body = match purpose {
             Use::Trades => return Ok(()),
             Use::Quote => {
                 let place = match head.book.link {
                     Link::Whole(number) => {
-                        known
+                        served
                             .newest_quote
-                            .place(number, head.ts_event, self.ts_recv)
+                            .note(number, head.ts_event, self.ts_recv)
                     }
-                    _ => Place::Newer,
+                    _ => Recency::Newer,
                 };
                 let no_update = match place {
-                    Place::Old => Some(NoUpdate::Old),
-                    Place::Same if !known.quote_unknown && known.last_quote == self.quote => {
+                    Recency::Old => Some(NoUpdate::Old),
+                    Recency::Same if !served.quote_unknown && served.last_quote == self.quote => {
                         Some(NoUpdate::Repeated)
                     }
-                    Place::Same | Place::Newer => None,
+                    Recency::Same | Recency::Newer => None,
                 };
                 if let Some(reason) = no_update {
                     self.asides.no_updates.push(reason);
                     return Ok(());
                 }
-                known.last_quote = self.quote;
-                known.quote_unknown = false;
+                served.last_quote = self.quote;
+                served.quote_unknown = false;
                 EventBody::Quote(self.quote)
             }
             Use::Ticker => {
-                known.ticker_unknown = false;
+                served.ticker_unknown = false;
                 EventBody::Ticker(head.ticker.take().unwrap_or_default())
             }
             Use::Book { makes_quote } => {
@@ -512,17 +513,17 @@ impl Listener for Normaliser {
                 EventBody::Book(Box::new(book))
             }
         };
-        let id = known.id;
+        let id = served.id;
         self.events.push(head.event(id, self.ts_recv, body));
         Ok(())
     }
 
     fn trading(&mut self, native: Option<&str>, state: TradingState) {
         let only = native.map(|name| self.by_native.get(name).copied().flatten());
-        for (at, known) in self.instruments.iter().enumerate() {
+        for (at, served) in self.instruments.iter().enumerate() {
             if only.is_none_or(|only| only == Some(at)) {
                 self.events.push(Event {
-                    instrument: known.id,
+                    instrument: served.id,
                     ts_event: None,
                     ts_recv: self.ts_recv,
                     venue_seq: None,
@@ -533,29 +534,29 @@ impl Listener for Normaliser {
     }
 
     fn gap(&mut self, reason: String) {
-        for known in &mut self.instruments {
-            known.lose(ChannelSet::ALL);
+        for served in &mut self.instruments {
+            served.lose(ChannelSet::ALL);
             let gap = FeedEvent::Gap(Cow::Owned(reason.clone()));
-            self.events.push(feed_event(known.id, self.ts_recv, gap));
+            self.events.push(feed_event(served.id, self.ts_recv, gap));
         }
     }
 
-    fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject) {
+    fn fault(&mut self, native: Option<&str>, stream: VenueStream, reject: Reject) {
         self.asides.faults.push(reject);
         if !reject.is_fault() {
             return;
         }
         self.release_prints();
         let only = native.map(|name| self.by_native.get(name).copied().flatten());
-        for (at, known) in self.instruments.iter_mut().enumerate() {
+        for (at, served) in self.instruments.iter_mut().enumerate() {
             if only.is_some_and(|only| only != Some(at)) {
                 continue;
             }
-            let Some(purpose) = known.planned.use_of(stream) else {
+            let Some(purpose) = served.planned.use_of(stream) else {
                 continue;
             };
             let channels = ChannelSet::EMPTY.with(purpose.kind());
-            known.lose(channels);
+            served.lose(channels);
             let lost = match self.events.last_mut() {
                 // Rows that stand together are lost together.
                 Some(Event {
@@ -567,7 +568,7 @@ impl Listener for Normaliser {
                             ..
                         }),
                     ..
-                }) if *instrument == known.id && *c == channels => {
+                }) if *instrument == served.id && *c == channels => {
                     *events += 1;
                     continue;
                 }
@@ -577,7 +578,7 @@ impl Listener for Normaliser {
                     reason: Cow::Owned(reject.to_string()),
                 },
             };
-            self.events.push(feed_event(known.id, self.ts_recv, lost));
+            self.events.push(feed_event(served.id, self.ts_recv, lost));
         }
     }
 }

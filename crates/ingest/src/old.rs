@@ -29,9 +29,9 @@ pub(crate) struct Newest {
     old: OldRun,
 }
 
-/// Where a message stands that says a whole state.
+/// How a message that says a whole state compares with the last one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum Recency {
     /// It is newer than the last, or the first of new numbers.
     Newer,
     /// It has the number of the last.
@@ -71,28 +71,28 @@ impl OldRun {
 // === impl Newest ===
 
 impl Newest {
-    /// Places a message behind the last one; if it is not old, it is the last from now on.
-    pub(crate) fn place(
+    /// Compares a message with the last one; if it is not old, it is the last from now on.
+    pub(crate) fn note(
         &mut self,
         number: u64,
         ts_event: Option<EventTime>,
         ts_recv: UnixNanos,
-    ) -> Place {
-        let place = match self.number {
-            Some(last) if number == last => Place::Same,
+    ) -> Recency {
+        let recency = match self.number {
+            Some(last) if number == last => Recency::Same,
             Some(last)
                 if number < last && !self.old.has_started_over(self.time, ts_event, ts_recv) =>
             {
-                return Place::Old;
+                return Recency::Old;
             }
-            _ => Place::Newer,
+            _ => Recency::Newer,
         };
         *self = Self {
             number: Some(number),
             time: ts_event.or(self.time),
             old: OldRun::default(),
         };
-        place
+        recency
     }
 }
 
@@ -109,34 +109,34 @@ mod tests {
     #[test]
     fn a_lower_number_is_old_until_many_came_or_they_lasted() {
         let mut newest = Newest::default();
-        let mut take = |number, after| newest.place(number, None, received(after));
+        let mut take = |number, after| newest.note(number, None, received(after));
         let now = Duration::ZERO;
-        assert_eq!(take(10, now), Place::Newer);
-        assert_eq!(take(12, now), Place::Newer);
-        assert_eq!(take(12, now), Place::Same);
+        assert_eq!(take(10, now), Recency::Newer);
+        assert_eq!(take(12, now), Recency::Newer);
+        assert_eq!(take(12, now), Recency::Same);
         for _ in 0..OLD_MAX {
-            assert_eq!(take(11, now), Place::Old);
+            assert_eq!(take(11, now), Recency::Old);
         }
-        assert_eq!(take(3, now), Place::Newer, "numbers started again");
-        assert_eq!(take(2, now), Place::Old);
-        assert_eq!(take(2, OLD_FOR), Place::Old);
+        assert_eq!(take(3, now), Recency::Newer, "numbers started again");
+        assert_eq!(take(2, now), Recency::Old);
+        assert_eq!(take(2, OLD_FOR), Recency::Old);
         // The last one in between begins the time anew.
-        assert_eq!(take(4, OLD_FOR), Place::Newer);
-        assert_eq!(take(2, OLD_FOR * 3), Place::Old);
+        assert_eq!(take(4, OLD_FOR), Recency::Newer);
+        assert_eq!(take(2, OLD_FOR * 3), Recency::Old);
         let later = OLD_FOR * 4 + Duration::from_nanos(1);
-        assert_eq!(take(2, later), Place::Newer);
+        assert_eq!(take(2, later), Recency::Newer);
     }
 
     #[test]
     fn a_lower_number_with_a_newer_time_is_a_new_start() {
         let mut newest = Newest::default();
         let time = |secs| Some(EventTime::from_secs(1_700_000_000_u64 + secs));
-        assert_eq!(newest.place(10, time(5), T), Place::Newer);
-        assert_eq!(newest.place(9, time(4), T), Place::Old);
-        assert_eq!(newest.place(9, time(5), T), Place::Old);
-        assert_eq!(newest.place(9, None, T), Place::Old);
-        assert_eq!(newest.place(1, time(6), T), Place::Newer);
-        assert_eq!(newest.place(2, None, T), Place::Newer);
-        assert_eq!(newest.place(1, time(6), T), Place::Old);
+        assert_eq!(newest.note(10, time(5), T), Recency::Newer);
+        assert_eq!(newest.note(9, time(4), T), Recency::Old);
+        assert_eq!(newest.note(9, time(5), T), Recency::Old);
+        assert_eq!(newest.note(9, None, T), Recency::Old);
+        assert_eq!(newest.note(1, time(6), T), Recency::Newer);
+        assert_eq!(newest.note(2, None, T), Recency::Newer);
+        assert_eq!(newest.note(1, time(6), T), Recency::Old);
     }
 }

@@ -12,23 +12,23 @@
 //! row count as a lost connection: every instrument gets a gap, and the parser is reset. A recording that
 //! can no longer be read is down with a reason.
 
-mod survey;
+mod scan;
 
 use crate::capture::{Capture, CaptureError, Line};
 use crate::event::{Event, Events, FeedEvent};
 use crate::feed::{Ended, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
 use crate::normaliser::{Asides, Parser};
-use crate::scan::{NoSymbol, Plan};
+use crate::plan::{FeedPlan, NoSymbol};
 use crate::sources::EventTx;
 use crate::venue::{Format, Reject};
 use hashbrown::HashMap;
+use scan::{advice, scan};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use survey::{advice, survey};
 use tapecast_model::catalog::{CatalogError, Definition, Offer};
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{Catalog, InstrumentId, Mono, RateLimit, Symbol, UnixNanos, Venue};
@@ -38,7 +38,7 @@ use tapecast_model::{Catalog, InstrumentId, Mono, RateLimit, Symbol, UnixNanos, 
 pub struct ReplayConfig {
     /// The venue's name in topics.
     pub venue: Venue,
-    /// Its dialect.
+    /// The format of its messages.
     pub format: Format,
     /// The recording.
     pub path: PathBuf,
@@ -64,7 +64,7 @@ pub enum Speed {
 #[derive(Debug)]
 pub struct Replay {
     config: ReplayConfig,
-    plan: Plan,
+    plan: FeedPlan,
     ids: Vec<InstrumentId>,
     report: ScanReport,
 }
@@ -150,14 +150,14 @@ impl Replay {
         {
             return Err(ReplayError::Speed(factor));
         }
-        let (plan, report) = survey(&config)?;
+        let (plan, report) = scan(&config)?;
         let offer = Offer {
             channels: plan.channels(),
             any_symbol: None,
             lossless: config.speed == Speed::Max,
         };
         catalog.add_venue(&config.venue, offer);
-        let add = |planned: &crate::scan::Planned| {
+        let add = |planned: &crate::plan::PlannedInstrument| {
             let definition = Definition {
                 symbol: planned.symbol.clone(),
                 native: planned.native.clone(),
@@ -197,7 +197,7 @@ impl Replay {
     }
 
     /// What of the recording is used.
-    pub const fn plan(&self) -> &Plan {
+    pub const fn plan(&self) -> &FeedPlan {
         &self.plan
     }
 

@@ -1,137 +1,38 @@
-//! What a scan of a whole recording finds out: its instruments, the digits that their numbers need, and
-//! which of several equivalent streams is used.
+//! What a scan of a whole recording finds out: its instruments, their streams, and the digits that their numbers
+//! need.
 //!
-//! A [`Survey`] receives every message once, before anything is published. The [`Plan`] that it makes
-//! does not change after that, so that symbols, scales and channels are known before the first client.
-//!
-//! # The choice
-//! Quotes come from a quote stream if there is one, otherwise from the book. Books come from the deepest
-//! stream. The other streams of an instrument are read and ignored.
+//! A [`RecordingScan`] receives every message once, before anything is published, and makes a [`FeedPlan`].
 //!
 //! # Names
 //! Symbols are chosen when all ids are known, because ids give information about each other. An id
 //! without a symbol, or whose symbol an earlier id already has, is left out and named in
-//! [`Plan::left_out`]; the others are served.
+//! [`FeedPlan::left_out`]; the others are served.
 //!
 //! # Scales
 //! The scale is the largest number of digits after the decimal point that a price (or a quantity) of the
 //! instrument has, without trailing zeros. If the largest number would then not fit into an `i64`, it is
 //! the scale that can represent the most numbers; the other numbers are refused when their message comes.
 
-use crate::venue::symbols::{Evidence, Unmapped, symbol_of};
-use crate::venue::{Carries, Format, Head, Listener, Print, Reject, Stream};
+use crate::plan::{FeedPlan, LeftOut, NoSymbol, OfferedStreams, PlannedInstrument};
+use crate::venue::symbols::{Evidence, symbol_of};
+use crate::venue::{EventVisitor, Format, MessageHead, Print, Reject, VenueStream};
 use hashbrown::HashMap;
-use tapecast_model::{
-    ChannelKind, ChannelSet, Decimal, Scale, Side, Symbol, TradingState, decimal,
-};
+use tapecast_model::{Decimal, Scale, Side, Symbol, TradingState, decimal};
 
 /// Learns what a recording holds.
-pub struct Survey {
+pub struct RecordingScan {
     format: Format,
     overrides: HashMap<String, Symbol>,
     entries: Vec<Entry>,
     by_native: HashMap<Box<str>, usize>,
-    current: Option<(usize, Stream)>,
+    current: Option<(usize, VenueStream)>,
     /// Parts of messages that could not be read.
     faults: u64,
 }
 
-/// What is used of a recording.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// Its instruments, by name.
-    pub instruments: Vec<Planned>,
-    /// Which of them a snapshot belongs to that names none.
-    pub nameless: Option<usize>,
-    /// Ids of which nothing is served.
-    pub left_out: Vec<LeftOut>,
-}
-
-/// An id of which nothing is served.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LeftOut {
-    /// The venue's name.
-    pub native: Box<str>,
-    /// Why.
-    pub reason: NoSymbol,
-}
-
-/// Why an id has no symbol.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NoSymbol {
-    /// The rules of the venue lead to none.
-    #[error(transparent)]
-    Unmapped(#[from] Unmapped),
-    /// Another id has it.
-    #[error(
-        "{native:?} and {first:?} both map to {symbol}; {first:?} came first and keeps it; give one of them another name in [source.symbols]"
-    )]
-    Taken {
-        /// The id that is left out.
-        native: Box<str>,
-        /// The id that is served.
-        first: Box<str>,
-        /// What both are called.
-        symbol: Symbol,
-    },
-}
-
-/// What is used of an instrument.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Planned {
-    /// The venue's name for it.
-    pub native: Box<str>,
-    /// Ours.
-    pub symbol: Symbol,
-    /// Digits after the point of its prices.
-    pub price_scale: Scale,
-    /// Digits after the point of its quantities.
-    pub qty_scale: Scale,
-    trades: Option<u32>,
-    ticker: Option<u32>,
-    book: Option<Stream>,
-    quote: Option<Carries>,
-}
-
-/// What an event is used for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Use {
-    /// Prints.
-    Trades,
-    /// A quote.
-    Quote,
-    /// The book.
-    Book {
-        /// The quote comes from it as well.
-        makes_quote: bool,
-    },
-    /// 24 h statistics.
-    Ticker,
-}
-
-// === impl Use ===
-
-impl Use {
-    /// The channel that it serves.
-    pub const fn kind(self) -> ChannelKind {
-        match self {
-            Self::Trades => ChannelKind::Trade,
-            Self::Quote => ChannelKind::Quote,
-            Self::Book { .. } => ChannelKind::Book,
-            Self::Ticker => ChannelKind::Ticker,
-        }
-    }
-}
-
 struct Entry {
     native: Box<str>,
-    trades: Option<u32>,
-    ticker: Option<u32>,
-    quote: bool,
-    spare_quote: bool,
-    top: Option<Stream>,
-    book: Option<Stream>,
-    seed: Option<Stream>,
+    streams: OfferedStreams,
     prices: Digits,
     quantities: Digits,
 }
@@ -146,10 +47,10 @@ struct Digits {
 
 const SCALES: usize = Scale::MAX.digits() as usize + 1;
 
-// === impl Survey ===
+// === impl RecordingScan ===
 
-impl Survey {
-    /// A survey of a recording in a format; `overrides` are symbols by the venue's ids.
+impl RecordingScan {
+    /// A scan of a recording in a format; `overrides` are symbols by the venue's ids.
     pub fn new(format: Format, overrides: HashMap<String, Symbol>) -> Self {
         Self {
             format,
@@ -168,17 +69,17 @@ impl Survey {
 
     /// Whether anything was found that could be published.
     pub fn has_heard(&self) -> bool {
-        !self.entries.is_empty() && self.entries.iter().any(Entry::is_heard)
+        !self.entries.is_empty() && self.entries.iter().any(|entry| !entry.streams.is_empty())
     }
 
     /// What will be used.
-    pub fn into_plan(mut self) -> Plan {
+    pub fn into_plan(mut self) -> FeedPlan {
         let nameless = self.by_native.get("").copied().and_then(|at| {
             let mut chained = self
                 .entries
                 .iter()
                 .enumerate()
-                .filter(|(_, e)| e.is_chained());
+                .filter(|(_, e)| e.streams.is_chained());
             let only = chained.next()?.0;
             chained.next().is_none().then_some((at, only))
         });
@@ -187,10 +88,10 @@ impl Survey {
             self.entries[only].prices.add(&prices);
             self.entries[only].quantities.add(&quantities);
         }
-        let heard = |entry: &&Entry| entry.is_heard() && !entry.native.is_empty();
+        let heard = |entry: &&Entry| !entry.streams.is_empty() && !entry.native.is_empty();
         let natives = self.entries.iter().filter(heard);
         let evidence = Evidence::of(self.format, natives.map(|entry| entry.native.as_ref()));
-        let mut plan = Plan::default();
+        let mut plan = FeedPlan::default();
         let mut names: HashMap<Symbol, Box<str>> = HashMap::new();
         for (at, entry) in self.entries.iter().enumerate().filter(|(_, e)| heard(e)) {
             let native = &entry.native;
@@ -254,8 +155,8 @@ impl Survey {
     }
 }
 
-impl Listener for Survey {
-    fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject> {
+impl EventVisitor for RecordingScan {
+    fn begin(&mut self, head: &MessageHead<'_>) -> Result<bool, Reject> {
         self.current = Some((self.entry(head.native), head.stream));
         Ok(true)
     }
@@ -276,7 +177,7 @@ impl Listener for Survey {
         let Some((at, stream)) = self.current.take() else {
             return Ok(());
         };
-        self.entries[at].heard(stream);
+        self.entries[at].streams.add(stream);
         Ok(())
     }
 
@@ -284,7 +185,7 @@ impl Listener for Survey {
 
     fn gap(&mut self, _reason: String) {}
 
-    fn fault(&mut self, _native: Option<&str>, _stream: Stream, _reject: Reject) {
+    fn fault(&mut self, _native: Option<&str>, _stream: VenueStream, _reject: Reject) {
         self.faults += 1;
     }
 }
@@ -295,65 +196,19 @@ impl Entry {
     fn new(native: &str) -> Self {
         Self {
             native: native.into(),
-            trades: None,
-            ticker: None,
-            quote: false,
-            spare_quote: false,
-            top: None,
-            book: None,
-            seed: None,
+            streams: OfferedStreams::default(),
             prices: Digits::default(),
             quantities: Digits::default(),
         }
     }
 
-    fn heard(&mut self, stream: Stream) {
-        let deepest = |known: Option<Stream>| match known {
-            Some(known) if known.rank >= stream.rank => Some(known),
-            _ => Some(stream),
-        };
-        match stream.carries {
-            Carries::Trades => self.trades = self.trades.max(Some(stream.rank)),
-            Carries::Ticker => self.ticker = self.ticker.max(Some(stream.rank)),
-            Carries::Quote => self.quote = true,
-            Carries::SpareQuote => self.spare_quote = true,
-            Carries::Top => self.top = deepest(self.top),
-            Carries::Book | Carries::WholeBook => self.book = deepest(self.book),
-            Carries::Seed => self.seed = deepest(self.seed),
-        }
-    }
-
-    fn is_chained(&self) -> bool {
-        self.book.is_some_and(|book| book.carries == Carries::Book)
-    }
-
-    /// Whether the recording contains any of it.
-    fn is_heard(&self) -> bool {
-        let book = self.book.or(self.top).or(self.seed);
-        let quote = self.quote || self.spare_quote;
-        self.trades.or(self.ticker).is_some() || book.is_some() || quote
-    }
-
-    fn plan(&self, symbol: Symbol) -> Planned {
-        let book = self.book.or(self.top).or(self.seed);
-        let quote = if self.quote {
-            Some(Carries::Quote)
-        } else if self.top.is_some() {
-            Some(Carries::Top)
-        } else if let Some(book) = book {
-            Some(book.carries)
-        } else {
-            self.spare_quote.then_some(Carries::SpareQuote)
-        };
-        Planned {
+    fn plan(&self, symbol: Symbol) -> PlannedInstrument {
+        PlannedInstrument {
             native: self.native.clone(),
             symbol,
             price_scale: self.prices.scale(),
             qty_scale: self.quantities.scale(),
-            trades: self.trades,
-            ticker: self.ticker,
-            book,
-            quote,
+            chosen: self.streams.choose(),
         }
     }
 }
@@ -418,73 +273,6 @@ impl Digits {
         };
         let best = (0..SCALES).min_by_key(lost).unwrap_or(0);
         Scale::saturating(best as u8)
-    }
-}
-
-// === impl Plan, Planned ===
-
-impl Plan {
-    /// What can be subscribed: what any instrument has, and the status.
-    pub fn channels(&self) -> ChannelSet {
-        let status = ChannelSet::EMPTY.with(ChannelKind::Status);
-        let planned = self.instruments.iter();
-        planned.fold(status, |set, planned| set.union(planned.channels()))
-    }
-}
-
-impl Planned {
-    /// What events of a stream are used for, if they are used.
-    pub fn use_of(&self, stream: Stream) -> Option<Use> {
-        match stream.carries {
-            Carries::Trades => (self.trades == Some(stream.rank)).then_some(Use::Trades),
-            Carries::Ticker => (self.ticker == Some(stream.rank)).then_some(Use::Ticker),
-            Carries::Quote | Carries::SpareQuote => {
-                (self.quote == Some(stream.carries)).then_some(Use::Quote)
-            }
-            carries => {
-                let book = self.book?;
-                let seeds = carries == Carries::Seed && book.carries == Carries::Book;
-                if book == stream || seeds {
-                    let makes_quote = self.quote == Some(book.carries);
-                    return Some(Use::Book { makes_quote });
-                }
-                let top = carries == Carries::Top && self.quote == Some(Carries::Top);
-                top.then_some(Use::Quote)
-            }
-        }
-    }
-
-    /// The channels that are used of it.
-    pub fn channels(&self) -> ChannelSet {
-        let used = [
-            (self.trades.is_some(), ChannelKind::Trade),
-            (self.quote.is_some(), ChannelKind::Quote),
-            (self.book.is_some(), ChannelKind::Book),
-            (self.ticker.is_some(), ChannelKind::Ticker),
-        ];
-        let used = used.into_iter().filter(|(used, _)| *used);
-        used.fold(ChannelSet::EMPTY, |set, (_, kind)| set.with(kind))
-    }
-
-    /// Whether it has a book.
-    pub const fn has_book(&self) -> bool {
-        self.book.is_some()
-    }
-
-    /// The streams that are used, by the channel that they serve. A quote from the book is the book's.
-    pub fn streams(&self) -> impl Iterator<Item = (ChannelKind, Carries)> {
-        let book = self.book.map(|book| book.carries);
-        [
-            (ChannelKind::Trade, self.trades.map(|_| Carries::Trades)),
-            (
-                ChannelKind::Quote,
-                self.quote.filter(|quote| book != Some(*quote)),
-            ),
-            (ChannelKind::Book, book),
-            (ChannelKind::Ticker, self.ticker.map(|_| Carries::Ticker)),
-        ]
-        .into_iter()
-        .filter_map(|(kind, carries)| Some((kind, carries?)))
     }
 }
 

@@ -1,10 +1,10 @@
-//! Venues' dialects: the content of a received message, in words that are the same for every venue.
+//! The decoders of venues: the content of a received message, in words that are the same for every venue.
 //!
-//! A [`Dialect`] reads one message and calls a [`Listener`] with its content: the instrument, the stream,
-//! and the numbers *as text*. There are two listeners. [`crate::scan::Survey`] learns from a whole
+//! A [`Decoder`] reads one message and calls an [`EventVisitor`] with its content: the instrument, the stream,
+//! and the numbers *as text*. There are two visitors. [`crate::scan::RecordingScan`] learns from a whole
 //! recording which instruments and streams there are and how many digits their numbers have.
 //! [`crate::normaliser::Normaliser`] makes [`Event`](crate::event::Event)s from the same words. So each
-//! dialect is written once, does no I/O and knows no scale.
+//! decoder is written once, does no I/O and knows no scale.
 //!
 //! # Wrong input
 //! A message that cannot be read is a [`Reject`] and has no effect. Known kinds of messages that we do
@@ -12,8 +12,8 @@
 //! unknown keys are ignored, and numbers are never converted to floats.
 //!
 //! # State
-//! A dialect keeps only state of the connection (Coinbase's `sequence_num`, Bybit's merged tickers);
-//! [`Dialect::reset`] clears it. A dialect passes on chains and checksums of books and does not check
+//! A decoder keeps only state of the connection (Coinbase's `sequence_num`, Bybit's merged tickers);
+//! [`Decoder::reset`] clears it. A decoder passes on chains and checksums of books and does not check
 //! them: see [`crate::book`].
 
 mod bases;
@@ -38,7 +38,7 @@ use tapecast_model::{
 /// The largest message that is parsed: Coinbase's book snapshots are 5 MB, with room to grow.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
-/// A venue's dialect by name.
+/// The format of a venue's messages, by name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Format {
     /// Binance spot.
@@ -111,13 +111,13 @@ pub struct Message<'a> {
 }
 
 /// Reads a venue's messages. Sans I/O.
-pub trait Dialect: Send {
-    /// Reads one message and calls `listener` with its content. After an error, the listener must forget
+pub trait Decoder: Send {
+    /// Reads one message and calls `visitor` with its content. After an error, the visitor must forget
     /// everything that it got from this message.
     ///
     /// # Errors
-    /// If the message cannot be read, or the listener refuses it.
-    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject>;
+    /// If the message cannot be read, or the visitor refuses it.
+    fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject>;
 
     /// The connection is a new one.
     fn reset(&mut self);
@@ -135,12 +135,12 @@ pub trait Dialect: Send {
 
 /// Receives the content of messages. Each event is a call of `begin`, then, if that returns true, its
 /// prints or levels, and then `finish`.
-pub trait Listener {
+pub trait EventVisitor {
     /// An event begins. `Ok(false)`: it is not used; continue with the next.
     ///
     /// # Errors
     /// If it is of an unknown instrument or kind.
-    fn begin(&mut self, head: &Head<'_>) -> Result<bool, Reject>;
+    fn begin(&mut self, head: &MessageHead<'_>) -> Result<bool, Reject>;
 
     /// A row of the tape, oldest first. An error concerns only this row: the rows before it are valid,
     /// and more may follow.
@@ -169,17 +169,17 @@ pub trait Listener {
 
     /// A part of the message cannot be read: a row of a batch, or the event of one instrument among
     /// several. The other parts are used. If the part names no instrument, it may be of any instrument.
-    fn fault(&mut self, native: Option<&str>, stream: Stream, reject: Reject);
+    fn fault(&mut self, native: Option<&str>, stream: VenueStream, reject: Reject);
 }
 
 /// The instrument and the kind of an event.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct MessageHead<'a> {
     /// The venue's name for the instrument; empty if the message names none.
     pub native: &'a str,
     /// The stream it belongs to.
-    pub stream: Stream,
-    /// The venue's time; the listener drops one that is not [dated](EventTime::is_dated).
+    pub stream: VenueStream,
+    /// The venue's time; the visitor drops one that is not [dated](EventTime::is_dated).
     pub ts_event: Option<EventTime>,
     /// The venue's number.
     pub venue_seq: Option<u64>,
@@ -189,7 +189,7 @@ pub struct Head<'a> {
 
 /// One of a venue's streams of an instrument. Several may have the same content; the best one is used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Stream {
+pub struct VenueStream {
     /// What it carries.
     pub carries: Carries,
     /// Of streams that carry the same, the highest rank is used: deeper, or finer.
@@ -217,7 +217,7 @@ pub enum Carries {
     Ticker,
 }
 
-/// What follows a [`Head`].
+/// What follows a [`MessageHead`].
 #[derive(Clone, Copy, Debug)]
 pub enum What<'a> {
     /// Prints.
@@ -254,7 +254,7 @@ pub struct BookHead {
 }
 
 /// One row of a venue's tape, numbers as sent. It is a print if it is a market trade of a quantity above
-/// zero; the listener decides that, by one rule for all venues.
+/// zero; the visitor decides that, by one rule for all venues.
 #[derive(Clone, Copy, Debug)]
 pub struct Print<'a> {
     /// The venue's id.
@@ -320,8 +320,8 @@ impl Format {
         }
     }
 
-    /// A reader of this format.
-    pub fn dialect(self) -> Box<dyn Dialect> {
+    /// A decoder of this format.
+    pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
             Self::Binance => Box::new(binance::Binance::new(binance::Market::Spot)),
             Self::BinanceUsdm => Box::new(binance::Binance::new(binance::Market::Usdm)),
@@ -354,7 +354,7 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// The product that it is the dialect of: venues have several, and each speaks its own.
+    /// The product whose messages have it: a venue has several products, and each has a format of its own.
     pub const fn product(self) -> &'static str {
         match self {
             Self::Binance => "Binance spot",
@@ -477,9 +477,9 @@ impl NoUpdate {
     }
 }
 
-// === impl Stream ===
+// === impl VenueStream ===
 
-impl Stream {
+impl VenueStream {
     /// A stream.
     pub const fn new(carries: Carries, rank: u32) -> Self {
         Self { carries, rank }

@@ -203,7 +203,7 @@ fn books_and_quotes_come_out_level_by_level() {
     for recording in recordings() {
         let name = &recording.name;
         if name.contains("orderbook1.") {
-            // Repeats of the same number are no event there: tested beside the dialect.
+            // Repeats of the same number are no event there: tested beside the decoder.
             continue;
         }
         let mut expected = Tally::new();

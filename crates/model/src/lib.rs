@@ -1,6 +1,6 @@
 //! The market-data domain: prices, symbols, topics, updates and books.
 //!
-//! This crate knows nothing of sockets, threads, JSON or venues' dialects, and reads the clock in only
+//! This crate knows nothing of sockets, threads, JSON or venues' formats, and reads the clock in only
 //! one place ([`clock`]). The rest of the workspace uses its words.
 //!
 //! * **Numbers** are decimals with a scale, never floats: [`decimal`], [`price`].

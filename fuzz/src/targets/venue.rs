@@ -1,4 +1,4 @@
-//! Venues' messages: the dialects, their fast roads, and what becomes of it in the normaliser.
+//! Venues' messages: the decoders, their fast roads, and what becomes of it in the normaliser.
 //!
 //! An input is up to [`MESSAGES_MAX`] messages, one a line, of one connection.
 //!
@@ -15,7 +15,8 @@ use crate::seeds;
 use hashbrown::HashMap;
 use tapecast_ingest::event::{Event, EventBody};
 use tapecast_ingest::normaliser::Parser;
-use tapecast_ingest::scan::{Plan, Survey};
+use tapecast_ingest::plan::FeedPlan;
+use tapecast_ingest::scan::RecordingScan;
 use tapecast_ingest::venue::{Format, Message, Reject};
 use tapecast_model::{InstrumentId, UnixNanos};
 
@@ -26,7 +27,7 @@ const TIMES: std::ops::Range<u64> = 315_532_800_000_000_000..7_258_118_400_000_0
 
 pub(super) struct Venue {
     format: Format,
-    plan: Plan,
+    plan: FeedPlan,
     ids: Vec<InstrumentId>,
     seeds: Vec<Vec<u8>>,
     planted: bool,
@@ -35,16 +36,16 @@ pub(super) struct Venue {
 impl Venue {
     pub(super) fn new(format: Format, mut seeds: Vec<Vec<u8>>) -> Self {
         seeds.extend(seeds::recorded(format));
-        let mut survey = Survey::new(format, HashMap::new());
-        let mut dialect = format.dialect();
+        let mut scan = RecordingScan::new(format, HashMap::new());
+        let mut decoder = format.decoder();
         for seed in &seeds {
             for line in lines(seed) {
                 let mut raw = line.to_vec();
                 let message = message(&mut raw);
-                let _rejected = dialect.read(message, &mut survey);
+                let _rejected = decoder.read(message, &mut scan);
             }
         }
-        let plan = survey.into_plan();
+        let plan = scan.into_plan();
         let ids = (0..plan.instruments.len() as u32).map(InstrumentId::new);
         Self {
             format,

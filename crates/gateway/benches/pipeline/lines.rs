@@ -87,7 +87,7 @@ impl Lines {
         lines.into_iter().map(String::into_bytes).collect()
     }
 
-    /// Every line there is, for a survey.
+    /// Every line there is, for a scan.
     pub(crate) fn all(mut self) -> Vec<Vec<u8>> {
         if self.batches[0].is_empty() {
             return self.batch();

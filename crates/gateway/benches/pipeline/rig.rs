@@ -12,9 +12,10 @@ use tapecast_ingest::event::{Event, Events, SourceId};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::normaliser::Parser;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
+use tapecast_ingest::plan::PlannedInstrument;
 use tapecast_ingest::push::line;
 use tapecast_ingest::push::names::Names;
-use tapecast_ingest::scan::Survey;
+use tapecast_ingest::scan::RecordingScan;
 use tapecast_ingest::sources::{EventTx, SourceChannels};
 use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::catalog::{Definition, Offer};
@@ -186,8 +187,8 @@ impl Rig {
 
 fn parser(venue: &Venue, catalog: &Catalog, first: &[Vec<u8>]) -> Parser {
     let format = Format::Binance;
-    let mut survey = Survey::new(format, HashMap::new());
-    let mut dialect = format.dialect();
+    let mut scan = RecordingScan::new(format, HashMap::new());
+    let mut decoder = format.decoder();
     let workloads = Workload::all().into_iter().filter(|w| !w.is_push());
     let batches = workloads.flat_map(|workload| Lines::of(workload).all());
     for mut raw in batches.chain(first.iter().cloned()) {
@@ -196,9 +197,9 @@ fn parser(venue: &Venue, catalog: &Catalog, first: &[Vec<u8>]) -> Parser {
             http: None,
             symbol: None,
         };
-        dialect.read(message, &mut survey).unwrap();
+        decoder.read(message, &mut scan).unwrap();
     }
-    let plan = survey.into_plan();
+    let plan = scan.into_plan();
     catalog.add_venue(
         venue,
         Offer {
@@ -206,7 +207,7 @@ fn parser(venue: &Venue, catalog: &Catalog, first: &[Vec<u8>]) -> Parser {
             ..Offer::default()
         },
     );
-    let add = |planned: &tapecast_ingest::scan::Planned| {
+    let add = |planned: &PlannedInstrument| {
         let definition = Definition {
             symbol: planned.symbol.clone(),
             native: planned.native.clone(),

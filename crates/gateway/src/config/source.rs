@@ -33,7 +33,7 @@ pub enum Source {
 pub struct ReplaySource {
     /// The venue's name in topics; the format's name by default.
     pub venue: Venue,
-    /// Whose dialect it is.
+    /// The format of its messages.
     pub format: Format,
     /// The file.
     pub path: PathBuf,

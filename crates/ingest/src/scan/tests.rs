@@ -1,7 +1,6 @@
-//! Scales, and which of several streams are used.
+//! Scales.
 
 use super::*;
-use crate::venue::{BookHead, What};
 
 fn scale_of(numbers: &[&str]) -> u8 {
     let mut digits = Digits::default();
@@ -57,58 +56,4 @@ fn what_is_no_number_is_refused() {
     for text in ["", "x", "1.2.3", "--1", "1,5", "1e", "1e+", "1e5x", &long] {
         assert!(Digits::default().note("price", text).is_err(), "{text}");
     }
-}
-
-fn planned(streams: &[Stream]) -> Planned {
-    let mut survey = Survey::new(Format::Okx, HashMap::new());
-    for stream in streams {
-        let what = What::Book(BookHead::default());
-        let head = Head {
-            native: "A-B",
-            stream: *stream,
-            ts_event: None,
-            venue_seq: None,
-            what,
-        };
-        survey.begin(&head).unwrap();
-        survey.finish().unwrap();
-    }
-    survey.into_plan().instruments.remove(0)
-}
-
-#[test]
-fn the_deepest_book_and_the_quotes_own_stream_are_used() {
-    let shallow = Stream::new(Carries::WholeBook, 5);
-    let deep = Stream::new(Carries::Book, 400);
-    let top = Stream::new(Carries::Top, 1);
-    let quote = Stream::new(Carries::Quote, 1);
-    let seed = Stream::new(Carries::Seed, 0);
-    let book = |makes_quote| Some(Use::Book { makes_quote });
-
-    let plan = planned(&[deep, shallow]);
-    assert_eq!(
-        (plan.use_of(deep), plan.use_of(shallow)),
-        (book(true), None)
-    );
-    let plan = planned(&[top, deep]);
-    assert_eq!(
-        (plan.use_of(deep), plan.use_of(top)),
-        (book(false), Some(Use::Quote))
-    );
-    let plan = planned(&[top]);
-    assert_eq!(plan.use_of(top), book(true));
-    let plan = planned(&[quote, deep, seed]);
-    assert_eq!(
-        (plan.use_of(deep), plan.use_of(quote)),
-        (book(false), Some(Use::Quote))
-    );
-    assert_eq!(plan.use_of(seed), book(false));
-    let plan = planned(&[shallow, seed]);
-    assert_eq!(
-        (plan.use_of(seed), plan.use_of(shallow)),
-        (None, book(true))
-    );
-    let spare = Stream::new(Carries::SpareQuote, 1);
-    assert_eq!(planned(&[spare]).use_of(spare), Some(Use::Quote));
-    assert_eq!(planned(&[spare, deep]).use_of(spare), None);
 }

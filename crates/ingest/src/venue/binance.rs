@@ -15,8 +15,8 @@ mod hot;
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, integer_time,
-    trading,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    What, integer_time, trading,
 };
 use crate::event::{Link, TradeIds};
 use hot::Hot;
@@ -88,11 +88,11 @@ impl Binance {
     }
 }
 
-impl Dialect for Binance {
-    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+impl Decoder for Binance {
+    fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let market = self.market;
         let Message { raw, http, symbol } = message;
-        if let Some(result) = self.hot.read(raw, market, listener) {
+        if let Some(result) = self.hot.read(raw, market, visitor) {
             return result;
         }
         let named = symbol
@@ -114,13 +114,13 @@ impl Dialect for Binance {
             };
             if payload.is_array() {
                 for item in payload.elements() {
-                    if let Err(reject) = source.read(item, listener) {
-                        listener.fault(item.text_of("s"), stream_of(item), reject);
+                    if let Err(reject) = source.read(item, visitor) {
+                        visitor.fault(item.text_of("s"), stream_of(item), reject);
                     }
                 }
                 return Ok(());
             }
-            source.read(payload, listener)
+            source.read(payload, visitor)
         })
     }
 
@@ -157,45 +157,45 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn read(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn read(self, data: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         if self.market == Market::Usdm && data.uint_of("st") == Ok(Some(COIN_M)) {
             return Ok(());
         }
         match data.text_of("e") {
-            Some("trade") => trade(data, "t", 2, listener),
-            Some("aggTrade") => trade(data, "a", 1, listener),
-            Some("depthUpdate") => self.depth(data, listener),
-            Some("bookTicker") => book_ticker(data, listener),
-            Some("24hrTicker") => ticker(data, 2, listener),
-            Some("24hrMiniTicker") => ticker(data, 1, listener),
+            Some("trade") => trade(data, "t", 2, visitor),
+            Some("aggTrade") => trade(data, "a", 1, visitor),
+            Some("depthUpdate") => self.depth(data, visitor),
+            Some("bookTicker") => book_ticker(data, visitor),
+            Some("24hrTicker") => ticker(data, 2, visitor),
+            Some("24hrMiniTicker") => ticker(data, 1, visitor),
             Some("contractInfo") => {
                 let state = data.text_of("cs").and_then(trading::binance);
                 if let Some((native, state)) = data.text_of("s").zip(state) {
-                    listener.trading(Some(native), state);
+                    visitor.trading(Some(native), state);
                 }
                 Ok(())
             }
             Some(kind) if UNUSED.contains(&kind) => Ok(()),
             Some(_) => Err(Reject::Unknown),
-            None if data.get("lastUpdateId").is_some() => self.whole_depth(data, listener),
+            None if data.get("lastUpdateId").is_some() => self.whole_depth(data, visitor),
             None if data.get("B").is_some() && data.get("A").is_some() => {
-                book_ticker(data, listener)
+                book_ticker(data, visitor)
             }
             None if self.http || is_control(data) => Ok(()),
             None => Err(Reject::Unknown),
         }
     }
 
-    fn depth(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn depth(self, data: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let (first, last) = (data.uint("U")?, data.uint("u")?);
         let previous = data.uint_of("pu")?;
         let native = data.text("s");
         let head = depth_head(self, native?, (first, last), previous, time(data)?)?;
-        levels(data, "b", "a", &head, listener)
+        levels(data, "b", "a", &head, visitor)
     }
 
     /// A REST response, or spot's partial depth, whose symbol is only in the stream's name.
-    fn whole_depth(self, data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn whole_depth(self, data: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let last = data.uint("lastUpdateId")?;
         let upper = self
             .stream
@@ -206,11 +206,11 @@ impl Source<'_> {
         let (native, stream) = if self.stream.is_empty() {
             (
                 data.text_of("s").unwrap_or(self.named),
-                Stream::new(Carries::Seed, 0),
+                VenueStream::new(Carries::Seed, 0),
             )
         } else {
             let levels = partial_depth(self.stream).unwrap_or(0);
-            (upper.as_str(), Stream::new(Carries::WholeBook, levels))
+            (upper.as_str(), VenueStream::new(Carries::WholeBook, levels))
         };
         let link = match self.market {
             _ if !self.stream.is_empty() => Link::Whole(last),
@@ -221,7 +221,7 @@ impl Source<'_> {
                 last: signed(last)?,
             },
         };
-        let head = Head {
+        let head = MessageHead {
             native,
             stream,
             ts_event: time(data)?,
@@ -232,18 +232,18 @@ impl Source<'_> {
                 ..BookHead::default()
             }),
         };
-        levels(data, "bids", "asks", &head, listener)
+        levels(data, "bids", "asks", &head, visitor)
     }
 }
 
 /// The stream that an item of an array seems to be of: arrays are of tickers, or of quotes.
-fn stream_of(item: Node<'_, '_>) -> Stream {
+fn stream_of(item: Node<'_, '_>) -> VenueStream {
     match item.text_of("e") {
-        Some("24hrTicker") => Stream::new(Carries::Ticker, 2),
-        Some("24hrMiniTicker") => Stream::new(Carries::Ticker, 1),
-        Some("trade") => Stream::new(Carries::Trades, 2),
-        Some("aggTrade") => Stream::new(Carries::Trades, 1),
-        _ => Stream::new(Carries::Quote, 1),
+        Some("24hrTicker") => VenueStream::new(Carries::Ticker, 2),
+        Some("24hrMiniTicker") => VenueStream::new(Carries::Ticker, 1),
+        Some("trade") => VenueStream::new(Carries::Trades, 2),
+        Some("aggTrade") => VenueStream::new(Carries::Trades, 1),
+        _ => VenueStream::new(Carries::Quote, 1),
     }
 }
 
@@ -254,10 +254,13 @@ fn depth_head<'a>(
     (first, last): (u64, u64),
     previous: Option<u64>,
     ts_event: Option<EventTime>,
-) -> Result<Head<'a>, Reject> {
+) -> Result<MessageHead<'a>, Reject> {
     let (stream, snapshot) = match partial_depth(source.stream) {
-        Some(levels) => (Stream::new(Carries::WholeBook, levels), true),
-        None => (Stream::new(Carries::Book, diff_rank(source.stream)), false),
+        Some(levels) => (VenueStream::new(Carries::WholeBook, levels), true),
+        None => (
+            VenueStream::new(Carries::Book, diff_rank(source.stream)),
+            false,
+        ),
     };
     let link = match previous {
         _ if snapshot => Link::Whole(last),
@@ -268,7 +271,7 @@ fn depth_head<'a>(
             last: signed(last)?,
         },
     };
-    Ok(Head {
+    Ok(MessageHead {
         native,
         stream,
         ts_event,
@@ -285,16 +288,16 @@ fn trade(
     data: Node<'_, '_>,
     id: &'static str,
     rank: u32,
-    listener: &mut dyn Listener,
+    visitor: &mut dyn EventVisitor,
 ) -> Result<(), Reject> {
-    let head = Head {
+    let head = MessageHead {
         native: data.text("s")?,
-        stream: Stream::new(Carries::Trades, rank),
+        stream: VenueStream::new(Carries::Trades, rank),
         ts_event: time(data)?,
         venue_seq: None,
         what: TRADES,
     };
-    if !listener.begin(&head)? {
+    if !visitor.begin(&head)? {
         return Ok(());
     }
     let aggressor = data.flag("m").map(aggressor);
@@ -305,7 +308,7 @@ fn trade(
         Err(_) if !market => Ok(""),
         text => text,
     };
-    listener.print(&Print {
+    visitor.print(&Print {
         id: TradeId::from_number(data.uint(id)?),
         price: number("p")?,
         qty: number("q")?,
@@ -314,26 +317,26 @@ fn trade(
         market,
         first_id: None,
     })?;
-    listener.finish()
+    visitor.finish()
 }
 
-fn book_ticker(data: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
-    let head = Head {
+fn book_ticker(data: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
+    let head = MessageHead {
         native: data.text("s")?,
-        stream: Stream::new(Carries::Quote, 1),
+        stream: VenueStream::new(Carries::Quote, 1),
         ts_event: time(data)?,
         venue_seq: Some(data.uint("u")?),
         what: What::Quote,
     };
-    if !listener.begin(&head)? {
+    if !visitor.begin(&head)? {
         return Ok(());
     }
-    listener.level(Side::Bid, data.text("b")?, data.text("B")?)?;
-    listener.level(Side::Ask, data.text("a")?, data.text("A")?)?;
-    listener.finish()
+    visitor.level(Side::Bid, data.text("b")?, data.text("B")?)?;
+    visitor.level(Side::Ask, data.text("a")?, data.text("A")?)?;
+    visitor.finish()
 }
 
-fn ticker(data: Node<'_, '_>, rank: u32, listener: &mut dyn Listener) -> Result<(), Reject> {
+fn ticker(data: Node<'_, '_>, rank: u32, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
     let number = |key| decimal(data, key);
     let (last, open) = (number("c")?, number("o")?);
     let (mut change, mut change_pct) = (number("p")?, number("P")?);
@@ -356,15 +359,15 @@ fn ticker(data: Node<'_, '_>, rank: u32, listener: &mut dyn Listener) -> Result<
         volume: number("v")?,
         quote_volume: number("q")?,
     };
-    let head = Head {
+    let head = MessageHead {
         native: data.text("s")?,
-        stream: Stream::new(Carries::Ticker, rank),
+        stream: VenueStream::new(Carries::Ticker, rank),
         ts_event: data.uint_of("E")?.map(integer_time),
         venue_seq: None,
         what: What::whole(&ticker),
     };
-    if listener.begin(&head)? {
-        listener.finish()
+    if visitor.begin(&head)? {
+        visitor.finish()
     } else {
         Ok(())
     }
@@ -374,19 +377,19 @@ fn levels(
     data: Node<'_, '_>,
     bids: &'static str,
     asks: &'static str,
-    head: &Head<'_>,
-    listener: &mut dyn Listener,
+    head: &MessageHead<'_>,
+    visitor: &mut dyn EventVisitor,
 ) -> Result<(), Reject> {
-    if !listener.begin(head)? {
+    if !visitor.begin(head)? {
         return Ok(());
     }
     for (side, key) in [(Side::Bid, bids), (Side::Ask, asks)] {
         for level in data.items(key)? {
             let (price, qty) = level.level()?;
-            listener.level(side, price, qty)?;
+            visitor.level(side, price, qty)?;
         }
     }
-    listener.finish()
+    visitor.finish()
 }
 
 /// Who took liquidity, if the buyer did or did not make it.

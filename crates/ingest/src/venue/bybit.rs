@@ -4,13 +4,14 @@
 //!   whole book. Depth 1 repeats its last message after three quiet seconds; the repeat changes nothing.
 //!   A snapshot with the same number and other levels is new, for example after two restarts in a row.
 //! * Linear tickers contain only changes: an absent key is unchanged, an empty string is "not
-//!   applicable". They are merged here into the last state. The listener knows whether messages were
+//!   applicable". They are merged here into the last state. The visitor knows whether messages were
 //!   lost since the last snapshot, and takes no changes then.
 //! * Ids of trades prove nothing: linear ones are UUIDs, and spot ones count over all symbols.
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, trading,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    What, trading,
 };
 use crate::event::{Link, TradeIds};
 use hashbrown::HashMap;
@@ -57,8 +58,8 @@ const UNUSED: [&str; 13] = [
     "dcp",
 ];
 
-impl Dialect for Bybit {
-    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+impl Decoder for Bybit {
+    fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let (Self { json, state }, Message { raw, http, .. }) = (self, message);
         json.read(raw, |root| {
             let Some(topic) = root.text_of("topic") else {
@@ -74,12 +75,12 @@ impl Dialect for Bybit {
             };
             let mut parts = topic.splitn(3, '.');
             match (parts.next(), parts.next(), parts.next()) {
-                (Some("publicTrade"), Some(native), None) => trades(root, native, listener),
-                (Some("tickers"), Some(native), None) => state.ticker(root, native, listener),
+                (Some("publicTrade"), Some(native), None) => trades(root, native, visitor),
+                (Some("tickers"), Some(native), None) => state.ticker(root, native, visitor),
                 (Some("orderbook"), Some("rpi" | "full"), Some(_)) => Ok(()),
                 (Some("orderbook"), Some(depth), Some(native)) => {
                     let depth = depth.parse().or(Err(Reject::Unknown))?;
-                    state.book(root, depth, native, listener)
+                    state.book(root, depth, native, visitor)
                 }
                 (Some(kind), ..) if UNUSED.contains(&kind) => Ok(()),
                 _ => Err(Reject::Unknown),
@@ -107,7 +108,7 @@ impl State {
         root: Node<'_, '_>,
         depth: u32,
         native: &str,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let data = root.need("data")?;
         let number = data.uint("u")?;
@@ -137,9 +138,9 @@ impl State {
         } else {
             Carries::Book
         };
-        let head = Head {
+        let head = MessageHead {
             native,
-            stream: Stream::new(carries, depth),
+            stream: VenueStream::new(carries, depth),
             ts_event: time.map(EventTime::from_millis),
             venue_seq: Some(number),
             what: What::Book(BookHead {
@@ -148,14 +149,14 @@ impl State {
                 ..BookHead::default()
             }),
         };
-        if listener.begin(&head)? {
+        if visitor.begin(&head)? {
             for (side, key) in [(Side::Bid, "b"), (Side::Ask, "a")] {
                 for level in data.items(key)? {
                     let (price, qty) = level.level()?;
-                    listener.level(side, price, qty)?;
+                    visitor.level(side, price, qty)?;
                 }
             }
-            listener.finish()?;
+            visitor.finish()?;
         }
         if let Some(top) = top {
             match self.tops.get_mut(native) {
@@ -170,7 +171,7 @@ impl State {
         &mut self,
         root: Node<'_, '_>,
         native: &str,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let data = root.need("data")?;
         let whole = is_snapshot(root)?;
@@ -201,9 +202,9 @@ impl State {
         ticker.change = last
             .zip(open)
             .and_then(|(last, open)| last.checked_sub(open));
-        let head = Head {
+        let head = MessageHead {
             native,
-            stream: Stream::new(Carries::Ticker, 1),
+            stream: VenueStream::new(Carries::Ticker, 1),
             ts_event: root.uint_of("ts")?.map(EventTime::from_millis),
             venue_seq: None,
             what: What::Ticker {
@@ -211,12 +212,12 @@ impl State {
                 whole,
             },
         };
-        if listener.begin(&head)? {
-            listener.finish()?;
+        if visitor.begin(&head)? {
+            visitor.finish()?;
         }
         let phase = data.text_of("curPreListingPhase").and_then(trading::bybit);
         if let Some(state) = phase {
-            listener.trading(Some(native), state);
+            visitor.trading(Some(native), state);
         }
         self.tickers.insert(native.into(), ticker);
         Ok(())
@@ -243,10 +244,10 @@ impl Top {
     }
 }
 
-fn trades(root: Node<'_, '_>, native: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
-    let head = Head {
+fn trades(root: Node<'_, '_>, native: &str, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
+    let head = MessageHead {
         native,
-        stream: Stream::new(Carries::Trades, 1),
+        stream: VenueStream::new(Carries::Trades, 1),
         ts_event: root.uint_of("ts")?.map(EventTime::from_millis),
         venue_seq: None,
         what: What::Trades {
@@ -255,15 +256,15 @@ fn trades(root: Node<'_, '_>, native: &str, listener: &mut dyn Listener) -> Resu
         },
     };
     let prints = root.items("data")?;
-    if !listener.begin(&head)? {
+    if !visitor.begin(&head)? {
         return Ok(());
     }
     for trade in prints {
-        if let Err(reject) = print(trade).and_then(|print| listener.print(&print)) {
-            listener.fault(Some(native), head.stream, reject);
+        if let Err(reject) = print(trade).and_then(|print| visitor.print(&print)) {
+            visitor.fault(Some(native), head.stream, reject);
         }
     }
-    listener.finish()
+    visitor.finish()
 }
 
 fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {

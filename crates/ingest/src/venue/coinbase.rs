@@ -11,8 +11,8 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, rfc3339_time,
-    trading,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    What, rfc3339_time, trading,
 };
 use crate::event::TradeIds;
 use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
@@ -35,8 +35,8 @@ struct Envelope {
     time: Option<EventTime>,
 }
 
-impl Dialect for Coinbase {
-    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+impl Decoder for Coinbase {
+    fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let Self {
             json,
             last,
@@ -71,10 +71,10 @@ impl Dialect for Coinbase {
             };
             let whole = broken.is_none();
             if let Some(broken) = broken {
-                listener.gap(broken);
+                visitor.gap(broken);
             }
             let envelope = Envelope { sequence, time };
-            let result = envelope.read(channel, root, listener);
+            let result = envelope.read(channel, root, visitor);
             // A refused message says nothing, not even the break: the next one must show it again.
             if result == Ok(()) || (whole && result == Err(Reject::Unknown)) {
                 *last = Some(sequence);
@@ -96,37 +96,37 @@ impl Dialect for Coinbase {
 }
 
 /// Reads one event of a message.
-type Reader = fn(Envelope, Node<'_, '_>, &mut dyn Listener) -> Result<(), Reject>;
+type Reader = fn(Envelope, Node<'_, '_>, &mut dyn EventVisitor) -> Result<(), Reject>;
 
 impl Envelope {
     fn read(
         self,
         channel: &str,
         root: Node<'_, '_>,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let (each, stream): (Reader, _) = match channel {
-            "l2_data" => (Self::book, Stream::new(Carries::Book, 1)),
-            "market_trades" => (Self::trades, Stream::new(Carries::Trades, 1)),
-            "ticker" => (Self::tickers::<2>, Stream::new(Carries::Ticker, 2)),
-            "ticker_batch" => (Self::tickers::<1>, Stream::new(Carries::Ticker, 1)),
+            "l2_data" => (Self::book, VenueStream::new(Carries::Book, 1)),
+            "market_trades" => (Self::trades, VenueStream::new(Carries::Trades, 1)),
+            "ticker" => (Self::tickers::<2>, VenueStream::new(Carries::Ticker, 2)),
+            "ticker_batch" => (Self::tickers::<1>, VenueStream::new(Carries::Ticker, 1)),
             "status" => {
                 let mut events = root.items("events")?;
-                return events.try_for_each(|event| self.products(event, listener));
+                return events.try_for_each(|event| self.products(event, visitor));
             }
             "heartbeats" | "subscriptions" | "candles" => return Ok(()),
             _ => return Err(Reject::Unknown),
         };
         for event in root.items("events")? {
-            if let Err(reject) = each(self, event, listener) {
-                listener.fault(event.text_of("product_id"), stream, reject);
+            if let Err(reject) = each(self, event, visitor) {
+                visitor.fault(event.text_of("product_id"), stream, reject);
             }
         }
         Ok(())
     }
 
-    fn head<'a>(self, native: &'a str, stream: Stream, what: What<'a>) -> Head<'a> {
-        Head {
+    fn head<'a>(self, native: &'a str, stream: VenueStream, what: What<'a>) -> MessageHead<'a> {
+        MessageHead {
             native,
             stream,
             ts_event: self.time,
@@ -135,7 +135,7 @@ impl Envelope {
         }
     }
 
-    fn book(self, event: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn book(self, event: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let snapshot = match event.text("type")? {
             "snapshot" => true,
             "update" => false,
@@ -147,10 +147,10 @@ impl Envelope {
         });
         let head = self.head(
             event.text("product_id")?,
-            Stream::new(Carries::Book, 1),
+            VenueStream::new(Carries::Book, 1),
             what,
         );
-        if !listener.begin(&head)? {
+        if !visitor.begin(&head)? {
             return Ok(());
         }
         for update in event.items("updates")? {
@@ -159,18 +159,18 @@ impl Envelope {
                 "offer" | "ask" => Side::Ask,
                 _ => return Err(Reject::Missing("side")),
             };
-            listener.level(
+            visitor.level(
                 side,
                 update.text("price_level")?,
                 update.text("new_quantity")?,
             )?;
         }
-        listener.finish()
+        visitor.finish()
     }
 
-    fn trades(self, event: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn trades(self, event: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let history = event.text_of("type") == Some("snapshot");
-        let stream = Stream::new(Carries::Trades, 1);
+        let stream = VenueStream::new(Carries::Trades, 1);
         let mut trades: Vec<_> = event.items("trades")?.collect();
         trades.reverse();
         let same =
@@ -179,36 +179,36 @@ impl Envelope {
             let Some(native) = run.first().and_then(|t| t.text_of("product_id")) else {
                 let missing = Reject::Missing("product_id");
                 run.iter()
-                    .for_each(|_| listener.fault(None, stream, missing));
+                    .for_each(|_| visitor.fault(None, stream, missing));
                 continue;
             };
             let what = What::Trades {
                 history,
                 ids: TradeIds::Dense,
             };
-            match listener.begin(&self.head(native, stream, what)) {
+            match visitor.begin(&self.head(native, stream, what)) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(reject) => {
-                    listener.fault(Some(native), stream, reject);
+                    visitor.fault(Some(native), stream, reject);
                     continue;
                 }
             }
             for trade in run {
-                if let Err(reject) = print(*trade).and_then(|print| listener.print(&print)) {
-                    listener.fault(Some(native), stream, reject);
+                if let Err(reject) = print(*trade).and_then(|print| visitor.print(&print)) {
+                    visitor.fault(Some(native), stream, reject);
                 }
             }
-            listener.finish()?;
+            visitor.finish()?;
         }
         Ok(())
     }
 
-    fn products(self, event: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn products(self, event: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         for product in event.items("products")? {
             let state = product.text_of("status").and_then(trading::coinbase);
             if let Some((native, state)) = product.text_of("id").zip(state) {
-                listener.trading(Some(native), state);
+                visitor.trading(Some(native), state);
             }
         }
         Ok(())
@@ -217,12 +217,12 @@ impl Envelope {
     fn tickers<const RANK: u32>(
         self,
         event: Node<'_, '_>,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
-        let stream = Stream::new(Carries::Ticker, RANK);
+        let stream = VenueStream::new(Carries::Ticker, RANK);
         for item in event.items("tickers")? {
-            if let Err(reject) = self.ticker(item, stream, listener) {
-                listener.fault(item.text_of("product_id"), stream, reject);
+            if let Err(reject) = self.ticker(item, stream, visitor) {
+                visitor.fault(item.text_of("product_id"), stream, reject);
             }
         }
         Ok(())
@@ -231,8 +231,8 @@ impl Envelope {
     fn ticker(
         self,
         item: Node<'_, '_>,
-        stream: Stream,
-        listener: &mut dyn Listener,
+        stream: VenueStream,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let number = |key| {
             let text = item.text_of(key);
@@ -248,8 +248,8 @@ impl Envelope {
             ..Ticker::default()
         };
         let native = item.text("product_id")?;
-        if listener.begin(&self.head(native, stream, What::whole(&ticker)))? {
-            listener.finish()?;
+        if visitor.begin(&self.head(native, stream, What::whole(&ticker)))? {
+            visitor.finish()?;
         }
         Ok(())
     }

@@ -8,8 +8,8 @@
 
 use super::cursor::{Cursor, Scalar, Syntax};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, rfc3339_time,
-    trading,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    What, rfc3339_time, trading,
 };
 use crate::event::{Checksum, TradeIds};
 use hashbrown::HashMap;
@@ -35,8 +35,8 @@ impl From<Syntax> for Reject {
     }
 }
 
-impl Dialect for Kraken {
-    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+impl Decoder for Kraken {
+    fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let text = std::str::from_utf8(message.raw).or(Err(Reject::Utf8))?;
         let mut cursor = Cursor::new(text);
         if cursor.peek() != Some(b'{') {
@@ -77,17 +77,22 @@ impl Dialect for Kraken {
         match channel.as_ref() {
             "book" => each(
                 data()?,
-                Stream::new(Carries::Book, 1),
-                listener,
+                VenueStream::new(Carries::Book, 1),
+                visitor,
                 |item, to| self.book(item, whole?, to),
             ),
-            "trade" => trades(data()?, whole == Ok(true), listener),
-            "ticker" => each(data()?, Stream::new(Carries::Ticker, 1), listener, ticker),
+            "trade" => trades(data()?, whole == Ok(true), visitor),
+            "ticker" => each(
+                data()?,
+                VenueStream::new(Carries::Ticker, 1),
+                visitor,
+                ticker,
+            ),
             "status" => Cursor::new(data()?).array(|item| {
-                system(item.value()?, listener);
+                system(item.value()?, visitor);
                 Ok(())
             }),
-            "instrument" => instruments(data()?, listener),
+            "instrument" => instruments(data()?, visitor),
             "heartbeat" | "ohlc" | "level3" | "pong" => Ok(()),
             _ => Err(Reject::Unknown),
         }
@@ -128,7 +133,7 @@ impl Kraken {
         &mut self,
         item: &mut Cursor<'_>,
         snapshot: bool,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let keys = ["symbol", "bids", "asks", "checksum", "timestamp"];
         let [symbol, bids, asks, checksum, timestamp] = Fields::of(item, keys)?.0;
@@ -147,9 +152,9 @@ impl Kraken {
                 (sum != 0).then_some(Checksum::Kraken(sum))
             }
         };
-        let head = Head {
+        let head = MessageHead {
             native: &symbol,
-            stream: Stream::new(Carries::Book, 1),
+            stream: VenueStream::new(Carries::Book, 1),
             ts_event: timestamp.and_then(content).and_then(|t| rfc3339_time(&t)),
             venue_seq: None,
             what: What::Book(BookHead {
@@ -159,15 +164,15 @@ impl Kraken {
                 ..BookHead::default()
             }),
         };
-        if listener.begin(&head)? {
+        if visitor.begin(&head)? {
             for (side, levels) in [(Side::Bid, bids), (Side::Ask, asks)] {
                 let Some(levels) = levels else { continue };
                 Cursor::new(levels).array(|level| {
                     let [price, qty] = Fields::of(level, ["price", "qty"])?.0;
-                    listener.level(side, number("price", price)?, number("qty", qty)?)
+                    visitor.level(side, number("price", price)?, number("qty", qty)?)
                 })?;
             }
-            listener.finish()?;
+            visitor.finish()?;
         }
         if let (true, Some(depth)) = (snapshot, depth) {
             self.depths.insert(symbol.into(), depth);
@@ -179,29 +184,29 @@ impl Kraken {
 /// Reads the items of a message one by one: what is wrong with one concerns it alone.
 fn each(
     data: &str,
-    stream: Stream,
-    listener: &mut dyn Listener,
-    mut read: impl FnMut(&mut Cursor<'_>, &mut dyn Listener) -> Result<(), Reject>,
+    stream: VenueStream,
+    visitor: &mut dyn EventVisitor,
+    mut read: impl FnMut(&mut Cursor<'_>, &mut dyn EventVisitor) -> Result<(), Reject>,
 ) -> Result<(), Reject> {
     Cursor::new(data).array::<Reject>(|item| {
         let item = item.value()?;
-        if let Err(reject) = read(&mut Cursor::new(item), listener) {
+        if let Err(reject) = read(&mut Cursor::new(item), visitor) {
             let fields = Fields::of(&mut Cursor::new(item), ["symbol"]);
             let symbol = fields.ok().and_then(|fields| content(fields.0[0]?));
-            listener.fault(symbol.as_deref(), stream, reject);
+            visitor.fault(symbol.as_deref(), stream, reject);
         }
         Ok(())
     })
 }
 
 /// Prints; adjacent prints of one symbol are one event.
-fn trades(data: &str, history: bool, listener: &mut dyn Listener) -> Result<(), Reject> {
+fn trades(data: &str, history: bool, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
     let mut tape = Tape {
         history,
         open: None,
     };
-    Cursor::new(data).array::<Reject>(|item| tape.row(item.value()?, listener))?;
-    tape.close(listener)
+    Cursor::new(data).array::<Reject>(|item| tape.row(item.value()?, visitor))?;
+    tape.close(visitor)
 }
 
 /// A batch of prints being read.
@@ -212,10 +217,10 @@ struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
-    const STREAM: Stream = Stream::new(Carries::Trades, 1);
+    const STREAM: VenueStream = VenueStream::new(Carries::Trades, 1);
 
     /// Reads a row. What is wrong with it concerns it alone.
-    fn row(&mut self, row: &'a str, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn row(&mut self, row: &'a str, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let keys = ["symbol", "side", "price", "qty", "trade_id", "timestamp"];
         let fields = Fields::of(&mut Cursor::new(row), keys);
         let symbol = fields.as_ref().map_err(|reject| *reject);
@@ -223,14 +228,14 @@ impl<'a> Tape<'a> {
         let (Fields([_, side, price, qty, id, time]), symbol) = match (fields, symbol) {
             (Ok(fields), Ok(symbol)) => (fields, symbol),
             (_, Err(reject)) | (Err(reject), _) => {
-                listener.fault(None, Self::STREAM, reject);
+                visitor.fault(None, Self::STREAM, reject);
                 return Ok(());
             }
         };
         let print = print([side, price, qty, id, time]);
         if self.open.as_ref().is_none_or(|(last, _)| *last != symbol) {
-            self.close(listener)?;
-            let wanted = listener.begin(&Head {
+            self.close(visitor)?;
+            let wanted = visitor.begin(&MessageHead {
                 native: &symbol,
                 stream: Self::STREAM,
                 ts_event: time.and_then(content).and_then(|t| rfc3339_time(&t)),
@@ -243,24 +248,24 @@ impl<'a> Tape<'a> {
             let wanted = match wanted {
                 Ok(wanted) => wanted,
                 Err(reject) => {
-                    listener.fault(Some(&symbol), Self::STREAM, reject);
+                    visitor.fault(Some(&symbol), Self::STREAM, reject);
                     return Ok(());
                 }
             };
             self.open = Some((symbol, wanted));
         }
         if let Some((symbol, true)) = &self.open
-            && let Err(reject) = print.and_then(|print| listener.print(&print))
+            && let Err(reject) = print.and_then(|print| visitor.print(&print))
         {
-            listener.fault(Some(symbol), Self::STREAM, reject);
+            visitor.fault(Some(symbol), Self::STREAM, reject);
         }
         Ok(())
     }
 
     /// Ends the open event.
-    fn close(&mut self, listener: &mut dyn Listener) -> Result<(), Reject> {
+    fn close(&mut self, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         match self.open.take() {
-            Some((_, true)) => listener.finish(),
+            Some((_, true)) => visitor.finish(),
             _ => Ok(()),
         }
     }
@@ -292,7 +297,7 @@ fn print<'a>([side, price, qty, id, timestamp]: [Option<&'a str>; 5]) -> Result<
     })
 }
 
-fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+fn ticker(item: &mut Cursor<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
     let keys = [
         "symbol",
         "bid",
@@ -348,30 +353,30 @@ fn ticker(item: &mut Cursor<'_>, listener: &mut dyn Listener) -> Result<(), Reje
         quote_volume: None,
     };
     let ts_event = time.and_then(content).and_then(|t| rfc3339_time(&t));
-    let stream = Stream::new(Carries::Ticker, 1);
+    let stream = VenueStream::new(Carries::Ticker, 1);
     let (native, what) = (symbol.as_ref(), What::whole(&ticker));
-    let head = Head {
+    let head = MessageHead {
         native,
         stream,
         ts_event,
         venue_seq: None,
         what,
     };
-    if listener.begin(&head)? {
-        listener.finish()?;
+    if visitor.begin(&head)? {
+        visitor.finish()?;
     }
     let sides = [(Side::Bid, bid, bid_qty), (Side::Ask, ask, ask_qty)];
     if sides.iter().all(|(_, price, _)| price.is_none()) {
         return Ok(());
     }
-    let head = Head {
-        stream: Stream::new(Carries::SpareQuote, 1),
+    let head = MessageHead {
+        stream: VenueStream::new(Carries::SpareQuote, 1),
         what: What::Quote,
         ..head
     };
     // The figures stand, whatever is wrong with the quote beside them.
-    if let Err(reject) = spare_quote(&head, sides, listener) {
-        listener.fault(Some(&symbol), head.stream, reject);
+    if let Err(reject) = spare_quote(&head, sides, visitor) {
+        visitor.fault(Some(&symbol), head.stream, reject);
     }
     Ok(())
 }
@@ -396,31 +401,31 @@ fn opening(
 type Offer<'a> = (Side, Option<&'a str>, Option<&'a str>);
 
 fn spare_quote(
-    head: &Head<'_>,
+    head: &MessageHead<'_>,
     sides: [Offer<'_>; 2],
-    listener: &mut dyn Listener,
+    visitor: &mut dyn EventVisitor,
 ) -> Result<(), Reject> {
-    if !listener.begin(head)? {
+    if !visitor.begin(head)? {
         return Ok(());
     }
     for (side, price, qty) in sides {
         if price.is_some_and(|p| p != "null") {
-            listener.level(side, number("bid or ask", price)?, number("quantity", qty)?)?;
+            visitor.level(side, number("bid or ask", price)?, number("quantity", qty)?)?;
         }
     }
-    listener.finish()
+    visitor.finish()
 }
 
 /// Passes over what says nothing of trading.
-fn system(item: &str, listener: &mut dyn Listener) {
+fn system(item: &str, visitor: &mut dyn EventVisitor) {
     let system = Fields::of(&mut Cursor::new(item), ["system"]).map(|Fields([system])| system);
     let state = system.ok().flatten().and_then(content);
     if let Some(state) = state.and_then(|state| trading::kraken(&state)) {
-        listener.trading(None, state);
+        visitor.trading(None, state);
     }
 }
 
-fn instruments(data: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
+fn instruments(data: &str, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
     let mut cursor = Cursor::new(data);
     if cursor.peek() != Some(b'{') {
         return Ok(());
@@ -434,7 +439,7 @@ fn instruments(data: &str, listener: &mut dyn Listener) -> Result<(), Reject> {
         let [symbol, status] = fields.0;
         let state = status.and_then(content).and_then(|s| trading::kraken(&s));
         if let (Some(symbol), Some(state)) = (symbol.and_then(content), state) {
-            listener.trading(Some(&symbol), state);
+            visitor.trading(Some(&symbol), state);
         }
         Ok(())
     })

@@ -10,7 +10,8 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Dialect, Head, Listener, Message, Print, Reject, Stream, What, trading,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    What, trading,
 };
 use crate::event::{Checksum, Link, TradeIds};
 use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
@@ -54,8 +55,8 @@ const UNUSED: [&str; 22] = [
     "event-contract",
 ];
 
-impl Dialect for Okx {
-    fn read(&mut self, message: Message<'_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+impl Decoder for Okx {
+    fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
         let Message { raw, http, .. } = message;
         if raw.trim_ascii() == b"pong" || raw.trim_ascii() == b"ping" {
             return Ok(());
@@ -73,7 +74,7 @@ impl Dialect for Okx {
             };
             let channel = arg.text("channel")?;
             if channel == "instruments" {
-                return instruments(root, listener);
+                return instruments(root, visitor);
             }
             let Some(stream) = stream_of(channel) else {
                 let unused = UNUSED.iter().any(|prefix| channel.starts_with(prefix));
@@ -85,15 +86,15 @@ impl Dialect for Okx {
                 action: root.text_of("action"),
             };
             match stream.carries {
-                Carries::Trades => push.trades(root, stream, listener),
+                Carries::Trades => push.trades(root, stream, visitor),
                 _ => {
                     for data in root.items("data")? {
                         let result = match stream.carries {
-                            Carries::Ticker => push.ticker(data, stream, listener),
-                            _ => push.book(data, stream, listener),
+                            Carries::Ticker => push.ticker(data, stream, visitor),
+                            _ => push.book(data, stream, visitor),
                         };
                         if let Err(reject) = result {
-                            listener.fault(push.native_of(data).ok(), stream, reject);
+                            visitor.fault(push.native_of(data).ok(), stream, reject);
                         }
                     }
                     Ok(())
@@ -116,18 +117,18 @@ impl Dialect for Okx {
 }
 
 /// Definitions, of which only the state of trading is wanted.
-fn instruments(root: Node<'_, '_>, listener: &mut dyn Listener) -> Result<(), Reject> {
+fn instruments(root: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
     for instrument in root.items("data")? {
         let state = instrument.text_of("state").and_then(trading::okx);
         if let Some((native, state)) = instrument.text_of("instId").zip(state) {
-            listener.trading(Some(native), state);
+            visitor.trading(Some(native), state);
         }
     }
     Ok(())
 }
 
 /// Ranks of books are their depths, the faster of equals first.
-fn stream_of(channel: &str) -> Option<Stream> {
+fn stream_of(channel: &str) -> Option<VenueStream> {
     let (carries, rank) = match channel {
         "trades-all" => (Carries::Trades, 2),
         "trades" => (Carries::Trades, 1),
@@ -139,15 +140,15 @@ fn stream_of(channel: &str) -> Option<Stream> {
         "books-l2-tbt" => (Carries::Book, 401),
         _ => return None,
     };
-    Some(Stream::new(carries, rank))
+    Some(VenueStream::new(carries, rank))
 }
 
 impl Push<'_> {
     fn trades(
         self,
         root: Node<'_, '_>,
-        stream: Stream,
-        listener: &mut dyn Listener,
+        stream: VenueStream,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let trades: Vec<_> = root.items("data")?.collect();
         let native_of = |trade: &Node<'_, '_>| trade.text_of("instId").map(str::to_owned);
@@ -157,11 +158,11 @@ impl Push<'_> {
                 Ok(native) => native,
                 Err(missing) => {
                     run.iter()
-                        .for_each(|_| listener.fault(None, stream, missing));
+                        .for_each(|_| visitor.fault(None, stream, missing));
                     continue;
                 }
             };
-            let head = Head {
+            let head = MessageHead {
                 native,
                 stream,
                 ts_event: time(*newest).ok().flatten(),
@@ -171,20 +172,20 @@ impl Push<'_> {
                     ids: TradeIds::Dense,
                 },
             };
-            match listener.begin(&head) {
+            match visitor.begin(&head) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(reject) => {
-                    listener.fault(Some(native), stream, reject);
+                    visitor.fault(Some(native), stream, reject);
                     continue;
                 }
             }
             for trade in run {
-                if let Err(reject) = print(*trade).and_then(|print| listener.print(&print)) {
-                    listener.fault(Some(native), stream, reject);
+                if let Err(reject) = print(*trade).and_then(|print| visitor.print(&print)) {
+                    visitor.fault(Some(native), stream, reject);
                 }
             }
-            listener.finish()?;
+            visitor.finish()?;
         }
         Ok(())
     }
@@ -192,8 +193,8 @@ impl Push<'_> {
     fn book(
         self,
         data: Node<'_, '_>,
-        stream: Stream,
-        listener: &mut dyn Listener,
+        stream: VenueStream,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let snapshot = match (stream.carries, self.action) {
             (Carries::Book, Some("snapshot")) => true,
@@ -228,7 +229,7 @@ impl Push<'_> {
                 Some(Checksum::Okx(sum.cast_unsigned()))
             }
         };
-        let head = Head {
+        let head = MessageHead {
             native: self.native_of(data)?,
             stream,
             ts_event: time(data)?,
@@ -240,23 +241,23 @@ impl Push<'_> {
                 depth: None,
             }),
         };
-        if !listener.begin(&head)? {
+        if !visitor.begin(&head)? {
             return Ok(());
         }
         for (side, key) in [(Side::Bid, "bids"), (Side::Ask, "asks")] {
             for level in data.items(key)? {
                 let (price, qty) = level.level()?;
-                listener.level(side, price, qty)?;
+                visitor.level(side, price, qty)?;
             }
         }
-        listener.finish()
+        visitor.finish()
     }
 
     fn ticker(
         self,
         data: Node<'_, '_>,
-        stream: Stream,
-        listener: &mut dyn Listener,
+        stream: VenueStream,
+        visitor: &mut dyn EventVisitor,
     ) -> Result<(), Reject> {
         let number = |key| {
             let text = data.text_of(key);
@@ -282,15 +283,15 @@ impl Push<'_> {
             volume: number("vol24h")?,
             quote_volume: if spot { number("volCcy24h")? } else { None },
         };
-        let head = Head {
+        let head = MessageHead {
             native: self.native_of(data)?,
             stream,
             ts_event: time(data)?,
             venue_seq: None,
             what: What::whole(&ticker),
         };
-        if listener.begin(&head)? {
-            listener.finish()
+        if visitor.begin(&head)? {
+            visitor.finish()
         } else {
             Ok(())
         }

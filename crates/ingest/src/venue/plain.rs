@@ -5,7 +5,7 @@
 //! It declines (`None`) at the first thing that it does not support: white space, an escape, a fraction,
 //! an exponent, `null`, a syntax error. Declining is not a decision about the message, so that only one
 //! reader decides what is wrong with it. What the scanner accepts is JSON, and has the same meaning as in
-//! the general parser (compared in `tests/dialects/scanned.rs`). It allocates nothing.
+//! the general parser (compared in `tests/decoders/scanned.rs`). It allocates nothing.
 
 /// A place in a text that may be plain.
 #[derive(Clone, Debug)]

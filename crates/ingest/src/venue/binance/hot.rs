@@ -1,12 +1,12 @@
 //! Binance's frequent messages, read without a tape: trades, book tickers and changes to books, alone or
 //! in a combined stream, with their members in any order.
 //!
-//! The whole message is read before the listener is called. If it is declined, the listener has received
+//! The whole message is read before the visitor is called. If it is declined, the visitor has received
 //! nothing, and the general reader in [`super`] reads it or says what is wrong with it.
 
 use super::{COIN_M, MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
 use crate::venue::plain::{Plain, Span, Value};
-use crate::venue::{Carries, Head, Listener, Print, Reject, Stream, What};
+use crate::venue::{Carries, EventVisitor, MessageHead, Print, Reject, VenueStream, What};
 use tapecast_model::{EventTime, Side, TradeId};
 
 /// Reads hot messages; keeps the memory for their levels.
@@ -59,7 +59,7 @@ impl Hot {
         &mut self,
         raw: &[u8],
         market: Market,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Option<Result<(), Reject>> {
         let mut plain = Plain::new(raw)?;
         plain.take(b'{')?;
@@ -82,9 +82,9 @@ impl Hot {
             return Some(Ok(()));
         }
         match members.kind {
-            Kind::Trade => members.trade(0, 2, listener),
-            Kind::AggTrade => members.trade(1, 1, listener),
-            Kind::BookTicker => members.book_ticker(listener),
+            Kind::Trade => members.trade(0, 2, visitor),
+            Kind::AggTrade => members.trade(1, 1, visitor),
+            Kind::BookTicker => members.book_ticker(visitor),
             Kind::Depth => {
                 let source = Source {
                     market,
@@ -92,7 +92,7 @@ impl Hot {
                     named: "",
                     http: false,
                 };
-                self.depth(&plain, &members, source, listener)
+                self.depth(&plain, &members, source, visitor)
             }
         }
     }
@@ -152,7 +152,7 @@ impl Hot {
         plain: &Plain<'_>,
         members: &Members<'_>,
         source: Source<'_>,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Option<Result<(), Reject>> {
         let [first, last, previous] = members.numbers;
         if members.native.is_empty() {
@@ -171,16 +171,16 @@ impl Hot {
         let [bids, asks] = members.sides;
         let sides = [(Side::Bid, bids?), (Side::Ask, asks?)];
         let mut tell = || {
-            if !listener.begin(&head)? {
+            if !visitor.begin(&head)? {
                 return Ok(());
             }
             for (side, (start, end)) in sides {
                 for [price, qty] in self.levels.get(start..end).unwrap_or_default() {
                     let text = |span| plain.at(span).ok_or(Reject::Number("level"));
-                    listener.level(side, text(*price)?, text(*qty)?)?;
+                    visitor.level(side, text(*price)?, text(*qty)?)?;
                 }
             }
-            listener.finish()
+            visitor.finish()
         };
         Some(tell())
     }
@@ -240,15 +240,15 @@ impl<'a> Members<'a> {
         &self,
         id: usize,
         rank: u32,
-        listener: &mut dyn Listener,
+        visitor: &mut dyn EventVisitor,
     ) -> Option<Result<(), Reject>> {
         let [price, qty] = self.print;
         if self.native.is_empty() || price.is_empty() || qty.is_empty() {
             return None;
         }
-        let head = Head {
+        let head = MessageHead {
             native: self.native,
-            stream: Stream::new(Carries::Trades, rank),
+            stream: VenueStream::new(Carries::Trades, rank),
             ts_event: self.time(),
             venue_seq: None,
             what: TRADES,
@@ -263,34 +263,34 @@ impl<'a> Members<'a> {
             first_id: None,
         };
         let mut tell = || {
-            if !listener.begin(&head)? {
+            if !visitor.begin(&head)? {
                 return Ok(());
             }
-            listener.print(&print)?;
-            listener.finish()
+            visitor.print(&print)?;
+            visitor.finish()
         };
         Some(tell())
     }
 
-    fn book_ticker(&self, listener: &mut dyn Listener) -> Option<Result<(), Reject>> {
+    fn book_ticker(&self, visitor: &mut dyn EventVisitor) -> Option<Result<(), Reject>> {
         let [bid, bid_qty, ask, ask_qty] = self.quote;
         if self.native.is_empty() || self.quote.iter().any(|text| text.is_empty()) {
             return None;
         }
-        let head = Head {
+        let head = MessageHead {
             native: self.native,
-            stream: Stream::new(Carries::Quote, 1),
+            stream: VenueStream::new(Carries::Quote, 1),
             ts_event: self.time(),
             venue_seq: Some(self.numbers[1]?),
             what: What::Quote,
         };
         let mut tell = || {
-            if !listener.begin(&head)? {
+            if !visitor.begin(&head)? {
                 return Ok(());
             }
-            listener.level(Side::Bid, bid, bid_qty)?;
-            listener.level(Side::Ask, ask, ask_qty)?;
-            listener.finish()
+            visitor.level(Side::Bid, bid, bid_qty)?;
+            visitor.level(Side::Ask, ask, ask_qty)?;
+            visitor.finish()
         };
         Some(tell())
     }
@@ -299,12 +299,12 @@ impl<'a> Members<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::Survey;
+    use crate::scan::RecordingScan;
     use crate::venue::Format;
 
     fn is_read(text: &str) -> bool {
-        let mut survey = Survey::new(Format::Binance, hashbrown::HashMap::new());
-        let read = Hot::default().read(text.as_bytes(), Market::Spot, &mut survey);
+        let mut scan = RecordingScan::new(Format::Binance, hashbrown::HashMap::new());
+        let read = Hot::default().read(text.as_bytes(), Market::Spot, &mut scan);
         assert!(read.is_none_or(|result| result.is_ok()), "{text}");
         read.is_some()
     }

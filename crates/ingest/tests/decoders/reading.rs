@@ -4,14 +4,15 @@ use crate::figures::figures;
 use hashbrown::HashMap;
 use tapecast_ingest::event::{Event, EventBody, FeedEvent, TradeIds};
 use tapecast_ingest::normaliser::Parser;
-use tapecast_ingest::scan::{Plan, Survey};
+use tapecast_ingest::plan::FeedPlan;
+use tapecast_ingest::scan::RecordingScan;
 use tapecast_ingest::venue::{Format, Message};
 use tapecast_model::{Decimal, InstrumentId, Level, Price, Qty, UnixNanos};
 
-/// Surveys messages; those that cannot be read count for nothing.
-pub(crate) fn plan(format: Format, messages: &[&str]) -> Plan {
-    let mut survey = Survey::new(format, HashMap::new());
-    let mut dialect = format.dialect();
+/// Scans messages; those that cannot be read count for nothing.
+pub(crate) fn plan(format: Format, messages: &[&str]) -> FeedPlan {
+    let mut scan = RecordingScan::new(format, HashMap::new());
+    let mut decoder = format.decoder();
     for text in messages {
         let mut raw = text.as_bytes().to_vec();
         let message = Message {
@@ -19,13 +20,13 @@ pub(crate) fn plan(format: Format, messages: &[&str]) -> Plan {
             http: None,
             symbol: None,
         };
-        let _rejected = dialect.read(message, &mut survey);
+        let _rejected = decoder.read(message, &mut scan);
     }
-    survey.into_plan()
+    scan.into_plan()
 }
 
 /// A parser of a plan whose instruments have the ids 0, 1, 2 and so on.
-pub(crate) fn parser(format: Format, plan: &Plan) -> Parser {
+pub(crate) fn parser(format: Format, plan: &FeedPlan) -> Parser {
     let ids: Vec<_> = (0..plan.instruments.len() as u32)
         .map(InstrumentId::new)
         .collect();
@@ -75,7 +76,7 @@ pub(crate) fn rejects(format: Format, good: &str, bad: &[&str]) -> Vec<&'static 
     labels
 }
 
-fn spell(plan: &Plan, event: &Event) -> String {
+fn spell(plan: &FeedPlan, event: &Event) -> String {
     let planned = &plan.instruments[event.instrument.index()];
     let number = |mantissa: i64, scale: u8| Decimal::new(i128::from(mantissa), scale).to_string();
     let price = |p: Price| number(p.mantissa(), planned.price_scale.digits());

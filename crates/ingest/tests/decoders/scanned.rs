@@ -22,8 +22,8 @@ struct Ways {
 }
 
 impl Ways {
-    fn new(format: Format, surveyed: &[&str]) -> Self {
-        let plan = plan(format, surveyed);
+    fn new(format: Format, recorded: &[&str]) -> Self {
+        let plan = plan(format, recorded);
         Self {
             scanner: parser(format, &plan),
             general: parser(format, &plan),
@@ -53,7 +53,7 @@ impl Ways {
 }
 
 /// Messages that make the instruments known and let every stream be used.
-fn surveyed(format: Format) -> Vec<String> {
+fn recorded(format: Format) -> Vec<String> {
     let shapes: &[&str] = match format {
         Format::Binance | Format::BinanceUsdm => &[
             r#"{"e":"trade","E":1,"s":"SYMBOL","t":1,"p":"0.00000001","q":"0.00001","T":1,"m":true}"#,
@@ -220,9 +220,9 @@ proptest! {
         format in prop::sample::select(vec![Format::Binance, Format::BinanceUsdm]),
         messages in prop::collection::vec((binance_message(), prop::collection::vec(mutation(), 0..2)), 1..4),
     ) {
-        let surveyed = surveyed(format);
-        let surveyed: Vec<_> = surveyed.iter().map(String::as_str).collect();
-        let mut ways = Ways::new(format, &surveyed);
+        let recorded = recorded(format);
+        let recorded: Vec<_> = recorded.iter().map(String::as_str).collect();
+        let mut ways = Ways::new(format, &recorded);
         for (message, mutations) in messages {
             let mut raw = message.into_bytes();
             let [scanned, general] = ways.read(&raw);
@@ -248,8 +248,8 @@ fn every_recorded_message_is_scanned_as_it_is_read() {
                 })
         };
         let lines: Vec<_> = rows().collect();
-        let surveyed: Vec<_> = lines.iter().map(String::as_str).collect();
-        let mut ways = Ways::new(format, &surveyed);
+        let recorded: Vec<_> = lines.iter().map(String::as_str).collect();
+        let mut ways = Ways::new(format, &recorded);
         let mut events = 0;
         for line in &lines {
             let [scanned, general] = ways.read(line.as_bytes());

@@ -4,7 +4,8 @@
 
 use super::{ReplayConfig, ReplayError, ScanReport};
 use crate::capture::{Capture, Line};
-use crate::scan::{LeftOut, Plan, Survey};
+use crate::plan::{FeedPlan, LeftOut};
+use crate::scan::RecordingScan;
 use crate::venue::{Format, MESSAGE_BYTES_MAX, Message, Reject};
 use hashbrown::HashMap;
 use std::fmt;
@@ -17,10 +18,10 @@ const REPORTED_LINES_MAX: usize = 20;
 const SAMPLED_LINES: usize = 200;
 
 /// The first reading: what the recording holds.
-pub(super) fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), ReplayError> {
+pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), ReplayError> {
     let mut capture = Capture::open(&config.path)?;
-    let mut survey = Survey::new(config.format, config.symbols.clone());
-    let mut dialect = config.format.dialect();
+    let mut scan = RecordingScan::new(config.format, config.symbols.clone());
+    let mut decoder = config.format.decoder();
     let mut report = ScanReport::default();
     let mut complaints = Complaints::new(&config.path);
     while let Some(Line {
@@ -31,26 +32,26 @@ pub(super) fn survey(config: &ReplayConfig) -> Result<(Plan, ScanReport), Replay
             Ok(message) => message,
             Err((broken, _)) => {
                 report.broken_lines += 1;
-                complaints.note(number, &broken, survey.has_heard());
+                complaints.note(number, &broken, scan.has_heard());
                 continue;
             }
         };
         report.messages += 1;
-        let faults = survey.faults();
+        let faults = scan.faults();
         let result = if message.raw.len() > MESSAGE_BYTES_MAX {
             Err(Reject::Oversized)
         } else {
-            dialect.read(message, &mut survey)
+            decoder.read(message, &mut scan)
         };
-        report.rejected += survey.faults() - faults + u64::from(result.is_err());
+        report.rejected += scan.faults() - faults + u64::from(result.is_err());
         if let Err(reject) = result {
-            complaints.note(number, &reject, survey.has_heard());
-        } else if survey.faults() > faults {
+            complaints.note(number, &reject, scan.has_heard());
+        } else if scan.faults() > faults {
             let reason = "a part of the message cannot be read";
-            complaints.note(number, &reason, survey.has_heard());
+            complaints.note(number, &reason, scan.has_heard());
         }
     }
-    let plan = survey.into_plan();
+    let plan = scan.into_plan();
     if let ([], Some(LeftOut { reason, .. })) = (plan.instruments.as_slice(), plan.left_out.first())
     {
         return Err(ReplayError::LeftOut {
@@ -87,7 +88,7 @@ fn likely_formats(config: &ReplayConfig) -> Vec<Format> {
     };
     let others = Format::ALL.into_iter().filter(|f| *f != config.format);
     let mut readers: Vec<_> = others
-        .map(|f| (f, f.dialect(), Survey::new(f, HashMap::new()), 0_u32))
+        .map(|f| (f, f.decoder(), RecordingScan::new(f, HashMap::new()), 0_u32))
         .collect();
     for _ in 0..SAMPLED_LINES {
         let Some(line) = capture.next_line() else {
@@ -96,13 +97,13 @@ fn likely_formats(config: &ReplayConfig) -> Vec<Format> {
         let Ok(Message { raw, http, symbol }) = line.message else {
             continue;
         };
-        for (_, dialect, survey, read) in &mut readers {
+        for (_, decoder, scan, read) in &mut readers {
             let raw = &mut raw.to_vec();
-            let result = dialect.read(Message { raw, http, symbol }, survey);
+            let result = decoder.read(Message { raw, http, symbol }, scan);
             *read += u32::from(result.is_ok());
         }
     }
-    readers.retain(|(_, _, survey, _)| survey.has_heard());
+    readers.retain(|(_, _, scan, _)| scan.has_heard());
     let most = readers.iter().map(|(.., read)| *read).max();
     let best = readers.iter().filter(|(.., read)| Some(*read) == most);
     best.map(|(format, ..)| *format).collect()
@@ -154,7 +155,7 @@ impl<'a> Complaints<'a> {
     fn say(&mut self) {
         let said = self.count.min(REPORTED_LINES_MAX + 1) - self.held.len();
         for (at, (line, reason)) in self.held.drain(..).enumerate() {
-            let place = Place {
+            let place = FilePosition {
                 path: self.path,
                 line,
             };
@@ -168,12 +169,12 @@ impl<'a> Complaints<'a> {
 }
 
 /// A line of a file, as compilers write it.
-struct Place<'a> {
+struct FilePosition<'a> {
     path: &'a Path,
     line: u64,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for FilePosition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.path.display(), self.line)
     }

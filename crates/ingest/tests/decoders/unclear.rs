@@ -212,7 +212,7 @@ fn a_coinbase_message_without_a_number_is_a_break_of_the_connection() {
 }
 
 #[test]
-fn a_print_whose_time_is_missing_or_empty_is_published_without_one_in_every_dialect() {
+fn a_print_whose_time_is_missing_or_empty_is_published_without_one_in_every_format() {
     let binance = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":7,"p":"1.5","q":"2","T":1723161255343,"m":true}"#;
     let bybit = r#"{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1723161255343,"data":[{"T":1723161255343,"s":"BTCUSDT","S":"Sell","v":"2","p":"1.5","i":"7"}]}"#;
     for (format, message, times) in [

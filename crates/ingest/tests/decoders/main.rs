@@ -1,6 +1,6 @@
-//! Goal: every kind of message of every dialect comes to the right events.
+//! Goal: every kind of message of every format comes to the right events.
 //!
-//! Method: messages in the venues' documented shapes are surveyed and then parsed, as a replay does;
+//! Method: messages in the venues' documented shapes are scanned and then parsed, as a replay does;
 //! the events are compared in a short spelling, one line each:
 //! `symbol kind content [#venue number] [@milliseconds]`.
 

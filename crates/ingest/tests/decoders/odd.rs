@@ -1,4 +1,4 @@
-//! The same news in odd writing, for every dialect and for published lines: members that are there twice, numbers with exponents
+//! The same news in odd writing, in every format and in published lines: members that are there twice, numbers with exponents
 //! and with zeros without end, prices at and below zero, and batches of which a part is bad.
 //!
 //! Method: what is read of a message in its usual writing is compared with what is read of the odd one.
@@ -10,7 +10,7 @@ use tapecast_ingest::push::mistake::Mistake;
 use tapecast_ingest::venue::Format;
 use tapecast_model::UnixNanos;
 
-/// Messages of each dialect, of every kind that has numbers.
+/// Messages of each format, of every kind that has numbers.
 const USUAL: [(Format, &[&str]); 7] = [
     (Format::Binance, &SPOT),
     (
@@ -164,7 +164,7 @@ fn a_number_is_itself_however_it_is_written_in_published_lines() {
 }
 
 #[test]
-fn of_a_doubled_key_the_last_counts_in_every_dialect_at_every_depth() {
+fn of_a_doubled_key_the_last_counts_in_every_format_at_every_depth() {
     for (format, messages) in USUAL {
         for (index, message) in messages.iter().enumerate() {
             let usual = events(format, messages);
@@ -229,7 +229,7 @@ fn rewrite(message: &str, way: usize) -> String {
 }
 
 #[test]
-fn a_number_is_itself_however_it_is_written_in_every_dialect() {
+fn a_number_is_itself_however_it_is_written_in_every_format() {
     for (format, messages) in USUAL {
         let usual = read(format, messages);
         for way in 0..8 {
@@ -377,7 +377,7 @@ fn said(format: Format, messages: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_print_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_dialect() {
+fn a_print_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_format() {
     for format in Format::ALL {
         let rows = [
             (1, "-37.63", "1.5"),
@@ -399,7 +399,7 @@ fn a_print_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_dial
 }
 
 #[test]
-fn a_bad_row_of_a_batch_is_lost_alone_in_every_dialect_that_has_batches() {
+fn a_bad_row_of_a_batch_is_lost_alone_in_every_format_that_has_batches() {
     for format in Format::ALL {
         if matches!(format, Format::Binance | Format::BinanceUsdm) {
             // One print in each message, whose id shows that it is missing.
@@ -448,7 +448,7 @@ fn a_bad_row_of_a_batch_is_lost_alone_in_every_dialect_that_has_batches() {
 }
 
 #[test]
-fn a_level_may_cost_nothing_or_less_and_its_size_is_not_below_zero_in_every_dialect() {
+fn a_level_may_cost_nothing_or_less_and_its_size_is_not_below_zero_in_every_format() {
     for format in Format::ALL {
         let good = bids(
             format,

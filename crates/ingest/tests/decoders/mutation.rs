@@ -82,7 +82,7 @@ proptest! {
         format in prop::sample::select(Format::ALL.to_vec()),
         script in prop::collection::vec((0..SEEDS.len(), prop::collection::vec(mutation(), 0..3)), 1..8),
     ) {
-        // Surveyed in whole or in mutated shape: a survey must bear both.
+        // Scanned in whole or in mutated shape: a scan must bear both.
         let bytes: Vec<Vec<u8>> = script
             .iter()
             .map(|(seed, mutations)| {
@@ -92,9 +92,9 @@ proptest! {
             })
             .collect();
         let lossy: Vec<_> = bytes.iter().map(|raw| String::from_utf8_lossy(raw)).collect();
-        let mut surveyed = SEEDS.to_vec();
-        surveyed.extend(lossy.iter().map(AsRef::as_ref));
-        let mut parser = parser(format, &plan(format, &surveyed));
+        let mut recorded = SEEDS.to_vec();
+        recorded.extend(lossy.iter().map(AsRef::as_ref));
+        let mut parser = parser(format, &plan(format, &recorded));
         let mut events = Vec::new();
         for raw in bytes {
             let mut raw = raw;
