@@ -1,5 +1,5 @@
 //! What it costs to read a message: per venue and kind, as replays and live feeds read it, and as the
-//! push door reads its lines.
+//! push source reads its lines.
 //!
 //! One iteration is a hundred readings of one message. Each is made twice over: `parse`, as it is
 //! written, and `parse_general`, with a space in front, which venues do not send and which keeps

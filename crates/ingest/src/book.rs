@@ -44,7 +44,7 @@ use tapecast_model::{Book, BookChanges, EventTime, Instrument, Touched, UnixNano
 
 /// When something happened, and the venue's number for it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Stamp {
+pub struct EventStamp {
     /// The venue's time.
     pub ts_event: Option<EventTime>,
     /// When the gateway received it.
@@ -53,7 +53,7 @@ pub struct Stamp {
     pub venue_seq: Option<u64>,
 }
 
-impl Stamp {
+impl EventStamp {
     /// Whether the venue gives both the same number and time.
     pub(crate) fn is_same_moment(self, other: Self) -> bool {
         (self.venue_seq, self.ts_event) == (other.venue_seq, other.ts_event)
@@ -75,12 +75,12 @@ pub struct VerifiedBook {
     last_time: Option<EventTime>,
     old: OldRun,
     /// A snapshot whose numbers did not fit: it may be the first word of new ones.
-    early: Option<(Stamp, Box<BookEvent>)>,
+    early: Option<(EventStamp, Box<BookEvent>)>,
 }
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum BookOutcome {
     /// The book reached a new state.
     Reached {
         /// The best ranks that may differ from before.
@@ -175,7 +175,7 @@ impl VerifiedBook {
     }
 
     /// Takes a snapshot or a change. Then call [`VerifiedBook::catch_up`] until it has no more.
-    pub fn handle(&mut self, stamp: Stamp, event: Box<BookEvent>) -> Outcome {
+    pub fn handle(&mut self, stamp: EventStamp, event: Box<BookEvent>) -> BookOutcome {
         if event.snapshot {
             return self.start(stamp, event);
         }
@@ -187,7 +187,7 @@ impl VerifiedBook {
 
     /// Applies the next change that waited for a snapshot, if there is a book and such a change; if there
     /// is no book, begins with the snapshot that came before its time, if one did.
-    pub fn catch_up(&mut self) -> Option<(Stamp, Outcome)> {
+    pub fn catch_up(&mut self) -> Option<(EventStamp, BookOutcome)> {
         if self.book().is_none() {
             return self.begin_early();
         }
@@ -218,7 +218,7 @@ impl VerifiedBook {
         self.old = OldRun::default();
     }
 
-    fn start(&mut self, stamp: Stamp, snapshot: Box<BookEvent>) -> Outcome {
+    fn start(&mut self, stamp: EventStamp, snapshot: Box<BookEvent>) -> BookOutcome {
         if matches!(snapshot.link, Link::Whole(_)) {
             return self.replace(stamp, snapshot);
         }
@@ -231,23 +231,23 @@ impl VerifiedBook {
         {
             // It was fetched beside the stream, and the book is ahead of it.
             self.early = Some((stamp, snapshot));
-            return Outcome::Old;
+            return BookOutcome::Old;
         }
         if let Some(Fit::Broken(broken)) = self.first_behind(chain) {
             self.early = Some((stamp, snapshot));
-            return Outcome::Broken(Break::SnapshotTooOld(broken));
+            return BookOutcome::Broken(Break::SnapshotTooOld(broken));
         }
         self.begin(stamp, chain, &snapshot)
     }
 
     /// Takes a book of a stream of whole ones.
-    fn replace(&mut self, stamp: Stamp, whole: Box<BookEvent>) -> Outcome {
+    fn replace(&mut self, stamp: EventStamp, whole: Box<BookEvent>) -> BookOutcome {
         let chain = Chain::at_snapshot(whole.link);
         if self.last.as_ref() == Some(&whole) {
-            return Outcome::Repeated;
+            return BookOutcome::Repeated;
         }
         if chain.number() < self.chain.number() && !self.has_started_over(stamp) {
-            return Outcome::Old;
+            return BookOutcome::Old;
         }
         let outcome = self.begin(stamp, chain, &whole);
         if self.book().is_some() {
@@ -262,7 +262,7 @@ impl VerifiedBook {
         fits.into_iter().find(|fit| *fit != Fit::Old)
     }
 
-    fn begin_early(&mut self) -> Option<(Stamp, Outcome)> {
+    fn begin_early(&mut self) -> Option<(EventStamp, BookOutcome)> {
         let chain = Chain::at_snapshot(self.early.as_ref()?.1.link);
         if self.first_behind(chain) != Some(Fit::Follows) {
             return None;
@@ -271,7 +271,7 @@ impl VerifiedBook {
         Some((stamp, self.begin(stamp, chain, &snapshot)))
     }
 
-    fn begin(&mut self, stamp: Stamp, chain: Chain, snapshot: &BookEvent) -> Outcome {
+    fn begin(&mut self, stamp: EventStamp, chain: Chain, snapshot: &BookEvent) -> BookOutcome {
         self.early = None;
         self.chain = chain;
         self.state = State::Held;
@@ -286,16 +286,16 @@ impl VerifiedBook {
         self.check(snapshot, Touched::ALL)
     }
 
-    fn keep(&mut self, stamp: Stamp, change: Box<BookEvent>, overflowed: bool) -> Outcome {
+    fn keep(&mut self, stamp: EventStamp, change: Box<BookEvent>, overflowed: bool) -> BookOutcome {
         let can_repeat = change.link != Link::None && !is_keep_alive(&change);
         if can_repeat && self.last_kept() == Some(&*change) {
-            return Outcome::Repeated;
+            return BookOutcome::Repeated;
         }
         if !chain::bridges(change.link) {
             if can_repeat {
                 self.last = Some(change);
             }
-            return Outcome::Waiting {
+            return BookOutcome::Waiting {
                 dropped: 1,
                 overflowed: false,
             };
@@ -319,7 +319,7 @@ impl VerifiedBook {
         self.state = State::Waiting {
             overflowed: overflowed || full,
         };
-        Outcome::Waiting {
+        BookOutcome::Waiting {
             dropped: dropped + pushed_out,
             overflowed: full && !overflowed,
         }
@@ -331,14 +331,14 @@ impl VerifiedBook {
     }
 
     /// Takes the next change; one that was `kept` came before the snapshot, so that it may be older.
-    fn go_on(&mut self, stamp: Stamp, change: Box<BookEvent>, kept: bool) -> Outcome {
+    fn go_on(&mut self, stamp: EventStamp, change: Box<BookEvent>, kept: bool) -> BookOutcome {
         let broken = match self.chain.fit(change.link) {
             Fit::Follows if chain::stands_still(change.link) && has_levels(&change) => {
                 Some(Break::StoodStill(self.chain.number().unwrap_or_default()))
             }
             Fit::Follows => None,
-            _ if self.last.as_ref() == Some(&change) => return Outcome::Repeated,
-            Fit::Old if kept || !self.has_started_over(stamp) => return Outcome::Old,
+            _ if self.last.as_ref() == Some(&change) => return BookOutcome::Repeated,
+            Fit::Old if kept || !self.has_started_over(stamp) => return BookOutcome::Old,
             Fit::Old => Some(Break::StartedOver(self.chain.beginning(change.link))),
             Fit::Broken(broken) => Some(Break::Link(broken)),
             Fit::Unplaced => Some(Break::Unnumbered(self.chain.number().unwrap_or_default())),
@@ -352,7 +352,7 @@ impl VerifiedBook {
             } else if change.link != Link::None {
                 self.last = Some(change);
             }
-            return Outcome::Broken(broken);
+            return BookOutcome::Broken(broken);
         }
         self.chain.advance(change.link);
         self.old = OldRun::default();
@@ -371,9 +371,9 @@ impl VerifiedBook {
     }
 
     /// Forgets a snapshot that has waited too long for changes that follow it.
-    fn let_early_go(&mut self, now: Stamp) {
+    fn let_early_go(&mut self, now: EventStamp) {
         let waited =
-            |(stamp, _): &(Stamp, _)| now.ts_recv.get().saturating_sub(stamp.ts_recv.get());
+            |(stamp, _): &(EventStamp, _)| now.ts_recv.get().saturating_sub(stamp.ts_recv.get());
         let too_long = |early| u128::from(waited(early)) > OLD_FOR.as_nanos();
         if self.early.as_ref().is_some_and(too_long) {
             self.early = None;
@@ -382,27 +382,27 @@ impl VerifiedBook {
 
     /// Notes a message that is old by its numbers. Whether it proves, by its venue's time or together
     /// with those before it, that the numbers have started again.
-    fn has_started_over(&mut self, stamp: Stamp) -> bool {
-        let Stamp {
+    fn has_started_over(&mut self, stamp: EventStamp) -> bool {
+        let EventStamp {
             ts_event, ts_recv, ..
         } = stamp;
         self.old.has_started_over(self.last_time, ts_event, ts_recv)
     }
 
     /// Compares the book with the venue's checksum.
-    fn check(&mut self, event: &BookEvent, touched: Touched) -> Outcome {
+    fn check(&mut self, event: &BookEvent, touched: Touched) -> BookOutcome {
         if let Some(checksum) = event.checksum {
             let (ours, theirs) = self.hasher.compare(&self.book, checksum);
             if ours != theirs {
                 self.lose();
-                return Outcome::Broken(Break::Checksum { ours, theirs });
+                return BookOutcome::Broken(Break::Checksum { ours, theirs });
             }
         }
         let (checked, replaced) = (event.checksum.is_some(), event.snapshot);
         if !replaced && !has_levels(event) {
-            return Outcome::Unchanged { checked };
+            return BookOutcome::Unchanged { checked };
         }
-        Outcome::Reached {
+        BookOutcome::Reached {
             touched,
             replaced,
             checked,

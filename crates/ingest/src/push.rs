@@ -148,7 +148,7 @@ struct LogLimits {
 
 /// What every publisher's task has of the source.
 #[derive(Clone)]
-struct Door {
+struct PushShared {
     venue: Venue,
     catalog: Arc<Catalog>,
     tx: EventTx,
@@ -307,7 +307,7 @@ impl PushServer {
     ) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener.try_clone()?)?;
         let mut acceptor = Acceptor::new(listener, RESERVE);
-        let door = Door {
+        let shared = PushShared {
             venue: self.venue.clone(),
             catalog: Arc::clone(&self.catalog),
             tx,
@@ -325,23 +325,23 @@ impl PushServer {
             self.faults.acceptor.look();
             match next {
                 Next::Stop => break,
-                Next::Left(left) => publishers.leave(left, &door).await,
+                Next::Left(left) => publishers.leave(left, &shared).await,
                 Next::Came(came) if publishers.tasks.len() >= PUBLISHERS_MAX => {
                     let reason = format!("there are already {PUBLISHERS_MAX} publishers");
-                    door.refuse(&came, &reason);
+                    shared.refuse(&came, &reason);
                 }
                 // Publishers may use the reserve, except for the last descriptor of it.
                 Next::Came(came) if came.reserved && acceptor.spare() == 0 => {
-                    door.refuse(&came, "there are no file descriptors left");
+                    shared.refuse(&came, "there are no file descriptors left");
                 }
                 Next::Came(Came { stream, peer, .. }) => {
-                    publishers.enter(stream, peer, door.of_line(self.next_line()), &stopped);
+                    publishers.enter(stream, peer, shared.of_line(self.next_line()), &stopped);
                 }
             }
         }
         drop(stopping);
         while let Some(left) = publishers.tasks.join_next_with_id().await {
-            publishers.leave(left.map(|(id, ())| id), &door).await;
+            publishers.leave(left.map(|(id, ())| id), &shared).await;
         }
         Ok(())
     }
@@ -357,10 +357,10 @@ impl PushServer {
     }
 }
 
-// === impl Door ===
+// === impl PushShared ===
 
-impl Door {
-    /// The door of one publisher.
+impl PushShared {
+    /// The same, with the line of one publisher.
     fn of_line(&self, number: u32) -> Self {
         Self {
             tx: self.tx.of_line(number),
@@ -368,7 +368,7 @@ impl Door {
         }
     }
 
-    /// Tells a publisher that it cannot come in, and closes.
+    /// Tells a publisher that it is not taken, and closes.
     fn refuse(&self, came: &Came, reason: &str) {
         let answer = format!(
             "{{\"error\":\"refused\",\"line\":0,\"message\":\"{reason}; try again later\"}}\n"
@@ -398,14 +398,14 @@ impl Publishers {
         &mut self,
         stream: TcpStream,
         peer: SocketAddr,
-        door: Door,
+        shared: PushShared,
         stopped: &watch::Receiver<()>,
     ) {
-        if let Some(more) = door.log.coming.pass(mono_now()) {
-            tracing::info!(%peer, venue = %door.venue, more, "Publisher connected");
+        if let Some(more) = shared.log.coming.pass(mono_now()) {
+            tracing::info!(%peer, venue = %shared.venue, more, "Publisher connected");
         }
-        let tx = door.tx.clone();
-        let publisher = Publisher::new(door, stream);
+        let tx = shared.tx.clone();
+        let publisher = Publisher::new(shared, stream);
         let named = publisher.named();
         let task = self.tasks.spawn(publisher.run(peer, stopped.clone()));
         self.entered.insert(task.id(), Entered { tx, named });
@@ -413,7 +413,7 @@ impl Publishers {
 
     /// A publisher has disconnected. If its task failed, lines that it had received are lost: a loss is
     /// announced for each instrument that it named, on its line.
-    async fn leave(&mut self, left: Result<Id, JoinError>, door: &Door) {
+    async fn leave(&mut self, left: Result<Id, JoinError>, shared: &PushShared) {
         let (id, failed) = match left {
             Ok(id) => (id, false),
             Err(error) => (error.id(), error.is_panic()),
@@ -422,9 +422,9 @@ impl Publishers {
         let Some(Entered { tx, named }) = entered.filter(|_| failed) else {
             return;
         };
-        door.counters.publishers_failed.inc();
-        if let Some(more) = door.log.failed.pass(mono_now()) {
-            let venue = &door.venue;
+        shared.counters.publishers_failed.inc();
+        if let Some(more) = shared.log.failed.pass(mono_now()) {
+            let venue = &shared.venue;
             tracing::error!(%venue, more, "The task of a publisher panicked: the publisher is disconnected");
         }
         let named = std::mem::take(&mut *named.lock().unwrap_or_else(PoisonError::into_inner));
@@ -438,7 +438,7 @@ impl Publishers {
                 return;
             }
         }
-        door.served.leave(&named, &tx).await;
+        shared.served.leave(&named, &tx).await;
     }
 }
 

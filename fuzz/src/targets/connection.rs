@@ -1,4 +1,4 @@
-//! Connections at the public door: hyper and our listener, with the pages, over a stream in memory. The
+//! Connections at the public listener: hyper and our rules, with the pages, over a stream in memory. The
 //! client says all of the input, closes its side and reads to the end.
 //!
 //! # Rules

@@ -1,4 +1,4 @@
-//! HTTP requests at the public door: hyper's reader takes them apart, our rules judge host, query and
+//! HTTP requests at the public listener: hyper's reader takes them apart, our rules judge host, query and
 //! handshake.
 //!
 //! # Rules

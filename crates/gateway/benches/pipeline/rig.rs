@@ -229,7 +229,7 @@ impl Drained {
     }
 }
 
-/// The symbols a publisher has named, as the push door keeps them.
+/// The symbols a publisher has named, as the push source keeps them.
 fn desk(venue: &Venue, catalog: &Arc<Catalog>) -> Names {
     let kinds = [ChannelKind::Trade, ChannelKind::Quote, ChannelKind::Book];
     let channels = kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with);

@@ -54,7 +54,7 @@ fn check(desk: Desk, name: &str) {
         publisher.write_all(b"{\n").unwrap();
         let mut answer = [0; 8];
         publisher.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"{\"error\"", "{name}: the push door answers");
+        assert_eq!(&answer, b"{\"error\"", "{name}: the push source answers");
         // The rest of the line.
         let mut byte = [0];
         while byte != *b"\n" {

@@ -4,7 +4,7 @@
 //! of a venue whose snapshots do not come in the stream. When it is full, the oldest change is dropped,
 //! because a later snapshot can still connect to the newest ones. The caller counts dropped changes.
 
-use super::Stamp;
+use super::EventStamp;
 use crate::event::{BookEvent, Link};
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub struct BacklogLimits {
 /// Changes in order of arrival.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    changes: VecDeque<(Stamp, Box<BookEvent>)>,
+    changes: VecDeque<(EventStamp, Box<BookEvent>)>,
     levels: usize,
     limits: BacklogLimits,
 }
@@ -49,7 +49,7 @@ impl Backlog {
     }
 
     /// Keeps a change; returns how many had to go for it.
-    pub(super) fn push(&mut self, stamp: Stamp, change: Box<BookEvent>) -> u64 {
+    pub(super) fn push(&mut self, stamp: EventStamp, change: Box<BookEvent>) -> u64 {
         self.levels += levels(&change);
         self.changes.push_back((stamp, change));
         let mut dropped = 0;
@@ -63,7 +63,7 @@ impl Backlog {
     }
 
     /// Takes the oldest change; the memory goes with the last.
-    pub(super) fn pop(&mut self) -> Option<(Stamp, Box<BookEvent>)> {
+    pub(super) fn pop(&mut self) -> Option<(EventStamp, Box<BookEvent>)> {
         let Some((stamp, change)) = self.changes.pop_front() else {
             self.changes = VecDeque::new();
             return None;
@@ -73,7 +73,7 @@ impl Backlog {
     }
 
     /// Puts back what was just taken.
-    pub(super) fn put_back(&mut self, stamp: Stamp, change: Box<BookEvent>) {
+    pub(super) fn put_back(&mut self, stamp: EventStamp, change: Box<BookEvent>) {
         self.levels += levels(&change);
         self.changes.push_front((stamp, change));
     }
@@ -122,7 +122,7 @@ mod tests {
             levels: 100,
         });
         let dropped: Vec<_> = (1..=4)
-            .map(|n| backlog.push(Stamp::default(), change(n, 1)))
+            .map(|n| backlog.push(EventStamp::default(), change(n, 1)))
             .collect();
         assert_eq!(dropped, [0, 0, 1, 1]);
         let kept: Vec<_> = backlog.links().collect();
@@ -141,20 +141,20 @@ mod tests {
             changes: 100,
             levels: 10,
         });
-        assert_eq!(backlog.push(Stamp::default(), change(1, 6)), 0);
-        assert_eq!(backlog.push(Stamp::default(), change(2, 4)), 0);
-        assert_eq!(backlog.push(Stamp::default(), change(3, 1)), 1);
+        assert_eq!(backlog.push(EventStamp::default(), change(1, 6)), 0);
+        assert_eq!(backlog.push(EventStamp::default(), change(2, 4)), 0);
+        assert_eq!(backlog.push(EventStamp::default(), change(3, 1)), 1);
         assert_eq!(backlog.levels, 5);
         // One change that is larger than all there may be is not kept either.
-        assert_eq!(backlog.push(Stamp::default(), change(4, 11)), 3);
+        assert_eq!(backlog.push(EventStamp::default(), change(4, 11)), 3);
         assert_eq!((backlog.levels, backlog.links().count()), (0, 0));
     }
 
     #[test]
     fn what_is_put_back_is_the_next_again() {
         let mut backlog = Backlog::new(BacklogLimits::default());
-        backlog.push(Stamp::default(), change(1, 2));
-        backlog.push(Stamp::default(), change(2, 2));
+        backlog.push(EventStamp::default(), change(1, 2));
+        backlog.push(EventStamp::default(), change(2, 2));
         let (stamp, first) = backlog.pop().unwrap();
         backlog.put_back(stamp, first);
         assert_eq!(

@@ -59,8 +59,8 @@ const fn at(last: u64) -> Link {
     range(last, last)
 }
 
-fn give(book: &mut VerifiedBook, event: Box<BookEvent>) -> Outcome {
-    book.handle(Stamp::default(), event)
+fn give(book: &mut VerifiedBook, event: Box<BookEvent>) -> BookOutcome {
+    book.handle(EventStamp::default(), event)
 }
 
 fn bids(book: &VerifiedBook) -> Option<Vec<(i64, i64)>> {
@@ -72,28 +72,28 @@ fn bids(book: &VerifiedBook) -> Option<Vec<(i64, i64)>> {
     )
 }
 
-fn reached(outcome: Outcome) -> Touched {
+fn reached(outcome: BookOutcome) -> Touched {
     match outcome {
-        Outcome::Reached { touched, .. } => touched,
+        BookOutcome::Reached { touched, .. } => touched,
         other => panic!("{other:?}"),
     }
 }
 
-fn caught_up(book: &mut VerifiedBook) -> Vec<Outcome> {
+fn caught_up(book: &mut VerifiedBook) -> Vec<BookOutcome> {
     std::iter::from_fn(|| book.catch_up().map(|(_, outcome)| outcome)).collect()
 }
 
-const LOST: Outcome = Outcome::Waiting {
+const LOST: BookOutcome = BookOutcome::Waiting {
     dropped: 1,
     overflowed: false,
 };
-const KEPT: Outcome = Outcome::Waiting {
+const KEPT: BookOutcome = BookOutcome::Waiting {
     dropped: 0,
     overflowed: false,
 };
 
-fn link_break(found: i128, after: i128, names_previous: bool) -> Outcome {
-    Outcome::Broken(Break::Link(LinkBreak {
+fn link_break(found: i128, after: i128, names_previous: bool) -> BookOutcome {
+    BookOutcome::Broken(Break::Link(LinkBreak {
         found,
         after,
         names_previous,
@@ -116,7 +116,7 @@ fn buffered_changes_follow_the_snapshot_one_state_each() {
     let outcome = give(&mut book, snapshot(at(100), &[(10, 10)], &[]));
     assert_eq!(reached(outcome), Touched::ALL);
     assert_eq!(bids(&book).unwrap(), [(10, 10)]);
-    assert_eq!(book.catch_up().unwrap().1, Outcome::Old);
+    assert_eq!(book.catch_up().unwrap().1, BookOutcome::Old);
     assert_eq!(reached(book.catch_up().unwrap().1).bid, 1);
     assert_eq!(bids(&book).unwrap(), [(10, 10), (2, 2)]);
     assert_eq!(reached(book.catch_up().unwrap().1).bid, 1);
@@ -130,10 +130,10 @@ fn buffered_changes_follow_the_snapshot_one_state_each() {
 #[test]
 fn a_buffered_change_keeps_its_own_times() {
     let mut book = book();
-    let stamp = Stamp {
+    let stamp = EventStamp {
         ts_recv: UnixNanos::new(5),
         venue_seq: Some(101),
-        ..Stamp::default()
+        ..EventStamp::default()
     };
     book.handle(stamp, change(at(101), &[(1, 1)], &[]));
     give(&mut book, snapshot(at(100), &[], &[]));
@@ -151,7 +151,7 @@ fn a_snapshot_older_than_the_kept_changes_is_refused_and_they_stay() {
     };
     assert_eq!(
         give(&mut book, snapshot(at(100), &[(9, 9)], &[])),
-        Outcome::Broken(Break::SnapshotTooOld(too_old))
+        BookOutcome::Broken(Break::SnapshotTooOld(too_old))
     );
     assert_eq!(bids(&book), None);
     reached(give(&mut book, snapshot(at(109), &[(9, 9)], &[])));
@@ -232,7 +232,7 @@ fn an_old_change_is_no_news_and_an_overlapping_one_is_a_break() {
     reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
     reached(give(&mut book, change(range(99, 103), &[(2, 2)], &[])));
     let old = give(&mut book, change(range(102, 103), &[(2, 9)], &[]));
-    assert_eq!(old, Outcome::Old);
+    assert_eq!(old, BookOutcome::Old);
     assert_eq!(bids(&book).unwrap(), [(2, 2), (1, 1)]);
     let lost = give(&mut book, change(range(103, 104), &[], &[]));
     assert_eq!(lost, link_break(103, 103, false));
@@ -244,7 +244,7 @@ fn a_snapshot_fetched_beside_the_stream_does_not_turn_the_book_back() {
     reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
     reached(give(&mut book, change(range(101, 110), &[(2, 2)], &[])));
     let late = give(&mut book, snapshot(at(105), &[(9, 9)], &[]));
-    assert_eq!(late, Outcome::Old);
+    assert_eq!(late, BookOutcome::Old);
     reached(give(&mut book, change(at(111), &[(3, 3)], &[])));
     reached(give(&mut book, snapshot(at(120), &[(9, 9)], &[])));
     assert_eq!(bids(&book).unwrap(), [(9, 9)]);
@@ -307,7 +307,7 @@ fn okx_keep_alives_tell_nothing_and_resets_go_on() {
     let mut book = book();
     reached(give(&mut book, snapshot(link(-1, 100), &[(1, 1)], &[])));
     let quiet = give(&mut book, change(link(100, 100), &[], &[]));
-    assert_eq!(quiet, Outcome::Unchanged { checked: false });
+    assert_eq!(quiet, BookOutcome::Unchanged { checked: false });
     reached(give(&mut book, change(link(100, 5), &[(2, 2)], &[])));
     reached(give(&mut book, change(link(5, 6), &[(3, 3)], &[])));
     let lost = give(&mut book, change(link(7, 8), &[], &[]));
@@ -335,14 +335,14 @@ fn a_full_backlog_says_so_once_and_drops_the_oldest() {
     let outcomes: Vec<_> = (1..=4)
         .map(|n| give(&mut book, change(at(n), &[(1, 1)], &[])))
         .collect();
-    let full = |overflowed| Outcome::Waiting {
+    let full = |overflowed| BookOutcome::Waiting {
         dropped: 1,
         overflowed,
     };
     assert_eq!(outcomes, [KEPT, KEPT, full(true), full(false)]);
     assert!(matches!(
         give(&mut book, snapshot(at(1), &[], &[])),
-        Outcome::Broken(Break::SnapshotTooOld(_))
+        BookOutcome::Broken(Break::SnapshotTooOld(_))
     ));
     reached(give(&mut book, snapshot(at(2), &[], &[])));
     assert_eq!(caught_up(&mut book).len(), 2);
@@ -363,21 +363,21 @@ fn a_checksum_that_disagrees_drops_the_book() {
     );
     assert!(matches!(
         outcome,
-        Outcome::Reached {
+        BookOutcome::Reached {
             checked: true,
             replaced: true,
             ..
         }
     ));
     let quiet = give(&mut book, checked(change(Link::None, &[], &[]), right));
-    assert_eq!(quiet, Outcome::Unchanged { checked: true });
+    assert_eq!(quiet, BookOutcome::Unchanged { checked: true });
     let ours = crc32fast::hash(b"2211");
     assert_eq!(
         give(
             &mut book,
             checked(change(Link::None, &[(2, 2)], &[]), right)
         ),
-        Outcome::Broken(Break::Checksum {
+        BookOutcome::Broken(Break::Checksum {
             ours,
             theirs: right
         })
@@ -387,7 +387,7 @@ fn a_checksum_that_disagrees_drops_the_book() {
     let outcome = give(&mut book, checked(snapshot(Link::None, &[(1, 1)], &[]), 1));
     assert_eq!(
         outcome,
-        Outcome::Broken(Break::Checksum {
+        BookOutcome::Broken(Break::Checksum {
             ours: right,
             theirs: 1
         })
@@ -477,8 +477,8 @@ fn breaks_say_what_was_found_and_expected() {
     );
 }
 
-fn started_over(found: i128, after: i128) -> Outcome {
-    Outcome::Broken(Break::StartedOver(LinkBreak {
+fn started_over(found: i128, after: i128) -> BookOutcome {
+    BookOutcome::Broken(Break::StartedOver(LinkBreak {
         found,
         after,
         names_previous: false,
@@ -486,10 +486,10 @@ fn started_over(found: i128, after: i128) -> Outcome {
 }
 
 /// A stamp of a time that the venue gives, in milliseconds.
-fn told(millis: u64) -> Stamp {
-    Stamp {
+fn told(millis: u64) -> EventStamp {
+    EventStamp {
         ts_event: Some(EventTime::from_millis(millis)),
-        ..Stamp::default()
+        ..EventStamp::default()
     }
 }
 
@@ -500,7 +500,7 @@ fn old_messages_are_bounded_in_number() {
     reached(give(&mut book, change(range(101, 110), &[(2, 2)], &[])));
     for _ in 0..OLD_MAX {
         let old = give(&mut book, change(range(3, 5), &[(9, 9)], &[]));
-        assert_eq!(old, Outcome::Old);
+        assert_eq!(old, BookOutcome::Old);
     }
     let one_more = give(&mut book, change(range(3, 5), &[(9, 9)], &[]));
     assert_eq!(one_more, started_over(3, 110));
@@ -515,19 +515,19 @@ fn old_messages_are_bounded_in_number() {
 fn old_messages_are_bounded_in_time() {
     let mut book = book();
     reached(give(&mut book, snapshot(at(100), &[(1, 1)], &[])));
-    let received = |millis: u64| Stamp {
+    let received = |millis: u64| EventStamp {
         ts_recv: UnixNanos::from_millis(millis),
-        ..Stamp::default()
+        ..EventStamp::default()
     };
     let limit = OLD_FOR.as_millis() as u64;
     let old = |book: &mut VerifiedBook, millis: u64| {
         book.handle(received(millis), change(range(3, 5), &[(9, 9)], &[]))
     };
-    assert_eq!(old(&mut book, 5), Outcome::Old);
-    assert_eq!(old(&mut book, 5 + limit), Outcome::Old);
+    assert_eq!(old(&mut book, 5), BookOutcome::Old);
+    assert_eq!(old(&mut book, 5 + limit), BookOutcome::Old);
     // A message that follows ends the run.
     reached(give(&mut book, change(range(101, 101), &[(2, 2)], &[])));
-    assert_eq!(old(&mut book, 6 + limit), Outcome::Old);
+    assert_eq!(old(&mut book, 6 + limit), BookOutcome::Old);
     assert_eq!(old(&mut book, 7 + 2 * limit), started_over(3, 101));
 }
 
@@ -536,10 +536,10 @@ fn what_is_old_by_its_number_and_new_by_its_time_starts_over() {
     let mut book = book();
     reached(book.handle(told(50), snapshot(at(100), &[(1, 1)], &[])));
     let covered = book.handle(told(40), change(range(90, 95), &[(5, 5)], &[]));
-    assert_eq!(covered, Outcome::Old);
+    assert_eq!(covered, BookOutcome::Old);
     reached(book.handle(told(60), change(range(101, 110), &[(2, 2)], &[])));
     let late = book.handle(told(60), change(range(102, 109), &[(5, 5)], &[]));
-    assert_eq!(late, Outcome::Old);
+    assert_eq!(late, BookOutcome::Old);
     let again = book.handle(told(61), change(range(1, 2), &[(5, 5)], &[]));
     assert_eq!(again, started_over(1, 110));
     // What it names as the number before it counts first.
@@ -577,7 +577,7 @@ fn the_last_message_once_more_changes_nothing() {
         reached(give(&mut book, snapshot(start, &[(1, 1)], &[])));
         reached(give(&mut book, change(first, &[(2, 2)], &[])));
         let again = give(&mut book, change(first, &[(2, 2)], &[]));
-        assert_eq!(again, Outcome::Repeated, "{first:?}");
+        assert_eq!(again, BookOutcome::Repeated, "{first:?}");
         reached(give(&mut book, change(second, &[(3, 3)], &[])));
         assert_eq!(bids(&book).unwrap(), [(3, 3), (2, 2), (1, 1)], "{first:?}");
     }

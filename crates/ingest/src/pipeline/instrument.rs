@@ -19,7 +19,7 @@ mod ticker;
 
 use super::health::{Health, Moment, SilenceLimit};
 use super::prints::Prints;
-use crate::book::{BacklogLimits, Break, Outcome, Stamp};
+use crate::book::{BacklogLimits, BookOutcome, Break, EventStamp};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::reseed::{ReseedRequests, Want};
@@ -40,20 +40,20 @@ pub(super) struct InstrumentState {
     counters: Arc<VenueCounters>,
     sequencer: Sequencer,
     health: Health,
-    health_stamp: Stamp,
+    health_stamp: EventStamp,
     /// A source has sent something about it; before that, no metric counts it.
     counted: bool,
     seen: Seen,
     prints: Prints,
-    prints_stamp: Stamp,
-    quote: Option<(Quote, Stamp)>,
+    prints_stamp: EventStamp,
+    quote: Option<(Quote, EventStamp)>,
     quote_of_book: bool,
     /// The last quote of a separate quote stream was crossed, and held back.
     quote_crossed: bool,
-    ticker: Option<(Ticker, Stamp)>,
+    ticker: Option<(Ticker, EventStamp)>,
     /// The last quote of a separate stream, if it has a number at the venue: to know it again. None after a
     /// loss: then the same again is news.
-    marked_quote: Option<(Quote, Stamp)>,
+    marked_quote: Option<(Quote, EventStamp)>,
     /// The ticker was received in this life of its feed: the same again is no news.
     ticker_repeats: bool,
     book: BookState,
@@ -100,12 +100,12 @@ impl InstrumentState {
             health: Health::new(silence),
             counted: false,
             seen: Seen::NotYet,
-            health_stamp: Stamp {
+            health_stamp: EventStamp {
                 ts_recv: began,
-                ..Stamp::default()
+                ..EventStamp::default()
             },
             prints: Prints::default(),
-            prints_stamp: Stamp::default(),
+            prints_stamp: EventStamp::default(),
             quote: None,
             quote_of_book: false,
             quote_crossed: false,
@@ -135,7 +135,7 @@ impl InstrumentState {
             body,
             instrument: _,
         } = event;
-        let stamp = Stamp {
+        let stamp = EventStamp {
             ts_event,
             ts_recv,
             venue_seq,
@@ -145,9 +145,9 @@ impl InstrumentState {
             self.counted = true;
             self.counters.enter(self.health.said().feed);
         }
-        let mut said_at = Stamp {
+        let mut said_at = EventStamp {
             ts_recv,
-            ..Stamp::default()
+            ..EventStamp::default()
         };
         match body {
             EventBody::Trades {
@@ -188,7 +188,7 @@ impl InstrumentState {
     fn handle_feed<S: UpdateSink>(
         &mut self,
         event: FeedEvent,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
@@ -236,9 +236,9 @@ impl InstrumentState {
             out.reseed.ask(self.id(), Want::Probe, self.book.snapshots);
         }
         self.say_news(
-            Stamp {
+            EventStamp {
                 ts_recv,
-                ..Stamp::default()
+                ..EventStamp::default()
             },
             out,
         );
@@ -271,7 +271,7 @@ impl InstrumentState {
 
     fn handle_book<S: UpdateSink>(
         &mut self,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         event: Box<BookEvent>,
         out: &mut Outlet<'_, S>,
@@ -290,13 +290,13 @@ impl InstrumentState {
 
     fn settle_book<S: UpdateSink>(
         &mut self,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
-        outcome: Outcome,
+        outcome: BookOutcome,
         out: &mut Outlet<'_, S>,
     ) {
         match outcome {
-            Outcome::Reached {
+            BookOutcome::Reached {
                 touched,
                 replaced,
                 checked,
@@ -312,14 +312,14 @@ impl InstrumentState {
                 self.book.note(stamp, touched, replaced);
                 self.show_book(makes_quote, out);
             }
-            Outcome::Old | Outcome::Repeated => self.counters.count_old(),
-            Outcome::Unchanged { checked } => {
+            BookOutcome::Old | BookOutcome::Repeated => self.counters.count_old(),
+            BookOutcome::Unchanged { checked } => {
                 self.health.note_data(ChannelKind::Book, at);
                 if checked {
                     self.counters.count_checksum(true);
                 }
             }
-            Outcome::Waiting {
+            BookOutcome::Waiting {
                 dropped,
                 overflowed,
             } => {
@@ -331,7 +331,7 @@ impl InstrumentState {
                     self.counters.count_gap(GapReason::Overflow);
                 }
             }
-            Outcome::Broken(broken) => {
+            BookOutcome::Broken(broken) => {
                 self.health.note_heard(at);
                 self.counters.count_gap(match broken {
                     Break::Link(_)
@@ -394,7 +394,7 @@ impl InstrumentState {
     fn drop_book<S: UpdateSink>(
         &mut self,
         reason: Cow<'static, str>,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
@@ -404,7 +404,7 @@ impl InstrumentState {
     }
 
     /// Begins a new epoch of every stream, with nothing known but the status, which is its first event.
-    fn restart<S: UpdateSink>(&mut self, stamp: Stamp, at: Moment, out: &mut Outlet<'_, S>) {
+    fn restart<S: UpdateSink>(&mut self, stamp: EventStamp, at: Moment, out: &mut Outlet<'_, S>) {
         let epoch = out.epochs.after(self.sequencer.epoch(), stamp.ts_recv);
         self.sequencer.restart(epoch);
         self.prints = Prints::default();
@@ -424,7 +424,7 @@ impl InstrumentState {
         }
     }
 
-    fn say_news<S: UpdateSink>(&mut self, stamp: Stamp, out: &mut Outlet<'_, S>) {
+    fn say_news<S: UpdateSink>(&mut self, stamp: EventStamp, out: &mut Outlet<'_, S>) {
         let Some((before, status)) = self.health.take_news() else {
             return;
         };
@@ -458,11 +458,11 @@ impl InstrumentState {
 fn update<'a>(
     instrument: &'a Arc<Instrument>,
     pos: StreamPos,
-    stamp: Stamp,
+    stamp: EventStamp,
     body: Body<'a>,
 ) -> Update<'a> {
     let StreamPos { epoch, seq } = pos;
-    let Stamp {
+    let EventStamp {
         ts_event,
         ts_recv,
         venue_seq,
@@ -482,7 +482,7 @@ fn publish(
     sink: &mut impl UpdateSink,
     instrument: &Arc<Instrument>,
     pos: StreamPos,
-    stamp: Stamp,
+    stamp: EventStamp,
     body: Body<'_>,
 ) {
     sink.publish(&update(instrument, pos, stamp, body));

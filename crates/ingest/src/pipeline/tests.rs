@@ -2,7 +2,7 @@
 //! reads as what goes in and what comes out: `book 4: 10x5 | 11x6 from 0,- replaced`.
 
 use super::*;
-use crate::book::Stamp;
+use crate::book::EventStamp;
 use crate::event::{BookEvent, Checksum, EventBody, FeedEvent, Link, TradeIds};
 use prometheus::Registry;
 use tapecast_model::catalog::{Definition, Offer};
@@ -401,12 +401,12 @@ fn instruments_are_known_from_the_catalogue_on_first_use() {
 #[test]
 fn updates_carry_the_events_times_and_numbers() {
     let mut bench = Bench::new();
-    let stamp = Stamp {
+    let stamp = EventStamp {
         ts_event: Some(tapecast_model::EventTime::from_millis(3)),
         ts_recv: UnixNanos::new(9),
         venue_seq: Some(77),
     };
-    let Stamp {
+    let EventStamp {
         ts_event,
         ts_recv,
         venue_seq,

@@ -7,7 +7,7 @@ use super::line::{self, Astray, Taken};
 use super::mistake::{LineError, Mistake};
 use super::names::{Instruments, Names};
 use super::served::Served;
-use super::{ANSWERS_BYTES_MAX, Door, LINE_BYTES_MAX, data_channels, send};
+use super::{ANSWERS_BYTES_MAX, LINE_BYTES_MAX, PushShared, data_channels, send};
 use crate::capture::unmarked;
 use crate::event::{BATCH_EVENTS_MAX, Event, Events, FeedEvent};
 use crate::feed::words;
@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 /// One publisher's connection.
 pub(super) struct Publisher {
-    door: Door,
+    shared: PushShared,
     stream: TcpStream,
     known: Known,
     answers: Vec<u8>,
@@ -58,15 +58,15 @@ struct Closed;
 // === impl Publisher ===
 
 impl Publisher {
-    pub(super) fn new(door: Door, stream: TcpStream) -> Self {
+    pub(super) fn new(shared: PushShared, stream: TcpStream) -> Self {
         let known = Known {
-            names: Names::new(door.venue.clone(), Arc::clone(&door.catalog)),
-            of_source: Arc::clone(&door.named),
-            served: door.served.clone(),
+            names: Names::new(shared.venue.clone(), Arc::clone(&shared.catalog)),
+            of_source: Arc::clone(&shared.named),
+            served: shared.served.clone(),
             named: Arc::default(),
         };
         Self {
-            door,
+            shared,
             stream,
             known,
             answers: Vec::new(),
@@ -90,8 +90,8 @@ impl Publisher {
             () = stopping => {}
             () = self.serve_and_leave() => {}
         }
-        if let Some(more) = self.door.log.leaving.pass(mono_now()) {
-            let (venue, lines) = (&self.door.venue, self.lines);
+        if let Some(more) = self.shared.log.leaving.pass(mono_now()) {
+            let (venue, lines) = (&self.shared.venue, self.lines);
             tracing::info!(%peer, %venue, lines, more, "Publisher disconnected");
         }
     }
@@ -99,7 +99,7 @@ impl Publisher {
     async fn serve_and_leave(&mut self) {
         let (Ok(()) | Err(Closed)) = self.serve().await;
         let named = self.known.ids();
-        self.door.served.leave(&named, &self.door.tx).await;
+        self.shared.served.leave(&named, &self.shared.tx).await;
     }
 
     /// Reads lines until the publisher closes or its events have no more receiver.
@@ -172,7 +172,7 @@ impl Publisher {
     }
 
     async fn take_line(&mut self, line: &[u8], now: UnixNanos) -> Result<(), Closed> {
-        self.door.fault.look();
+        self.shared.fault.look();
         self.lines += 1;
         let line = match self.lines {
             1 => unmarked(line),
@@ -181,8 +181,8 @@ impl Publisher {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        self.door.counters.messages.inc();
-        self.door.counters.bytes.inc_by(line.len() as u64);
+        self.shared.counters.messages.inc();
+        self.shared.counters.bytes.inc_by(line.len() as u64);
         if line.len() > LINE_BYTES_MAX {
             return self.refuse_long(line, now).await;
         }
@@ -257,7 +257,7 @@ impl Publisher {
         if self.events.is_empty() {
             return Ok(());
         }
-        match send(&self.door.tx, std::mem::take(&mut self.events)).await {
+        match send(&self.shared.tx, std::mem::take(&mut self.events)).await {
             true => Ok(()),
             false => Err(Closed),
         }
@@ -269,15 +269,15 @@ impl Publisher {
             return Ok(());
         }
         self.lines += 1;
-        self.door.counters.messages.inc();
+        self.shared.counters.messages.inc();
         self.refuse_long(beginning, unix_now()).await?;
         self.send().await
     }
 
     async fn refuse(&mut self, error: &LineError) {
         match error.kind.reject() {
-            Some(reject) => self.door.counters.reject(reject),
-            None => self.door.counters.no_print(NoPrint::NoQuantity),
+            Some(reject) => self.shared.counters.reject(reject),
+            None => self.shared.counters.no_print(NoPrint::NoQuantity),
         }
         let mut answer = format!(
             "{{\"error\":\"{}\",\"line\":{}",
@@ -295,7 +295,7 @@ impl Publisher {
         answer.push_str("\"}\n");
         self.make_room(answer.len()).await;
         if self.answers.len() + answer.len() > ANSWERS_BYTES_MAX {
-            self.door.counters.answers_dropped.inc();
+            self.shared.counters.answers_dropped.inc();
         } else {
             self.answers.extend_from_slice(answer.as_bytes());
         }

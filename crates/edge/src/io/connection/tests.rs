@@ -159,13 +159,13 @@ fn both_kinds_are_served_by_one_shard() {
     let (handle, mailbox) = poller.mailbox(&shard);
     let thread = std::thread::spawn(move || poller.run(shard, &mailbox));
 
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let admission = Admission::new(10, 10);
     let clients: Vec<_> = [0, SEAL, SEAL, 0]
         .into_iter()
         .map(|seal| {
-            let client = Client::connect(door.local_addr().unwrap()).unwrap();
-            let (accepted, peer) = door.accept().unwrap();
+            let client = Client::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, peer) = listener.accept().unwrap();
             let socket = match (seal, Connection::plain(accepted).unwrap()) {
                 (SEAL, Connection::Plain(stream)) => {
                     let held = Vec::new();

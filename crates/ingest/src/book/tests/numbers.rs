@@ -14,7 +14,7 @@ fn levels_that_change_while_the_number_does_not_are_a_break() {
         previous,
         last,
     };
-    let stood_still = |number| Outcome::Broken(Break::StoodStill(number));
+    let stood_still = |number| BookOutcome::Broken(Break::StoodStill(number));
     for (start, still) in [
         (previous(-1, 100), previous(100, 100)),
         (previous(-1, 100), futures(100, 100)),
@@ -23,7 +23,7 @@ fn levels_that_change_while_the_number_does_not_are_a_break() {
         reached(give(&mut book, snapshot(start, &[(1, 1)], &[])));
         assert_eq!(
             give(&mut book, change(still, &[], &[])),
-            Outcome::Unchanged { checked: false }
+            BookOutcome::Unchanged { checked: false }
         );
         assert_eq!(
             give(&mut book, change(still, &[(2, 2)], &[])),
@@ -35,11 +35,11 @@ fn levels_that_change_while_the_number_does_not_are_a_break() {
     let mut book = book();
     reached(give(&mut book, snapshot(previous(-1, 100), &[(1, 1)], &[])));
     reached(give(&mut book, change(previous(100, 102), &[(2, 2)], &[])));
-    let same = Outcome::Unchanged { checked: false };
+    let same = BookOutcome::Unchanged { checked: false };
     assert_eq!(give(&mut book, change(previous(102, 102), &[], &[])), same);
     assert_eq!(
         give(&mut book, change(previous(100, 102), &[(2, 2)], &[])),
-        Outcome::Repeated
+        BookOutcome::Repeated
     );
     assert_eq!(bids(&book).unwrap(), [(2, 2), (1, 1)]);
 }
@@ -61,7 +61,7 @@ fn a_change_without_a_number_breaks_a_book_that_has_one() {
         reached(give(&mut book, change(next, &[(2, 2)], &[])));
         assert_eq!(
             give(&mut book, change(Link::None, &[(3, 3)], &[])),
-            Outcome::Broken(Break::Unnumbered(107))
+            BookOutcome::Broken(Break::Unnumbered(107))
         );
         assert_eq!(bids(&book), None);
         // It is nothing that a snapshot could connect to.
@@ -78,7 +78,7 @@ fn a_snapshot_of_new_numbers_may_come_before_their_first_change() {
     // Without a time of its own, as spot's is.
     assert_eq!(
         give(&mut book, snapshot(at(5), &[(7, 7)], &[])),
-        Outcome::Old
+        BookOutcome::Old
     );
     assert_eq!(book.catch_up(), None);
     // One more of the old numbers was under way.
@@ -99,7 +99,7 @@ fn a_snapshot_of_new_numbers_may_come_before_their_first_change() {
         KEPT
     );
     let caught_up = caught_up(&mut book);
-    let old = [Outcome::Old; 2];
+    let old = [BookOutcome::Old; 2];
     assert_eq!(caught_up[1..3], old);
     assert_eq!(caught_up.len(), 4);
     assert_eq!(bids(&book).unwrap(), [(9, 9), (7, 7)]);
@@ -112,7 +112,7 @@ fn a_snapshot_of_old_numbers_is_never_the_book_of_new_ones() {
     reached(book.handle(told(51), change(range(901, 902), &[(2, 2)], &[])));
     assert_eq!(
         give(&mut book, snapshot(at(890), &[(6, 6)], &[])),
-        Outcome::Old
+        BookOutcome::Old
     );
     assert_eq!(
         book.handle(told(53), change(range(1, 2), &[(8, 8)], &[])),
@@ -123,7 +123,7 @@ fn a_snapshot_of_old_numbers_is_never_the_book_of_new_ones() {
         assert_eq!((kept, book.catch_up()), (KEPT, None));
     }
     // Nor is one that waited for long.
-    let late = Stamp {
+    let late = EventStamp {
         ts_recv: UnixNanos::from_millis(1 + OLD_FOR.as_millis() as u64),
         ..told(200)
     };
@@ -141,7 +141,7 @@ fn numbers_may_start_over_while_a_book_is_waited_for() {
         assert_eq!(book.handle(told(52), change(at(906), &[], &[])), KEPT);
         book
     };
-    let dropped = |dropped| Outcome::Waiting {
+    let dropped = |dropped| BookOutcome::Waiting {
         dropped,
         overflowed: false,
     };
@@ -158,7 +158,10 @@ fn numbers_may_start_over_while_a_book_is_waited_for() {
     // And before it.
     let mut book = waiting();
     let too_old = give(&mut book, snapshot(at(4), &[(7, 7)], &[]));
-    assert!(matches!(too_old, Outcome::Broken(Break::SnapshotTooOld(_))));
+    assert!(matches!(
+        too_old,
+        BookOutcome::Broken(Break::SnapshotTooOld(_))
+    ));
     assert_eq!(book.catch_up(), None);
     assert_eq!(
         book.handle(told(53), change(at(5), &[(8, 8)], &[])),
@@ -176,8 +179,11 @@ fn of_whole_books_an_older_one_never_replaces_a_newer_one() {
     let whole = |number, bids: Levels<'_>| snapshot(Link::Whole(number), bids, &[]);
     let mut book = book();
     reached(give(&mut book, whole(160, &[(1, 1)])));
-    assert_eq!(give(&mut book, whole(150, &[(9, 9)])), Outcome::Old);
-    assert_eq!(give(&mut book, whole(160, &[(1, 1)])), Outcome::Repeated);
+    assert_eq!(give(&mut book, whole(150, &[(9, 9)])), BookOutcome::Old);
+    assert_eq!(
+        give(&mut book, whole(160, &[(1, 1)])),
+        BookOutcome::Repeated
+    );
     assert_eq!(bids(&book).unwrap(), [(1, 1)]);
     assert!(book.last_change().is_none());
     // The venue's word counts.
@@ -197,15 +203,15 @@ fn numbers_of_whole_books_may_start_over() {
     let whole = |number| snapshot(Link::Whole(number), &[(1, 1)], &[]);
     let mut book = book();
     reached(book.handle(told(50), whole(160)));
-    assert_eq!(book.handle(told(50), whole(5)), Outcome::Old);
+    assert_eq!(book.handle(told(50), whole(5)), BookOutcome::Old);
     reached(book.handle(told(51), whole(5)));
     reached(book.handle(told(51), whole(6)));
     // Without times of the venue, by many in a row.
     let mut book = self::book();
     reached(give(&mut book, whole(160)));
     for _ in 0..OLD_MAX {
-        assert_eq!(give(&mut book, whole(5)), Outcome::Old);
+        assert_eq!(give(&mut book, whole(5)), BookOutcome::Old);
     }
     reached(give(&mut book, whole(5)));
-    assert_eq!(give(&mut book, whole(4)), Outcome::Old);
+    assert_eq!(give(&mut book, whole(4)), BookOutcome::Old);
 }

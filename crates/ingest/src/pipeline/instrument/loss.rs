@@ -3,7 +3,7 @@
 
 use super::super::health::{Moment, Reason};
 use super::{InstrumentState, Outlet, publish};
-use crate::book::Stamp;
+use crate::book::EventStamp;
 use crate::metrics::{GapReason, LossReason};
 use tapecast_model::{Body, ChannelKind, ChannelSet, StreamKind, UpdateSink};
 
@@ -36,7 +36,7 @@ impl InstrumentState {
         channels: ChannelSet,
         events: Option<u64>,
         reason: LossReason,
-        stamp: Stamp,
+        stamp: EventStamp,
         out: &mut Outlet<'_, S>,
     ) {
         if channels.contains(ChannelKind::Book) {
@@ -61,7 +61,7 @@ impl InstrumentState {
     pub(super) fn forget_book<S: UpdateSink>(
         &mut self,
         reason: LossReason,
-        stamp: Stamp,
+        stamp: EventStamp,
         out: &mut Outlet<'_, S>,
     ) {
         self.note_uncrossed();
@@ -79,7 +79,7 @@ impl InstrumentState {
         kind: StreamKind,
         events: u64,
         reason: LossReason,
-        stamp: Stamp,
+        stamp: EventStamp,
         out: &mut Outlet<'_, S>,
     ) {
         out.metrics.count_lost(kind.channel(), reason, events);

@@ -1,7 +1,7 @@
 //! An instrument's quote, and what is held back because it is crossed.
 
 use super::{InstrumentState, Outlet, publish};
-use crate::book::Stamp;
+use crate::book::EventStamp;
 use std::borrow::Cow;
 use tapecast_model::{Body, Book, Instrument, Price, Quote, StreamKind, UpdateSink};
 
@@ -16,7 +16,7 @@ impl InstrumentState {
 
     /// Whether a quote is the last one of its stream once more, by the venue's number. Without a number it
     /// may as well be a new one.
-    pub(super) fn is_repeated(&self, quote: &Quote, stamp: Stamp) -> bool {
+    pub(super) fn is_repeated(&self, quote: &Quote, stamp: EventStamp) -> bool {
         let last = self.marked_quote.as_ref();
         last.is_some_and(|(last, at)| at.is_same_moment(stamp) && last == quote)
     }
@@ -30,7 +30,7 @@ impl InstrumentState {
     }
 
     /// The quote as a topic begins with it: none while it, or the book that it comes from, is crossed.
-    pub(super) fn current_quote(&self) -> Option<(Body<'_>, Stamp)> {
+    pub(super) fn current_quote(&self) -> Option<(Body<'_>, EventStamp)> {
         let book = self.book.verified.book();
         if self.quote_of_book && book.is_some_and(Book::is_crossed) {
             return None;
@@ -42,7 +42,7 @@ impl InstrumentState {
     pub(super) fn handle_quote<S: UpdateSink>(
         &mut self,
         quote: Quote,
-        stamp: Stamp,
+        stamp: EventStamp,
         out: &mut Outlet<'_, S>,
     ) {
         self.quote_of_book = false;

@@ -8,7 +8,7 @@
 //! More changed levels than the book has are not kept: then the next published book is a whole one. The
 //! same holds if the venue cuts its book: what was cut between two changes cannot be said by levels.
 
-use crate::book::{BacklogLimits, Stamp, VerifiedBook};
+use crate::book::{BacklogLimits, EventStamp, VerifiedBook};
 use tapecast_model::{Body, Book, BookChanges, Instrument, Level, Side, Touched};
 
 /// The verified book, and what of it has been shown.
@@ -16,7 +16,7 @@ use tapecast_model::{Body, Book, BookChanges, Instrument, Level, Side, Touched};
 pub(super) struct BookState {
     pub(super) verified: VerifiedBook,
     /// Of the last message that reached a state.
-    pub(super) stamp: Stamp,
+    pub(super) stamp: EventStamp,
     /// A book message has come: there is a book to lose.
     pub(super) wanted: bool,
     /// A state was published and not dropped since.
@@ -45,7 +45,7 @@ impl BookState {
     pub(super) fn new(instrument: &Instrument, backlog: BacklogLimits) -> Self {
         Self {
             verified: VerifiedBook::new(instrument, backlog),
-            stamp: Stamp::default(),
+            stamp: EventStamp::default(),
             wanted: false,
             shown: false,
             snapshots: 0,
@@ -55,7 +55,7 @@ impl BookState {
     }
 
     /// Adds what an event touched to what is not published yet.
-    pub(super) fn note(&mut self, stamp: Stamp, touched: Touched, replaced: bool) {
+    pub(super) fn note(&mut self, stamp: EventStamp, touched: Touched, replaced: bool) {
         self.stamp = stamp;
         self.touched.note(Side::Bid, touched.bid);
         self.touched.note(Side::Ask, touched.ask);
@@ -108,7 +108,7 @@ impl BookState {
     }
 
     /// The book as a topic begins with it: none while it is held back.
-    pub(super) fn current(&self) -> Option<(Body<'_>, Stamp)> {
+    pub(super) fn current(&self) -> Option<(Body<'_>, EventStamp)> {
         let book = self.verified.book().filter(|book| !book.is_crossed())?;
         let body = Body::Book {
             book,

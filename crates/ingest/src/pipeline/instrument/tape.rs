@@ -2,7 +2,7 @@
 
 use super::super::health::Moment;
 use super::{InstrumentState, Outlet, publish};
-use crate::book::Stamp;
+use crate::book::EventStamp;
 use crate::event::TradeIds;
 use tapecast_model::{Body, ChannelKind, StreamKind, Trade, UpdateSink};
 
@@ -12,7 +12,7 @@ impl InstrumentState {
         &mut self,
         prints: &[Trade],
         ids: TradeIds,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
@@ -29,12 +29,12 @@ impl InstrumentState {
         &mut self,
         prints: &[Trade],
         ids: TradeIds,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
         let missed = self.prints.merge(prints, ids);
-        self.prints_stamp = Stamp {
+        self.prints_stamp = EventStamp {
             ts_event: None,
             ..stamp
         };
@@ -51,7 +51,7 @@ impl InstrumentState {
     pub(super) fn handle_skipped<S: UpdateSink>(
         &mut self,
         (first, last): (u64, u64),
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
@@ -70,14 +70,14 @@ impl InstrumentState {
         &mut self,
         prints: &[Trade],
         ids: TradeIds,
-        stamp: Stamp,
+        stamp: EventStamp,
         out: &mut Outlet<'_, S>,
     ) -> bool {
         let (mut rest, mut any) = (prints, false);
         while !rest.is_empty() {
             let cut = self.prints.take(rest, ids);
             if let Some((events, reason)) = cut.lost {
-                let stamp = Stamp {
+                let stamp = EventStamp {
                     ts_event: None,
                     ..stamp
                 };
@@ -96,8 +96,13 @@ impl InstrumentState {
         any
     }
 
-    fn pass_on<S: UpdateSink>(&mut self, prints: &[Trade], stamp: Stamp, out: &mut Outlet<'_, S>) {
-        self.prints_stamp = Stamp {
+    fn pass_on<S: UpdateSink>(
+        &mut self,
+        prints: &[Trade],
+        stamp: EventStamp,
+        out: &mut Outlet<'_, S>,
+    ) {
+        self.prints_stamp = EventStamp {
             ts_event: None,
             ..stamp
         };

@@ -2,7 +2,7 @@
 
 use super::super::health::Moment;
 use super::{InstrumentState, Outlet, publish};
-use crate::book::Stamp;
+use crate::book::EventStamp;
 use tapecast_model::{Body, ChannelKind, StreamKind, Ticker, UpdateSink};
 
 impl InstrumentState {
@@ -11,7 +11,7 @@ impl InstrumentState {
     pub(super) fn handle_ticker<S: UpdateSink>(
         &mut self,
         ticker: Ticker,
-        stamp: Stamp,
+        stamp: EventStamp,
         at: Moment,
         out: &mut Outlet<'_, S>,
     ) {
