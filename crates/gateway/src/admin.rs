@@ -28,19 +28,23 @@ use tapecast_listen::Acceptor;
 use tapecast_model::{InForce, UnixNanos};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the admin listener can see and do.
-pub struct AdminState {
-    registry: Registry,
-    process: ProcessMetrics,
-    parts: Parts,
-    connections: Connections,
-    sources: Box<dyn Fn() -> String + Send + Sync>,
-    start: Box<dyn Fn() -> Result<(), NotStarted> + Send + Sync>,
+/// What the admin listener shows of the process, and can do with it.
+pub struct Around {
+    /// For probes.
+    pub parts: Parts,
+    /// Those of clients.
+    pub connections: Connections,
+    /// A report on the sources, as JSON.
+    pub sources: Box<dyn Fn() -> String + Send + Sync>,
+    /// Starts the replays that wait for it.
+    pub start: Box<dyn Fn() -> Result<(), NotStarted> + Send + Sync>,
 }
 
 /// The admin listener.
 pub struct Admin {
-    state: Arc<AdminState>,
+    registry: Registry,
+    process: ProcessMetrics,
+    around: Around,
     places: Arc<Places>,
     rules: Arc<InForce<Rules>>,
     metrics: HttpMetrics,
@@ -67,24 +71,25 @@ pub fn time(at: UnixNanos) -> Option<String> {
     Some(at.to_string())
 }
 
-impl AdminState {
-    /// What the listener shows: the metrics, the parts, the connections, and a report on the sources; and
-    /// what starts replays.
+impl Admin {
+    /// Shows this to requests that have an allowed `Host`, and all metrics of the registry.
+    ///
+    /// # Errors
+    /// If a metric of the process is registered already.
     pub fn new(
-        registry: Registry,
-        process: ProcessMetrics,
-        parts: Parts,
-        (connections, sources): (Connections, impl Fn() -> String + Send + Sync + 'static),
-        start: impl Fn() -> Result<(), NotStarted> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            registry,
-            process,
-            parts,
-            connections,
-            sources: Box::new(sources),
-            start: Box::new(start),
-        }
+        around: Around,
+        rules: &Arc<InForce<Rules>>,
+        metrics: HttpMetrics,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, prometheus::Error> {
+        Ok(Arc::new(Self {
+            registry: registry.clone(),
+            process: ProcessMetrics::register(registry)?,
+            around,
+            places: Places::new(CONNECTIONS_MAX, SHARE_MAX),
+            rules: Arc::clone(rules),
+            metrics,
+        }))
     }
 
     /// Answers a request that may be made. A path is in both matches: what it takes, and what it does.
@@ -112,16 +117,16 @@ impl AdminState {
             return Err(Refusal::new(StatusCode::FORBIDDEN, message).labelled("origin"));
         }
         Ok(match path {
-            "/metrics" => self.metrics(),
+            "/metrics" => self.gather(),
             "/livez" => plain(StatusCode::OK, "alive"),
-            "/readyz" => match self.parts.verdict() {
+            "/readyz" => match self.around.parts.verdict() {
                 Ok(()) => plain(StatusCode::OK, "ready"),
                 Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),
             },
             "/debug/sources" => self.sources(),
             "/debug/connections" => {
                 let query = request.uri().query().unwrap_or_default();
-                self.connections.answer(query).await
+                self.around.connections.answer(query).await
             }
             "/replay/start" => self.start(),
             _ => plain(StatusCode::NOT_FOUND, "this path does not exist"),
@@ -129,7 +134,7 @@ impl AdminState {
     }
 
     fn start(&self) -> Answer {
-        match (self.start)() {
+        match (self.around.start)() {
             Ok(()) => {
                 let mut answer = Response::new(Full::default());
                 *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -141,13 +146,13 @@ impl AdminState {
     }
 
     fn sources(&self) -> Answer {
-        let mut answer = Response::new(Full::from((self.sources)()));
+        let mut answer = Response::new(Full::from((self.around.sources)()));
         let json = HeaderValue::from_static("application/json");
         answer.headers_mut().insert(CONTENT_TYPE, json);
         answer
     }
 
-    fn metrics(&self) -> Answer {
+    fn gather(&self) -> Answer {
         self.process.refresh();
         let encoder = TextEncoder::new();
         let mut text = Vec::new();
@@ -160,22 +165,6 @@ impl AdminState {
             }
             Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
-    }
-}
-
-impl Admin {
-    /// Serves this state to requests that have an allowed `Host`.
-    pub fn new(
-        state: Arc<AdminState>,
-        rules: Arc<InForce<Rules>>,
-        metrics: HttpMetrics,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            state,
-            places: Places::new(CONNECTIONS_MAX, SHARE_MAX),
-            rules,
-            metrics,
-        })
     }
 
     /// Serves for ever; to be dropped when that is over.
@@ -210,7 +199,7 @@ impl Admin {
             let version = request.version();
             async move {
                 let answered = match judged {
-                    Ok(()) => self.state.answer(request).await,
+                    Ok(()) => self.answer(request).await,
                     Err(refusal) => Err(refusal),
                 };
                 let mut answer = answered.unwrap_or_else(|refusal| {

@@ -4,9 +4,10 @@
 
 use crate::config::{Config, ConfigError, DEFAULTS, Given, address};
 use crate::faults::Faults;
-use crate::gateway::{Gateway, Ready, StartError};
+use crate::gateway::{Gateway, Ready};
 use crate::log::SetFilter;
 use crate::settings::SettingsInForce;
+use crate::start_error::StartError;
 use crate::terminal::{
     FAILURE, RUNTIME_REMEDY, USAGE, complain, fail, open_still, said, say, tell,
 };
@@ -189,7 +190,7 @@ fn check(file: &Path) -> ExitCode {
 fn placed(given: &Given, error: &StartError) -> String {
     let message = error.to_string();
     match error.key() {
-        Some(key) => given.error_at(&key, &message).to_string(),
+        Some(key) => given.error_at(key, &message).to_string(),
         None => message,
     }
 }

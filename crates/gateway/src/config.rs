@@ -203,10 +203,7 @@ impl Config {
 
     /// How many shards there will be.
     pub fn shard_count(&self) -> usize {
-        match self.shards.count {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
-        }
+        self.shards.threads()
     }
 }
 
@@ -220,6 +217,14 @@ impl ListenConfig {
 }
 
 impl ShardsConfig {
+    /// How many shards there will be.
+    pub fn threads(&self) -> usize {
+        match self.count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+
     /// The core of a shard, if one is configured.
     pub fn core(&self, number: usize) -> Option<usize> {
         let count = self.cores.len();

@@ -4,29 +4,23 @@
 //! machine the gateway is faster if each shard has its own core. On a machine with other programs, leave
 //! this to the system.
 
+use crate::start_error::StartError;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Why a thread cannot be given a core.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: this process may not run on core {core}; choose from {allowed}")]
-pub struct CoreError {
+struct CoreError {
     key: &'static str,
     core: usize,
     allowed: String,
-}
-
-impl CoreError {
-    /// The key that names the core.
-    pub const fn key(&self) -> &'static str {
-        self.key
-    }
 }
 
 /// Makes sure that this process may run on a core that the configuration names under `key`.
 ///
 /// # Errors
 /// If the core does not exist, or is not this process's to use (`taskset`, cgroups).
-pub fn check(key: &'static str, core: usize) -> Result<(), CoreError> {
+pub fn check(key: &'static str, core: usize) -> Result<(), StartError> {
     // A system that does not say may still allow it: `pin` will see.
     let Ok(allowed) = sched_getaffinity(None) else {
         return Ok(());
@@ -39,11 +33,12 @@ pub fn check(key: &'static str, core: usize) -> Result<(), CoreError> {
         .filter(|core| may(*core))
         .map(|core| core.to_string())
         .collect();
-    Err(CoreError {
+    let error = CoreError {
         key,
         core,
         allowed: allowed.join(", "),
-    })
+    };
+    Err(StartError::of_key(key, error))
 }
 
 /// Keeps the calling thread on a core.

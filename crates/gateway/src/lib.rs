@@ -2,11 +2,12 @@
 //!
 //! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
 //!   terminal; [`terminal`] is what both say there.
-//! * [`gateway`] starts and stops all parts; [`parts`] watches them.
+//! * [`gateway`] starts and stops all rooms, each of which builds itself; [`start_error`] is why one cannot;
+//!   [`parts`] watches what must always run.
 //! * [`settings`] are what of the configuration is in force; SIGHUP changes it.
-//! * [`threads`] is the pipeline's thread; [`sources`] are the feeds; [`cores`] pins threads; [`files`]
-//!   counts file descriptors.
-//! * [`admin`] and [`pages`] answer HTTP requests other than the WebSocket.
+//! * [`sources`] are the feeds; [`threads`] is the pipeline's thread; [`shards`] are the threads of clients;
+//!   [`cores`] pins threads; [`files`] counts file descriptors.
+//! * [`listeners`] accept connections; [`admin`] and [`pages`] answer HTTP requests other than the WebSocket.
 //! * [`log`] writes log lines, and no thread waits for it; [`state_dir`] keeps data that must survive a
 //!   restart.
 
@@ -17,12 +18,15 @@ pub mod cores;
 pub mod faults;
 pub mod files;
 pub mod gateway;
+pub mod listeners;
 pub mod log;
 pub mod metrics;
 pub mod pages;
 pub mod parts;
 pub mod settings;
+pub mod shards;
 pub mod sources;
+pub mod start_error;
 pub mod state_dir;
 mod terminal;
 pub mod threads;

@@ -14,7 +14,7 @@
 //! to write, and may print to a closed stream when its guard is dropped.
 
 use crossbeam_channel::{Receiver, Sender};
-use prometheus::IntCounter;
+use prometheus::{IntCounter, Registry};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
@@ -72,6 +72,15 @@ pub static PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "fails only if the name is no name")]
     IntCounter::new(name, help).expect("a name")
 });
+
+/// Registers what the log counts.
+///
+/// # Errors
+/// If a name is registered already.
+pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(LOST.clone()))?;
+    registry.register(Box::new(PANICS.clone()))
+}
 
 /// Changes the filter of the log.
 pub type SetFilter = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;

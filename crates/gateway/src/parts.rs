@@ -5,6 +5,8 @@
 //! thread holds a [`Watch`], which reports the end of the thread at once, with or without a panic.
 //! [`Parts::verdict`] is the answer of `/readyz`: it names every part that has not started or has ended.
 
+use crate::cores;
+use crate::faults::Faults;
 use crate::metrics::PartMetrics;
 use prometheus::{IntCounter, Registry};
 use std::any::Any;
@@ -12,10 +14,11 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tapecast_client::reconnect::Backoff;
-use tapecast_model::UnixNanos;
 use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Fault, UnixNanos};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
@@ -28,6 +31,7 @@ pub struct Parts {
     ending: Arc<AtomicBool>,
     started: Arc<AtomicBool>,
     metrics: PartMetrics,
+    faults: Faults,
 }
 
 /// One of them.
@@ -83,18 +87,24 @@ const START_PATIENCE: Duration = Duration::from_secs(1);
 // === impl Parts ===
 
 impl Parts {
-    /// None yet.
+    /// None yet. Tests give them faults.
     ///
     /// # Errors
     /// If its metric is registered already.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn register(registry: &Registry, faults: &Faults) -> Result<Self, prometheus::Error> {
         Ok(Self {
             parts: Arc::default(),
             failed: watch::Sender::new(None),
             ending: Arc::default(),
             started: Arc::default(),
             metrics: PartMetrics::register(registry)?,
+            faults: faults.clone(),
         })
+    }
+
+    /// For tests: what makes a part panic.
+    pub fn fault_of(&self, part: &str) -> Fault {
+        self.faults.of(part)
     }
 
     /// Adds a part that has not run yet. While one that is required does not run, the process is not
@@ -270,6 +280,25 @@ impl Watch {
     pub fn name(&self) -> &str {
         &self.part.name
     }
+
+    /// Starts the thread that cannot be restarted, under the name of the part; its end is reported.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn spawn<T: Send + 'static>(
+        self,
+        core: Option<usize>,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<JoinHandle<T>> {
+        let thread = std::thread::Builder::new().name(self.name().to_owned());
+        thread.spawn(move || {
+            let _watch = self;
+            if let Some(core) = core {
+                cores::pin(core);
+            }
+            body()
+        })
+    }
 }
 
 impl Drop for Watch {
@@ -342,10 +371,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapecast_model::Fault;
 
     fn parts() -> Parts {
-        Parts::register(&Registry::new()).unwrap()
+        Parts::register(&Registry::new(), &Faults::default()).unwrap()
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! The sources of data: each on its own thread, behind a [`SourceHandle`].
 //!
-//! Everything that can fail at the start fails before a client can connect: [`prepare`] scans recordings and
-//! reserves symbols, for `config check` too, and [`bind`] takes the addresses of push sources. A source that
-//! fails later restarts: see [`handle`]. A kind of source is a [`Feed`]; each kind has its own file.
+//! Everything that can fail at the start fails before a client can connect: [`Prepared`] scans recordings and
+//! reserves symbols in the catalogue, for `config check` too, and [`Prepared::bind`] takes the addresses of
+//! push sources. A source that fails later restarts: see [`handle`]. A kind of source is a [`Feed`]; each kind
+//! has its own file.
 
 mod handle;
 mod push;
@@ -14,26 +15,31 @@ mod stop;
 pub use handle::{Feed, Finish, Run, SourceHandle};
 pub use stop::Stop;
 
-use crate::config::Source;
+use crate::config::{Source, Span};
 use crate::faults::Faults;
 use crate::parts::{Part, Parts, State};
-use std::io;
+use crate::start_error::StartError;
+use hashbrown::HashMap;
+use prometheus::Registry;
 use std::sync::Arc;
 use tapecast_fanout::pace::Pacer;
 use tapecast_ingest::event::SourceId;
 use tapecast_ingest::feed::StartGate;
 use tapecast_ingest::metrics::FeedMetrics;
+use tapecast_ingest::pipeline::SilenceLimit;
 use tapecast_ingest::push::PushError;
 use tapecast_ingest::replay::ReplayError;
 use tapecast_ingest::sim::SimError;
 use tapecast_ingest::sources::SourceOpener;
-use tapecast_model::Catalog;
 use tapecast_model::catalog::CatalogError;
+use tapecast_model::{Catalog, Venue};
 
-/// A source that has all it needs except for its address, and whether the process is ready without it.
+/// Sources that have all they need except for their addresses, and the catalogue in which their symbols are.
 pub struct Prepared {
-    made: Made,
-    required: bool,
+    catalog: Arc<Catalog>,
+    gate: Arc<StartGate>,
+    /// Each with whether the process is not ready without it.
+    sources: Vec<(Made, bool)>,
 }
 
 enum Made {
@@ -41,15 +47,16 @@ enum Made {
     Push(push::Plan),
 }
 
-/// A source that can start, and whether the process is ready without it.
+/// Sources that can start.
 pub struct Bound {
-    feed: Box<dyn Feed>,
-    required: bool,
+    gate: Arc<StartGate>,
+    /// Each with whether the process is not ready without it.
+    feeds: Vec<(Box<dyn Feed>, bool)>,
 }
 
 /// Why a source cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+enum SourceError {
     /// A simulated market.
     #[error("source {0} (sim): {1}")]
     Sim(usize, SimError),
@@ -77,30 +84,28 @@ pub enum NotStarted {
     AllEnded,
 }
 
-/// Sources that run.
+/// Sources that run. Whoever drops them ends them, and waits for their threads.
 #[derive(Debug)]
 pub struct Sources {
     handles: Vec<SourceHandle>,
     gate: Arc<StartGate>,
 }
 
-/// What sources share.
-pub struct Surroundings<'a> {
+/// What sources have of the process.
+pub struct Around<'a> {
     /// Where each gets a channel for its events.
-    pub opener: &'a SourceOpener,
+    pub opener: SourceOpener,
     /// How many batches of events may wait in all channels together.
     pub waiting_max: usize,
-    /// Where counters are.
-    pub metrics: &'a FeedMetrics,
     /// What lossless ones wait for.
-    pub pacer: &'a Pacer,
+    pub pacer: Pacer,
     /// Where the state of each is kept.
     pub parts: &'a Parts,
 }
 
 impl SourceError {
     /// The key that is wrong, behind that of the source.
-    pub fn key(&self) -> String {
+    fn key(&self) -> String {
         let is_full = |error: &CatalogError| matches!(error, CatalogError::Full(_));
         let of_catalog = |error| if is_full(error) { "symbols" } else { "venue" };
         let (number, key) = match self {
@@ -126,57 +131,86 @@ impl SourceError {
     }
 }
 
-/// Makes every source ready, except for its address.
-///
-/// # Errors
-/// If a recording cannot be read, or a symbol comes from two sources.
-pub fn prepare(
-    sources: &[Source],
-    catalog: &Arc<Catalog>,
-    gate: &Arc<StartGate>,
-    faults: &Faults,
-) -> Result<Vec<Prepared>, SourceError> {
-    let mut prepared = Vec::with_capacity(sources.len());
-    for (index, source) in sources.iter().enumerate() {
-        let number = index + 1;
-        let required = source.is_required();
-        let made = match source.clone() {
-            Source::Sim(source) => {
-                let made = sim::SimFeed::new(source, catalog, faults);
-                Made::Feed(Box::new(made.map_err(|e| SourceError::Sim(number, e))?))
-            }
-            Source::Replay(source) => {
-                let made = replay::ReplayFeed::new(source, catalog, gate, faults);
-                let made = made.map_err(|e| SourceError::Replay(number, Box::new(e)))?;
-                Made::Feed(Box::new(made))
-            }
-            Source::Push(source) => {
-                let made = push::Plan::new(source, catalog, faults);
-                Made::Push(made.map_err(|e| SourceError::Push(number, e))?)
-            }
-        };
-        prepared.push(Prepared { made, required });
+impl From<SourceError> for StartError {
+    fn from(error: SourceError) -> Self {
+        Self::of_key(error.key(), error)
     }
-    Ok(prepared)
 }
 
-/// Takes the addresses of push sources. Must be called within a tokio runtime.
-///
-/// # Errors
-/// If an address is in use.
-pub fn bind(prepared: Vec<Prepared>) -> Result<Vec<Bound>, SourceError> {
-    let mut bound = Vec::with_capacity(prepared.len());
-    for (index, Prepared { made, required }) in prepared.into_iter().enumerate() {
-        let feed: Box<dyn Feed> = match made {
-            Made::Feed(feed) => feed,
-            Made::Push(plan) => {
-                let feed = plan.bind();
-                Box::new(feed.map_err(|e| SourceError::Push(index + 1, e))?)
-            }
-        };
-        bound.push(Bound { feed, required });
+/// How long the channels of each venue may be silent. `of_all` counts for sources that do not say.
+pub fn silence_by_venue(sources: &[Source], of_all: Option<Span>) -> HashMap<Venue, SilenceLimit> {
+    let said = sources.iter().filter_map(|source| {
+        let venue = Venue::new(source.venue()).ok()?;
+        Some((venue, source.silence(of_all)))
+    });
+    said.collect()
+}
+
+impl Prepared {
+    /// Makes every source ready, except for its address, and reserves its symbols: at most `instruments_max`.
+    ///
+    /// # Errors
+    /// If a recording cannot be read, or a symbol comes from two sources.
+    pub fn new(
+        sources: &[Source],
+        instruments_max: usize,
+        faults: &Faults,
+    ) -> Result<Self, StartError> {
+        let catalog = Arc::new(Catalog::new(instruments_max));
+        let gate = Arc::new(StartGate::default());
+        let mut prepared = Vec::with_capacity(sources.len());
+        for (index, source) in sources.iter().enumerate() {
+            let number = index + 1;
+            let made = match source.clone() {
+                Source::Sim(source) => {
+                    let made = sim::SimFeed::new(source, &catalog, faults);
+                    Made::Feed(Box::new(made.map_err(|e| SourceError::Sim(number, e))?))
+                }
+                Source::Replay(source) => {
+                    let made = replay::ReplayFeed::new(source, &catalog, &gate, faults);
+                    let made = made.map_err(|e| SourceError::Replay(number, Box::new(e)))?;
+                    Made::Feed(Box::new(made))
+                }
+                Source::Push(source) => {
+                    let made = push::Plan::new(source, &catalog, faults);
+                    Made::Push(made.map_err(|e| SourceError::Push(number, e))?)
+                }
+            };
+            prepared.push((made, source.is_required()));
+        }
+        Ok(Self {
+            catalog,
+            gate,
+            sources: prepared,
+        })
     }
-    Ok(bound)
+
+    /// All venues and symbols.
+    pub const fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Takes the addresses of push sources. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If an address is in use.
+    pub fn bind(self) -> Result<Bound, StartError> {
+        let mut feeds = Vec::with_capacity(self.sources.len());
+        for (index, (made, required)) in self.sources.into_iter().enumerate() {
+            let feed: Box<dyn Feed> = match made {
+                Made::Feed(feed) => feed,
+                Made::Push(plan) => {
+                    let feed = plan.bind();
+                    Box::new(feed.map_err(|e| SourceError::Push(index + 1, e))?)
+                }
+            };
+            feeds.push((feed, required));
+        }
+        Ok(Bound {
+            gate: self.gate,
+            feeds,
+        })
+    }
 }
 
 impl Sources {
@@ -185,14 +219,20 @@ impl Sources {
     /// # Errors
     /// If the system gives no thread.
     pub fn start(
-        bound: Vec<Bound>,
-        around: &Surroundings<'_>,
-        gate: Arc<StartGate>,
-    ) -> io::Result<Self> {
+        bound: Bound,
+        around: &Around<'_>,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
+        let counters = FeedMetrics::register(registry)?;
+        let Bound { gate, feeds } = bound;
         // Equal parts, so that what is on its way is no more than with one source.
-        let room = (around.waiting_max / bound.len().max(1)).max(1);
-        let start = |(index, bound): (usize, Bound)| {
-            let Bound { feed, required } = bound;
+        let room = (around.waiting_max / feeds.len().max(1)).max(1);
+        // Filled one by one: those that run are ended if the next one cannot start.
+        let mut sources = Self {
+            handles: Vec::with_capacity(feeds.len()),
+            gate,
+        };
+        for (index, (feed, required)) in feeds.into_iter().enumerate() {
             let number = index + 1;
             let metrics = around.parts.metrics();
             let gauge = metrics.source_up(number, feed.kind(), feed.venue());
@@ -201,20 +241,11 @@ impl Sources {
             let id = SourceId(u32::try_from(number).unwrap_or(u32::MAX));
             let events = around.opener.open(id, room);
             let watch = around.parts.watch_over(&part);
-            let run = Run::new(
-                events,
-                around.metrics.clone(),
-                around.pacer.clone(),
-                part,
-                gauge,
-            );
-            SourceHandle::start(number, feed, run, watch)
-        };
-        let handles = bound.into_iter().enumerate().map(start);
-        Ok(Self {
-            handles: handles.collect::<io::Result<_>>()?,
-            gate,
-        })
+            let run = Run::new(events, counters.clone(), around.pacer.clone(), part, gauge);
+            let handle = SourceHandle::start(number, feed, run, watch)?;
+            sources.handles.push(handle);
+        }
+        Ok(sources)
     }
 
     /// What `POST /replay/start` does: starts the replays that wait for it. If they play already, nothing
@@ -241,20 +272,18 @@ impl Sources {
         report::reporter(&self.handles)
     }
 
-    /// The sources, in order of the configuration.
-    pub fn handles(&self) -> &[SourceHandle] {
-        &self.handles
-    }
-
     /// Ends every source.
     pub async fn stop(self) {
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
+impl Drop for Sources {
+    fn drop(&mut self) {
         for handle in &self.handles {
             handle.tell_to_stop();
         }
         // They look whether to stop a few dozen times a second.
-        let joined = tokio::task::spawn_blocking(move || {
-            self.handles.into_iter().for_each(SourceHandle::join);
-        });
-        let _ = joined.await;
+        self.handles.drain(..).for_each(SourceHandle::join);
     }
 }

@@ -10,19 +10,23 @@
 //! the guarantee for the next run is missing. A directory that another process uses, and a file with an
 //! unknown version, are refused at the start, because continuing would break their guarantees.
 
+use crate::parts::{Parts, keep};
+use crate::start_error::StartError;
 use prometheus::{IntCounter, Registry};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::clock::{mono_now, unix_now};
-use tapecast_model::{Epoch, EpochSource, RateLimit};
+use tapecast_model::{Epoch, EpochSource, Fault, RateLimit};
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 /// A directory that is this process's alone.
 #[derive(Debug)]
-pub struct StateDir {
+struct StateDir {
     path: PathBuf,
     failures: IntCounter,
     log: RateLimit,
@@ -68,13 +72,16 @@ const STATE_BYTES_MAX: u64 = 4_096;
 /// So far ahead of the last epoch they are reserved.
 const AHEAD_MILLIS: u64 = 3_600_000;
 /// How often the reservation is renewed: many times within what it is ahead.
-pub const RENEW_EVERY: Duration = Duration::from_secs(60);
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+impl From<StateDirError> for StartError {
+    fn from(error: StateDirError) -> Self {
+        Self::of_key("state_dir", error)
+    }
+}
 
 /// Makes the counter of what could not be kept, which is there with and without a directory.
-///
-/// # Errors
-/// If it is registered already.
-pub fn register(registry: &Registry) -> Result<IntCounter, prometheus::Error> {
+fn register(registry: &Registry) -> Result<IntCounter, prometheus::Error> {
     let failures = IntCounter::new(
         "tapecast_state_dir_failures_total",
         "Times that state_dir could not be read or written",
@@ -102,10 +109,7 @@ pub fn check(path: &Path) -> Result<(), StateDirError> {
 
 impl StateDir {
     /// Makes the directory if need be, and takes its lock.
-    ///
-    /// # Errors
-    /// If another process uses it, or it is not a directory.
-    pub fn open(path: &Path, failures: IntCounter) -> Result<Self, StateDirError> {
+    fn open(path: &Path, failures: IntCounter) -> Result<Self, StateDirError> {
         check(path)?;
         let mut dir = Self {
             path: path.to_owned(),
@@ -160,11 +164,20 @@ impl StateDir {
 // === impl Reservation ===
 
 impl Reservation {
-    /// Reads the reservation of earlier runs, and reserves epochs for this run.
+    /// Opens the directory, if one is configured, and reserves epochs for this run.
     ///
     /// # Errors
-    /// If a version wrote the file that is not known.
-    pub fn open(dir: Option<StateDir>) -> Result<Self, StateDirError> {
+    /// If the directory cannot be used.
+    pub fn start(path: Option<&Path>, registry: &Registry) -> Result<Arc<Self>, StartError> {
+        let failures = register(registry)?;
+        let dir = path
+            .map(|path| StateDir::open(path, failures))
+            .transpose()?;
+        Ok(Arc::new(Self::open(dir)?))
+    }
+
+    /// Reads the reservation of earlier runs, and reserves epochs for this run.
+    fn open(dir: Option<StateDir>) -> Result<Self, StateDirError> {
         let floor = dir.as_ref().map_or(Ok(Epoch::default()), reserved)?;
         let reservation = Self {
             dir,
@@ -185,8 +198,18 @@ impl Reservation {
         &self.epochs
     }
 
+    /// Renews it for ever, until the returned task is dropped.
+    pub fn keep_renewed(self: &Arc<Self>, parts: &Parts) -> JoinSet<()> {
+        let part = parts.enter("state_dir".to_owned(), "state_dir", false);
+        let (reservation, fault) = (Arc::clone(self), parts.fault_of("state_dir"));
+        let start = move || Ok(renew(Arc::clone(&reservation), fault.clone()));
+        let mut task = JoinSet::new();
+        task.spawn(keep(parts.watch_over(&part), start));
+        task
+    }
+
     /// Reserves epochs for the time to come; blocks while the disk does.
-    pub fn renew(&self) {
+    fn renew(&self) {
         let now = unix_now().get() / 1_000_000;
         self.write(
             self.epochs
@@ -200,6 +223,29 @@ impl Reservation {
     fn write(&self, epoch: u64) {
         if let Some(dir) = &self.dir {
             dir.replace("epochs", &format!("{EPOCHS}\n{epoch}\n"));
+        }
+    }
+}
+
+/// Renews a reservation for ever. Tests that may arm `fault` need not wait for it.
+async fn renew(reservation: Arc<Reservation>, fault: Fault) {
+    let every = match fault.is_armable() {
+        true => Duration::from_millis(1),
+        false => RENEW_EVERY,
+    };
+    loop {
+        tokio::time::sleep(every).await;
+        let (reservation, fault) = (Arc::clone(&reservation), fault.clone());
+        // The disk may be slow: the runtime does not wait for it.
+        let renewed = tokio::task::spawn_blocking(move || {
+            fault.look();
+            reservation.renew();
+        });
+        if let Err(error) = renewed.await {
+            // A panic is ours, so that whoever watches learns what it said.
+            return error
+                .try_into_panic()
+                .map_or((), |panic| resume_unwind(panic));
         }
     }
 }

@@ -13,7 +13,10 @@
 //! and the publisher announces and repairs what does not fit. So a shard that hangs delays the others by
 //! this time, once.
 
+mod handle;
 pub mod postponed;
+
+pub use handle::{Around, PipelineHandle, Started};
 
 use crossbeam_channel::{Receiver, Select};
 use postponed::Postponed;

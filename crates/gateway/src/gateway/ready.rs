@@ -1,20 +1,15 @@
 //! The first step of the start, which `config check` takes too.
 
-use super::StartError;
 use crate::config::Config;
 use crate::faults::Faults;
-use crate::sources::{self, Prepared};
+use crate::sources::Prepared;
+use crate::start_error::StartError;
 use crate::{cores, state_dir};
-use std::sync::Arc;
-use tapecast_ingest::feed::StartGate;
-use tapecast_model::Catalog;
 
 /// What a start needs and has no effect on other processes: everything but addresses, locks and threads. It is
 /// one function for `serve` and for `config check`, so that they cannot disagree.
 pub struct Ready {
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) gate: Arc<StartGate>,
-    pub(super) sources: Vec<Prepared>,
+    pub(super) sources: Prepared,
 }
 
 impl Ready {
@@ -32,13 +27,9 @@ impl Ready {
         if let Some(path) = &config.state_dir {
             state_dir::check(path)?;
         }
-        let gate = Arc::new(StartGate::default());
-        let catalog = Arc::new(Catalog::new(config.limits.instruments_max));
-        let sources = sources::prepare(&config.sources, &catalog, &gate, faults)?;
+        let instruments_max = config.limits.instruments_max;
         Ok(Self {
-            catalog,
-            gate,
-            sources,
+            sources: Prepared::new(&config.sources, instruments_max, faults)?,
         })
     }
 }
@@ -56,7 +47,7 @@ mod tests {
             panic!("it is ready: {text}");
         };
         let message = error.to_string();
-        let placed = given.error_at(&error.key().unwrap(), &message).to_string();
+        let placed = given.error_at(error.key().unwrap(), &message).to_string();
         assert_eq!(placed.lines().count(), 1, "{placed}");
         placed
     }

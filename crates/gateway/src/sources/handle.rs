@@ -250,6 +250,7 @@ impl SourceHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::Faults;
     use crate::parts::Parts;
     use crossbeam_channel::Receiver;
     use prometheus::Registry;
@@ -301,7 +302,7 @@ mod tests {
 
     fn stage() -> Stage {
         let registry = Registry::new();
-        let parts = Parts::register(&registry).unwrap();
+        let parts = Parts::register(&registry, &Faults::default()).unwrap();
         parts.assume_started();
         // Room for what is said of one failure.
         let (events, told) = EventTx::alone(2);

@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use tapecast::gateway::{Gateway, StartError};
+use tapecast::gateway::Gateway;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -225,7 +225,7 @@ async fn rounds(folder: &std::path::Path, count: usize) -> Vec<(u64, u64)> {
     let start = async {
         loop {
             match try_gateway(&text).await {
-                Err(StartError::StateDir(_)) => tokio::task::yield_now().await,
+                Err(error) if error.key() == Some("state_dir") => tokio::task::yield_now().await,
                 started => return started.unwrap(),
             }
         }
