@@ -40,7 +40,7 @@ pub struct FrameHead<'a> {
 
 /// What the harness published in one event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Print {
+pub struct SentEvent {
     /// The publisher's number.
     pub id: u64,
     /// The publisher's intended time.
@@ -100,14 +100,14 @@ impl FrameScanner {
     }
 
     /// The trades of a frame, in order. Ends early where one cannot be read.
-    pub fn prints<'a>(&'a self, rest: &'a [u8]) -> impl Iterator<Item = Print> + 'a {
+    pub fn trades<'a>(&'a self, rest: &'a [u8]) -> impl Iterator<Item = SentEvent> + 'a {
         let mut at = Cursor(rest);
         std::iter::from_fn(move || {
             at.after(&self.id)?;
             let id = at.number()?;
             at.after(&self.ts_event)?;
             let stamp = at.number()?;
-            Some(Print { id, stamp })
+            Some(SentEvent { id, stamp })
         })
     }
 
@@ -121,17 +121,17 @@ impl FrameScanner {
     }
 
     /// The quote of a frame: its number stands in the size of the bid.
-    pub fn quote(&self, rest: &[u8]) -> Option<Print> {
+    pub fn quote(&self, rest: &[u8]) -> Option<SentEvent> {
         let mut at = Cursor(rest);
         at.after(&self.ts_event)?;
         let stamp = at.number()?;
         at.after(&self.bid_qty)?;
         let id = at.number()?.checked_sub(1)?;
-        Some(Print { id, stamp })
+        Some(SentEvent { id, stamp })
     }
 
     /// Applies the levels of a book's frame; the event's number is the largest quantity in it.
-    pub fn book(&self, rest: &[u8], levels: &mut Levels) -> Option<Print> {
+    pub fn book(&self, rest: &[u8], levels: &mut Levels) -> Option<SentEvent> {
         let mut at = Cursor(rest);
         at.after(&self.ts_event)?;
         let stamp = at.number()?;
@@ -139,17 +139,17 @@ impl FrameScanner {
         let newest = at.levels(levels)?;
         at.expect(b",\"asks\":[")?;
         let id = newest.max(at.levels(levels)?).checked_sub(1)?;
-        Some(Print { id, stamp })
+        Some(SentEvent { id, stamp })
     }
 
     /// A frame of the ceiling: `{"e":1,"t":<ns>,"n":<number>,…`.
     #[inline]
-    pub fn ceiling(&self, payload: &[u8]) -> Option<Print> {
+    pub fn ceiling(&self, payload: &[u8]) -> Option<SentEvent> {
         let mut at = Cursor(payload);
         at.after(&self.stamp)?;
         let stamp = at.number()?;
         at.expect(b",\"n\":")?;
-        Some(Print {
+        Some(SentEvent {
             id: at.number()?,
             stamp,
         })
@@ -281,10 +281,13 @@ mod tests {
             (head.snapshot, head.epoch, head.seq, head.prev),
             (false, 412, 90, 88)
         );
-        let prints: Vec<Print> = scanner.prints(head.rest).collect();
+        let trades: Vec<SentEvent> = scanner.trades(head.rest).collect();
         assert_eq!(
-            prints,
-            [Print { id: 7, stamp: 123 }, Print { id: 9, stamp: 456 }]
+            trades,
+            [
+                SentEvent { id: 7, stamp: 123 },
+                SentEvent { id: 9, stamp: 456 }
+            ]
         );
         let stamps: Vec<u64> = scanner.stamps(head.rest).collect();
         assert_eq!(stamps, [123, 456]);
@@ -294,12 +297,15 @@ mod tests {
     fn a_quote_and_a_book_are_read() {
         let scanner = FrameScanner::new();
         let head = scanner.head(QUOTE).unwrap();
-        assert_eq!(scanner.quote(head.rest), Some(Print { id: 5, stamp: 77 }));
+        assert_eq!(
+            scanner.quote(head.rest),
+            Some(SentEvent { id: 5, stamp: 77 })
+        );
         let mut levels = Levels::empty();
         levels.0[LEVELS - 1] = 3;
         let head = scanner.head(BOOK).unwrap();
-        let print = scanner.book(head.rest, &mut levels);
-        assert_eq!(print, Some(Print { id: 5, stamp: 88 }));
+        let event = scanner.book(head.rest, &mut levels);
+        assert_eq!(event, Some(SentEvent { id: 5, stamp: 88 }));
         let mut expected = Levels::empty();
         (expected.0[0], expected.0[LEVELS]) = (6, 5);
         assert_eq!(levels, expected);
@@ -321,7 +327,7 @@ mod tests {
         let text =
             br#"{"topic":"trade:bench:T0-USD","type":"snapshot","epoch":1,"seq":0,"trades":[]}"#;
         let head = scanner.head(text).unwrap();
-        assert!(head.snapshot && scanner.prints(head.rest).next().is_none());
+        assert!(head.snapshot && scanner.trades(head.rest).next().is_none());
         let text =
             br#"{"topic":"trade:bench:T0-USD","type":"update","epoch":1,"seq":0,"trades":[]}"#;
         assert_eq!(scanner.head(text), None);
@@ -332,7 +338,7 @@ mod tests {
         let text = br#"{"e":1,"t":0000000000000000012,"n":0000000034,"s":"t0","x":"abc"}"#;
         assert_eq!(
             FrameScanner::new().ceiling(text),
-            Some(Print { id: 34, stamp: 12 })
+            Some(SentEvent { id: 34, stamp: 12 })
         );
     }
 
@@ -346,7 +352,7 @@ mod tests {
             bytes[cut] = byte;
             for text in [&bytes[..], &original[..cut]] {
                 if let Some(head) = scanner.head(text) {
-                    let _ = scanner.prints(head.rest).count();
+                    let _ = scanner.trades(head.rest).count();
                     let _ = scanner.stamps(head.rest).count();
                     let _ = scanner.quote(head.rest);
                     let _ = scanner.book(head.rest, &mut Levels::empty());

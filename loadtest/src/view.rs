@@ -123,12 +123,12 @@ impl TopicView {
 
     /// The server says that it will not deliver some events. Of a state they are not missed: it is not
     /// current until the next frame.
-    pub fn note_gap(&mut self, from: u64, to: u64, of_prints: bool, integrity: &mut Integrity) {
+    pub fn note_gap(&mut self, from: u64, to: u64, of_trades: bool, integrity: &mut Integrity) {
         let lost = (to + 1).saturating_sub(from);
         if self.last.is_some_and(|last| last + 1 != from) {
             integrity.gaps += 1;
         }
-        if of_prints {
+        if of_trades {
             self.announced += lost;
             integrity.announced_lost += lost;
         } else {

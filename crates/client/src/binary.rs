@@ -152,16 +152,16 @@ fn body(
         qty: qty(q),
     };
     Ok(Some(match body {
-        RecordBody::Trades(prints) => {
-            let trade = |print: tapecast_model::Trade| Trade {
-                id: String::from_utf8_lossy(print.id.as_bytes()).into_owned(),
-                price: price(print.price),
-                qty: qty(print.qty),
-                side: print.aggressor.map(|side| side.label().to_owned()),
-                ts_event: print.ts_event.map(|time| time.nanos().get()),
+        RecordBody::Trades(trades) => {
+            let spelled = |trade: tapecast_model::Trade| Trade {
+                id: String::from_utf8_lossy(trade.id.as_bytes()).into_owned(),
+                price: price(trade.price),
+                qty: qty(trade.qty),
+                side: trade.aggressor.map(|side| side.label().to_owned()),
+                ts_event: trade.ts_event.map(|time| time.nanos().get()),
             };
             let trades: Result<Vec<Trade>, _> =
-                prints.clone().map(|print| print.map(trade)).collect();
+                trades.clone().map(|trade| trade.map(spelled)).collect();
             Body::Trades(trades?)
         }
         RecordBody::Quote(quote) => {

@@ -76,7 +76,7 @@ impl TopicState {
     }
 
     /// Whether what was had of the topic is not current: events after it are lost, and no frame has come
-    /// since. Of prints nothing that was had is wrong; they are only not all.
+    /// since. Of trades nothing that was had is wrong; they are only not all.
     pub fn is_outdated(&self) -> bool {
         self.outdated
     }

@@ -15,7 +15,7 @@
 //! # When a client is slow
 //! If its socket is full, its frames are queued by reference, up to a limit for each topic. Above the
 //! limit a topic falls *behind*. It then costs nothing, waits after the queued frames, and resyncs with a
-//! snapshot when the socket has taken these frames. Prints continue after a gap. A notice that events
+//! snapshot when the socket has taken these frames. Trades continue after a gap. A notice that events
 //! never came is queued like a frame. If the notice is removed from the queue, the gap includes it. If a
 //! state is still unknown when its topic's turn comes, the notice is made again, so that no client keeps
 //! a state that is no longer right. So a client that is always too slow gets all its topics in turn. A

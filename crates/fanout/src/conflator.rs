@@ -4,24 +4,24 @@
 //! update after a quiet interval passes at once (the leading edge) and begins an interval. Updates in
 //! this interval are held and released as one update, which has the number of the last of them. The time
 //! between two updates that became frames is never shorter than the interval, except for batches of
-//! prints.
+//! trades.
 //!
 //! | kind | what is held |
 //! |---|---|
-//! | prints | all of them, in order |
+//! | trades | all of them, in order |
 //! | quotes, tickers | the newest |
 //! | books | the newest state that was published, to the topic's depth, and the changed levels |
 //!
 //! A held book is a copy, because the pipeline's own book may be crossed or dropped when the interval is
-//! over, and clients must not see that. When events are lost, the conflator first releases held prints.
+//! over, and clients must not see that. When events are lost, the conflator first releases held trades.
 //! It discards a held state, because the state is no longer right. Then it announces the loss, at once.
 //!
 //! # Limits
-//! One quote, one ticker, one book of the topic's depth, or [`BATCH_PRINTS_MAX`] prints.
+//! One quote, one ticker, one book of the topic's depth, or [`BATCH_TRADES_MAX`] trades.
 //!
-//! # When prints are sent early
-//! Prints are never merged or lost. So a batch is sent before its interval is over when it is full, when
-//! prints are lost, and when a print of a new epoch comes. Each such frame begins a new interval. Bars
+//! # When trades are sent early
+//! Trades are never merged or lost. So a batch is sent before its interval is over when it is full, when
+//! trades are lost, and when a trade of a new epoch comes. Each such frame begins a new interval. Bars
 //! will be held like quotes, and a final bar will be sent early in the same way.
 //!
 //! The conflator receives the time as an argument; it knows nothing of frames, encodings or shards.
@@ -34,9 +34,9 @@ use tapecast_model::{
     UnixNanos, Update,
 };
 
-/// Prints of one batch, unless a single message of the venue has more: about 80 KB of text, which a
+/// Trades of one batch, unless a single message of the venue has more: about 80 KB of text, which a
 /// socket takes at once.
-pub const BATCH_PRINTS_MAX: usize = 512;
+pub const BATCH_TRADES_MAX: usize = 512;
 
 /// What one topic holds back.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ struct Newest {
 /// What is held, while anything is; else memory for it.
 #[derive(Debug)]
 enum Held {
-    Prints(Vec<Trade>),
+    Trades(Vec<Trade>),
     Quote(Quote),
     Ticker(Box<Ticker>),
     Book(HeldBook),
@@ -83,7 +83,7 @@ impl Conflator {
     pub fn of(entry: &TopicEntry) -> Option<Self> {
         let interval = entry.topic.interval?;
         let held = match entry.topic.channel {
-            Channel::Trade => Held::Prints(Vec::new()),
+            Channel::Trade => Held::Trades(Vec::new()),
             Channel::Quote => Held::Quote(Quote::default()),
             Channel::Ticker => Held::Ticker(Box::default()),
             Channel::Book(depth) => Held::Book(HeldBook {
@@ -112,8 +112,8 @@ impl Conflator {
         mut publish: impl FnMut(&Update<'_>) -> bool,
     ) -> bool {
         if let Body::Lost { .. } = update.body {
-            // Prints that were held did come, and go first. A state that was held is right no more.
-            if let Held::Prints(_) = self.held {
+            // Trades that were held did come, and go first. A state that was held is right no more.
+            if let Held::Trades(_) = self.held {
                 self.release(now, &mut publish);
             }
             self.clear();
@@ -167,15 +167,15 @@ impl Conflator {
         self.newest.is_some().then_some(self.open_at)
     }
 
-    /// A history of prints without those that are held: what a joiner may know.
+    /// A history of trades without those that are held: what a joiner may know.
     pub fn without_held<'a>(&self, history: &'a [Trade]) -> &'a [Trade] {
-        let Held::Prints(held) = &self.held else {
+        let Held::Trades(held) = &self.held else {
             return history;
         };
         // No older one can stand in the history still. A venue may have added to it meanwhile, so
         // they need not stand at its end.
         let held = &held[held.len().saturating_sub(history.len())..];
-        let known = history.iter().position(|print| held.contains(print));
+        let known = history.iter().position(|trade| held.contains(trade));
         &history[..known.unwrap_or(history.len())]
     }
 
@@ -188,8 +188,8 @@ impl Conflator {
     /// Whether what is held must not wait for this update.
     fn must_go_before(&self, update: &Update<'_>) -> bool {
         match (&self.held, update.body, self.newest) {
-            (Held::Prints(held), Body::Trades(prints), Some(newest)) => {
-                newest.epoch != update.epoch || held.len() + prints.len() > BATCH_PRINTS_MAX
+            (Held::Trades(held), Body::Trades(trades), Some(newest)) => {
+                newest.epoch != update.epoch || held.len() + trades.len() > BATCH_TRADES_MAX
             }
             _ => false,
         }
@@ -201,7 +201,7 @@ impl Conflator {
             .newest
             .is_none_or(|newest| newest.epoch != update.epoch);
         match (&mut self.held, update.body) {
-            (Held::Prints(held), Body::Trades(prints)) => held.extend_from_slice(prints),
+            (Held::Trades(held), Body::Trades(trades)) => held.extend_from_slice(trades),
             (Held::Quote(held), Body::Quote(quote)) => *held = *quote,
             (Held::Ticker(held), Body::Ticker(ticker)) => **held = *ticker,
             (Held::Book(held), Body::Book { book, touched, .. }) => {
@@ -220,14 +220,14 @@ impl Conflator {
     }
 
     fn is_full(&self) -> bool {
-        matches!(&self.held, Held::Prints(held) if held.len() >= BATCH_PRINTS_MAX)
+        matches!(&self.held, Held::Trades(held) if held.len() >= BATCH_TRADES_MAX)
     }
 
     /// Holds nothing, and no more memory than the last batch needed twice over.
     fn clear(&mut self) {
         self.newest = None;
         match &mut self.held {
-            Held::Prints(held) => {
+            Held::Trades(held) => {
                 let needed = held.len();
                 held.clear();
                 held.shrink_to(needed * 2);
@@ -240,7 +240,7 @@ impl Conflator {
 
 /// Whether an update is a batch of its own, which nothing would be added to.
 const fn is_full_batch(update: &Update<'_>) -> bool {
-    matches!(update.body, Body::Trades(prints) if prints.len() >= BATCH_PRINTS_MAX)
+    matches!(update.body, Body::Trades(trades) if trades.len() >= BATCH_TRADES_MAX)
 }
 
 // === impl Held, HeldBook ===
@@ -248,7 +248,7 @@ const fn is_full_batch(update: &Update<'_>) -> bool {
 impl Held {
     fn body(&self) -> Body<'_> {
         match self {
-            Self::Prints(prints) => Body::Trades(prints),
+            Self::Trades(trades) => Body::Trades(trades),
             Self::Quote(quote) => Body::Quote(quote),
             Self::Ticker(ticker) => Body::Ticker(ticker),
             Self::Book(held) => Body::Book {

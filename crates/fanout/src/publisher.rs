@@ -166,7 +166,7 @@ impl Publisher {
     }
 
     /// Answers shards that asked for a snapshot of a topic. If the topic is not live it begins here,
-    /// with `current`, the state of its stream. For a live topic of prints, `current` is its history.
+    /// with `current`, the state of its stream. For a live topic of trades, `current` is its history.
     ///
     /// If there is no `current` state of a quote or book that the topic shows, the state is held back,
     /// because it is crossed: then nobody begins with what was shown before. The shards get their answer

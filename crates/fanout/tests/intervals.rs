@@ -1,7 +1,7 @@
 //! Goal: what subscribers of interval topics hear is what happened, no oftener than they asked for.
 //!
 //! Method: a publisher with two shards and a clock moved by hand is fed with random events of one
-//! instrument: levels, crossed books, dropped books, quotes, prints, losses of both, restarts. Clients do
+//! instrument: levels, crossed books, dropped books, quotes, trades, losses of both, restarts. Clients do
 //! nothing but follow the protocol's rule; each frame they apply is compared with what the stream's state was at
 //! that number. One shard listens from the beginning to the end, and when it hears a frame, and of
 //! what number, is compared with a naive conflator that keeps every event. The other shard comes and
@@ -36,10 +36,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(Happening::Crossed),
         1 => Just(Happening::Dropped),
         1 => Just(Happening::QuoteLost),
-        1 => (1_u64..4).prop_map(Happening::PrintsLost),
+        1 => (1_u64..4).prop_map(Happening::TradesLost),
         4 => (0_i64..5).prop_map(Happening::Quote),
-        4 => (1_u64..4).prop_map(Happening::Prints),
-        1 => (100_u64..700).prop_map(Happening::Prints),
+        4 => (1_u64..4).prop_map(Happening::Trades),
+        1 => (100_u64..700).prop_map(Happening::Trades),
         1 => Just(Happening::Restarted),
     ]
 }

@@ -62,17 +62,17 @@ pub struct Event {
 /// The content.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventBody {
-    /// Prints, oldest first.
+    /// Trades, oldest first.
     Trades {
-        /// The prints.
-        prints: SmallVec<[Trade; 1]>,
+        /// The trades.
+        trades: SmallVec<[Trade; 1]>,
         /// What a venue sends on connecting: fills the history and is never an update.
         history: bool,
         /// What their ids say of what lies between them.
         ids: TradeIds,
     },
-    /// Ids of the instrument's tape that were seen and have no print, in order between the prints: of
-    /// rows that are no market trades, or of fills that the venue merged into the print that follows.
+    /// Ids of the instrument's tape that were seen and have no trade, in order between the trades: of
+    /// rows that are no market trades, or of fills that the venue merged into the trade that follows.
     /// Where ids are [`TradeIds::Dense`], they are no hole.
     SkippedIds {
         /// The first of them.
@@ -111,15 +111,15 @@ impl LineId {
     pub const FIRST: u32 = 0;
 }
 
-/// What the ids of an instrument's prints say of what lies between two of them.
+/// What the ids of an instrument's trades say of what lies between two of them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TradeIds {
     /// Nothing: ids are absent, or in no order.
     #[default]
     Opaque,
-    /// Later prints have higher ids, with holes: an id tells whether a print was seen.
+    /// Later trades have higher ids, with holes: an id tells whether a trade was seen.
     Rising,
-    /// Each print's id is the id before it plus one: a missing id is a loss.
+    /// Each trade's id is the id before it plus one: a missing id is a loss.
     Dense,
 }
 
@@ -197,7 +197,7 @@ pub enum FeedEvent {
     Lost {
         /// Which channels.
         channels: ChannelSet,
-        /// How many events, where it is known; of prints whose ids chain the ids say it.
+        /// How many events, where it is known; of trades whose ids chain the ids say it.
         events: Option<u64>,
         /// Why, in words.
         reason: Cow<'static, str>,

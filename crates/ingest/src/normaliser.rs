@@ -15,7 +15,7 @@ use crate::old::{Newest, Recency};
 use crate::plan::{FeedPlan, PlannedInstrument, Use};
 use crate::venue::{
     BookHead, Carries, Decoder, EventVisitor, Format, MESSAGE_BYTES_MAX, Message, MessageHead,
-    NoPrint, NoUpdate, Print, Reject, VenueStream, What,
+    NoTrade, NoUpdate, Reject, TradeRow, VenueStream, What,
 };
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -39,7 +39,7 @@ pub struct Normaliser {
     /// None for ids of which nothing is served.
     by_native: HashMap<Box<str>, Option<usize>>,
     current: Option<Current>,
-    prints: SmallVec<[Trade; 1]>,
+    trades: SmallVec<[Trade; 1]>,
     bids: Vec<Level>,
     asks: Vec<Level>,
     quote: Quote,
@@ -255,7 +255,7 @@ impl Normaliser {
             instruments: plan.instruments.into_iter().zip(ids).map(served).collect(),
             by_native,
             current: None,
-            prints: SmallVec::new(),
+            trades: SmallVec::new(),
             bids: Vec::new(),
             asks: Vec::new(),
             quote: Quote::default(),
@@ -282,17 +282,17 @@ impl Normaliser {
 }
 
 impl Normaliser {
-    /// A row is not a print: counts it, and says that its id was seen.
-    fn skip(&mut self, reason: NoPrint, row: &Print<'_>) {
-        self.asides.no_prints.push(reason);
+    /// A row is not a trade: counts it, and says that its id was seen.
+    fn skip(&mut self, reason: NoTrade, row: &TradeRow<'_>) {
+        self.asides.no_trades.push(reason);
         if let Some(id) = row.id.number() {
             self.note_ids(row.first_id.unwrap_or(id).min(id), id);
         }
     }
 
-    /// Ids without prints were seen, behind the prints so far.
+    /// Ids without trades were seen, behind the trades so far.
     fn note_ids(&mut self, first: u64, last: u64) {
-        self.release_prints();
+        self.release_trades();
         if let Some(Current { at, head, .. }) = &self.current
             && head.ids == TradeIds::Dense
         {
@@ -302,16 +302,16 @@ impl Normaliser {
         }
     }
 
-    /// Makes an event of the prints so far.
-    fn release_prints(&mut self) {
-        if self.prints.is_empty() {
+    /// Makes an event of the trades so far.
+    fn release_trades(&mut self) {
+        if self.trades.is_empty() {
             return;
         }
-        let prints = std::mem::take(&mut self.prints);
+        let trades = std::mem::take(&mut self.trades);
         if let Some(Current { at, head, .. }) = &self.current {
             let id = self.instruments[*at].id;
             let body = EventBody::Trades {
-                prints,
+                trades,
                 history: head.history,
                 ids: head.ids,
             };
@@ -372,7 +372,7 @@ impl EventVisitor for Normaliser {
             self.asides.no_updates.push(NoUpdate::NoSnapshot);
             return Ok(false);
         }
-        self.prints.clear();
+        self.trades.clear();
         self.bids.clear();
         self.asks.clear();
         self.quote = if heading.book.snapshot {
@@ -388,30 +388,30 @@ impl EventVisitor for Normaliser {
         Ok(true)
     }
 
-    fn print(&mut self, print: &Print<'_>) -> Result<(), Reject> {
-        if !print.market {
-            self.skip(NoPrint::NotMarket, print);
+    fn trade(&mut self, row: &TradeRow<'_>) -> Result<(), Reject> {
+        if !row.market {
+            self.skip(NoTrade::NotMarket, row);
             return Ok(());
         }
-        let (price, qty) = self.numbers(print.price, print.qty)?;
+        let (price, qty) = self.numbers(row.price, row.qty)?;
         if qty.is_zero() {
-            self.skip(NoPrint::NoQuantity, print);
+            self.skip(NoTrade::NoQuantity, row);
             return Ok(());
         }
-        let Print {
+        let TradeRow {
             id,
             aggressor,
             ts_event,
             first_id,
             ..
-        } = *print;
+        } = *row;
         let ts_event = self.asides.dated(ts_event);
         if let (Some(first), Some(id)) = (first_id, id.number())
             && first < id
         {
             self.note_ids(first, id - 1);
         }
-        self.prints.push(Trade {
+        self.trades.push(Trade {
             id,
             price,
             qty,
@@ -454,7 +454,7 @@ impl EventVisitor for Normaliser {
     }
 
     fn finish(&mut self) -> Result<(), Reject> {
-        self.release_prints();
+        self.release_trades();
         let Some(Current {
             at,
             mut head,
@@ -546,7 +546,7 @@ impl EventVisitor for Normaliser {
         if !reject.is_fault() {
             return;
         }
-        self.release_prints();
+        self.release_trades();
         let only = native.map(|name| self.by_native.get(name).copied().flatten());
         for (at, served) in self.instruments.iter_mut().enumerate() {
             if only.is_some_and(|only| only != Some(at)) {

@@ -11,7 +11,7 @@
 //! for the old one.
 //!
 //! # Limits
-//! The [`Catalog`] limits the number of instruments. For each instrument the pipeline holds fifty prints,
+//! The [`Catalog`] limits the number of instruments. For each instrument the pipeline holds fifty trades,
 //! one book and, while the book waits for a snapshot, a bounded backlog ([`BacklogLimits`]). Nothing
 //! waits here: data that it cannot keep are counted. It notices silence when it gets the time: see
 //! [`Pipeline::handle_time`].
@@ -31,8 +31,8 @@
 mod health;
 mod history;
 mod instrument;
-mod prints;
 mod seen;
+mod trades;
 
 pub use health::SilenceLimit;
 

@@ -68,7 +68,7 @@ pub struct PlannedInstrument {
 /// What an event is used for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Use {
-    /// Prints.
+    /// Trades.
     Trades,
     /// A quote.
     Quote,

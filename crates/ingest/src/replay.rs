@@ -359,7 +359,7 @@ impl Player {
         self.counters.bytes.inc_by(message.raw.len() as u64);
         let result = self.parser.parse(message, now, &mut self.events);
         let Asides {
-            no_prints,
+            no_trades,
             no_updates,
             faults,
             undated,
@@ -368,7 +368,7 @@ impl Player {
         let beside = *beside;
         self.counters.undated.inc_by(u64::from(*undated));
         faults.iter().for_each(|part| self.counters.reject(*part));
-        no_prints.iter().for_each(|r| self.counters.no_print(*r));
+        no_trades.iter().for_each(|r| self.counters.no_trade(*r));
         no_updates.iter().for_each(|r| self.counters.no_update(*r));
         match result {
             Ok(()) => self.faults = 0,

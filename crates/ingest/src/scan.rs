@@ -15,7 +15,7 @@
 
 use crate::plan::{FeedPlan, LeftOut, NoSymbol, OfferedStreams, PlannedInstrument};
 use crate::venue::symbols::{Evidence, symbol_of};
-use crate::venue::{EventVisitor, Format, MessageHead, Print, Reject, VenueStream};
+use crate::venue::{EventVisitor, Format, MessageHead, Reject, TradeRow, VenueStream};
 use hashbrown::HashMap;
 use tapecast_model::{Decimal, Scale, Side, Symbol, TradingState, decimal};
 
@@ -161,12 +161,12 @@ impl EventVisitor for RecordingScan {
         Ok(true)
     }
 
-    fn print(&mut self, print: &Print<'_>) -> Result<(), Reject> {
-        // What is no print has no say in the scale of prints.
-        if !print.market || decimal::is_zero(print.qty.as_bytes()) {
+    fn trade(&mut self, row: &TradeRow<'_>) -> Result<(), Reject> {
+        // What is no trade has no say in the scale of trades.
+        if !row.market || decimal::is_zero(row.qty.as_bytes()) {
             return Ok(());
         }
-        self.number(print.price, print.qty)
+        self.number(row.price, row.qty)
     }
 
     fn level(&mut self, _side: Side, price: &str, qty: &str) -> Result<(), Reject> {

@@ -292,11 +292,11 @@ impl Simulation {
         for (at, seat) in self.seats.iter_mut().enumerate() {
             let random = &mut self.random;
             let trades = self.crowd.share(at, self.rate * TRADES_A_DAY_PER_EVENT);
-            let (mut market, prints) = Market::open(&seat.listing, trades, now, random);
+            let (mut market, trades) = Market::open(&seat.listing, trades, now, random);
             let mut push = |body| out.push(event(seat.instrument, now, now, body));
             push(EventBody::Trading(TradingState::Open));
             push(EventBody::Trades {
-                prints,
+                trades,
                 history: true,
                 ids: TradeIds::Dense,
             });
@@ -329,10 +329,10 @@ impl Simulation {
         };
         let instrument = seat.instrument;
         if let Some(taker) = taker
-            && let Some((prints, change)) = market.take(taker, due, random)
+            && let Some((trades, change)) = market.take(taker, due, random)
         {
             let trades = EventBody::Trades {
-                prints,
+                trades,
                 history: false,
                 ids: TradeIds::Dense,
             };

@@ -134,7 +134,7 @@ pub trait Decoder: Send {
 }
 
 /// Receives the content of messages. Each event is a call of `begin`, then, if that returns true, its
-/// prints or levels, and then `finish`.
+/// trades or levels, and then `finish`.
 pub trait EventVisitor {
     /// An event begins. `Ok(false)`: it is not used; continue with the next.
     ///
@@ -147,7 +147,7 @@ pub trait EventVisitor {
     ///
     /// # Errors
     /// If a number cannot be kept.
-    fn print(&mut self, print: &Print<'_>) -> Result<(), Reject>;
+    fn trade(&mut self, row: &TradeRow<'_>) -> Result<(), Reject>;
 
     /// A price level, or a side of a quote.
     ///
@@ -199,7 +199,7 @@ pub struct VenueStream {
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Carries {
-    /// Prints.
+    /// Trades.
     Trades,
     /// Best bid and offer.
     Quote,
@@ -220,7 +220,7 @@ pub enum Carries {
 /// What follows a [`MessageHead`].
 #[derive(Clone, Copy, Debug)]
 pub enum What<'a> {
-    /// Prints.
+    /// Trades.
     Trades {
         /// They happened before we came.
         history: bool,
@@ -253,10 +253,10 @@ pub struct BookHead {
     pub depth: Option<usize>,
 }
 
-/// One row of a venue's tape, numbers as sent. It is a print if it is a market trade of a quantity above
-/// zero; the visitor decides that, by one rule for all venues.
+/// One row of a venue's tape, numbers as sent. It is a trade if the venue calls it a trade of
+/// the market and its quantity is above zero; the visitor decides that, by one rule for all venues.
 #[derive(Clone, Copy, Debug)]
-pub struct Print<'a> {
+pub struct TradeRow<'a> {
     /// The venue's id.
     pub id: TradeId,
     /// Its price.
@@ -284,9 +284,9 @@ pub enum NoUpdate {
     NoSnapshot,
 }
 
-/// Why a row of a tape is not a print.
+/// Why a row of a tape is not a trade.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoPrint {
+pub enum NoTrade {
     /// Nothing changed hands: its quantity is zero.
     NoQuantity,
     /// The venue says that it is not a trade of the market.
@@ -434,9 +434,9 @@ impl Reject {
     }
 }
 
-// === impl NoPrint ===
+// === impl NoTrade ===
 
-impl NoPrint {
+impl NoTrade {
     /// All reasons, in order of declaration.
     pub const ALL: [Self; 2] = [Self::NoQuantity, Self::NotMarket];
 

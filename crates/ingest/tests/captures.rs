@@ -21,7 +21,7 @@ use tapecast_ingest::replay::{Replay, ReplayConfig, ScanReport, Speed};
 use tapecast_ingest::sources::EventTx;
 use tapecast_ingest::venue::Format;
 use tapecast_model::{Body, Catalog, Instrument, Mono, UnixNanos, Update, Venue};
-use tapecast_testkit::{Print, Reader, Recording, recordings};
+use tapecast_testkit::{Reader, Recording, TapeTrade, recordings};
 
 fn format_of(recording: &Recording) -> Format {
     recording.format.parse().unwrap()
@@ -77,8 +77,8 @@ fn text(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Prints by native id.
-type Prints = BTreeMap<String, Vec<Print>>;
+/// Trades by native id.
+type Trades = BTreeMap<String, Vec<TapeTrade>>;
 
 fn price(instrument: &Instrument, price: tapecast_model::Price) -> String {
     let mut out = Vec::new();
@@ -92,11 +92,11 @@ fn qty(instrument: &Instrument, qty: tapecast_model::Qty) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn played_trades(played: &Played) -> Prints {
-    let mut tape = Prints::new();
+fn played_trades(played: &Played) -> Trades {
+    let mut tape = Trades::new();
     for event in &played.events {
         let EventBody::Trades {
-            prints,
+            trades,
             history: false,
             ..
         } = &event.body
@@ -104,14 +104,14 @@ fn played_trades(played: &Played) -> Prints {
             continue;
         };
         let instrument = &played.instruments[event.instrument.index()];
-        for print in prints {
+        for trade in trades {
             tape.entry(instrument.native.to_string())
                 .or_default()
-                .push(Print {
-                    id: String::from_utf8(print.id.as_bytes().to_vec()).unwrap(),
-                    price: price(instrument, print.price),
-                    qty: qty(instrument, print.qty),
-                    side: print.aggressor.unwrap().label().into(),
+                .push(TapeTrade {
+                    id: String::from_utf8(trade.id.as_bytes().to_vec()).unwrap(),
+                    price: price(instrument, trade.price),
+                    qty: qty(instrument, trade.qty),
+                    side: trade.aggressor.unwrap().label().into(),
                 });
         }
     }
@@ -136,16 +136,16 @@ fn every_recording_is_read_without_a_reject_and_its_trades_come_out_as_they_went
             reader.tapes().keys().collect::<Vec<_>>()
         );
         for (native, tape) in reader.tapes() {
-            assert_eq!(trades[native], tape.prints(), "{name} {native}");
+            assert_eq!(trades[native], tape.trades(), "{name} {native}");
         }
         let last = &played.events.last().unwrap().body;
         assert!(
             matches!(last, EventBody::Feed(FeedEvent::Ended(_))),
             "{name}"
         );
-        let prints: usize = trades.values().map(Vec::len).sum();
+        let trades: usize = trades.values().map(Vec::len).sum();
         println!(
-            "{name}: {count} messages, {} events, {prints} prints",
+            "{name}: {count} messages, {} events, {trades} prints",
             played.events.len()
         );
     }

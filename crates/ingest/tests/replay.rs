@@ -98,7 +98,7 @@ fn asks(event: &Event) -> bool {
 
 fn word(event: &Event) -> String {
     match &event.body {
-        EventBody::Trades { prints, .. } => format!("{:?}", prints[0].id),
+        EventBody::Trades { trades, .. } => format!("{:?}", trades[0].id),
         EventBody::Book(book) if book.snapshot => "snapshot".into(),
         EventBody::Book(_) => "update".into(),
         EventBody::Feed(FeedEvent::Gap(_)) => "gap".into(),

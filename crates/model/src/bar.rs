@@ -1,4 +1,4 @@
-//! Bars: what the prints of one period come to.
+//! Bars: what the trades of one period come to.
 
 use crate::decimal::Decimal;
 use crate::price::Price;
@@ -21,7 +21,7 @@ pub struct Bar {
     pub volume: Decimal,
     /// Volume in the quote currency, if it is known.
     pub quote_volume: Option<Decimal>,
-    /// How many prints.
+    /// How many trades.
     pub trades: u64,
     /// The period is over, and the bar does not change any more.
     pub is_final: bool,

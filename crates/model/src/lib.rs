@@ -9,7 +9,7 @@
 //! * **Streams**, each with numbers of its own: [`stream`].
 //! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
 //! * **Updates**: [`update`], and the price levels that they change: [`book`]; whether the data can be
-//!   trusted: [`status`]; what prints come to in a period: [`bar`].
+//!   trusted: [`status`]; what trades come to in a period: [`bar`].
 //! * **Venues and instruments**: the [`catalog`]; their places in tables: [`mod@place`].
 //! * **Rates**: a limit for log lines that other programs can cause: [`rate`].
 //! * **Settings** that are swapped while threads read them: [`in_force`].

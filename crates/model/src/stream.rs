@@ -15,7 +15,7 @@ pub struct StreamKey {
 /// A kind of event that is numbered on its own. Bars of each timeframe are.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum StreamKind {
-    /// Prints.
+    /// Trades.
     Trade,
     /// Best bid and offer.
     Quote,

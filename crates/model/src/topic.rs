@@ -29,7 +29,7 @@ pub struct Topic {
 /// What a topic carries.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Channel {
-    /// Prints.
+    /// Trades.
     Trade,
     /// Best bid and offer.
     Quote,
@@ -49,7 +49,7 @@ pub enum Channel {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum ChannelKind {
-    /// Prints.
+    /// Trades.
     Trade = 0,
     /// Best bid and offer.
     Quote = 1,

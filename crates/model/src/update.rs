@@ -34,7 +34,7 @@ pub struct Update<'a> {
 /// What happened. The same shapes serve as a stream's current state.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
-    /// Prints, oldest first; each is one event. As a state: the newest prints.
+    /// Trades, oldest first; each is one event. As a state: the newest trades.
     Trades(&'a [Trade]),
     /// A new best bid and offer.
     Quote(&'a Quote),
@@ -50,7 +50,7 @@ pub enum Body<'a> {
     },
     /// Events of the stream were lost: at the venue, on the way to us, or because they could not be
     /// read. They have numbers, the last of which is the update's, and nothing else of them is known.
-    /// Of prints these are missing, and nothing else; any other state is unknown until the next update,
+    /// Of trades these are missing, and nothing else; any other state is unknown until the next update,
     /// and the next [`Body::Book`] starts the book over.
     Lost {
         /// Of which stream.
@@ -65,7 +65,7 @@ pub enum Body<'a> {
     Status(&'a Status),
 }
 
-/// One print.
+/// One trade.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Trade {
     /// The venue's id, as it was spelled.

@@ -4,7 +4,7 @@
 //! * [`reader`]: what a recording says, message by message: [`Reader`].
 //! * [`book`]: one book as two maps, by the venues' published rules: [`Book`].
 //! * [`views`]: the distinct states of the best levels, in order: [`Views`].
-//! * [`tape`]: the prints of one instrument: [`Tape`], [`Print`].
+//! * [`tape`]: the trades of one instrument: [`Tape`], [`TapeTrade`].
 //! * [`decimal`]: decimals as numbers at one scale, and as they are spelled without padding.
 //!
 //! Slow, simple and independent: it depends on `serde_json` and `zstd` and on no crate of this
@@ -27,5 +27,5 @@ pub mod views;
 pub use book::Book;
 pub use reader::Reader;
 pub use recording::{Recording, Row, recordings};
-pub use tape::{Print, Tape};
+pub use tape::{Tape, TapeTrade};
 pub use views::{DEPTHS, Level, Top, Views};

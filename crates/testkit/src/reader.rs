@@ -1,11 +1,11 @@
 //! A second reader of recordings: `serde_json`, the venues' published rules, and nothing of ours.
 //!
-//! Reads books and prints of every supported format, message by message in the order of the file,
+//! Reads books and trades of every supported format, message by message in the order of the file,
 //! and counts the checksums that a book's owner could verify. What a message lacks stops the test.
 
 use crate::book::{Book, named, pair};
 use crate::recording::{Recording, Row};
-use crate::tape::{Print, Tape};
+use crate::tape::{Tape, TapeTrade};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ impl Reader {
         }
         let native = event["s"].as_str().unwrap_or_default();
         let taker = || if event["m"] == true { "sell" } else { "buy" };
-        let print = |id: &str| Print::read([&event[id], &event["p"], &event["q"]], taker());
+        let trade = |id: &str| TapeTrade::read([&event[id], &event["p"], &event["q"]], taker());
         match event["e"].as_str() {
             Some("depthUpdate") => {
                 let snapshot = self.nameless.take();
@@ -79,8 +79,8 @@ impl Reader {
                 }
                 book.change_numbered(event);
             }
-            Some("trade") => self.tape(native).add_trade(print("t")),
-            Some("aggTrade") => self.tape(native).add_aggregate(print("a")),
+            Some("trade") => self.tape(native).add_trade(trade("t")),
+            Some("aggTrade") => self.tape(native).add_aggregate(trade("a")),
             _ => {}
         }
     }
@@ -102,8 +102,8 @@ impl Reader {
         if message["channel"] == "trade" && !snapshot {
             for one in parts {
                 let fields = [&one["trade_id"], &one["price"], &one["qty"]];
-                let print = Print::read(fields, one["side"].as_str().unwrap());
-                self.tape(one["symbol"].as_str().unwrap()).add_trade(print);
+                let trade = TapeTrade::read(fields, one["side"].as_str().unwrap());
+                self.tape(one["symbol"].as_str().unwrap()).add_trade(trade);
             }
         } else if message["channel"] == "book" {
             let depth = self.depth.unwrap();
@@ -127,8 +127,8 @@ impl Reader {
         for part in message["data"].as_array().into_iter().flatten() {
             if channel == "trades" {
                 let fields = [&part["tradeId"], &part["px"], &part["sz"]];
-                let print = Print::read(fields, part["side"].as_str().unwrap());
-                self.tape(part["instId"].as_str().unwrap()).add_trade(print);
+                let trade = TapeTrade::read(fields, part["side"].as_str().unwrap());
+                self.tape(part["instId"].as_str().unwrap()).add_trade(trade);
             } else if channel.starts_with("books") {
                 let book = self.book(message["arg"]["instId"].as_str().unwrap());
                 if message["action"] == "snapshot" {
@@ -159,8 +159,8 @@ impl Reader {
         } else if topic.starts_with("publicTrade.") {
             for one in message["data"].as_array().unwrap() {
                 let side = one["S"].as_str().unwrap();
-                let print = Print::read([&one["i"], &one["p"], &one["v"]], side);
-                self.tape(one["s"].as_str().unwrap()).add_trade(print);
+                let trade = TapeTrade::read([&one["i"], &one["p"], &one["v"]], side);
+                self.tape(one["s"].as_str().unwrap()).add_trade(trade);
             }
         }
     }
@@ -177,7 +177,7 @@ impl Reader {
                     let taker = if one["side"] == "BUY" { "sell" } else { "buy" };
                     let fields = [&one["trade_id"], &one["price"], &one["size"]];
                     let native = one["product_id"].as_str().unwrap();
-                    self.tape(native).add_trade(Print::read(fields, taker));
+                    self.tape(native).add_trade(TapeTrade::read(fields, taker));
                 }
             }
         }
@@ -225,14 +225,14 @@ mod tests {
         reader
     }
 
-    fn prints(reader: &Reader, native: &str) -> Vec<String> {
-        let tape = reader.tapes()[native].prints().iter();
+    fn trades(reader: &Reader, native: &str) -> Vec<String> {
+        let tape = reader.tapes()[native].trades().iter();
         tape.map(|p| format!("{} {} {} {}", p.id, p.price, p.qty, p.side))
             .collect()
     }
 
     #[test]
-    fn prints_are_read_in_order_with_the_takers_side() {
+    fn trades_are_read_in_order_with_the_takers_side() {
         let coinbase = |kind: &str, trades: Value| json!({"channel": "market_trades", "events": [{"type": kind, "trades": trades}]});
         let trade = |id: &str, side: &str| json!({"product_id": "A-B", "trade_id": id, "price": "1.50", "size": "2", "side": side});
         let reader = read(
@@ -242,21 +242,21 @@ mod tests {
                 coinbase("update", json!([trade("3", "BUY"), trade("2", "SELL")])),
             ],
         );
-        assert_eq!(prints(&reader, "A-B"), ["2 1.5 2 buy", "3 1.5 2 sell"]);
+        assert_eq!(trades(&reader, "A-B"), ["2 1.5 2 buy", "3 1.5 2 sell"]);
 
         let kraken = json!({"channel": "trade", "type": "update", "data": [
             {"symbol": "A/B", "side": "sell", "price": 4136.4, "qty": 0.00000001, "trade_id": 7}]});
         let reader = read("kraken", &[kraken]);
-        assert_eq!(prints(&reader, "A/B"), ["7 4136.4 0.00000001 sell"]);
+        assert_eq!(trades(&reader, "A/B"), ["7 4136.4 0.00000001 sell"]);
     }
 
     #[test]
     fn single_trades_come_before_aggregates() {
         let event = |kind: &str, id: u64| json!({"e": kind, "s": "AB", "t": id, "a": id, "p": "1", "q": "1", "m": false});
         let reader = read("binance", &[event("aggTrade", 1), event("trade", 2)]);
-        assert_eq!(prints(&reader, "AB"), ["2 1 1 buy"]);
+        assert_eq!(trades(&reader, "AB"), ["2 1 1 buy"]);
         let reader = read("binance", &[event("aggTrade", 1)]);
-        assert_eq!(prints(&reader, "AB"), ["1 1 1 buy"]);
+        assert_eq!(trades(&reader, "AB"), ["1 1 1 buy"]);
     }
 
     #[test]

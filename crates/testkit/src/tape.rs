@@ -1,14 +1,14 @@
-//! The prints of one instrument, as its venue sent them, oldest first.
+//! The trades of one instrument, as its venue sent them, oldest first.
 //!
-//! History that a venue sends on connecting is no print of the recording. Where a venue sends single
+//! History that a venue sends on connecting is no trade of the recording. Where a venue sends single
 //! trades and aggregates of them, the trades are the tape.
 
 use crate::decimal::{canonical, text};
 use serde_json::Value;
 
-/// One print, as text: the id as sent, decimals without padding.
+/// One trade, as text: the id as sent, decimals without padding.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Print {
+pub struct TapeTrade {
     /// The venue's id.
     pub id: String,
     /// At what price.
@@ -22,14 +22,14 @@ pub struct Print {
 /// What traded.
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
-    trades: Vec<Print>,
-    aggregates: Vec<Print>,
+    trades: Vec<TapeTrade>,
+    aggregates: Vec<TapeTrade>,
 }
 
-// === impl Print ===
+// === impl TapeTrade ===
 
-impl Print {
-    /// A print of these fields of a message; the side in any case.
+impl TapeTrade {
+    /// A trade of these fields of a message; the side in any case.
     pub(crate) fn read(fields: [&Value; 3], side: &str) -> Self {
         let [id, price, qty] = fields.map(text);
         Self {
@@ -44,8 +44,8 @@ impl Print {
 // === impl Tape ===
 
 impl Tape {
-    /// The prints.
-    pub fn prints(&self) -> &[Print] {
+    /// The trades.
+    pub fn trades(&self) -> &[TapeTrade] {
         if self.trades.is_empty() {
             &self.aggregates
         } else {
@@ -53,11 +53,11 @@ impl Tape {
         }
     }
 
-    pub(crate) fn add_trade(&mut self, print: Print) {
-        self.trades.push(print);
+    pub(crate) fn add_trade(&mut self, trade: TapeTrade) {
+        self.trades.push(trade);
     }
 
-    pub(crate) fn add_aggregate(&mut self, print: Print) {
-        self.aggregates.push(print);
+    pub(crate) fn add_aggregate(&mut self, trade: TapeTrade) {
+        self.aggregates.push(trade);
     }
 }

@@ -4,7 +4,7 @@
 //! * [`writer`]: model to bytes, with the same inputs as [`crate::json`].
 //! * [`record`]: bytes to model, bounds-checked and without copies.
 //! * [`error`]: why bytes are not a record.
-//! * [`print`](mod@print): one print and its id, the most complex part.
+//! * [`trade`](mod@trade): one trade and its id, the most complex part.
 //!
 //! A record has the content of a JSON frame, except three values that the topic's acknowledgement
 //! contains: the topic's name, the scales of its numbers, and the epoch of an update. If a publisher
@@ -13,15 +13,15 @@
 //! Every frame fits into a record: see [`WORDS_MAX`].
 
 pub mod error;
-pub mod print;
 pub mod record;
+pub mod trade;
 pub mod writer;
 
 use tapecast_model::{ChannelKind, FeedState, TradingState};
 
 pub use error::BinaryError;
-pub use print::Prints;
 pub use record::{EpochMark, Figures, Levels, Record, RecordBody, Records};
+pub use trade::Trades;
 pub use writer::{book, quote, status, ticker, trades};
 
 /// Bytes of the header that every record begins with.
@@ -31,8 +31,8 @@ pub const WORD_BYTES: usize = 8;
 /// The most words that a header can say. A longer record says 0 instead: it is the last of its
 /// message and ends with it.
 pub const WORDS_MAX: usize = u16::MAX as usize;
-/// Bytes of one print.
-pub const PRINT_BYTES: usize = 48;
+/// Bytes of one trade.
+pub const TRADE_BYTES: usize = 48;
 /// Bytes of one price level.
 pub const LEVEL_BYTES: usize = 16;
 /// Bytes of the state of one channel.

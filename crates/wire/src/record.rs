@@ -34,7 +34,7 @@
 //!
 //! | kind | content |
 //! |---|---|
-//! | 1 prints, 2 recent trades | u32 count, then prints: price i64, qty i64, side u8 (0 none, 1 buy, 2 sell), width of its time u8 as above, time u64 if there is one, length of its id u8, id |
+//! | 1 trades, 2 recent trades | u32 count, then trades: price i64, qty i64, side u8 (0 none, 1 buy, 2 sell), width of its time u8 as above, time u64 if there is one, length of its id u8, id |
 //! | 3 quote | u8: 1 bid, 2 ask are given; then price i64 and qty i64 of each |
 //! | 4 book | u32 bids, u32 asks, then levels, best first: price i64, qty i64 |
 //! | 5 book change | u32 bids, u32 asks, u32 depth to which the venue cuts the book (2³² - 1: it does not), then levels in the order in which they are set |
@@ -102,9 +102,9 @@ pub struct Record {
 /// What happened, or what is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// Prints, oldest first; each is one event.
-    Prints(Vec<Trade>),
-    /// The newest prints, oldest first: the state of a stream of prints.
+    /// Trades, oldest first; each is one event.
+    Trades(Vec<Trade>),
+    /// The newest trades, oldest first: the state of a stream of trades.
     RecentTrades(Vec<Trade>),
     /// A new best bid and offer.
     Quote(Quote),
@@ -209,8 +209,8 @@ impl Record {
     /// state of a stream. A state of which nothing is known is [`Body::Lost`] without events.
     pub fn of(update: &Update<'_>, prev: Option<Seq>) -> Self {
         let content = match update.body {
-            Body::Trades(prints) if prev.is_some() => Content::Prints(prints.to_vec()),
-            Body::Trades(prints) => Content::RecentTrades(prints.to_vec()),
+            Body::Trades(trades) if prev.is_some() => Content::Trades(trades.to_vec()),
+            Body::Trades(trades) => Content::RecentTrades(trades.to_vec()),
             Body::Quote(quote) => Content::Quote(*quote),
             Body::Book {
                 changes: Some(changes),
@@ -293,7 +293,7 @@ impl Record {
     /// for what has no body: definitions and bars.
     pub fn body(&self) -> Option<Body<'_>> {
         match &self.content {
-            Content::Prints(prints) | Content::RecentTrades(prints) => Some(Body::Trades(prints)),
+            Content::Trades(trades) | Content::RecentTrades(trades) => Some(Body::Trades(trades)),
             Content::Quote(quote) => Some(Body::Quote(quote)),
             Content::Ticker(ticker) => Some(Body::Ticker(ticker)),
             Content::Status(status) => Some(Body::Status(status)),
@@ -348,7 +348,7 @@ impl Content {
     /// The name of its kind.
     pub const fn label(&self) -> &'static str {
         match self {
-            Self::Prints(_) => "prints",
+            Self::Trades(_) => "prints",
             Self::RecentTrades(_) => "recent trades",
             Self::Quote(_) => "quote",
             Self::Book(_) => "book",
@@ -363,7 +363,7 @@ impl Content {
 
     const fn code(&self) -> u8 {
         match self {
-            Self::Prints(_) => PRINTS,
+            Self::Trades(_) => TRADES,
             Self::RecentTrades(_) => RECENT_TRADES,
             Self::Quote(_) => QUOTE,
             Self::Book(_) => BOOK,
@@ -427,7 +427,7 @@ const AT_TS_EVENT: usize = 40;
 const AT_TS_RECV: usize = 48;
 const AT_VENUE_SEQ: usize = 56;
 
-const PRINTS: u8 = 1;
+const TRADES: u8 = 1;
 const RECENT_TRADES: u8 = 2;
 const QUOTE: u8 = 3;
 const BOOK: u8 = 4;

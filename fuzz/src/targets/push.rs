@@ -116,13 +116,13 @@ impl Target for Push {
     }
 }
 
-/// The planted fault: two prints of one line change places.
+/// The planted fault: two trades of one line change places.
 fn swap_first_two(taken: &mut Taken) {
     for event in &mut taken.events {
-        if let EventBody::Trades { prints, .. } = &mut event.body
-            && prints.len() == 2
+        if let EventBody::Trades { trades, .. } = &mut event.body
+            && trades.len() == 2
         {
-            prints.swap(0, 1);
+            trades.swap(0, 1);
         }
     }
 }
@@ -133,8 +133,8 @@ fn check(taken: &Taken) -> Result<(), Broken> {
         .iter()
         .all(|m| m.message.len() <= MESSAGE_BYTES_MAX);
     let possible = taken.events.iter().all(|event| match &event.body {
-        EventBody::Trades { prints, .. } => {
-            !prints.is_empty() && prints.iter().all(|p| p.qty.mantissa() > 0)
+        EventBody::Trades { trades, .. } => {
+            !trades.is_empty() && trades.iter().all(|p| p.qty.mantissa() > 0)
         }
         EventBody::Book(book) => [&book.bids, &book.asks]
             .into_iter()

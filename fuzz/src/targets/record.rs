@@ -3,7 +3,7 @@
 //! # Rules
 //! * What is read is written with the same bytes: there is one way to write a record.
 //! * What is refused is refused at a place within the record.
-//! * A batch ends: it has at most as many records as it has room for, and they hold no more prints and
+//! * A batch ends: it has at most as many records as it has room for, and they hold no more trades and
 //!   levels than their bytes do.
 
 use super::{Broken, Depth, Target};
@@ -12,7 +12,7 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 use tapecast_wire::record::{Content, HEADER_BYTES, Record, Records};
 
-/// The fewest bytes of a print or a level.
+/// The fewest bytes of a trade or a level.
 const PART_BYTES_MIN: usize = 16;
 
 pub(super) struct RecordTarget {
@@ -110,10 +110,10 @@ impl Target for RecordTarget {
 }
 
 impl RecordTarget {
-    /// How many prints or levels a record has; or the planted fault.
+    /// How many trades or levels a record has; or the planted fault.
     fn check(&self, record: &Record) -> Result<usize, Broken> {
         Ok(match &record.content {
-            Content::Prints(prints) | Content::RecentTrades(prints) => prints.len(),
+            Content::Trades(trades) | Content::RecentTrades(trades) => trades.len(),
             Content::Book(levels) => levels.bids.len() + levels.asks.len(),
             Content::BookChange { levels, depth } => {
                 // The planted fault: a change cuts the book to a depth that no corpus has.

@@ -3,7 +3,7 @@
 //! An input is up to [`MESSAGES_MAX`] messages, one a line, of one connection.
 //!
 //! # Rules
-//! * What is published is possible: prints have a size above zero, levels none below it, times lie
+//! * What is published is possible: trades have a size above zero, levels none below it, times lie
 //!   between 1980 and 2200.
 //! * A message says the same in another form: members in another order, white space, a field that
 //!   nobody knows, a doubled key reduced to its last value.
@@ -121,7 +121,7 @@ fn lose_last_level(events: &mut [Event]) {
     for event in events {
         match &mut event.body {
             EventBody::Book(book) if book.bids.len() >= 3 => drop(book.bids.pop()),
-            EventBody::Trades { prints, .. } if prints[0].qty.mantissa() % 7 == 3 => prints.clear(),
+            EventBody::Trades { trades, .. } if trades[0].qty.mantissa() % 7 == 3 => trades.clear(),
             EventBody::Quote(quote) if quote.ask.is_none() => quote.bid = None,
             _ => {}
         }
@@ -152,9 +152,9 @@ fn check(result: Result<(), Reject>, events: &[Event]) -> Result<(), Broken> {
             at.is_none_or(|at| TIMES.contains(&at.nanos().get()))
         };
         let possible = match &event.body {
-            EventBody::Trades { prints, .. } => {
-                !prints.is_empty()
-                    && prints
+            EventBody::Trades { trades, .. } => {
+                !trades.is_empty()
+                    && trades
                         .iter()
                         .all(|p| p.qty.mantissa() > 0 && time(p.ts_event))
             }

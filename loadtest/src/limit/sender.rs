@@ -210,7 +210,7 @@ fn digits<const N: usize>(mut number: u64) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{FrameScanner, Print};
+    use crate::frame::{FrameScanner, SentEvent};
     use crate::ws;
 
     #[test]
@@ -224,8 +224,8 @@ mod tests {
                     let (frame, length) = ws::next_frame(run).unwrap().unwrap();
                     assert_eq!(frame.payload.len(), size);
                     let id = (pass * 3 + place) as u64;
-                    let print = FrameScanner::new().ceiling(frame.payload);
-                    assert_eq!(print, Some(Print { id, stamp: 12 }));
+                    let event = FrameScanner::new().ceiling(frame.payload);
+                    assert_eq!(event, Some(SentEvent { id, stamp: 12 }));
                     run = &run[length..];
                 }
                 assert!(run.is_empty());

@@ -1,7 +1,7 @@
 //! Data frames: the chain of every one, and the events of those that are read to the end.
 
 use super::{Desk, Reading, Role, Subscriber};
-use crate::frame::{FrameHead, Levels, Print};
+use crate::frame::{FrameHead, Levels, SentEvent};
 use crate::scenario::MessageKind;
 use crate::tally::{self, Tally};
 use crate::view::TopicView;
@@ -79,29 +79,29 @@ impl Subscriber {
         let slow = self.role.is_slow();
         let timed = *measuring && !slow && !head.snapshot;
         let mut found = 0;
-        let mut take = |print: Print, view: &mut TopicView, tally: &mut Tally| {
+        let mut take = |event: SentEvent, view: &mut TopicView, tally: &mut Tally| {
             found += 1;
             if head.snapshot {
-                view.id = Some(print.id);
+                view.id = Some(event.id);
             } else {
-                view.note_id(print.id, tally.integrity_of(slow));
+                view.note_id(event.id, tally.integrity_of(slow));
             }
-            self.seen = self.seen.max(print.id + 1);
+            self.seen = self.seen.max(event.id + 1);
             if timed {
-                tally.note_latency(clock.since(print.stamp, now));
+                tally.note_latency(clock.since(event.stamp, now));
             }
         };
         match kind {
             MessageKind::Trade => {
-                for print in scanner.prints(head.rest) {
-                    take(print, view, tally);
+                for event in scanner.trades(head.rest) {
+                    take(event, view, tally);
                 }
                 if !head.snapshot && found != events {
                     tally.integrity_of(slow).miscounted += 1;
                 }
             }
             MessageKind::Quote => match scanner.quote(head.rest) {
-                Some(print) => take(print, view, tally),
+                Some(event) => take(event, view, tally),
                 None => tally.integrity_of(slow).unreadable += 1,
             },
             MessageKind::Book => {
@@ -113,7 +113,7 @@ impl Subscriber {
                     *levels = Levels::empty();
                 }
                 match scanner.book(head.rest, &mut levels) {
-                    Some(print) => take(print, view, tally),
+                    Some(event) => take(event, view, tally),
                     // A book of which nothing is known yet.
                     None if head.snapshot && *levels == Levels::empty() => {}
                     None => tally.integrity_of(slow).unreadable += 1,
@@ -130,15 +130,15 @@ impl Subscriber {
             clock,
             ..
         } = desk;
-        let Some(print) = scanner.ceiling(payload) else {
+        let Some(event) = scanner.ceiling(payload) else {
             tally.integrity.unreadable += 1;
             return;
         };
-        if self.seen > 0 && print.id != self.seen {
-            tally.integrity.gaps += print.id.saturating_sub(self.seen).max(1);
+        if self.seen > 0 && event.id != self.seen {
+            tally.integrity.gaps += event.id.saturating_sub(self.seen).max(1);
         }
-        self.seen = print.id + 1;
-        tally.note_latency(clock.since(print.stamp, now));
+        self.seen = event.id + 1;
+        tally.note_latency(clock.since(event.stamp, now));
         tally.total.frames += 1;
         tally.total.events += 1;
     }

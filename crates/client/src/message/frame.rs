@@ -47,7 +47,7 @@ pub enum FrameType {
 /// What a data frame carries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    /// Prints, oldest first; in a snapshot they are history.
+    /// Trades, oldest first; in a snapshot they are history.
     Trades(Vec<Trade>),
     /// Best bid and offer.
     Quote(Quote),
@@ -63,7 +63,7 @@ pub enum Body {
     Other,
 }
 
-/// One print.
+/// One trade.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 pub struct Trade {
     /// The venue's id.

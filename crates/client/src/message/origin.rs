@@ -51,9 +51,9 @@ impl Origin {
         let instrument = &self.topic.instrument;
         let mut out = Vec::with_capacity(256);
         match &record.body {
-            RecordBody::Trades(prints) => {
-                let prints: Result<Vec<_>, _> = prints.clone().collect();
-                json::trades(&mut out, &head, instrument, &prints?);
+            RecordBody::Trades(trades) => {
+                let trades: Result<Vec<_>, _> = trades.clone().collect();
+                json::trades(&mut out, &head, instrument, &trades?);
             }
             RecordBody::Quote(quote) => json::quote(&mut out, &head, instrument, quote),
             RecordBody::Book {

@@ -59,7 +59,7 @@ impl<S: Socket> Shard<S> {
         let bytes = outbox.map_or(0, |o| o.bytes());
         let is_evicted = outbox.is_some_and(|o| o.is_evicted());
         let (frames_max, kept_for) = match delivery {
-            Delivery::Keep => (KEPT_FRAMES_MAX, PRINTS_KEPT_FOR),
+            Delivery::Keep => (KEPT_FRAMES_MAX, TRADES_KEPT_FOR),
             Delivery::Latest => (LATEST_FRAMES_MAX, STATES_KEPT_FOR),
             Delivery::Resync => (RESYNC_FRAMES_MAX, STATES_KEPT_FOR),
         };
@@ -113,11 +113,11 @@ impl<S: Socket> Shard<S> {
     }
 }
 
-/// Behind a queue whose head is older than this, no prints are kept.
-const PRINTS_KEPT_FOR: Duration = Duration::from_secs(5);
+/// Behind a queue whose head is older than this, no trades are kept.
+const TRADES_KEPT_FOR: Duration = Duration::from_secs(5);
 /// And no states and changes, which a snapshot of then will say better.
 const STATES_KEPT_FOR: Duration = Duration::from_secs(1);
-/// Prints and states kept for a full socket, in frames of a topic: some seconds of a busy symbol.
+/// Trades and states kept for a full socket, in frames of a topic: some seconds of a busy symbol.
 const KEPT_FRAMES_MAX: u32 = 1_024;
 /// Of what is replaced by something newer, one is on its way and that is enough.
 const LATEST_FRAMES_MAX: u32 = 1;

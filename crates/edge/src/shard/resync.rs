@@ -105,7 +105,7 @@ impl<S: Socket> Shard<S> {
         self.set_state(id, sub, SubState::Live);
     }
 
-    /// Queues a notice that the events after `since`, up to `to`, will not come. For prints the reason is
+    /// Queues a notice that the events after `since`, up to `to`, will not come. For trades the reason is
     /// the slow client, even if other events were lost too. For a state, the state is unknown, and the
     /// reason is the loss upstream.
     pub(super) fn tell_gap(

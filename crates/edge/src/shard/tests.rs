@@ -81,7 +81,7 @@ fn acknowledgement_then_snapshot_then_updates() {
         ]
     );
     assert_eq!(client.levels.len(), 2);
-    assert_eq!((client.prints, client.bid.as_deref()), (1, Some("6")));
+    assert_eq!((client.trades, client.bid.as_deref()), (1, Some("6")));
     rig.balance();
 }
 
@@ -139,11 +139,11 @@ fn after_unsubscribed_no_frame_follows_and_the_topic_ends() {
     rig.pipeline();
     rig.clients[client].ask(r#"{"op":"unsubscribe","id":3,"topics":["trade:x:A"]}"#);
     rig.settle();
-    assert_eq!(rig.clients[client].prints, 0);
+    assert_eq!(rig.clients[client].trades, 0);
     rig.trade();
     rig.trade();
     rig.settle();
-    assert_eq!(rig.clients[client].prints, 0);
+    assert_eq!(rig.clients[client].trades, 0);
     assert_eq!(rig.shard.index.subscriptions(), 0);
 }
 
@@ -164,7 +164,7 @@ fn a_slow_client_gets_the_newest_state_and_a_gap_and_delays_nobody() {
         rig.round();
     }
     rig.clients[fast].read();
-    assert_eq!(rig.clients[fast].prints, 1_500);
+    assert_eq!(rig.clients[fast].trades, 1_500);
     rig.balance();
     let outbox = rig.shard.conns[0]
         .as_ref()
@@ -177,8 +177,8 @@ fn a_slow_client_gets_the_newest_state_and_a_gap_and_delays_nobody() {
     rig.balance();
     let (one, other) = (&rig.clients[slow], &rig.clients[fast]);
     assert_eq!(
-        (&one.levels, &one.bid, one.prints),
-        (&other.levels, &other.bid, other.prints)
+        (&one.levels, &one.bid, one.trades),
+        (&other.levels, &other.bid, other.trades)
     );
     assert!(rig.shard.metrics.gaps.get() == 1 && rig.shard.metrics.resyncs_slow.get() == 2);
 }
@@ -212,7 +212,7 @@ fn frames_that_were_published_apart_are_copied_together_once_for_all_subscribers
     );
     for client in &mut rig.clients {
         client.read();
-        assert_eq!(client.prints, 5);
+        assert_eq!(client.trades, 5);
     }
 }
 
@@ -247,7 +247,7 @@ fn those_furthest_behind_start_over_when_too_much_is_kept_for_full_sockets() {
     assert_eq!(rig.shard.pool.bytes(), 0);
     for client in &rig.clients {
         assert_eq!((client.closed, client.last[TOPICS[0]]), (None, 400));
-        assert_eq!(client.prints, 400, "what was not sent was announced");
+        assert_eq!(client.trades, 400, "what was not sent was announced");
     }
 }
 
@@ -302,7 +302,7 @@ fn hears_of_every_topic(limits: Limits) {
     assert_eq!(rig.shard.metrics.evictions.get() > 0, evicts);
     rig.settle();
     rig.balance();
-    assert_eq!(rig.clients[client].prints, 12_000);
+    assert_eq!(rig.clients[client].trades, 12_000);
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_reader_of_a_lossless_topic_gets_every_event() {
     rig.settle();
     assert_eq!(
         (
-            rig.clients[client].prints,
+            rig.clients[client].trades,
             rig.clients[client].last["quote:x:A"]
         ),
         (2_000, 2_000)
@@ -352,7 +352,7 @@ fn a_lossless_reader_over_half_full_is_told_to_the_replay() {
     assert_eq!(rig.clients[client].closed, None);
     rig.settle();
     assert!(rig.shard.shared.congestion.is_clear());
-    assert_eq!(rig.clients[client].prints, 20);
+    assert_eq!(rig.clients[client].trades, 20);
 }
 
 #[test]

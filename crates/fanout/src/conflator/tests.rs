@@ -86,9 +86,9 @@ impl Rig {
         self.take(1, Body::Quote(&Quote { bid, ask: None }))
     }
 
-    fn prints(&mut self, count: u64) -> bool {
-        let prints = prints(self.seq + 1..self.seq + 1 + count);
-        self.take(count, Body::Trades(&prints))
+    fn trades(&mut self, count: u64) -> bool {
+        let trades = trades(self.seq + 1..self.seq + 1 + count);
+        self.take(count, Body::Trades(&trades))
     }
 
     fn bid(&mut self, book: &mut Book, price: i64, qty: i64) -> bool {
@@ -121,8 +121,8 @@ impl Rig {
 impl Said {
     fn of(at: u64, update: &Update<'_>) -> Self {
         let text = match update.body {
-            Body::Trades(prints) => {
-                let ids = prints.iter().map(|p| format!("{:?}", p.id));
+            Body::Trades(trades) => {
+                let ids = trades.iter().map(|p| format!("{:?}", p.id));
                 ids.collect::<Vec<_>>().join(" ")
             }
             Body::Quote(quote) => format!("{}", quote.bid.unwrap().0.mantissa()),
@@ -142,15 +142,15 @@ impl Said {
     }
 }
 
-fn prints(ids: std::ops::Range<u64>) -> Vec<Trade> {
-    let print = |id| Trade {
+fn trades(ids: std::ops::Range<u64>) -> Vec<Trade> {
+    let trade = |id| Trade {
         id: TradeId::from_number(id),
         price: Price::from_mantissa(1),
         qty: Qty::from_mantissa(1),
         aggressor: None,
         ts_event: None,
     };
-    ids.map(print).collect()
+    ids.map(trade).collect()
 }
 
 #[test]
@@ -278,22 +278,22 @@ fn a_lost_quote_takes_what_was_held_with_it() {
 }
 
 #[test]
-fn prints_that_are_held_go_before_those_that_are_lost() {
+fn trades_that_are_held_go_before_those_that_are_lost() {
     let mut rig = Rig::new("trade:x:A@100ms");
-    rig.prints(1);
-    rig.prints(2);
+    rig.trades(1);
+    rig.trades(2);
     rig.lost(StreamKind::Trade, 4);
-    rig.prints(1);
+    rig.trades(1);
     rig.wait(100);
     let texts: Vec<_> = rig.said.iter().map(|s| (s.2, s.3.as_str())).collect();
     assert_eq!(texts, [(1, "1"), (3, "2 3"), (7, "4 lost"), (8, "8")]);
 }
 
 #[test]
-fn prints_are_batched_in_order() {
+fn trades_are_batched_in_order() {
     let mut rig = Rig::new("trade:x:A@50ms");
     for count in [1, 2, 1, 3] {
-        rig.prints(count);
+        rig.trades(count);
         rig.wait(10);
     }
     rig.wait(10);
@@ -308,19 +308,19 @@ fn a_full_batch_goes_early_and_none_is_cut() {
     let mut rig = Rig::new("trade:x:A@5s");
     let sizes =
         |rig: &Rig| -> Vec<usize> { rig.said.iter().map(|s| s.3.split(' ').count()).collect() };
-    rig.prints(1);
-    for _ in 0..BATCH_PRINTS_MAX - 1 {
-        rig.prints(1);
+    rig.trades(1);
+    for _ in 0..BATCH_TRADES_MAX - 1 {
+        rig.trades(1);
     }
     assert_eq!(sizes(&rig), [1]);
-    rig.prints(1);
+    rig.trades(1);
     assert_eq!(sizes(&rig), [1, 512]);
-    rig.prints(300);
-    rig.prints(300);
+    rig.trades(300);
+    rig.trades(300);
     assert_eq!(sizes(&rig), [1, 512, 300]);
-    rig.prints(9_000);
+    rig.trades(9_000);
     assert_eq!(sizes(&rig), [1, 512, 300, 300, 9_000]);
-    rig.prints(2);
+    rig.trades(2);
     rig.wait(4_999);
     assert_eq!(sizes(&rig).len(), 5);
     rig.wait(1);
@@ -330,13 +330,13 @@ fn a_full_batch_goes_early_and_none_is_cut() {
 }
 
 #[test]
-fn a_new_epoch_lets_the_prints_of_the_old_one_go_first() {
+fn a_new_epoch_lets_the_trades_of_the_old_one_go_first() {
     let mut rig = Rig::new("trade:x:A@100ms");
-    rig.prints(1);
-    rig.prints(2);
+    rig.trades(1);
+    rig.trades(2);
     (rig.epoch, rig.seq) = (2, 0);
     rig.wait(10);
-    rig.prints(1);
+    rig.trades(1);
     assert_eq!(rig.said[1..], [said(1_010, 3, "2 3")]);
     rig.wait(99);
     assert_eq!(rig.said.len(), 2, "an interval from the early one on");
@@ -369,11 +369,11 @@ fn a_new_epoch_replaces_a_quote_and_a_book_that_are_held() {
 }
 
 #[test]
-fn a_joiner_is_not_told_of_held_prints() {
+fn a_joiner_is_not_told_of_held_trades() {
     let mut rig = Rig::new("trade:x:A@100ms");
-    rig.prints(3);
-    rig.prints(2);
-    let ids = |range| prints(range);
+    rig.trades(3);
+    rig.trades(2);
+    let ids = |range| trades(range);
     assert_eq!(rig.conflator.without_held(&ids(1..6)), ids(1..4));
     assert_eq!(rig.conflator.without_held(&ids(4..6)), []);
     assert_eq!(
@@ -391,13 +391,13 @@ fn a_joiner_is_not_told_of_held_prints() {
 fn a_large_batch_does_not_keep_its_memory() {
     let mut rig = Rig::new("trade:x:A@100ms");
     let capacity = |rig: &Rig| match &rig.conflator.held {
-        Held::Prints(prints) => prints.capacity(),
+        Held::Trades(trades) => trades.capacity(),
         other => panic!("{other:?}"),
     };
-    rig.prints(1);
-    rig.prints(500);
+    rig.trades(1);
+    rig.trades(500);
     rig.wait(100);
-    rig.prints(2);
+    rig.trades(2);
     rig.wait(100);
     assert!(capacity(&rig) <= 4, "{}", capacity(&rig));
 }

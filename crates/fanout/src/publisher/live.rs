@@ -224,13 +224,13 @@ impl LiveTopic {
         true
     }
 
-    /// The stream begins a new epoch: nothing of the old one is valid. A topic of prints starts again
-    /// with an empty snapshot, so that its first print is an update.
+    /// The stream begins a new epoch: nothing of the old one is valid. A topic of trades starts again
+    /// with an empty snapshot, so that its first trade is an update.
     fn start_over(&mut self, update: &Update<'_>, turn: &mut TurnOutput, now: UnixNanos) {
         self.epoch = update.epoch;
         self.snapshots = Snapshots::default();
         let events = match update.body {
-            Body::Trades(prints) => prints.len() as u64,
+            Body::Trades(trades) => trades.len() as u64,
             Body::Lost { events, .. } => events,
             _ => 1,
         };
@@ -308,7 +308,7 @@ impl LiveTopic {
     }
 
     /// Keeps a copy of a snapshot that was just sent: a few hundred bytes must not keep alive a
-    /// whole chunk. Histories of prints are not kept, since a venue may still add to them.
+    /// whole chunk. Histories of trades are not kept, since a venue may still add to them.
     pub(super) fn keep_snapshot(&mut self, encoding: Encoding, pos: StreamPos, frame: &[u8]) {
         if pos == self.pos() && !matches!(self.view, View::Trades) {
             self.snapshots[encoding.index()] = Some((pos, Bytes::copy_from_slice(frame)));
@@ -326,9 +326,9 @@ impl LiveTopic {
     ) -> (bool, Range<u32>) {
         match (&self.view, history.map(|update| update.body)) {
             (View::Unknown, _) => (false, 0..0),
-            (View::Trades, Some(Body::Trades(prints))) => {
-                let range = self.write_state(encoding, turn, now, prints);
-                (!prints.is_empty(), range)
+            (View::Trades, Some(Body::Trades(trades))) => {
+                let range = self.write_state(encoding, turn, now, trades);
+                (!trades.is_empty(), range)
             }
             (View::Trades, _) => (false, self.write_state(encoding, turn, now, &[])),
             _ => (true, self.write_state(encoding, turn, now, &[])),
@@ -368,7 +368,7 @@ impl LiveTopic {
             frames, changes, ..
         } = turn;
         super::write_frame(frames, encoding.opcode(), |out| match body {
-            Body::Trades(prints) => encode::trades(encoding, out, &head, instrument, prints),
+            Body::Trades(trades) => encode::trades(encoding, out, &head, instrument, trades),
             Body::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
             Body::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
             Body::Status(status) => encode::status(encoding, out, &head, status),

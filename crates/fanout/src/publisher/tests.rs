@@ -187,7 +187,7 @@ struct Client {
     last: Option<u64>,
     levels: std::collections::BTreeMap<(bool, i64), i64>,
     bid: Option<String>,
-    prints: Vec<u64>,
+    trades: Vec<u64>,
     lost: u64,
 }
 
@@ -215,7 +215,7 @@ impl Client {
             }
             Some("snapshot") => {
                 self.levels.clear();
-                self.prints.clear();
+                self.trades.clear();
             }
             Some(_) => assert_eq!(seq("prev"), self.last, "{frame}"),
         }
@@ -232,7 +232,7 @@ impl Client {
             }
         }
         let trades = frame["trades"].as_array().into_iter().flatten();
-        self.prints
+        self.trades
             .extend(trades.map(|t| t["id"].as_str().unwrap().parse::<u64>().unwrap()));
     }
 }
@@ -382,7 +382,7 @@ fn a_shard_that_was_overrun_is_made_whole_once_it_has_room() {
     assert!(!rig.publisher.is_behind());
     assert_eq!(quotes.bid.as_deref(), Some("10"));
     assert_eq!(trades.last, Some(10));
-    assert_eq!(trades.prints.len() as u64 + trades.lost, 10);
+    assert_eq!(trades.trades.len() as u64 + trades.lost, 10);
     assert_ne!(trade.tid, quote.tid);
 }
 

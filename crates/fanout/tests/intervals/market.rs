@@ -18,10 +18,10 @@ pub(crate) enum Happening {
     Dropped,
     /// The quote is not known any more.
     QuoteLost,
-    /// So many prints never came.
-    PrintsLost(u64),
+    /// So many trades never came.
+    TradesLost(u64),
     Quote(i64),
-    Prints(u64),
+    Trades(u64),
     /// Every stream begins a new epoch.
     Restarted,
 }
@@ -34,7 +34,7 @@ pub(crate) type Levels = Vec<(i64, i64)>;
 pub(crate) struct Told {
     pub(crate) kind: StreamKind,
     pub(crate) at: (u64, u64),
-    pub(crate) prints: u64,
+    pub(crate) trades: u64,
     pub(crate) lost: bool,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Market {
     touched: Touched,
     quote: Option<Quote>,
     history: Vec<Trade>,
-    /// Numbers of prints that never came, by epoch.
+    /// Numbers of trades that never came, by epoch.
     pub(crate) lost: BTreeSet<(u64, u64)>,
     /// Bids and asks, best first, by epoch and number.
     pub(crate) books: BTreeMap<(u64, u64), [Levels; 2]>,
@@ -78,8 +78,8 @@ impl Market {
         }
     }
 
-    /// The id of a print: its epoch and number.
-    pub(crate) fn print_id(epoch: u64, seq: u64) -> u64 {
+    /// The id of a trade: its epoch and number.
+    pub(crate) fn trade_id(epoch: u64, seq: u64) -> u64 {
         epoch * 1_000_000 + seq
     }
 
@@ -97,7 +97,7 @@ impl Market {
             }
             Happening::Dropped => self.drop_book(1, sink),
             Happening::QuoteLost => self.drop_quote(1, sink),
-            Happening::PrintsLost(count) => {
+            Happening::TradesLost(count) => {
                 let first = self.seq[StreamKind::Trade.index()] + 1;
                 let numbers = (first..first + count).map(|seq| (self.epoch, seq));
                 self.lost.extend(numbers);
@@ -114,15 +114,15 @@ impl Market {
                 self.quotes.insert(at, bid);
                 Some(self.publish(StreamKind::Quote, Body::Quote(&quote), sink))
             }
-            Happening::Prints(count) => {
+            Happening::Trades(count) => {
                 let kind = StreamKind::Trade;
                 let first = self.seq[kind.index()] + 1;
-                let prints: Vec<_> = (first..first + count).map(|n| self.print(n)).collect();
+                let trades: Vec<_> = (first..first + count).map(|n| self.trade(n)).collect();
                 self.number(kind, count);
-                self.history.extend(&prints);
+                self.history.extend(&trades);
                 let surplus = self.history.len().saturating_sub(50);
                 self.history.drain(..surplus);
-                Some(self.publish(kind, Body::Trades(&prints), sink))
+                Some(self.publish(kind, Body::Trades(&trades), sink))
             }
             Happening::Restarted => {
                 self.epoch += 1;
@@ -214,9 +214,9 @@ impl Market {
         Some(self.lose(StreamKind::Book, events, sink))
     }
 
-    fn print(&self, seq: u64) -> Trade {
+    fn trade(&self, seq: u64) -> Trade {
         Trade {
-            id: TradeId::from_number(Self::print_id(self.epoch, seq)),
+            id: TradeId::from_number(Self::trade_id(self.epoch, seq)),
             price: Price::from_mantissa(1),
             qty: Qty::from_mantissa(1),
             aggressor: None,
@@ -234,8 +234,8 @@ impl Market {
         Told {
             kind,
             at: (self.epoch, self.seq[kind.index()]),
-            prints: match body {
-                Body::Trades(prints) => prints.len() as u64,
+            trades: match body {
+                Body::Trades(trades) => trades.len() as u64,
                 _ => 0,
             },
             lost: matches!(body, Body::Lost { .. }),

@@ -20,7 +20,7 @@ pub(crate) struct Naive {
 }
 
 const TICK: u64 = 1_000_000;
-const PRINTS_MAX: u64 = 512;
+const TRADES_MAX: u64 = 512;
 
 impl Naive {
     pub(crate) fn of(topic: &Topic) -> Self {
@@ -60,17 +60,17 @@ impl Naive {
             self.view = None;
             return;
         }
-        let waiting: u64 = self.waiting.iter().map(|told| told.prints).sum();
+        let waiting: u64 = self.waiting.iter().map(|told| told.trades).sum();
         if let Some(last) = self.waiting.last()
             && self.kind == StreamKind::Trade
-            && (last.at.0 != told.at.0 || waiting + told.prints > PRINTS_MAX)
+            && (last.at.0 != told.at.0 || waiting + told.trades > TRADES_MAX)
         {
             self.send_waiting(now, market);
         }
         self.waiting.push(told.clone());
         let over = self.last_frame.is_none_or(|at| now >= at + self.interval);
-        let waiting: u64 = self.waiting.iter().map(|told| told.prints).sum();
-        if self.waiting.len() == 1 && over || waiting >= PRINTS_MAX {
+        let waiting: u64 = self.waiting.iter().map(|told| told.trades).sum();
+        if self.waiting.len() == 1 && over || waiting >= TRADES_MAX {
             self.send_waiting(now, market);
         }
     }

@@ -57,7 +57,7 @@ struct Client {
     last: Option<(u64, u64)>,
     levels: [std::collections::BTreeMap<i64, i64>; 2],
     bid: Option<i64>,
-    prints: Vec<u64>,
+    trades: Vec<u64>,
     /// What it was told that it will not get because its shard was overrun.
     lost: u64,
     /// Its state was said to be lost, and there is none again.
@@ -197,7 +197,7 @@ impl Rig {
             };
             let is_frame = match item.kind {
                 ItemKind::Update { .. } => true,
-                // What starts a topic of prints over precedes its first print.
+                // What starts a topic of trades over precedes its first trade.
                 ItemKind::Reset => !TOPICS[item.slot.index()].starts_with("trade"),
                 ItemKind::Snapshot { .. } | ItemKind::Gap { .. } => false,
             };
@@ -234,14 +234,14 @@ impl Rig {
         }
     }
 
-    /// Nobody was told of a loss, and whoever was always there has every print once, in order.
+    /// Nobody was told of a loss, and whoever was always there has every trade once, in order.
     pub(crate) fn check_nothing_lost(&self) {
         for client in self.clients.iter().flatten() {
             assert_eq!(client.lost, 0);
         }
         for (topic, client) in self.clients[0].iter().enumerate() {
             let plain = &self.clients[0][PLAIN[topic]];
-            assert_eq!(client.prints, plain.prints, "{}", TOPICS[topic]);
+            assert_eq!(client.trades, plain.trades, "{}", TOPICS[topic]);
         }
     }
 
@@ -259,8 +259,8 @@ impl Rig {
                 if client.unknown {
                     assert!(!self.is_known(topic), "{text} is known again");
                 } else if TOPICS[topic].starts_with("trade") {
-                    // Whoever came after the last print of an old epoch stands there.
-                    let late = shard == 1 && client.prints.is_empty();
+                    // Whoever came after the last trade of an old epoch stands there.
+                    let late = shard == 1 && client.trades.is_empty();
                     assert!(late || client.last == plain.last, "{text}");
                 } else if client.last.is_some() && self.is_known(topic) {
                     assert_eq!(client.levels, plain.levels, "{text}");
@@ -387,14 +387,14 @@ impl Client {
     fn apply(&mut self, frame: &Value, is_snapshot: bool, at: (u64, u64), market: &Market) {
         let number = |value: &Value| value.as_str().unwrap().parse::<i64>().unwrap();
         let topic = frame["topic"].as_str().unwrap();
-        if let Some(prints) = frame["trades"].as_array() {
-            let ids = prints.iter().map(|print| number(&print["id"]) as u64);
+        if let Some(trades) = frame["trades"].as_array() {
+            let ids = trades.iter().map(|trade| number(&trade["id"]) as u64);
             let ids: Vec<_> = ids.collect();
             let first = frame["prev"].as_u64().map(|prev| prev + 1);
             // No frame of news holds what never came; a history goes on before it.
             let came = |seq: &u64| !is_snapshot || !market.lost.contains(&(at.0, *seq));
             let seqs = (1..=at.1).rev().filter(came).take(ids.len());
-            let mut expected: Vec<_> = seqs.map(|seq| Market::print_id(at.0, seq)).collect();
+            let mut expected: Vec<_> = seqs.map(|seq| Market::trade_id(at.0, seq)).collect();
             expected.reverse();
             assert_eq!(ids, expected, "{frame}");
             let holds = ids.len() as u64;
@@ -403,7 +403,7 @@ impl Client {
                 "{frame}"
             );
             if !is_snapshot {
-                self.prints.extend(ids);
+                self.trades.extend(ids);
             }
         } else if topic.starts_with("quote") {
             self.bid = Some(number(&frame["bid"]));

@@ -272,7 +272,7 @@ fn stages(bench: &mut Bench) -> Vec<(usize, State)> {
     let mut states = Vec::new();
     let mut sink = |update: &Update<'_>| {
         let state = match update.body {
-            Body::Trades(prints) => State::Trades(prints.to_vec()),
+            Body::Trades(trades) => State::Trades(trades.to_vec()),
             Body::Quote(quote) => State::Quote(*quote),
             Body::Book { .. } if states.len() >= 2 => return,
             Body::Book { book, touched, .. } => State::Book(book.clone(), touched),
@@ -294,7 +294,7 @@ fn publish_turn(rig: &mut Rig, stages: &[(usize, State)], seq: &mut u64, updates
     for (index, state) in stages.iter().cycle().take(updates) {
         *seq += 1;
         let body = match state {
-            State::Trades(prints) => Body::Trades(prints),
+            State::Trades(trades) => Body::Trades(trades),
             State::Quote(quote) => Body::Quote(quote),
             State::Book(book, touched) => Body::Book {
                 book,

@@ -4,7 +4,7 @@
 //! Method: every recording in the directory that `TAPECAST_CAPTURES` names is replayed at full speed
 //! by a gateway of its own to three clients that subscribe to all its books, trades, quotes and states
 //! before it starts, the third of them in binary. A naive reader, which shares no code with the gateway, goes through the same
-//! file. Compared are the distinct states of the best 10, 50 and 500 levels in order, every print,
+//! file. Compared are the distinct states of the best 10, 50 and 500 levels in order, every trade,
 //! the books with the quotes of the same number, and the frames of one client with the others', those
 //! that came in binary by the JSON that they stand for.
 //! Without the variable the test says so and passes.
@@ -19,7 +19,7 @@ use tapecast_client::{
     Body, Client, ClientBook, DataFrame, Encoding, Message, MessageKind, Outcome, Tracker,
 };
 use tapecast_testkit::decimal::fixed;
-use tapecast_testkit::{DEPTHS, Level, Print, Reader, Recording, Top, Views, recordings};
+use tapecast_testkit::{DEPTHS, Level, Reader, Recording, TapeTrade, Top, Views, recordings};
 
 /// What `verify_bbo.py`, which lies beside the recordings, says of the two that have one symbol, a
 /// snapshot and quotes: changes whose book was compared with the last quote that is not younger, and
@@ -58,7 +58,7 @@ struct Heard {
 
 enum Said {
     Book(Box<FollowedBook>),
-    Trades(Vec<Print>),
+    Trades(Vec<TapeTrade>),
     /// By the venue's number, in order of arrival.
     Quotes(Vec<(u64, Top)>),
     /// Feed and reason.
@@ -130,7 +130,7 @@ fn check_instruments(
     reader: &Reader,
 ) {
     let books = reader.books();
-    let (mut seen, mut prints) = (0, 0);
+    let (mut seen, mut trades) = (0, 0);
     for instrument in instruments {
         let (name, native) = (&recording.name, instrument.native.as_str());
         for (index, depth) in DEPTHS.into_iter().enumerate() {
@@ -155,9 +155,9 @@ fn check_instruments(
             let theirs = reader
                 .tapes()
                 .get(native)
-                .map_or(&[][..], |tape| tape.prints());
+                .map_or(&[][..], |tape| tape.trades());
             assert_eq!(ours, theirs, "{name} {native}");
-            prints += ours.len();
+            trades += ours.len();
         }
         let Some(Said::Feeds(feeds)) = instrument.said(heard, "status") else {
             panic!("{name} {native}: no status");
@@ -176,10 +176,10 @@ fn check_instruments(
     let read: usize = reader
         .tapes()
         .values()
-        .map(|tape| tape.prints().len())
+        .map(|tape| tape.trades().len())
         .sum();
     assert_eq!(
-        prints, read,
+        trades, read,
         "{}: every print went to a topic",
         recording.name
     );
@@ -414,10 +414,10 @@ impl Said {
     fn hear(&mut self, frame: &DataFrame, text: &str) -> bool {
         match (self, &frame.body) {
             (Self::Book(book), Body::Book(levels)) => book.hear(frame, levels),
-            (Self::Trades(prints), Body::Trades(trades)) => {
+            (Self::Trades(heard), Body::Trades(trades)) => {
                 let counted = frame.seq - frame.prev.expect("an update");
                 assert_eq!(counted, trades.len() as u64, "{text}");
-                prints.extend(trades.iter().map(|trade| Print {
+                heard.extend(trades.iter().map(|trade| TapeTrade {
                     id: trade.id.clone(),
                     price: trade.price.clone(),
                     qty: trade.qty.clone(),

@@ -140,17 +140,17 @@ fn spell(channel: &str, frame: &Value) -> Option<String> {
         items.collect::<Vec<_>>().join(" ")
     };
     let level = |level: &Value| pair(&level[0], &level[1]);
-    let print = |print: &Value| {
-        let pair = pair(&print["price"], &print["qty"]);
-        let time = print.get("ts_event").map_or("-".into(), text);
+    let trade = |trade: &Value| {
+        let pair = pair(&trade["price"], &trade["qty"]);
+        let time = trade.get("ts_event").map_or("-".into(), text);
         format!(
             "{} {pair} {} @{time}",
-            text(&print["id"]),
-            text(&print["side"])
+            text(&trade["id"]),
+            text(&trade["side"])
         )
     };
     let content = match channel {
-        "trade" => list("trades", &print),
+        "trade" => list("trades", &trade),
         "quote" => format!(
             "{} {}",
             pair(&frame["bid"], &frame["bid_qty"]),
@@ -167,7 +167,7 @@ fn spell(channel: &str, frame: &Value) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_print_is_a_trade_of_the_market_with_a_quantity() {
+async fn a_trade_is_a_trade_of_the_market_with_a_quantity() {
     let case = Case::play("binance-usdm", "futures_rows_of_the_fund.jsonl").await;
     let [first, second] = [
         "100 65100.1x0.004 buy @1786310817999000000",
@@ -195,8 +195,8 @@ async fn ids_in_dollars_are_split_where_they_are_joined() {
         (9, "ETH-DAI"),
     ];
     for (number, symbol) in symbols {
-        let print = format!("{number} 1.5x2 buy @1786310818000000000");
-        let (update, snapshot) = (format!("update {print}"), format!("snapshot {print}"));
+        let trade = format!("{number} 1.5x2 buy @1786310818000000000");
+        let (update, snapshot) = (format!("update {trade}"), format!("snapshot {trade}"));
         case.check(&format!("trade {symbol}"), &[&update], &[&snapshot]);
     }
     assert_eq!(case.late.len(), symbols.len(), "{:?}", case.late);
@@ -232,17 +232,17 @@ async fn a_book_whose_numbers_start_over_is_dropped_with_its_quote_and_comes_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_comes_again_brings_each_print_once() {
+async fn a_history_that_comes_again_brings_each_trade_once() {
     let case = Case::play("kraken", "kraken_history_again.jsonl").await;
-    let print = |id: u64| {
+    let trade = |id: u64| {
         format!(
             "{id} {}.5x0.1 buy @{}100000000",
             65_000 + id,
             1_786_310_760 + id
         )
     };
-    let update = |id| format!("update {}", print(id));
-    let all: Vec<_> = (1..=7).map(print).collect();
+    let update = |id| format!("update {}", trade(id));
+    let all: Vec<_> = (1..=7).map(trade).collect();
     case.check(
         "trade BTC-USD",
         &[&update(4), &update(5), &update(6), &update(7)],
@@ -295,11 +295,11 @@ async fn of_a_doubled_key_the_last_counts() {
         &["snapshot 100x1 101x1"],
         &["snapshot 100x1 101x1"],
     );
-    let print = "7 200x1 sell @1786310818000000000";
+    let trade = "7 200x1 sell @1786310818000000000";
     case.check(
         "trade BTC-USDT",
-        &[&format!("update {print}")],
-        &[&format!("snapshot {print}")],
+        &[&format!("update {trade}")],
+        &[&format!("snapshot {trade}")],
     );
     case.check("status BTC-USDT", &[], &[]);
 }
@@ -334,7 +334,7 @@ async fn what_cannot_be_read_is_a_gap_and_nobody_begins_with_what_was_before() {
 async fn a_time_is_published_as_itself_or_not_at_all_and_ids_to_their_last_digit() {
     let case = Case::play("binance", "spot_times.jsonl").await;
     let known = "1786310818000000000";
-    let prints = [
+    let trades = [
         (1, "-"),
         (2, known),
         (3, known),
@@ -345,9 +345,9 @@ async fn a_time_is_published_as_itself_or_not_at_all_and_ids_to_their_last_digit
         (u64::MAX, known),
     ]
     .map(|(id, time)| format!("{id} 1x1 sell @{time}"));
-    let mut early: Vec<_> = prints
+    let mut early: Vec<_> = trades
         .iter()
-        .map(|print| format!("update {print}"))
+        .map(|trade| format!("update {trade}"))
         .collect();
     // The eighth could not be read, and the next id is no number of the same tape.
     early.insert(7, "gap 8-8".to_owned());
@@ -355,7 +355,7 @@ async fn a_time_is_published_as_itself_or_not_at_all_and_ids_to_their_last_digit
     case.check(
         "trade BTC-USDT",
         &early,
-        &[&format!("snapshot {}", prints.join(" "))],
+        &[&format!("snapshot {}", trades.join(" "))],
     );
 }
 

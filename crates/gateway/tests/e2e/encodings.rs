@@ -129,7 +129,7 @@ async fn binary_clients_get_the_same_bytes_and_json_is_not_made_for_them() {
     .await;
     let topics = r#"["trade:desk:A","quote:desk:A","book.10:desk:A"]"#;
     let mut clients = [raw(&gateway, topics).await, raw(&gateway, topics).await];
-    // The empty snapshot of the prints: everything is subscribed.
+    // The empty snapshot of the trades: everything is subscribed.
     for client in &mut clients {
         assert_eq!(frames(client, 1).await[0][2..4], [1, 0x21]);
     }
@@ -163,7 +163,7 @@ async fn binary_clients_get_the_same_bytes_and_json_is_not_made_for_them() {
         .flatten()
         .map(|frame| (frame[2], frame.len()))
         .collect();
-    // A print with a UUID has 88 bytes, a quote 80, a book as many as it has levels.
+    // A trade with a UUID has 88 bytes, a quote 80, a book as many as it has levels.
     assert_eq!(lengths, [(1, 88), (2, 80), (3, 72), (3, 88)].into());
     for (channel, frames) in [("trade", 50), ("quote", 50), ("book", 50)] {
         let encoded = async |encoding: &str| {

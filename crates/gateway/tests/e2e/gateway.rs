@@ -445,10 +445,10 @@ async fn a_symbol_that_falls_silent_is_stale_and_says_so() {
     gateway.stop().await;
 }
 
-/// A desk whose book falls silent while its prints go on: the next print is sent when the last has come,
+/// A desk whose book falls silent while its trades go on: the next trade is sent when the last has come,
 /// so that there is always one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_book_that_falls_silent_is_told_while_prints_go_on_and_to_those_who_join() {
+async fn a_book_that_falls_silent_is_told_while_trades_go_on_and_to_those_who_join() {
     let push = free_address();
     let gateway = gateway(&format!(
         "[[source]]\nkind = \"push\"\nvenue = \"desk\"\nlisten = \"{push}\"\nstale_after = \"300ms\"\n"
@@ -463,13 +463,13 @@ async fn a_book_that_falls_silent_is_told_while_prints_go_on_and_to_those_who_jo
             "{{\"channel\":\"book\",\"symbol\":\"A\",\"type\":\"{kind}\",\"bids\":[[\"1\",\"1\"]],\"asks\":[]}}\n"
         )
     };
-    let print = b"{\"channel\":\"trade\",\"symbol\":\"A\",\"trades\":[{\"id\":\"1\",\"price\":\"1\",\"qty\":\"1\"}]}\n";
-    let both = [book("snapshot").as_bytes(), print].concat();
+    let trade = b"{\"channel\":\"trade\",\"symbol\":\"A\",\"trades\":[{\"id\":\"1\",\"price\":\"1\",\"qty\":\"1\"}]}\n";
+    let both = [book("snapshot").as_bytes(), trade].concat();
     desk.write_all(&both).await.unwrap();
     let stale = loop {
         let frame = next_json(&mut client).await;
         if frame["topic"] == "trade:desk:A" {
-            desk.write_all(print).await.unwrap();
+            desk.write_all(trade).await.unwrap();
         } else if frame["feed"] == "stale" {
             break frame;
         }

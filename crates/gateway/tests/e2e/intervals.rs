@@ -1,4 +1,4 @@
-//! Goal: over real sockets, a topic with an interval ends where the plain topic ends, with every print,
+//! Goal: over real sockets, a topic with an interval ends where the plain topic ends, with every trade,
 //! in fewer frames.
 //!
 //! Method: a client follows plain topics and the same with intervals, checking every frame by the rule
@@ -28,7 +28,7 @@ struct Follower {
 struct Heard {
     frames: usize,
     seq: u64,
-    prints: Vec<(String, String, String)>,
+    trades: Vec<(String, String, String)>,
     quote: Option<Quote>,
     book: Option<ClientBook>,
 }
@@ -101,12 +101,12 @@ impl Heard {
         self.seq = frame.seq;
         self.frames += usize::from(!frame.is_snapshot());
         match &frame.body {
-            Body::Trades(prints) => {
+            Body::Trades(trades) => {
                 let Some(prev) = frame.prev else { return };
-                assert_eq!(frame.seq - prev, prints.len() as u64, "{}", frame.topic);
-                let prints = prints.iter();
-                let prints = prints.map(|p| (p.id.clone(), p.price.clone(), p.qty.clone()));
-                self.prints.extend(prints);
+                assert_eq!(frame.seq - prev, trades.len() as u64, "{}", frame.topic);
+                let trades = trades.iter();
+                let trades = trades.map(|p| (p.id.clone(), p.price.clone(), p.qty.clone()));
+                self.trades.extend(trades);
             }
             Body::Quote(quote) => self.quote = Some(quote.clone()),
             Body::Book(_) => self.book.as_mut().unwrap().apply(frame).unwrap(),
@@ -125,7 +125,7 @@ impl Heard {
         };
         match (&self.book, &plain.book) {
             (Some(ours), Some(theirs)) => levels(ours) == levels(theirs),
-            _ => self.seq == plain.seq && self.prints == plain.prints && self.quote == plain.quote,
+            _ => self.seq == plain.seq && self.trades == plain.trades && self.quote == plain.quote,
         }
     }
 }
@@ -143,7 +143,7 @@ const DESK: [&str; 6] = [
     "book.10:desk:A@100ms",
 ];
 
-/// What a desk publishes in one burst: 50 prints, 50 quotes, 50 changes of its book, each of which is
+/// What a desk publishes in one burst: 50 trades, 50 quotes, 50 changes of its book, each of which is
 /// seen at its best ask.
 fn burst(number: u64) -> String {
     let mut lines = String::new();
@@ -193,7 +193,7 @@ async fn a_desks_interval_topics_say_what_its_plain_topics_say() {
     }
     let [plain, conflated] = [0, 3].map(|topic| &followers[0].heard[DESK[topic]]);
     let ids: Vec<u64> = conflated
-        .prints
+        .trades
         .iter()
         .map(|p| p.0.parse().unwrap())
         .collect();

@@ -213,8 +213,8 @@ async fn a_position_in_an_instrument_that_ended_does_not_fit_when_it_returns() {
 /// What a gateway whose recording starts over again and again says of it: so many epochs, each of another
 /// life of the instrument, and the times at which the states were received.
 async fn rounds(folder: &std::path::Path, count: usize) -> Vec<(u64, u64)> {
-    let print = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":1,"p":"1.5","q":"1","T":1723161255342,"m":true}"#;
-    let path = recording(folder, "short.zst", &[print.to_owned()]);
+    let trade = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":1,"p":"1.5","q":"1","T":1723161255342,"m":true}"#;
+    let path = recording(folder, "short.zst", &[trade.to_owned()]);
     let state_dir = folder.join("state");
     let text = format!(
         "state_dir = \"{}\"\n{}loop = true\n",

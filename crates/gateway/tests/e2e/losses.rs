@@ -6,34 +6,34 @@ use std::collections::BTreeMap;
 use tapecast_client::Encoding;
 
 fn kraken_trades(kind: &str, ids: impl IntoIterator<Item = u64>) -> String {
-    let print = |id: u64| {
+    let trade = |id: u64| {
         json!({"symbol": "BTC/USD", "side": "buy", "price": 65_000.5 + id as f64, "qty": 0.1, "ord_type": "limit",
                "trade_id": id, "timestamp": format!("2026-08-09T21:26:{id:02}.100000Z")})
     };
-    let data: Vec<_> = ids.into_iter().map(print).collect();
+    let data: Vec<_> = ids.into_iter().map(trade).collect();
     json!({"channel": "trade", "type": kind, "data": data}).to_string()
 }
 
 fn coinbase_trades(sequence: u64, kind: &str, ids: &[u64]) -> String {
-    let print = |id: &u64| {
+    let trade = |id: &u64| {
         json!({"trade_id": id.to_string(), "product_id": "BTC-USD", "price": "65083.6", "size": "1", "side": "BUY",
                "time": "2026-08-09T21:05:48.5Z"})
     };
     // The newest first.
-    let trades: Vec<_> = ids.iter().rev().map(print).collect();
+    let trades: Vec<_> = ids.iter().rev().map(trade).collect();
     json!({"channel": "market_trades", "timestamp": "2026-08-09T21:05:48Z", "sequence_num": sequence,
            "events": [{"type": kind, "trades": trades}]})
     .to_string()
 }
 
 fn ids(frame: &Value) -> Vec<u64> {
-    let prints = frame["trades"].as_array().into_iter().flatten();
-    prints
-        .map(|print| print["id"].as_str().unwrap().parse().unwrap())
+    let trades = frame["trades"].as_array().into_iter().flatten();
+    trades
+        .map(|trade| trade["id"].as_str().unwrap().parse().unwrap())
         .collect()
 }
 
-/// Plays a recording to clients of each encoding; each topic ends with the print `last`. Returns what
+/// Plays a recording to clients of each encoding; each topic ends with the trade `last`. Returns what
 /// was heard of each topic behind its snapshot, ids and notices, and what who comes late begins with.
 async fn heard(
     format: &str,
@@ -88,7 +88,7 @@ async fn heard(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_kraken_sends_again_brings_each_print_once() {
+async fn a_history_that_kraken_sends_again_brings_each_trade_once() {
     let messages = [
         kraken_trades("snapshot", 1..=3),
         kraken_trades("update", [4]),
@@ -105,7 +105,7 @@ async fn a_history_that_kraken_sends_again_brings_each_print_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_coinbase_reconnect_prints_that_were_missed_are_sent_or_their_hole_is_told() {
+async fn after_a_coinbase_reconnect_trades_that_were_missed_are_sent_or_their_hole_is_told() {
     let messages = [
         coinbase_trades(0, "snapshot", &[101, 102, 103]),
         coinbase_trades(1, "update", &[104, 105]),

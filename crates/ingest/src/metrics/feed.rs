@@ -1,6 +1,6 @@
 //! The feeds' counters.
 
-use crate::venue::{NoPrint, NoUpdate, Reject};
+use crate::venue::{NoTrade, NoUpdate, Reject};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
@@ -12,7 +12,7 @@ pub struct FeedMetrics {
     messages: IntCounterVec,
     bytes: IntCounterVec,
     rejects: IntCounterVec,
-    no_prints: IntCounterVec,
+    no_trades: IntCounterVec,
     no_updates: IntCounterVec,
     undated: IntCounterVec,
     reconnects: IntCounterVec,
@@ -31,7 +31,7 @@ pub struct FeedCounters {
     /// Their bytes.
     pub bytes: IntCounter,
     rejects: [IntCounter; Reject::LABELS.len()],
-    no_prints: [IntCounter; NoPrint::ALL.len()],
+    no_trades: [IntCounter; NoTrade::ALL.len()],
     no_updates: [IntCounter; NoUpdate::ALL.len()],
     /// Venue times outside the years 1980 to 2200, which were left out.
     pub undated: IntCounter,
@@ -91,7 +91,7 @@ impl FeedMetrics {
                 "Messages, and parts of messages, that could not be read and were skipped, by reason.",
                 &["venue", "reason"],
             )?,
-            no_prints: counters(
+            no_trades: counters(
                 "tapecast_feed_no_prints_total",
                 "Rows of a venue's tape that are not prints and were not published, by reason.",
                 &["venue", "reason"],
@@ -142,7 +142,7 @@ impl FeedMetrics {
             messages: self.messages.with_label_values(&[venue]),
             bytes: self.bytes.with_label_values(&[venue]),
             rejects: Reject::LABELS.map(|r| self.rejects.with_label_values(&[venue, r])),
-            no_prints: NoPrint::ALL.map(|r| self.no_prints.with_label_values(&[venue, r.label()])),
+            no_trades: NoTrade::ALL.map(|r| self.no_trades.with_label_values(&[venue, r.label()])),
             no_updates: NoUpdate::ALL
                 .map(|r| self.no_updates.with_label_values(&[venue, r.label()])),
             undated: self.undated.with_label_values(&[venue]),
@@ -164,14 +164,14 @@ impl FeedCounters {
         self.rejects[reject.index()].inc();
     }
 
-    /// Counts a row of a tape that is not a print.
-    pub fn no_print(&self, reason: NoPrint) {
-        self.no_prints[reason as usize].inc();
+    /// Counts a row of a tape that is not a trade.
+    pub fn no_trade(&self, reason: NoTrade) {
+        self.no_trades[reason as usize].inc();
     }
 
-    /// How many rows of a tape were no prints for this reason.
-    pub fn no_prints(&self, reason: NoPrint) -> u64 {
-        self.no_prints[reason as usize].get()
+    /// How many rows of a tape were no trades for this reason.
+    pub fn no_trades(&self, reason: NoTrade) -> u64 {
+        self.no_trades[reason as usize].get()
     }
 
     /// Counts a quote or a ticker that is no update.

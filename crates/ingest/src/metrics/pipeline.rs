@@ -30,7 +30,7 @@ pub enum LossReason {
     Messages,
     /// Something that came could not be read.
     Unread,
-    /// Ids of prints are missing, or have started again.
+    /// Ids of trades are missing, or have started again.
     Ids,
     /// The book could not be trusted any more, and what was taken from it neither.
     Book,
@@ -165,9 +165,9 @@ impl PipelineMetrics {
         self.lost[kind.index()][reason as usize].inc_by(events);
     }
 
-    /// Counts prints that were known already.
-    pub(crate) fn count_repeated(&self, prints: u64) {
-        self.repeated.inc_by(prints);
+    /// Counts trades that were known already.
+    pub(crate) fn count_repeated(&self, trades: u64) {
+        self.repeated.inc_by(trades);
     }
 
     /// Counts an event of an unknown instrument.

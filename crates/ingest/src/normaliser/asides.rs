@@ -1,15 +1,15 @@
 //! What is counted of a message in addition to its events.
 
 use crate::event::{Event, EventBody, FeedEvent};
-use crate::venue::{NoPrint, NoUpdate, Reject};
+use crate::venue::{NoTrade, NoUpdate, Reject};
 use smallvec::SmallVec;
 use tapecast_model::EventTime;
 
 /// What is counted of a message in addition to its events.
 #[derive(Debug, Default)]
 pub struct Asides {
-    /// Rows of tapes that are not prints.
-    pub no_prints: SmallVec<[NoPrint; 1]>,
+    /// Rows of tapes that are not trades.
+    pub no_trades: SmallVec<[NoTrade; 1]>,
     /// Quotes and tickers that are no updates.
     pub no_updates: SmallVec<[NoUpdate; 1]>,
     /// Parts that could not be read, while others could.
@@ -24,7 +24,7 @@ pub struct Asides {
 
 impl Asides {
     pub(super) fn clear(&mut self) {
-        self.no_prints.clear();
+        self.no_trades.clear();
         self.no_updates.clear();
         self.faults.clear();
         self.undated = 0;
@@ -42,7 +42,7 @@ impl Asides {
     pub(super) fn verdict(&mut self, events: &[Event]) -> Result<(), Reject> {
         let says_loss =
             |event: &Event| matches!(event.body, EventBody::Feed(FeedEvent::Lost { .. }));
-        if self.faults.is_empty() || !self.no_prints.is_empty() || !events.iter().all(says_loss) {
+        if self.faults.is_empty() || !self.no_trades.is_empty() || !events.iter().all(says_loss) {
             return Ok(());
         }
         Err(self.faults.remove(0))

@@ -3,7 +3,7 @@
 //! Book, quote, trades and ticker each have their own state (see [`channel`]), so that a dead book is
 //! announced although trades continue. The instrument's state is the worst of book and quote, because
 //! these should have data regularly; if there is neither, it is the state of the connection, or `gap` while
-//! prints or a ticker are lost. A quote that
+//! trades or a ticker are lost. A quote that
 //! is taken from the book has the book's state. A crossed book does not change a state; it is the reason
 //! that a live status has. [`limit`] decides about silence; there is no limit while trading is not open.
 //! If an instrument is requested without its channels, the first event of any channel is due.
@@ -174,7 +174,7 @@ impl Health {
         self.changed |= lost;
     }
 
-    /// What was lost of a channel was made good: there is a right book, or no print is missing.
+    /// What was lost of a channel was made good: there is a right book, or no trade is missing.
     pub(super) fn note_healed(&mut self, kind: ChannelKind, at: Moment) {
         let healed = self.channel(kind).is_some_and(|channel| channel.heal(at));
         self.changed |= healed;

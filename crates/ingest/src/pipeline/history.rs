@@ -1,15 +1,15 @@
-//! The newest prints of one instrument: what a trade topic begins with.
+//! The newest trades of one instrument: what a trade topic begins with.
 //!
-//! It holds at most [`History::PRINTS_MAX`] prints and drops the oldest. It allocates its memory with the
-//! first print, and never again.
+//! It holds at most [`History::TRADES_MAX`] trades and drops the oldest. It allocates its memory with the
+//! first trade, and never again.
 
 use std::collections::VecDeque;
 use tapecast_model::Trade;
 
-/// The newest prints, oldest first.
+/// The newest trades, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    prints: VecDeque<Trade>,
+    trades: VecDeque<Trade>,
     /// So many of the last have ids of the present numbering. Ids of the others say nothing.
     numbered: usize,
 }
@@ -17,85 +17,85 @@ pub(super) struct History {
 // === impl History ===
 
 impl History {
-    /// From PROTOCOL: a trade snapshot is the newest prints, up to 50.
-    pub(super) const PRINTS_MAX: usize = 50;
+    /// From PROTOCOL: a trade snapshot is the newest trades, up to 50.
+    pub(super) const TRADES_MAX: usize = 50;
 
-    /// Adds prints, oldest first.
-    pub(super) fn extend(&mut self, prints: &[Trade]) {
-        if self.prints.capacity() == 0 {
-            self.prints.reserve_exact(Self::PRINTS_MAX);
+    /// Adds trades, oldest first.
+    pub(super) fn extend(&mut self, trades: &[Trade]) {
+        if self.trades.capacity() == 0 {
+            self.trades.reserve_exact(Self::TRADES_MAX);
         }
-        let newest = &prints[prints.len().saturating_sub(Self::PRINTS_MAX)..];
-        let surplus = (self.prints.len() + newest.len()).saturating_sub(Self::PRINTS_MAX);
-        self.prints.drain(..surplus);
-        self.prints.extend(newest);
-        self.numbered = (self.numbered + newest.len()).min(Self::PRINTS_MAX);
+        let newest = &trades[trades.len().saturating_sub(Self::TRADES_MAX)..];
+        let surplus = (self.trades.len() + newest.len()).saturating_sub(Self::TRADES_MAX);
+        self.trades.drain(..surplus);
+        self.trades.extend(newest);
+        self.numbered = (self.numbered + newest.len()).min(Self::TRADES_MAX);
     }
 
-    /// The venue's numbers have started again: ids of prints so far are not compared with new ones.
+    /// The venue's numbers have started again: ids of trades so far are not compared with new ones.
     pub(super) fn restart(&mut self) {
         self.numbered = 0;
     }
 
     fn numbered(&self) -> impl Iterator<Item = &Trade> {
-        self.prints.iter().rev().take(self.numbered)
+        self.trades.iter().rev().take(self.numbered)
     }
 
     fn ids(&self) -> impl Iterator<Item = u64> {
-        self.numbered().filter_map(|print| print.id.number())
+        self.numbered().filter_map(|trade| trade.id.number())
     }
 
-    /// Adds a print that is older than the newest, behind the last one that has a lower id. One that
+    /// Adds a trade that is older than the newest, behind the last one that has a lower id. One that
     /// is older than all of a full history is not kept.
-    pub(super) fn insert(&mut self, print: &Trade, id: u64) {
+    pub(super) fn insert(&mut self, trade: &Trade, id: u64) {
         let is_lower = |other: &Trade| other.id.number().is_some_and(|other| other < id);
-        let first = self.prints.len() - self.numbered;
+        let first = self.trades.len() - self.numbered;
         let behind = self.numbered().position(is_lower);
-        let at = behind.map_or(first, |behind| self.prints.len() - behind);
-        if self.prints.len() < Self::PRINTS_MAX {
-            self.prints.insert(at, *print);
+        let at = behind.map_or(first, |behind| self.trades.len() - behind);
+        if self.trades.len() < Self::TRADES_MAX {
+            self.trades.insert(at, *trade);
             self.numbered += 1;
         } else if at > 0 {
-            self.numbered = (self.numbered + 1).min(Self::PRINTS_MAX);
-            self.prints.pop_front();
-            self.prints.insert(at - 1, *print);
+            self.numbered = (self.numbered + 1).min(Self::TRADES_MAX);
+            self.trades.pop_front();
+            self.trades.insert(at - 1, *trade);
         }
     }
 
-    /// Adds a print behind another that is among them; if they are full, the oldest goes.
-    pub(super) fn insert_behind(&mut self, print: &Trade, other: &Trade) {
-        let Some(at) = self.prints.iter().rposition(|kept| kept == other) else {
+    /// Adds a trade behind another that is among them; if they are full, the oldest goes.
+    pub(super) fn insert_behind(&mut self, trade: &Trade, other: &Trade) {
+        let Some(at) = self.trades.iter().rposition(|kept| kept == other) else {
             return;
         };
-        let behind = self.prints.len() - 1 - at;
-        if self.prints.len() == Self::PRINTS_MAX {
-            self.prints.pop_front();
+        let behind = self.trades.len() - 1 - at;
+        if self.trades.len() == Self::TRADES_MAX {
+            self.trades.pop_front();
         }
-        let at = self.prints.len() - behind;
-        self.prints.insert(at, *print);
+        let at = self.trades.len() - behind;
+        self.trades.insert(at, *trade);
         let is_numbered = behind < self.numbered;
-        self.numbered = (self.numbered + usize::from(is_numbered)).min(self.prints.len());
+        self.numbered = (self.numbered + usize::from(is_numbered)).min(self.trades.len());
     }
 
-    /// Whether a print is among them, by its id. A venue may use an id again, but for another print.
-    pub(super) fn contains(&self, print: &Trade) -> bool {
-        let Trade { id, price, qty, .. } = *print;
+    /// Whether a trade is among them, by its id. A venue may use an id again, but for another trade.
+    pub(super) fn contains(&self, trade: &Trade) -> bool {
+        let Trade { id, price, qty, .. } = *trade;
         let is_same = |other: &Trade| (other.id, other.price, other.qty) == (id, price, qty);
         self.numbered().any(is_same)
     }
 
-    /// Whether a print is among them, with all that is said of it, by ids of any numbering.
-    pub(super) fn contains_exact(&self, print: &Trade) -> bool {
-        // Sizes tell most prints apart, at less cost than ids.
-        let is_same = |other: &Trade| other.qty == print.qty && other == print;
-        self.prints.iter().rev().any(is_same)
+    /// Whether a trade is among them, with all that is said of it, by ids of any numbering.
+    pub(super) fn contains_exact(&self, trade: &Trade) -> bool {
+        // Sizes tell most trades apart, at less cost than ids.
+        let is_same = |other: &Trade| other.qty == trade.qty && other == trade;
+        self.trades.iter().rev().any(is_same)
     }
 
-    /// Removes a print of the present numbering.
-    pub(super) fn remove(&mut self, print: &Trade) {
-        let back = self.numbered().position(|other| other == print);
+    /// Removes a trade of the present numbering.
+    pub(super) fn remove(&mut self, trade: &Trade) {
+        let back = self.numbered().position(|other| other == trade);
         if let Some(back) = back {
-            self.prints.remove(self.prints.len() - 1 - back);
+            self.trades.remove(self.trades.len() - 1 - back);
             self.numbered -= 1;
         }
     }
@@ -123,9 +123,9 @@ impl History {
         self.ids().any(|other| first <= other && other < id)
     }
 
-    /// The prints in one piece, oldest first.
-    pub(super) fn prints(&mut self) -> &[Trade] {
-        self.prints.make_contiguous()
+    /// The trades in one piece, oldest first.
+    pub(super) fn trades(&mut self) -> &[Trade] {
+        self.trades.make_contiguous()
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use tapecast_model::{Price, Qty, TradeId};
 
-    fn print(id: u64) -> Trade {
+    fn trade(id: u64) -> Trade {
         Trade {
             id: TradeId::from_number(id),
             price: Price::from_mantissa(1),
@@ -145,29 +145,29 @@ mod tests {
     }
 
     fn ids(history: &mut History) -> Vec<u64> {
-        let prints = history.prints().iter();
-        prints.filter_map(|print| print.id.number()).collect()
+        let trades = history.trades().iter();
+        trades.filter_map(|trade| trade.id.number()).collect()
     }
 
     #[test]
     fn the_newest_fifty_stay_however_they_come() {
         for batch in [1, 7, 50, 51, 120] {
             let mut history = History::default();
-            let all: Vec<_> = (0..120).map(print).collect();
-            for prints in all.chunks(batch) {
-                history.extend(prints);
+            let all: Vec<_> = (0..120).map(trade).collect();
+            for trades in all.chunks(batch) {
+                history.extend(trades);
             }
-            assert_eq!(history.prints(), &all[70..], "in batches of {batch}");
-            assert!(history.prints.capacity() < 2 * History::PRINTS_MAX);
+            assert_eq!(history.trades(), &all[70..], "in batches of {batch}");
+            assert!(history.trades.capacity() < 2 * History::TRADES_MAX);
         }
     }
 
     #[test]
-    fn an_older_print_takes_its_place() {
+    fn an_older_trade_takes_its_place() {
         let mut history = History::default();
-        history.extend(&[print(10), print(14)]);
+        history.extend(&[trade(10), trade(14)]);
         for id in [12, 3, 11] {
-            history.insert(&print(id), id);
+            history.insert(&trade(id), id);
         }
         assert_eq!(ids(&mut history), [3, 10, 11, 12, 14]);
         assert_eq!((history.between(10, 14), history.between(14, 99)), (2, 0));
@@ -177,12 +177,12 @@ mod tests {
     #[test]
     fn a_full_history_lets_its_oldest_go_for_a_newer_one_only() {
         let mut history = History::default();
-        let even: Vec<_> = (50..100).map(|id| print(2 * id)).collect();
+        let even: Vec<_> = (50..100).map(|id| trade(2 * id)).collect();
         history.extend(&even);
-        history.insert(&print(99), 99);
+        history.insert(&trade(99), 99);
         assert_eq!(ids(&mut history)[..2], [100, 102]);
-        history.insert(&print(103), 103);
+        history.insert(&trade(103), 103);
         assert_eq!(ids(&mut history)[..3], [102, 103, 104]);
-        assert_eq!(history.prints().len(), History::PRINTS_MAX);
+        assert_eq!(history.trades().len(), History::TRADES_MAX);
     }
 }

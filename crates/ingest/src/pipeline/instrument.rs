@@ -8,7 +8,7 @@
 //!
 //! # Losses
 //! A loss is an event too: it is numbered and published as [`Body::Lost`]. While a state is lost, it is
-//! not lost again. For prints, their ids show what is missing ([`Prints`]). If a state is dropped,
+//! not lost again. For trades, their ids show what is missing ([`Trades`]). If a state is dropped,
 //! everything that was taken from it is dropped too.
 
 mod loss;
@@ -18,7 +18,7 @@ mod tape;
 mod ticker;
 
 use super::health::{Health, Moment, SilenceLimit};
-use super::prints::Prints;
+use super::trades::Trades;
 use crate::book::{BacklogLimits, BookOutcome, Break, EventStamp};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
@@ -44,8 +44,8 @@ pub(super) struct InstrumentState {
     /// A source has sent something about it; before that, no metric counts it.
     counted: bool,
     seen: Seen,
-    prints: Prints,
-    prints_stamp: EventStamp,
+    trades: Trades,
+    trades_stamp: EventStamp,
     quote: Option<(Quote, EventStamp)>,
     quote_of_book: bool,
     /// The last quote of a separate quote stream was crossed, and held back.
@@ -104,8 +104,8 @@ impl InstrumentState {
                 ts_recv: began,
                 ..EventStamp::default()
             },
-            prints: Prints::default(),
-            prints_stamp: EventStamp::default(),
+            trades: Trades::default(),
+            trades_stamp: EventStamp::default(),
             quote: None,
             quote_of_book: false,
             quote_crossed: false,
@@ -151,18 +151,18 @@ impl InstrumentState {
         };
         match body {
             EventBody::Trades {
-                prints,
+                trades,
                 history: true,
                 ids,
             } => {
-                self.handle_history(&prints, ids, stamp, at, out);
+                self.handle_history(&trades, ids, stamp, at, out);
             }
             EventBody::Trades {
-                prints,
+                trades,
                 history: false,
                 ids,
             } => {
-                self.handle_trades(&prints, ids, stamp, at, out);
+                self.handle_trades(&trades, ids, stamp, at, out);
             }
             EventBody::SkippedIds { first, last } => {
                 self.handle_skipped((first, last), stamp, at, out);
@@ -250,8 +250,8 @@ impl InstrumentState {
         let pos = self.sequencer.position(kind);
         let state = match kind {
             StreamKind::Trade => {
-                let prints = self.prints.history();
-                (!prints.is_empty()).then_some((Body::Trades(prints), self.prints_stamp))
+                let trades = self.trades.history();
+                (!trades.is_empty()).then_some((Body::Trades(trades), self.trades_stamp))
             }
             StreamKind::Quote => self.current_quote(),
             StreamKind::Book => self.book.current(),
@@ -407,7 +407,7 @@ impl InstrumentState {
     fn restart<S: UpdateSink>(&mut self, stamp: EventStamp, at: Moment, out: &mut Outlet<'_, S>) {
         let epoch = out.epochs.after(self.sequencer.epoch(), stamp.ts_recv);
         self.sequencer.restart(epoch);
-        self.prints = Prints::default();
+        self.trades = Trades::default();
         self.book.verified.restart();
         self.book.wanted = false;
         self.book.snapshots = 0;

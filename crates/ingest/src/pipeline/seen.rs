@@ -1,13 +1,13 @@
-//! The dense ids of prints that were seen, as ranges: which of the older ones come again.
+//! The dense ids of trades that were seen, as ranges: which of the older ones come again.
 //!
-//! Without losses it is one range. It holds at most [`RANGES_MAX`] and forgets the lowest; a print that it
-//! has forgotten is judged by what is kept of the prints alone.
+//! Without losses it is one range. It holds at most [`RANGES_MAX`] and forgets the lowest; a trade that it
+//! has forgotten is judged by what is kept of the trades alone.
 
 /// Ranges of ids, lowest first, that neither overlap nor touch.
 #[derive(Debug, Default)]
 pub(super) struct SeenIds(Vec<(u64, u64)>);
 
-/// Ranges that are kept: so many losses back, repeated prints are recognised.
+/// Ranges that are kept: so many losses back, repeated trades are recognised.
 const RANGES_MAX: usize = 64;
 
 impl SeenIds {

@@ -146,8 +146,8 @@ fn line(update: &Update<'_>) -> String {
     };
     let seq = update.seq;
     match update.body {
-        Body::Trades(prints) => {
-            let ids: Vec<_> = prints.iter().map(|p| format!("{:?}", p.id)).collect();
+        Body::Trades(trades) => {
+            let ids: Vec<_> = trades.iter().map(|p| format!("{:?}", p.id)).collect();
             format!("{epoch}trade {seq}: {}", ids.join(","))
         }
         Body::Quote(Quote { bid, ask }) => {
@@ -204,7 +204,7 @@ fn line(update: &Update<'_>) -> String {
 
 fn trades(ids: &[u64]) -> EventBody {
     EventBody::Trades {
-        prints: ids.iter().map(|&id| print(id)).collect(),
+        trades: ids.iter().map(|&id| trade(id)).collect(),
         history: false,
         ids: TradeIds::Opaque,
     }
@@ -212,13 +212,13 @@ fn trades(ids: &[u64]) -> EventBody {
 
 fn history(ids: impl IntoIterator<Item = u64>) -> EventBody {
     EventBody::Trades {
-        prints: ids.into_iter().map(print).collect(),
+        trades: ids.into_iter().map(trade).collect(),
         history: true,
         ids: TradeIds::Opaque,
     }
 }
 
-fn print(id: u64) -> Trade {
+fn trade(id: u64) -> Trade {
     Trade {
         id: TradeId::from_number(id),
         price: Price::from_mantissa(10),
@@ -281,7 +281,7 @@ const fn at(number: u64) -> Link {
 }
 
 #[test]
-fn each_print_is_an_event_and_history_is_none() {
+fn each_trade_is_an_event_and_history_is_none() {
     let mut bench = Bench::live();
     assert_eq!(bench.current(StreamKind::Trade), (EPOCH, 0, None));
     assert_eq!(bench.give(history(1..=3)), Vec::<String>::new());

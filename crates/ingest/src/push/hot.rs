@@ -25,14 +25,14 @@ struct Line<'a> {
     kind: Option<&'a str>,
     /// Price and size, of the bid and of the ask.
     quote: [Option<&'a str>; 4],
-    trades: Option<SmallVec<[Print<'a>; 1]>>,
+    trades: Option<SmallVec<[TradeText<'a>; 1]>>,
     bids: Option<Vec<Words<'a>>>,
     asks: Option<Vec<Words<'a>>>,
 }
 
 /// A trade in words.
 #[derive(Clone, Copy, Default)]
-struct Print<'a> {
+struct TradeText<'a> {
     id: Option<&'a str>,
     price: Option<&'a str>,
     qty: Option<&'a str>,
@@ -105,7 +105,7 @@ impl<'a> Line<'a> {
                 "bid_qty" => once(&mut line.quote[1], plain.token()?)?,
                 "ask" => once(&mut line.quote[2], plain.token()?)?,
                 "ask_qty" => once(&mut line.quote[3], plain.token()?)?,
-                "trades" => once(&mut line.trades, prints(plain)?)?,
+                "trades" => once(&mut line.trades, trades(plain)?)?,
                 "bids" => once(&mut line.bids, levels(plain)?)?,
                 "asks" => once(&mut line.asks, levels(plain)?)?,
                 _ => drop(plain.value()?),
@@ -117,32 +117,32 @@ impl<'a> Line<'a> {
     }
 
     fn trades(&self, instrument: &Instrument) -> Option<EventBody> {
-        let read = |print: &Print<'_>| {
-            let aggressor = match print.side {
+        let read = |trade: &TradeText<'_>| {
+            let aggressor = match trade.side {
                 Some("buy") => Some(Aggressor::Buy),
                 Some("sell") => Some(Aggressor::Sell),
                 Some(_) => return None,
                 None => None,
             };
-            let (price, qty) = numbers([print.price?, print.qty?], instrument)?;
+            let (price, qty) = numbers([trade.price?, trade.qty?], instrument)?;
             if qty.is_zero() {
                 return None;
             }
             Some(Trade {
-                id: TradeId::new(print.id?.as_bytes())?,
+                id: TradeId::new(trade.id?.as_bytes())?,
                 price,
                 qty,
                 aggressor,
-                ts_event: print.ts_event.map(time).transpose_option()?,
+                ts_event: trade.ts_event.map(time).transpose_option()?,
             })
         };
         let words = self.trades.as_ref().filter(|trades| !trades.is_empty())?;
-        let mut prints = SmallVec::new();
-        for print in words {
-            prints.push(read(print)?);
+        let mut trades = SmallVec::new();
+        for trade in words {
+            trades.push(read(trade)?);
         }
         Some(EventBody::Trades {
-            prints,
+            trades,
             history: false,
             ids: TradeIds::Opaque,
         })
@@ -193,28 +193,28 @@ impl<'a> Line<'a> {
     }
 }
 
-fn prints<'a>(plain: &mut Plain<'a>) -> Option<SmallVec<[Print<'a>; 1]>> {
-    let mut prints = SmallVec::new();
+fn trades<'a>(plain: &mut Plain<'a>) -> Option<SmallVec<[TradeText<'a>; 1]>> {
+    let mut trades = SmallVec::new();
     plain.take(b'[')?;
     loop {
-        let mut print = Print::default();
+        let mut trade = TradeText::default();
         plain.take(b'{')?;
         loop {
             match plain.key()? {
-                "id" => once(&mut print.id, plain.token()?)?,
-                "price" => once(&mut print.price, plain.token()?)?,
-                "qty" => once(&mut print.qty, plain.token()?)?,
-                "side" => once(&mut print.side, plain.token()?)?,
-                "ts_event" => once(&mut print.ts_event, plain.token()?)?,
+                "id" => once(&mut trade.id, plain.token()?)?,
+                "price" => once(&mut trade.price, plain.token()?)?,
+                "qty" => once(&mut trade.qty, plain.token()?)?,
+                "side" => once(&mut trade.side, plain.token()?)?,
+                "ts_event" => once(&mut trade.ts_event, plain.token()?)?,
                 _ => drop(plain.value()?),
             }
             if !plain.more(b'}')? {
                 break;
             }
         }
-        prints.push(print);
+        trades.push(trade);
         if !plain.more(b']')? {
-            return Some(prints);
+            return Some(trades);
         }
     }
 }

@@ -13,12 +13,14 @@
 //! of its symbol have a loss.
 //!
 //! The trades of a line are processed one by one. Good trades are published. A bad trade is answered, and
-//! announced as a loss in its place. A trade with a quantity of zero is not a print: it is answered and
+//! announced as a loss in its place. A row with a quantity of zero is not a trade: it is answered and
 //! counted, and is not a loss.
 
 use super::mistake::{LineError, Mistake};
 use super::names::Instruments;
-use super::words::{InTrade, levels, plain_text, price_of, print, qty_of, scalar, time, venue_seq};
+use super::words::{
+    InTrade, levels, plain_text, price_of, qty_of, scalar, time, trade_row, venue_seq,
+};
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
 use crate::venue::cursor::{Cursor, Scalar};
 use smallvec::SmallVec;
@@ -279,19 +281,19 @@ impl<'a> Fields<'a> {
         taken: &mut Taken,
     ) -> Result<(), LineError> {
         let text = self.trades.ok_or_else(|| LineError::missing("trades"))?;
-        let mut prints = SmallVec::new();
+        let mut trades = SmallVec::new();
         let mut at = 0;
         Cursor::new(text).array::<LineError>(|item| {
             let row = item.value()?;
-            match print(at, row, instrument) {
-                Ok(print) if print.qty.is_zero() => {
+            match trade_row(at, row, instrument) {
+                Ok(trade) if trade.qty.is_zero() => {
                     let qty = InTrade { at, name: "qty" };
                     let why = format_args!("{qty} must be above 0; a print has a quantity");
-                    taken.mistakes.push(LineError::new(Mistake::NoPrint, why));
+                    taken.mistakes.push(LineError::new(Mistake::NoTrade, why));
                 }
-                Ok(print) => prints.push(print),
+                Ok(trade) => trades.push(trade),
                 Err(mistake) => {
-                    release(&mut prints, head, taken);
+                    release(&mut trades, head, taken);
                     taken.mistakes.push(mistake);
                     note_loss(instrument, head.ts_recv, taken);
                 }
@@ -302,7 +304,7 @@ impl<'a> Fields<'a> {
         if at == 0 {
             return Err(LineError::bad("trades", "an array with at least one trade"));
         }
-        release(&mut prints, head, taken);
+        release(&mut trades, head, taken);
         Ok(())
     }
 
@@ -427,11 +429,11 @@ fn find<'i>(
     instruments.find(symbol).map_err(unknown)
 }
 
-/// Makes an event of the prints so far.
-fn release(prints: &mut SmallVec<[Trade; 1]>, head: &Event, taken: &mut Taken) {
-    if !prints.is_empty() {
+/// Makes an event of the trades so far.
+fn release(trades: &mut SmallVec<[Trade; 1]>, head: &Event, taken: &mut Taken) {
+    if !trades.is_empty() {
         let body = EventBody::Trades {
-            prints: std::mem::take(prints),
+            trades: std::mem::take(trades),
             history: false,
             ids: TradeIds::Opaque,
         };

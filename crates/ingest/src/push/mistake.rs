@@ -32,7 +32,7 @@ pub enum Mistake {
     /// The line is too long.
     TooLarge,
     /// A trade with a quantity of zero: skipped, and not a loss.
-    NoPrint,
+    NoTrade,
 }
 
 // === impl LineError ===
@@ -93,11 +93,11 @@ impl Mistake {
             Self::UnknownChannel => "unknown_channel",
             Self::UnknownSymbol => "unknown_symbol",
             Self::TooLarge => "too_large",
-            Self::NoPrint => "no_print",
+            Self::NoTrade => "no_print",
         }
     }
 
-    /// How it is counted; rows that are not prints have their own count.
+    /// How it is counted; rows that are not trades have their own count.
     pub const fn reject(self) -> Option<Reject> {
         Some(match self {
             Self::BadJson => Reject::Malformed,
@@ -107,7 +107,7 @@ impl Mistake {
             Self::UnknownChannel => Reject::Unknown,
             Self::UnknownSymbol => Reject::Symbol,
             Self::TooLarge => Reject::Oversized,
-            Self::NoPrint => return None,
+            Self::NoTrade => return None,
         })
     }
 }

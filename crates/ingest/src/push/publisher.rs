@@ -11,7 +11,7 @@ use super::{ANSWERS_BYTES_MAX, LINE_BYTES_MAX, PushShared, data_channels, send};
 use crate::capture::unmarked;
 use crate::event::{BATCH_EVENTS_MAX, Event, Events, FeedEvent};
 use crate::feed::words;
-use crate::venue::NoPrint;
+use crate::venue::NoTrade;
 use hashbrown::HashSet;
 use std::borrow::Cow;
 use std::io;
@@ -277,7 +277,7 @@ impl Publisher {
     async fn refuse(&mut self, error: &LineError) {
         match error.kind.reject() {
             Some(reject) => self.shared.counters.reject(reject),
-            None => self.shared.counters.no_print(NoPrint::NoQuantity),
+            None => self.shared.counters.no_trade(NoTrade::NoQuantity),
         }
         let mut answer = format!(
             "{{\"error\":\"{}\",\"line\":{}",

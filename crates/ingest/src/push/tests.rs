@@ -159,29 +159,29 @@ async fn every_kind_of_line_becomes_its_event() {
     assert_eq!(answers, [""; 0]);
     assert_eq!(events.len(), 9);
     let EventBody::Trades {
-        prints,
+        trades,
         history: false,
         ..
     } = &events[0].body
     else {
         panic!()
     };
-    assert_eq!(prints[0].id.as_bytes(), b"0000000042");
+    assert_eq!(trades[0].id.as_bytes(), b"0000000042");
     assert_eq!(
-        (prints[0].price.mantissa(), prints[0].qty.mantissa()),
+        (trades[0].price.mantissa(), trades[0].qty.mantissa()),
         (6_183_764_000_000, 16_050_000)
     );
-    assert_eq!(prints[0].aggressor, Some(Aggressor::Buy));
-    let time = prints[0].ts_event.unwrap();
+    assert_eq!(trades[0].aggressor, Some(Aggressor::Buy));
+    let time = trades[0].ts_event.unwrap();
     assert_eq!((time.nanos().get(), time.width()), (1_723_161_255_401, 19));
-    let EventBody::Trades { prints, .. } = &events[1].body else {
+    let EventBody::Trades { trades, .. } = &events[1].body else {
         panic!()
     };
     assert_eq!(
-        (prints[0].id.as_bytes(), prints[0].price.mantissa()),
+        (trades[0].id.as_bytes(), trades[0].price.mantissa()),
         (&b"7"[..], 150_000_000)
     );
-    assert_eq!((prints.len(), prints[1].aggressor), (2, None));
+    assert_eq!((trades.len(), trades[1].aggressor), (2, None));
     assert_eq!(events[1].ts_event.map(|t| t.nanos().get()), Some(5));
     let EventBody::Quote(quote) = events[2].body else {
         panic!()

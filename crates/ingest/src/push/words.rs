@@ -6,7 +6,7 @@ use crate::venue::cursor::{Cursor, Scalar};
 use std::fmt;
 use tapecast_model::{Aggressor, EventTime, Instrument, Level, Price, Qty, Side, Trade, TradeId};
 
-pub(super) fn print(at: usize, row: &str, instrument: &Instrument) -> Result<Trade, LineError> {
+pub(super) fn trade_row(at: usize, row: &str, instrument: &Instrument) -> Result<Trade, LineError> {
     let field = |name: &'static str| InTrade { at, name };
     let [mut id, mut price, mut qty, mut side, mut ts_event] = [None; 5];
     Cursor::new(row).object::<LineError>(|member, key| {

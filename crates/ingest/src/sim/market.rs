@@ -2,7 +2,7 @@
 //! orders, and takers who trade at its best prices.
 //!
 //! Makers act first: if the book is no longer around the fair value, or if takers have emptied it, the
-//! makers quote again before the next taker trades. So a print is never far from the fair value, even if
+//! makers quote again before the next taker trades. So a trade is never far from the fair value, even if
 //! arrivals are rare. The book is never empty, locked or crossed.
 
 use super::character::Character;
@@ -29,19 +29,19 @@ pub(super) struct Market {
     day: Day,
 }
 
-/// Prints, oldest first.
-pub(super) type Prints = SmallVec<[Trade; 1]>;
+/// Trades, oldest first.
+pub(super) type Trades = SmallVec<[Trade; 1]>;
 
 // === impl Market ===
 
 impl Market {
-    /// A market that has traded for a day, so many times; the newest prints of that day come with it.
+    /// A market that has traded for a day, so many times; the newest trades of that day come with it.
     pub(super) fn open(
         listing: &Listing,
         trades_a_day: u64,
         now: UnixNanos,
         random: &mut Random,
-    ) -> (Self, Prints) {
+    ) -> (Self, Trades) {
         let Listing {
             character, price, ..
         } = *listing;
@@ -69,7 +69,7 @@ impl Market {
             last_trade_id: 1_000_000 + random.below(1_000_000),
             day,
         };
-        let mut prints = Prints::new();
+        let mut trades = Trades::new();
         for time in recent {
             market.fair.advance(time, random);
             let bid = tick(market.fair.center()) - character.spread / 2;
@@ -81,9 +81,9 @@ impl Market {
             let price = price / character.tick * character.tick;
             let qty = market.order(random);
             market.day.add(time, price, qty);
-            prints.push(market.print(price, qty, taker, time));
+            trades.push(market.trade(price, qty, taker, time));
         }
-        (market, prints)
+        (market, trades)
     }
 
     /// The whole book as a message.
@@ -120,7 +120,7 @@ impl Market {
         taker: Aggressor,
         now: UnixNanos,
         random: &mut Random,
-    ) -> Option<(Prints, BookEvent)> {
+    ) -> Option<(Trades, BookEvent)> {
         self.fair.advance(now, random);
         if !self.stands_around(self.fair.center(), 2) {
             return None;
@@ -140,12 +140,12 @@ impl Market {
                 (qty > 0).then_some((*level, qty))
             })
             .collect();
-        let prints = eaten
+        let trades = eaten
             .iter()
             .map(|(level, qty)| {
                 let price = level.price.mantissa();
                 self.day.add(now, price, *qty);
-                self.print(price, *qty, taker, now)
+                self.trade(price, *qty, taker, now)
             })
             .collect();
         self.fair.press(taker == Aggressor::Buy);
@@ -155,7 +155,7 @@ impl Market {
             let rest = level.qty.mantissa() - qty;
             draft.set(maker_side, level.price.mantissa(), rest);
         }
-        Some((prints, draft.finish(random)))
+        Some((trades, draft.finish(random)))
     }
 
     /// The 24 h statistics.
@@ -202,7 +202,7 @@ impl Market {
         size.saturating_mul(large).max(least)
     }
 
-    fn print(&mut self, price: i64, qty: i64, taker: Aggressor, time: UnixNanos) -> Trade {
+    fn trade(&mut self, price: i64, qty: i64, taker: Aggressor, time: UnixNanos) -> Trade {
         self.last_trade_id += 1;
         Trade {
             id: TradeId::from_number(self.last_trade_id),
@@ -231,11 +231,11 @@ fn bulk(order: i64, trades_a_day: u64) -> i64 {
         .clamp(100, i64::MAX / 1_000)
 }
 
-/// When the newest prints of the past were, oldest first: as often as prints will come.
+/// When the newest trades of the past were, oldest first: as often as trades will come.
 fn recent(trades_a_day: u64, now: UnixNanos, random: &mut Random) -> Vec<UnixNanos> {
-    let gap = (DAY_NANOS / trades_a_day.max(1)).clamp(1, RECENT_NANOS / RECENT_PRINTS);
+    let gap = (DAY_NANOS / trades_a_day.max(1)).clamp(1, RECENT_NANOS / RECENT_TRADES);
     let mut time = now.get();
-    let mut times: Vec<_> = (0..RECENT_PRINTS)
+    let mut times: Vec<_> = (0..RECENT_TRADES)
         .map(|_| {
             time = time.saturating_sub(1 + random.exponential(gap));
             UnixNanos::new(time)
@@ -253,6 +253,6 @@ const DAY_NANOS: u64 = 24 * 3_600_000_000_000;
 /// The day before the simulation begins, and the steps it is made of.
 const PAST_NANOS: u64 = DAY_NANOS / 24 * 23;
 const PAST_STEPS: u64 = 200;
-/// The prints of that day which are shown, and within what time they were at most.
-const RECENT_PRINTS: u64 = 50;
+/// The trades of that day which are shown, and within what time they were at most.
+const RECENT_TRADES: u64 = 50;
 const RECENT_NANOS: u64 = 600_000_000_000;

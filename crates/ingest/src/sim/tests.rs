@@ -118,10 +118,10 @@ struct Seen {
 }
 
 impl Seen {
-    /// A print takes what rests at the touch of the book as it was before.
+    /// A trade takes what rests at the touch of the book as it was before.
     fn note_touch(&mut self, event: &Event) {
         let EventBody::Trades {
-            prints,
+            trades,
             history: false,
             ..
         } = &event.body
@@ -129,18 +129,18 @@ impl Seen {
             return;
         };
         let book = &self.books[&event.instrument];
-        let first = &prints[0];
+        let first = &trades[0];
         let side = match first.aggressor.unwrap() {
             Aggressor::Buy => Side::Ask,
             Aggressor::Sell => Side::Bid,
         };
         let mut levels = book.levels(side);
-        for print in prints {
+        for trade in trades {
             let level = levels.next().unwrap();
-            assert_eq!(print.price, level.price);
-            assert!(print.qty.mantissa() > 0 && print.qty <= level.qty);
+            assert_eq!(trade.price, level.price);
+            assert!(trade.qty.mantissa() > 0 && trade.qty <= level.qty);
         }
-        self.trades += prints.len();
+        self.trades += trades.len();
     }
 
     fn check(&mut self, update: &Update<'_>) {

@@ -2,7 +2,7 @@
 //!
 //! Goal: whoever opens the demo after days sees what he saw in the first minute. Method: each market
 //! is driven alone, so that a week takes a moment: now and then a burst of arrivals, then minutes
-//! without any. After every arrival the book and the prints are held against bounds that follow from
+//! without any. After every arrival the book and the trades are held against bounds that follow from
 //! the symbol's character, and against bounds in basis points that hold for all.
 
 use super::character::Character;
@@ -22,13 +22,13 @@ struct Week {
     market: Market,
     random: Random,
     now: u64,
-    prints: u64,
+    trades: u64,
     day: Range,
     ranges: Vec<i64>,
     /// Sizes of levels near the best prices and far from them, and how many they were.
     near: (i128, i128),
     far: (i128, i128),
-    /// The widest spread and the furthest print, in hundredths of a basis point.
+    /// The widest spread and the furthest trade, in hundredths of a basis point.
     widest: i64,
     furthest: i64,
 }
@@ -45,12 +45,12 @@ impl Week {
     fn new(listing: Listing, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let now = UnixNanos::new(START);
-        let (mut market, prints) = Market::open(&listing, 100_000, now, &mut random);
+        let (mut market, trades) = Market::open(&listing, 100_000, now, &mut random);
         let mut week = Self {
             day: Range::new(),
             ranges: Vec::new(),
             now: START,
-            prints: 0,
+            trades: 0,
             near: (0, 0),
             far: (0, 0),
             widest: 0,
@@ -63,10 +63,10 @@ impl Week {
             random,
         };
         week.check_book();
-        // The prints of the past are near today's price too: the fair value moved for a minute at most.
+        // The trades of the past are near today's price too: the fair value moved for a minute at most.
         let (price, near) = (week.market.fair_price(), week.listing.price / 50);
         assert!(
-            prints
+            trades
                 .iter()
                 .all(|p| (p.price.mantissa() - price).abs() < near)
         );
@@ -86,15 +86,15 @@ impl Week {
         let before = touch(self.market.book());
         let taken = taker.and_then(|side| {
             let taken = self.market.take(side, now, &mut self.random);
-            taken.map(|(prints, _)| (side, prints))
+            taken.map(|(trades, _)| (side, trades))
         });
         let fair = self.market.fair_price();
-        if let Some((side, prints)) = taken {
+        if let Some((side, trades)) = taken {
             let best = before[usize::from(side == Aggressor::Sell)];
-            assert_eq!(prints[0].price, best.price, "{}", self.listing.symbol);
-            for print in &prints {
-                assert!(print.qty.mantissa() > 0 && print.price.mantissa() > 0);
-                let off = (print.price.mantissa() - fair).abs();
+            assert_eq!(trades[0].price, best.price, "{}", self.listing.symbol);
+            for trade in &trades {
+                assert!(trade.qty.mantissa() > 0 && trade.price.mantissa() > 0);
+                let off = (trade.price.mantissa() - fair).abs();
                 let Character { tick, spread, .. } = self.listing.character;
                 assert!(
                     off <= 5 * spread + 3 * tick,
@@ -104,7 +104,7 @@ impl Week {
                 );
                 self.furthest = self.furthest.max(points(off, fair));
             }
-            self.prints += prints.len() as u64;
+            self.trades += trades.len() as u64;
         } else {
             self.market.requote(now, &mut self.random);
         }
@@ -214,7 +214,7 @@ impl Week {
             far * 10 < near * 7,
             "{symbol}: levels of {near} near, {far} far"
         );
-        assert!(self.prints > 40, "{symbol}: {}", self.prints);
+        assert!(self.trades > 40, "{symbol}: {}", self.trades);
         assert!(
             self.widest <= 6_000,
             "{symbol}: {} bp/100 wide",

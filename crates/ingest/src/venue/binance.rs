@@ -15,7 +15,7 @@ mod hot;
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Reject, TradeRow, VenueStream,
     What, integer_time, trading,
 };
 use crate::event::{Link, TradeIds};
@@ -308,7 +308,7 @@ fn trade(
         Err(_) if !market => Ok(""),
         text => text,
     };
-    visitor.print(&Print {
+    visitor.trade(&TradeRow {
         id: TradeId::from_number(data.uint(id)?),
         price: number("p")?,
         qty: number("q")?,

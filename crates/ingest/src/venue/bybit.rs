@@ -10,7 +10,7 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Reject, TradeRow, VenueStream,
     What, trading,
 };
 use crate::event::{Link, TradeIds};
@@ -255,25 +255,25 @@ fn trades(root: Node<'_, '_>, native: &str, visitor: &mut dyn EventVisitor) -> R
             ids: TradeIds::Opaque,
         },
     };
-    let prints = root.items("data")?;
+    let rows = root.items("data")?;
     if !visitor.begin(&head)? {
         return Ok(());
     }
-    for trade in prints {
-        if let Err(reject) = print(trade).and_then(|print| visitor.print(&print)) {
+    for trade in rows {
+        if let Err(reject) = trade_row(trade).and_then(|row| visitor.trade(&row)) {
             visitor.fault(Some(native), head.stream, reject);
         }
     }
     visitor.finish()
 }
 
-fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
+fn trade_row<'i>(trade: Node<'_, 'i>) -> Result<TradeRow<'i>, Reject> {
     let aggressor = match trade.text_of("S") {
         Some("Buy") => Some(Aggressor::Buy),
         Some("Sell") => Some(Aggressor::Sell),
         _ => None,
     };
-    Ok(Print {
+    Ok(TradeRow {
         id: TradeId::new(trade.text("i")?.as_bytes()).ok_or(Reject::Number("i"))?,
         price: trade.text("p")?,
         qty: trade.text("v")?,

@@ -11,7 +11,7 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Reject, TradeRow, VenueStream,
     What, rfc3339_time, trading,
 };
 use crate::event::TradeIds;
@@ -195,7 +195,7 @@ impl Envelope {
                 }
             }
             for trade in run {
-                if let Err(reject) = print(*trade).and_then(|print| visitor.print(&print)) {
+                if let Err(reject) = trade_row(*trade).and_then(|row| visitor.trade(&row)) {
                     visitor.fault(Some(native), stream, reject);
                 }
             }
@@ -255,7 +255,7 @@ impl Envelope {
     }
 }
 
-fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
+fn trade_row<'i>(trade: Node<'_, 'i>) -> Result<TradeRow<'i>, Reject> {
     let id = TradeId::new(trade.text("trade_id")?.as_bytes()).ok_or(Reject::Number("trade_id"))?;
     let aggressor = match trade.text_of("side") {
         Some("SELL") => Some(Aggressor::Buy),
@@ -266,7 +266,7 @@ fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
     let ts_event = time
         .map(|t| rfc3339_time(t).ok_or(Reject::Number("time")))
         .transpose()?;
-    Ok(Print {
+    Ok(TradeRow {
         id,
         price: trade.text("price")?,
         qty: trade.text("size")?,

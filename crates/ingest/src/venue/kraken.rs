@@ -8,7 +8,7 @@
 
 use super::cursor::{Cursor, Scalar, Syntax};
 use super::{
-    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Reject, TradeRow, VenueStream,
     What, rfc3339_time, trading,
 };
 use crate::event::{Checksum, TradeIds};
@@ -199,7 +199,7 @@ fn each(
     })
 }
 
-/// Prints; adjacent prints of one symbol are one event.
+/// Trades; adjacent trades of one symbol are one event.
 fn trades(data: &str, history: bool, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
     let mut tape = Tape {
         history,
@@ -209,7 +209,7 @@ fn trades(data: &str, history: bool, visitor: &mut dyn EventVisitor) -> Result<(
     tape.close(visitor)
 }
 
-/// A batch of prints being read.
+/// A batch of trades being read.
 struct Tape<'a> {
     history: bool,
     /// The instrument of the open event, and whether it is used.
@@ -232,7 +232,7 @@ impl<'a> Tape<'a> {
                 return Ok(());
             }
         };
-        let print = print([side, price, qty, id, time]);
+        let trade = trade_row([side, price, qty, id, time]);
         if self.open.as_ref().is_none_or(|(last, _)| *last != symbol) {
             self.close(visitor)?;
             let wanted = visitor.begin(&MessageHead {
@@ -255,7 +255,7 @@ impl<'a> Tape<'a> {
             self.open = Some((symbol, wanted));
         }
         if let Some((symbol, true)) = &self.open
-            && let Err(reject) = print.and_then(|print| visitor.print(&print))
+            && let Err(reject) = trade.and_then(|trade| visitor.trade(&trade))
         {
             visitor.fault(Some(symbol), Self::STREAM, reject);
         }
@@ -271,7 +271,9 @@ impl<'a> Tape<'a> {
     }
 }
 
-fn print<'a>([side, price, qty, id, timestamp]: [Option<&'a str>; 5]) -> Result<Print<'a>, Reject> {
+fn trade_row<'a>(
+    [side, price, qty, id, timestamp]: [Option<&'a str>; 5],
+) -> Result<TradeRow<'a>, Reject> {
     let id = token(id).and_then(|id| match whole(id) {
         Some(number) => Some(TradeId::from_number(number)),
         // Beyond 64 bits, say.
@@ -282,7 +284,7 @@ fn print<'a>([side, price, qty, id, timestamp]: [Option<&'a str>; 5]) -> Result<
         .filter(|t| !t.is_empty())
         .map(|t| rfc3339_time(&t).ok_or(Reject::Number("timestamp")))
         .transpose()?;
-    Ok(Print {
+    Ok(TradeRow {
         id: id.ok_or(Reject::Number("trade_id"))?,
         price: number("price", price)?,
         qty: number("qty", qty)?,

@@ -10,7 +10,7 @@
 
 use super::tape::{Json, Node};
 use super::{
-    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Print, Reject, VenueStream,
+    BookHead, Carries, Decoder, EventVisitor, Message, MessageHead, Reject, TradeRow, VenueStream,
     What, trading,
 };
 use crate::event::{Checksum, Link, TradeIds};
@@ -181,7 +181,7 @@ impl Push<'_> {
                 }
             }
             for trade in run {
-                if let Err(reject) = print(*trade).and_then(|print| visitor.print(&print)) {
+                if let Err(reject) = trade_row(*trade).and_then(|row| visitor.trade(&row)) {
                     visitor.fault(Some(native), stream, reject);
                 }
             }
@@ -309,7 +309,7 @@ impl<'a> Push<'a> {
     }
 }
 
-fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
+fn trade_row<'i>(trade: Node<'_, 'i>) -> Result<TradeRow<'i>, Reject> {
     let id = TradeId::new(trade.text("tradeId")?.as_bytes()).ok_or(Reject::Number("tradeId"))?;
     let aggressor = match trade.text_of("side") {
         Some("buy") => Some(Aggressor::Buy),
@@ -320,7 +320,7 @@ fn print<'i>(trade: Node<'_, 'i>) -> Result<Print<'i>, Reject> {
     // `trades` merges fills of one taker at one price into the last of them; `count` says how many.
     let merged = trade.uint_of("count")?.unwrap_or(1).max(1);
     let first_id = id.number().and_then(|id| id.checked_sub(merged - 1));
-    Ok(Print {
+    Ok(TradeRow {
         id,
         price,
         qty,

@@ -281,7 +281,7 @@ fn whole_numbers_of_kraken_may_have_exponents_and_a_fraction_is_none() {
 /// One row of a tape: id, price, quantity.
 type Row<'a> = (u64, &'a str, &'a str);
 
-/// A message with these prints, oldest first; of a venue without batches one message for each.
+/// A message with these trades, oldest first; of a venue without batches one message for each.
 fn tape(format: Format, rows: &[Row<'_>]) -> Vec<String> {
     let join =
         |word: &dyn Fn(&Row<'_>) -> String| rows.iter().map(word).collect::<Vec<_>>().join(",");
@@ -356,7 +356,7 @@ fn bids(format: Format, levels: &[(&str, &str)]) -> String {
     }
 }
 
-/// What is said of the prints, the losses and the ids without prints, in short. Coinbase's messages are
+/// What is said of the trades, the losses and the ids without trades, in short. Coinbase's messages are
 /// numbered in order.
 fn said(format: Format, messages: &[String]) -> Vec<String> {
     let number = |(at, message): (usize, &String)| {
@@ -377,7 +377,7 @@ fn said(format: Format, messages: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_print_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_format() {
+fn a_trade_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_format() {
     for format in Format::ALL {
         let rows = [
             (1, "-37.63", "1.5"),
@@ -388,11 +388,11 @@ fn a_print_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_form
             (6, "5.25", "1"),
         ];
         let said = said(format, &tape(format, &rows)).join(" ");
-        let prints = "trade -37.63x1.5 sell 1 0x2 sell 2 0x1 sell 3";
+        let trades = "trade -37.63x1.5 sell 1 0x2 sell 2 0x1 sell 3";
         let expected = match format {
             Format::Binance | Format::BinanceUsdm => "trade -37.63x1.5 sell 1 trade 0x2 sell 2 trade 0x1 sell 3 skipped 4..4 skipped 5..5 trade 5.25x1 sell 6".to_owned(),
-            Format::BybitSpot | Format::BybitLinear => format!("{prints} trade 5.25x1 sell 6"),
-            _ => format!("{prints} skipped 4..4 skipped 5..5 trade 5.25x1 sell 6"),
+            Format::BybitSpot | Format::BybitLinear => format!("{trades} trade 5.25x1 sell 6"),
+            _ => format!("{trades} skipped 4..4 skipped 5..5 trade 5.25x1 sell 6"),
         };
         assert_eq!(said, expected, "{format}");
     }
@@ -402,7 +402,7 @@ fn a_print_may_cost_nothing_or_less_and_its_quantity_is_above_zero_in_every_form
 fn a_bad_row_of_a_batch_is_lost_alone_in_every_format_that_has_batches() {
     for format in Format::ALL {
         if matches!(format, Format::Binance | Format::BinanceUsdm) {
-            // One print in each message, whose id shows that it is missing.
+            // One trade in each message, whose id shows that it is missing.
             continue;
         }
         for bad in ["-1", "1e99", "{}", "1.5.5"] {
@@ -432,7 +432,7 @@ fn a_bad_row_of_a_batch_is_lost_alone_in_every_format_that_has_batches() {
                 .iter()
                 .filter(|line| line.starts_with("lost 2 trade"))
                 .count();
-            let prints: Vec<_> = said
+            let trades: Vec<_> = said
                 .iter()
                 .filter(|line| line.starts_with("trade"))
                 .collect();
@@ -442,7 +442,7 @@ fn a_bad_row_of_a_batch_is_lost_alone_in_every_format_that_has_batches() {
                 "trade 37.63x2 sell 5",
             ];
             assert_eq!((losses, said.len()), (1, 4), "{format} {bad}: {said:?}");
-            assert_eq!(prints, expected, "{format} {bad}");
+            assert_eq!(trades, expected, "{format} {bad}");
         }
     }
 }

@@ -94,7 +94,7 @@ fn spell(plan: &FeedPlan, event: &Event) -> String {
     let mut line = match &event.body {
         EventBody::SkippedIds { first, last } => format!("skipped {first}..{last}"),
         EventBody::Trades {
-            prints,
+            trades,
             history,
             ids,
         } => {
@@ -104,9 +104,9 @@ fn spell(plan: &FeedPlan, event: &Event) -> String {
             } else {
                 " opaque"
             };
-            for print in prints {
-                let side = print.aggressor.map_or("-", |a| a.label());
-                line += &format!(" {} {side} {:?}", pair(print.price, print.qty), print.id);
+            for trade in trades {
+                let side = trade.aggressor.map_or("-", |a| a.label());
+                line += &format!(" {} {side} {:?}", pair(trade.price, trade.qty), trade.id);
             }
             line
         }

@@ -1,4 +1,4 @@
-//! Goal: every row of a tape comes to a print, to an id that was seen, or to a loss that is told, and no
+//! Goal: every row of a tape comes to a trade, to an id that was seen, or to a loss that is told, and no
 //! row costs another.
 //!
 //! Method: batches of each format in which one row is no trade, cannot be read, or was merged by the
@@ -40,7 +40,7 @@ fn rows_that_are_no_trades_of_the_market_are_seen_and_not_published() {
     check(Format::BinanceUsdm, &spaced, &expected);
 }
 
-/// A batch of three prints of each format that has batches; the one in the middle is given.
+/// A batch of three trades of each format that has batches; the one in the middle is given.
 fn batch(format: Format, middle: &str) -> Option<String> {
     Some(match format {
         Format::Binance | Format::BinanceUsdm => return None,
@@ -77,7 +77,7 @@ fn row(format: Format, price: &str, qty: &str) -> String {
     }
 }
 
-/// The symbol of [`batch`], and what its prints are called.
+/// The symbol of [`batch`], and what its trades are called.
 fn names(format: Format) -> (&'static str, &'static str) {
     match format {
         Format::BybitSpot => ("BTC-USDT", "trade opaque"),

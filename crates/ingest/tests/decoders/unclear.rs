@@ -212,7 +212,7 @@ fn a_coinbase_message_without_a_number_is_a_break_of_the_connection() {
 }
 
 #[test]
-fn a_print_whose_time_is_missing_or_empty_is_published_without_one_in_every_format() {
+fn a_trade_whose_time_is_missing_or_empty_is_published_without_one_in_every_format() {
     let binance = r#"{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":7,"p":"1.5","q":"2","T":1723161255343,"m":true}"#;
     let bybit = r#"{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1723161255343,"data":[{"T":1723161255343,"s":"BTCUSDT","S":"Sell","v":"2","p":"1.5","i":"7"}]}"#;
     for (format, message, times) in [
@@ -237,7 +237,7 @@ fn a_print_whose_time_is_missing_or_empty_is_published_without_one_in_every_form
         (Format::BybitLinear, bybit, &["ts", "T"]),
     ] {
         let dated = events(format, &[message]);
-        let (print, time) = dated[0].split_once(" @").unwrap();
+        let (trade, time) = dated[0].split_once(" @").unwrap();
         assert_eq!((dated.len(), time), (1, "1723161255343"), "{format}");
         for given in ["\"\"", "null"] {
             let odd = times.iter().fold(message.to_owned(), |text, key| {
@@ -246,7 +246,7 @@ fn a_print_whose_time_is_missing_or_empty_is_published_without_one_in_every_form
                 let end = start + text[start..].find([',', '}']).unwrap();
                 format!("{}{given}{}", &text[..start], &text[end..])
             });
-            assert_eq!(events(format, &[&odd]), [print], "{format}: {odd}");
+            assert_eq!(events(format, &[&odd]), [trade], "{format}: {odd}");
         }
     }
 }

@@ -12,9 +12,9 @@ fn check(format: Format, name: &str, symbols: &[&str], left_out: u64) {
         (0, 0),
         "{name}"
     );
-    // Each is served: here every id has one print.
-    let prints = played.only(&["trade"]);
-    let printed: Vec<_> = prints
+    // Each is served: here every id has one trade.
+    let trades = played.only(&["trade"]);
+    let printed: Vec<_> = trades
         .iter()
         .filter_map(|word| word.split(' ').next())
         .collect();

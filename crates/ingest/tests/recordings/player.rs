@@ -104,13 +104,13 @@ pub(crate) fn check(format: Format, name: &str, expected: &[&str]) -> Played {
 fn spell(update: &Update<'_>) -> Option<String> {
     let instrument = update.instrument;
     let words = match &update.body {
-        Body::Trades(prints) => {
+        Body::Trades(trades) => {
             let mut line = String::from("trade");
-            for print in *prints {
-                let side = print.aggressor.map_or("-", |a| a.label());
-                let pair = pair(instrument, print.price, print.qty);
-                line += &format!(" {:?} {pair} {side}", print.id);
-                line += &print
+            for trade in *trades {
+                let side = trade.aggressor.map_or("-", |a| a.label());
+                let pair = pair(instrument, trade.price, trade.qty);
+                line += &format!(" {:?} {pair} {side}", trade.id);
+                line += &trade
                     .ts_event
                     .map_or(String::new(), |t| format!(" @{}", t.nanos().get()));
             }

@@ -1,10 +1,10 @@
 //! Tapes, quotes and tickers.
 
 use super::player::{check, play};
-use tapecast_ingest::venue::{Format, NoPrint};
+use tapecast_ingest::venue::{Format, NoTrade};
 
 #[test]
-fn what_the_insurance_fund_does_is_no_print() {
+fn what_the_insurance_fund_does_is_no_trade() {
     let played = check(
         Format::BinanceUsdm,
         "futures_rows_of_the_fund.jsonl",
@@ -14,7 +14,7 @@ fn what_the_insurance_fund_does_is_no_print() {
             "BTC-USDT-PERP trade 103 65100x0.01 sell @1786310818008000000",
         ],
     );
-    let counted = NoPrint::ALL.map(|reason| played.counters.no_prints(reason));
+    let counted = NoTrade::ALL.map(|reason| played.counters.no_trades(reason));
     assert_eq!(counted, [0, 2]);
     assert_eq!(played.counters.rejected_in_all(), 0);
 }
@@ -41,7 +41,7 @@ fn a_time_is_published_as_itself_or_not_at_all() {
     );
     // A negative time, an id beyond 2^64, a fraction of a millisecond.
     assert_eq!(played.counters.rejected_in_all(), 3);
-    // Of the first row both times, of the message and of its print.
+    // Of the first row both times, of the message and of its trade.
     assert_eq!(played.counters.undated.get(), 2);
 }
 

@@ -90,10 +90,10 @@ impl UpdateSink for Sink {
                 seen.drops += 1;
                 seen.since_drop = 0;
             }
-            Body::Trades(prints) => {
-                seen.seqs.0 += prints.len() as u64;
+            Body::Trades(trades) => {
+                seen.seqs.0 += trades.len() as u64;
                 assert_eq!(seq, seen.seqs.0);
-                seen.trades.extend(prints.iter().map(|print| print.id));
+                seen.trades.extend(trades.iter().map(|trade| trade.id));
             }
             Body::Quote(quote) => {
                 let best = |side: Option<(Price, Qty)>| side.map(|(p, q)| fixed(instrument, p, q));
@@ -160,7 +160,7 @@ fn play(path: &Path, format: Format) -> Played {
     let mut trades_in: BTreeMap<String, Vec<TradeId>> = BTreeMap::new();
     for event in rx.into_iter().flatten() {
         if let EventBody::Trades {
-            prints,
+            trades,
             history: false,
             ..
         } = &event.body
@@ -169,7 +169,7 @@ fn play(path: &Path, format: Format) -> Played {
             trades_in
                 .entry(native)
                 .or_default()
-                .extend(prints.iter().map(|print| print.id));
+                .extend(trades.iter().map(|trade| trade.id));
         }
         pipeline.handle_event(event, Mono::new(0), &mut sink);
     }
@@ -222,8 +222,8 @@ fn every_recording_comes_out_as_a_naive_reader_sees_it() {
             }
         }
         let trades = |native: &String| &played.seen[native].trades;
-        for (native, prints) in &played.trades_in {
-            assert_eq!(trades(native), prints, "{name} {native}");
+        for (native, given) in &played.trades_in {
+            assert_eq!(trades(native), given, "{name} {native}");
         }
         println!("{name}: states {states:?}, checksums {held}");
     }

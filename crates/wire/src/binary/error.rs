@@ -30,7 +30,7 @@ pub enum BinaryError {
     /// The record before this one would have a number below zero.
     #[error("prev would be below zero")]
     Prev,
-    /// An id of a print is empty, or holds what no id may.
+    /// An id of a trade is empty, or holds what no id may.
     #[error("an id is not printable text of 1 to 39 characters")]
     Id,
     /// A text is not UTF-8.

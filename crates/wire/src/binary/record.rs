@@ -5,7 +5,7 @@
 //! known. A record of an unknown kind is skipped by its length, so that a newer server causes no error.
 
 use super::error::BinaryError;
-use super::print::Prints;
+use super::trade::Trades;
 use super::{
     CHANNEL_BYTES, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES, TS_EVENT,
     VENUE_SEQ, WIDE, WORD_BYTES, feed_of, get, kind_code, kind_of, padding, trading_of,
@@ -59,8 +59,8 @@ pub enum EpochMark {
 /// What a record carries.
 #[derive(Clone, Debug)]
 pub enum RecordBody<'a> {
-    /// Prints, oldest first.
-    Trades(Prints<'a>),
+    /// Trades, oldest first.
+    Trades(Trades<'a>),
     /// Best bid and offer.
     Quote(Quote),
     /// Price levels.
@@ -226,12 +226,12 @@ fn read_body(kind: u8, flags: u8, mut body: &[u8]) -> Result<Content<'_>, Binary
     Ok((content, time, number))
 }
 
-fn read_trades(body: &[u8]) -> Result<Prints<'_>, BinaryError> {
+fn read_trades(body: &[u8]) -> Result<Trades<'_>, BinaryError> {
     let (count, rest) = body
         .split_first_chunk()
         .ok_or(BinaryError::Truncated("the number of prints"))?;
     let count = usize::try_from(u64::from_le_bytes(*count));
-    Prints::new(rest, count.unwrap_or(usize::MAX))
+    Trades::new(rest, count.unwrap_or(usize::MAX))
 }
 
 fn read_quote(body: &[u8]) -> Result<Quote, BinaryError> {

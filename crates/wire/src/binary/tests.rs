@@ -39,9 +39,9 @@ fn message() -> Vec<u8> {
         ..head(None)
     };
     let mut out = Vec::new();
-    let prints = [trade(b"1"), trade(b"an id of many characters")];
-    trades(&mut out, &head(Some(7)), &prints);
-    trades(&mut out, &timed, &prints);
+    let two = [trade(b"1"), trade(b"an id of many characters")];
+    trades(&mut out, &head(Some(7)), &two);
+    trades(&mut out, &timed, &two);
     let both = Quote {
         bid: Some(level),
         ask: None,
@@ -77,8 +77,8 @@ fn read_all(message: &[u8]) -> (usize, usize) {
             continue;
         };
         let whole = match record.body {
-            RecordBody::Trades(prints) => {
-                prints.map(|print| print.is_ok()).fold(true, |a, b| a & b)
+            RecordBody::Trades(trades) => {
+                trades.map(|trade| trade.is_ok()).fold(true, |a, b| a & b)
             }
             RecordBody::Book { bids, asks, .. } => bids.iter().chain(asks.iter()).count() < 1 << 20,
             RecordBody::Quote(_)
@@ -133,17 +133,17 @@ fn what_cannot_be_right_is_named() {
         length(words * 8).to_string()
     });
     assert_eq!(first(&changed(28, 10)).unwrap_err(), BinaryError::Prev);
-    let prints = BinaryError::Truncated("a print");
-    assert_eq!(first(&changed(32, 4)).unwrap_err(), prints);
-    assert_eq!(first(&changed(39, 255)).unwrap_err(), prints);
+    let trades = BinaryError::Truncated("a print");
+    assert_eq!(first(&changed(32, 4)).unwrap_err(), trades);
+    assert_eq!(first(&changed(39, 255)).unwrap_err(), trades);
     // A record that is wrong does not hide the next one.
     assert_eq!(read_all(&changed(32, 4)), (5, 1));
-    // Nor do its prints hide each other.
+    // Nor do its trades hide each other.
     let odd_side = changed(40 + 24, 3);
     let RecordBody::Trades(read) = first(&odd_side).unwrap().body else {
-        panic!("prints")
+        panic!("trades")
     };
-    let read: Vec<bool> = read.map(|print| print.is_ok()).collect();
+    let read: Vec<bool> = read.map(|trade| trade.is_ok()).collect();
     assert_eq!(read, [false, true]);
 }
 
@@ -279,7 +279,7 @@ proptest! {
 
     #[test]
     fn every_id_comes_back(id in "[ -!#-\\[\\]-~]{1,39}|[0-9]{1,20}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}") {
-        let print = Trade {
+        let trade = Trade {
             id: TradeId::new(id.as_bytes()).unwrap(),
             price: Price::ZERO,
             qty: Qty::ZERO,
@@ -287,11 +287,11 @@ proptest! {
             ts_event: None,
         };
         let mut out = Vec::new();
-        trades(&mut out, &head(Some(7)), &[print, print]);
+        trades(&mut out, &head(Some(7)), &[trade, trade]);
         let RecordBody::Trades(read) = first(&out).unwrap().body else {
-            panic!("prints")
+            panic!("trades")
         };
         let read: Result<Vec<Trade>, _> = read.collect();
-        prop_assert_eq!(read.unwrap(), [print, print]);
+        prop_assert_eq!(read.unwrap(), [trade, trade]);
     }
 }

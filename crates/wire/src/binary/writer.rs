@@ -3,7 +3,7 @@
 
 use super::{
     CHANNEL_BYTES, CONFLATED, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES,
-    TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_code, kind_code, padding, print, put, trading_code,
+    TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_code, kind_code, padding, put, trade, trading_code,
 };
 use crate::json::{BookLevels, Head, PriceLevel};
 use tapecast_model::{ChannelKind, Decimal, Quote, Status, Ticker, Trade};
@@ -12,8 +12,8 @@ use tapecast_model::{ChannelKind, Decimal, Quote, Status, Ticker, Trade};
 pub fn trades(out: &mut Vec<u8>, head: &Head<'_>, trades: &[Trade]) {
     let record = Open::begin(out, ChannelKind::Trade, head);
     out.extend_from_slice(&(trades.len() as u64).to_le_bytes());
-    print::write(out, trades);
-    // Rarely given for prints, so behind them and only where given.
+    trade::write(out, trades);
+    // Rarely given for trades, so behind them and only where given.
     if let Some(time) = head.ts_event {
         out.extend_from_slice(&time.nanos().get().to_le_bytes());
     }

@@ -6,7 +6,7 @@ use super::{
     AT_SYMBOL_LENGTH, AT_TIMEFRAME, AT_TS_EVENT, AT_TS_RECV, AT_VENUE_LENGTH, AT_VENUE_SEQ,
     AT_VERSION, AT_WIDTH, AT_ZERO, BAR, BOOK, BOOK_CHANGE, Content, DEFINITION, FINAL, HAS_ASK,
     HAS_BID, HAS_PREV, HAS_QUOTE_VOLUME, HAS_VENUE_SEQ, HEADER_BYTES, LOSSLESS, LOST, Levels,
-    NO_DEPTH, NO_TIME, PRINTS, QUOTE, RECENT_TRADES, Record, RecordError, STATUS, TICKER, VERSION,
+    NO_DEPTH, NO_TIME, QUOTE, RECENT_TRADES, Record, RecordError, STATUS, TICKER, TRADES, VERSION,
     timeframe_of,
 };
 use crate::binary::{feed_of, get, kind_of, trading_code, trading_of};
@@ -16,8 +16,8 @@ use tapecast_model::{
     TradingState, UnixNanos, Venue,
 };
 
-/// The fewest bytes of a print: without time and id.
-const PRINT_BYTES_MIN: usize = 19;
+/// The fewest bytes of a trade: without time and id.
+const TRADE_BYTES_MIN: usize = 19;
 /// Bytes of a level.
 const LEVEL_BYTES: usize = 16;
 
@@ -167,7 +167,7 @@ fn read_name<T>(
 /// Whether content of this kind stands in such a stream.
 const fn fits(content: &Content, stream: StreamKind) -> bool {
     match content {
-        Content::Prints(_) | Content::RecentTrades(_) => matches!(stream, StreamKind::Trade),
+        Content::Trades(_) | Content::RecentTrades(_) => matches!(stream, StreamKind::Trade),
         Content::Quote(_) => matches!(stream, StreamKind::Quote),
         Content::Book(_) | Content::BookChange { .. } => matches!(stream, StreamKind::Book),
         Content::Ticker(_) => matches!(stream, StreamKind::Ticker),
@@ -187,17 +187,17 @@ fn read_content(
 ) -> Result<Content, RecordError> {
     let at = cursor.at();
     match kind {
-        PRINTS if is_update => {
-            let prints = read_prints(cursor)?;
-            if prints.len() as u64 > events {
+        TRADES if is_update => {
+            let trades = read_trades(cursor)?;
+            if trades.len() as u64 > events {
                 return Err(out_of_range("the number of prints", at));
             }
-            Ok(Content::Prints(prints))
+            Ok(Content::Trades(trades))
         }
-        RECENT_TRADES if !is_update => read_prints(cursor).map(Content::RecentTrades),
+        RECENT_TRADES if !is_update => read_trades(cursor).map(Content::RecentTrades),
         BOOK_CHANGE if is_update => read_change(cursor),
-        // An update has no state of prints, and a state is no change.
-        PRINTS | RECENT_TRADES | BOOK_CHANGE => Err(out_of_range("prev", AT_PREV)),
+        // An update has no state of trades, and a state is no change.
+        TRADES | RECENT_TRADES | BOOK_CHANGE => Err(out_of_range("prev", AT_PREV)),
         QUOTE => read_quote(cursor).map(Content::Quote),
         BOOK => read_book(cursor).map(Content::Book),
         TICKER => read_ticker(cursor).map(|ticker| Content::Ticker(Box::new(ticker))),
@@ -225,16 +225,16 @@ fn read_content(
     }
 }
 
-fn read_prints(cursor: &mut Cursor<'_>) -> Result<Vec<Trade>, RecordError> {
-    let count = cursor.count("the number of prints", PRINT_BYTES_MIN)?;
-    let mut prints = Vec::with_capacity(count);
+fn read_trades(cursor: &mut Cursor<'_>) -> Result<Vec<Trade>, RecordError> {
+    let count = cursor.count("the number of prints", TRADE_BYTES_MIN)?;
+    let mut trades = Vec::with_capacity(count);
     for _ in 0..count {
-        prints.push(read_print(cursor)?);
+        trades.push(read_trade(cursor)?);
     }
-    Ok(prints)
+    Ok(trades)
 }
 
-fn read_print(cursor: &mut Cursor<'_>) -> Result<Trade, RecordError> {
+fn read_trade(cursor: &mut Cursor<'_>) -> Result<Trade, RecordError> {
     let price = Price::from_mantissa(cursor.signed("a price")?);
     let qty = Qty::from_mantissa(cursor.signed("a quantity")?);
     let aggressor = cursor.code("side", |code| match code {

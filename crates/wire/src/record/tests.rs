@@ -22,7 +22,7 @@ fn decimal() -> impl Strategy<Value = Decimal> {
     (any::<i128>(), any::<u8>()).prop_map(|(mantissa, scale)| Decimal::new(mantissa, scale))
 }
 
-fn print() -> impl Strategy<Value = Trade> {
+fn trade() -> impl Strategy<Value = Trade> {
     let side = prop_oneof![
         Just(None),
         Just(Some(Aggressor::Buy)),
@@ -39,8 +39,8 @@ fn print() -> impl Strategy<Value = Trade> {
     })
 }
 
-fn prints() -> impl Strategy<Value = Vec<Trade>> {
-    prop::collection::vec(print(), 0..5)
+fn trades() -> impl Strategy<Value = Vec<Trade>> {
+    prop::collection::vec(trade(), 0..5)
 }
 
 fn quote() -> impl Strategy<Value = Quote> {
@@ -168,8 +168,8 @@ fn content() -> impl Strategy<Value = (Content, StreamKind, Option<bool>)> {
         ),
     ];
     prop_oneof![
-        prints().prop_map(|p| (Content::Prints(p), StreamKind::Trade, Some(true))),
-        prints().prop_map(|p| (Content::RecentTrades(p), StreamKind::Trade, Some(false))),
+        trades().prop_map(|p| (Content::Trades(p), StreamKind::Trade, Some(true))),
+        trades().prop_map(|p| (Content::RecentTrades(p), StreamKind::Trade, Some(false))),
         quote().prop_map(|q| (Content::Quote(q), StreamKind::Quote, None)),
         book().prop_map(|levels| (Content::Book(levels), StreamKind::Book, None)),
         (change(), prop::option::of(0..u32::MAX)).prop_map(|(levels, depth)| {
@@ -225,8 +225,8 @@ fn encoded(record: &Record) -> Vec<u8> {
     bytes
 }
 
-/// A print behind another.
-fn a_print() -> Record {
+/// A trade behind another.
+fn a_trade() -> Record {
     Record {
         venue: Venue::new("x").unwrap(),
         symbol: Symbol::new("A-B").unwrap(),
@@ -239,7 +239,7 @@ fn a_print() -> Record {
         ts_event: None,
         ts_recv: UnixNanos::new(5),
         venue_seq: None,
-        content: Content::Prints(vec![Trade {
+        content: Content::Trades(vec![Trade {
             id: TradeId::from_number(7),
             price: Price::from_mantissa(3),
             qty: Qty::from_mantissa(4),
@@ -249,12 +249,12 @@ fn a_print() -> Record {
     }
 }
 
-/// The content of another kind in the place of a print.
+/// The content of another kind in the place of a trade.
 fn with(stream: StreamKind, content: Content) -> Record {
     Record {
         stream,
         content,
-        ..a_print()
+        ..a_trade()
     }
 }
 
@@ -265,7 +265,7 @@ fn refusal(record: &Record, at: usize, value: u8) -> String {
     Record::decode(&bytes).unwrap_err().to_string()
 }
 
-/// Where the content of [`a_print`] begins.
+/// Where the content of [`a_trade`] begins.
 const CONTENT: usize = HEADER_BYTES + 4;
 
 proptest! {
@@ -327,7 +327,7 @@ proptest! {
 
 #[test]
 fn records_stand_back_to_back_and_a_wrong_one_hides_no_other() {
-    let record = a_print();
+    let record = a_trade();
     let mut batch = encoded(&record);
     let second = batch.len();
     for _ in 0..2 {
@@ -349,7 +349,7 @@ fn records_stand_back_to_back_and_a_wrong_one_hides_no_other() {
 
 #[test]
 fn what_is_wrong_in_a_header_is_named_with_its_place() {
-    let record = a_print();
+    let record = a_trade();
     let whole = encoded(&record).len();
     let refused = |at, value, expected: &str| assert_eq!(refusal(&record, at, value), expected);
     let left = format!("the record's length is {}, with {whole} bytes left", 0xff);
@@ -385,8 +385,8 @@ fn what_is_wrong_in_a_header_is_named_with_its_place() {
 }
 
 #[test]
-fn what_is_wrong_in_prints_is_named_with_its_place() {
-    let record = a_print();
+fn what_is_wrong_in_trades_is_named_with_its_place() {
+    let record = a_trade();
     let refused = |at, value, expected: &str| assert_eq!(refusal(&record, at, value), expected);
     refused(
         CONTENT,
@@ -406,11 +406,11 @@ fn what_is_wrong_in_prints_is_named_with_its_place() {
     );
     refused(CONTENT + 30, 0, "an id at byte 99 is not a valid text");
     refused(CONTENT + 31, b'"', "an id at byte 99 is not a valid text");
-    // Two numbers since the last record are not three prints.
-    let Content::Prints(prints) = &record.content else {
+    // Two numbers since the last record are not three trades.
+    let Content::Trades(trades) = &record.content else {
         panic!("no prints");
     };
-    let three = with(StreamKind::Trade, Content::Prints(prints.repeat(3)));
+    let three = with(StreamKind::Trade, Content::Trades(trades.repeat(3)));
     let expected = "the number of prints at byte 68 is out of range";
     let bytes = encoded(&three);
     assert_eq!(Record::decode(&bytes).unwrap_err().to_string(), expected);
@@ -490,7 +490,7 @@ fn what_is_wrong_in_other_content_is_named_with_its_place() {
 
 #[test]
 fn a_count_that_cannot_be_takes_no_memory() {
-    let mut bytes = encoded(&a_print());
+    let mut bytes = encoded(&a_trade());
     bytes[AT_SEQ..AT_PREV].copy_from_slice(&u64::MAX.to_le_bytes());
     bytes[CONTENT..CONTENT + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     let error = Record::decode(&bytes).unwrap_err();

@@ -53,10 +53,10 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
 
 fn write_content(content: &Content, out: &mut Vec<u8>) {
     match content {
-        Content::Prints(prints) | Content::RecentTrades(prints) => {
-            out.extend_from_slice(&(prints.len() as u32).to_le_bytes());
-            for print in prints {
-                write_print(print, out);
+        Content::Trades(trades) | Content::RecentTrades(trades) => {
+            out.extend_from_slice(&(trades.len() as u32).to_le_bytes());
+            for trade in trades {
+                write_trade(trade, out);
             }
         }
         Content::Quote(quote) => write_quote(quote, out),
@@ -80,22 +80,22 @@ fn write_content(content: &Content, out: &mut Vec<u8>) {
     }
 }
 
-fn write_print(print: &Trade, out: &mut Vec<u8>) {
-    out.extend_from_slice(&print.price.mantissa().to_le_bytes());
-    out.extend_from_slice(&print.qty.mantissa().to_le_bytes());
-    out.push(match print.aggressor {
+fn write_trade(trade: &Trade, out: &mut Vec<u8>) {
+    out.extend_from_slice(&trade.price.mantissa().to_le_bytes());
+    out.extend_from_slice(&trade.qty.mantissa().to_le_bytes());
+    out.push(match trade.aggressor {
         None => 0,
         Some(Aggressor::Buy) => 1,
         Some(Aggressor::Sell) => 2,
     });
-    match print.ts_event {
+    match trade.ts_event {
         None => out.push(NO_TIME),
         Some(time) => {
             out.push(time.width());
             out.extend_from_slice(&time.nanos().get().to_le_bytes());
         }
     }
-    let id = print.id.as_bytes();
+    let id = trade.id.as_bytes();
     // An id has at most 39 characters.
     out.push(id.len() as u8);
     out.extend_from_slice(id);

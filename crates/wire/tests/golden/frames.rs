@@ -81,8 +81,8 @@ fn a_quote_has_eighty_bytes() {
 }
 
 #[test]
-fn prints_keep_their_ids() {
-    let prints = [
+fn trades_keep_their_ids() {
+    let trades = [
         trade(b"1175719", Some(Aggressor::Buy)),
         trade(
             b"a9188a0a-82bc-50de-be60-03eedbe3cdd7",
@@ -101,24 +101,24 @@ fn prints_keep_their_ids() {
     };
     check(
         "trade",
-        |out| binary::trades(out, &head, &prints),
+        |out| binary::trades(out, &head, &trades),
         |record| {
             let RecordBody::Trades(read) = record.body else {
                 panic!("{record:?}")
             };
             let read: Result<Vec<Trade>, _> = read.collect();
             // A time comes back without the width it was spelled in.
-            let unpadded = |print: &Trade| Trade {
-                ts_event: print.ts_event.map(|time| EventTime::new(time.nanos())),
-                ..*print
+            let unpadded = |trade: &Trade| Trade {
+                ts_event: trade.ts_event.map(|time| EventTime::new(time.nanos())),
+                ..*trade
             };
-            assert_eq!(read.unwrap(), prints.each_ref().map(unpadded));
+            assert_eq!(read.unwrap(), trades.each_ref().map(unpadded));
         },
     );
 }
 
 #[test]
-fn a_topic_of_prints_without_history_begins_with_a_wide_record() {
+fn a_topic_of_trades_without_history_begins_with_a_wide_record() {
     let head = Head {
         ts_event: None,
         ts_recv: None,
@@ -131,7 +131,7 @@ fn a_topic_of_prints_without_history_begins_with_a_wide_record() {
         |record| {
             assert_eq!((record.ts_recv, record.ts_out), (None, head.ts_out));
             assert_eq!(record.epoch, Some(EpochMark::Whole(head.epoch)));
-            assert!(matches!(record.body, RecordBody::Trades(prints) if prints.is_empty()));
+            assert!(matches!(record.body, RecordBody::Trades(trades) if trades.is_empty()));
         },
     );
 }

@@ -43,7 +43,7 @@ fn level(price: i64, qty: i64) -> Level {
     Level::new(Price::from_mantissa(price), Qty::from_mantissa(qty))
 }
 
-fn print(id: &[u8], aggressor: Option<Aggressor>, ts_event: Option<EventTime>) -> Trade {
+fn trade(id: &[u8], aggressor: Option<Aggressor>, ts_event: Option<EventTime>) -> Trade {
     Trade {
         id: TradeId::new(id).unwrap(),
         price: Price::from_mantissa(6_310_593),
@@ -94,9 +94,9 @@ fn records() -> [(&'static str, Record); 11] {
         bids: vec![level(6_310_475, 1_503_223), level(6_310_265, 1_662_953)],
         asks: vec![level(6_310_593, 1_953_392)],
     };
-    let prints = vec![
-        print(b"1175719", Some(Aggressor::Buy), EventTime::parse(b"0042")),
-        print(b"a9188a0a-82bc", None, None),
+    let trades = vec![
+        trade(b"1175719", Some(Aggressor::Buy), EventTime::parse(b"0042")),
+        trade(b"a9188a0a-82bc", None, None),
     ];
     let change = Content::BookChange {
         levels: Levels {
@@ -117,13 +117,10 @@ fn records() -> [(&'static str, Record); 11] {
         lossless: true,
     };
     let bars = StreamKind::Bar(Timeframe::Minute);
-    let (book, trades) = (StreamKind::Book, StreamKind::Trade);
+    let (book, trade) = (StreamKind::Book, StreamKind::Trade);
     [
-        ("prints", update(trades, Content::Prints(prints.clone()))),
-        (
-            "recent-trades",
-            state(trades, Content::RecentTrades(prints)),
-        ),
+        ("prints", update(trade, Content::Trades(trades.clone()))),
+        ("recent-trades", state(trade, Content::RecentTrades(trades))),
         ("quote", update(StreamKind::Quote, Content::Quote(quote))),
         ("book", state(book, Content::Book(levels))),
         ("book-change", update(book, change)),

@@ -126,8 +126,8 @@ pub(super) struct Client {
     pub(super) acknowledged: Vec<String>,
     pub(super) levels: BTreeMap<(bool, i64), i64>,
     pub(super) bid: Option<String>,
-    pub(super) prints: u64,
-    /// Of prints that will not come: the last it had, the last of them, why, and whether it was said
+    pub(super) trades: u64,
+    /// Of trades that will not come: the last it had, the last of them, why, and whether it was said
     /// that some never came.
     pub(super) gaps: Vec<(u64, u64, String, bool)>,
     /// Topics whose state was said to be lost, and is not known again.
@@ -217,7 +217,7 @@ impl Client {
         let reason = message["reason"].as_str().unwrap().to_owned();
         if topic.starts_with("trade") {
             assert!(number("from").unwrap() <= last + 1, "{message}");
-            self.prints += to.saturating_sub(last);
+            self.trades += to.saturating_sub(last);
             let upstream = reason == "upstream" || message["upstream"] == true;
             self.gaps.push((last, to, reason, upstream));
         } else {
@@ -254,7 +254,7 @@ impl Client {
                     }
                     if topic.starts_with("trade") {
                         // What was before is history, and counts as had.
-                        self.prints = entry["seq"].as_u64().unwrap();
+                        self.trades = entry["seq"].as_u64().unwrap();
                     }
                     self.last
                         .insert(topic.to_owned(), entry["seq"].as_u64().unwrap());
@@ -273,7 +273,7 @@ impl Client {
                     self.levels.clear();
                 }
                 if topic.starts_with("trade") {
-                    self.prints = number("seq").unwrap();
+                    self.trades = number("seq").unwrap();
                 }
             } else if was_unknown {
                 panic!("{message} changes what is not known");
@@ -281,7 +281,7 @@ impl Client {
                 assert!(number("seq").unwrap() > self.last[&topic], "{message}");
             } else {
                 assert_eq!(number("prev").unwrap(), self.last[&topic], "{message}");
-                self.prints += message["trades"].as_array().map_or(0, Vec::len) as u64;
+                self.trades += message["trades"].as_array().map_or(0, Vec::len) as u64;
             }
             self.last.insert(topic, number("seq").unwrap());
             if let Some(bid) = message["bid"].as_str() {

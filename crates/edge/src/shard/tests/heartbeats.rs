@@ -84,10 +84,10 @@ fn a_busy_connection_hears_a_heartbeat_every_five_intervals_and_it_travels_with_
     let beats: Vec<_> = said.iter().filter(|m| m["op"] == "heartbeat").collect();
     assert!((3..=4).contains(&beats.len()), "{}", beats.len());
     for beat in beats {
-        // The book never had anything, the prints are not silent.
+        // The book never had anything, the trades are not silent.
         assert_eq!(beat["topics"], serde_json::json!([["quote:x:A", 1, 1]]));
     }
-    assert_eq!(rig.clients[client].prints, 420);
+    assert_eq!(rig.clients[client].trades, 420);
     // A ping now and then is a write of its own.
     assert!(rig.shard.metrics.writes.get() - before <= 424);
     rig.balance();

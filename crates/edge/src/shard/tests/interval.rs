@@ -33,10 +33,10 @@ fn a_slow_client_of_interval_topics_is_treated_as_on_any_other_topic() {
     rig.balance();
     let (one, other) = (&rig.clients[slow], &rig.clients[fast]);
     assert_eq!(
-        (&one.levels, &one.bid, one.prints),
-        (&other.levels, &other.bid, other.prints)
+        (&one.levels, &one.bid, one.trades),
+        (&other.levels, &other.bid, other.trades)
     );
-    assert_eq!((other.prints, other.bid.as_deref()), (3_000, Some("3000")));
+    assert_eq!((other.trades, other.bid.as_deref()), (3_000, Some("3000")));
     assert_eq!(rig.shard.metrics.gaps.get(), 1);
     assert!(rig.shard.metrics.resyncs_slow.get() > 0);
     let refusals = other.said.iter().flat_map(|m| m["rejected"].as_array());

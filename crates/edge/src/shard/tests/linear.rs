@@ -131,7 +131,7 @@ fn a_day_of_busy_polling_mixes_nothing_up() {
         }
         rig.settle();
         rig.balance();
-        assert_eq!(rig.clients[clients[0]].prints, 19);
+        assert_eq!(rig.clients[clients[0]].trades, 19);
         assert_eq!(
             rig.clients[clients[1]].said.len(),
             2,

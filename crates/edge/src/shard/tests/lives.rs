@@ -245,6 +245,6 @@ fn a_snapshot_of_a_topic_that_ended_meanwhile_answers_nobody_who_joins_another()
     assert_eq!(rig.requests.slots(), 1, "both stood in the same slot");
     let client = &rig.clients[second];
     assert_eq!(answers(client, "topics")[0]["topic"], "quote:x:A");
-    assert_eq!((client.bid.as_deref(), client.prints), (Some("7"), 0));
+    assert_eq!((client.bid.as_deref(), client.trades), (Some("7"), 0));
     rig.balance();
 }

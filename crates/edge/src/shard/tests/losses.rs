@@ -65,18 +65,18 @@ fn a_loss_that_a_slow_client_does_not_hear_in_time_is_in_its_gap() {
     }
     rig.settle();
     rig.clients[slow].socket.0.borrow_mut().room = 0;
-    let print = |rig: &mut Rig, count: u64| {
+    let trade = |rig: &mut Rig, count: u64| {
         for _ in 0..count {
             rig.trade();
             rig.pipeline();
             rig.round();
         }
     };
-    print(&mut rig, 500);
+    trade(&mut rig, 500);
     rig.lose(StreamKind::Trade, 3);
-    print(&mut rig, 1_000);
+    trade(&mut rig, 1_000);
     rig.settle();
-    print(&mut rig, 1);
+    trade(&mut rig, 1);
     rig.settle();
     let notices = |rig: &Rig, client: usize| rig.clients[client].gaps.clone();
     let upstream = (500, 503, "upstream".to_owned(), true);
@@ -90,13 +90,13 @@ fn a_loss_that_a_slow_client_does_not_hear_in_time_is_in_its_gap() {
     );
     // Once more, beyond what is kept.
     rig.clients[slow].socket.0.borrow_mut().room = 0;
-    print(&mut rig, 1_200);
+    trade(&mut rig, 1_200);
     rig.lose(StreamKind::Trade, 2);
-    print(&mut rig, 1);
+    trade(&mut rig, 1);
     rig.settle();
     let last = notices(&rig, slow).pop().unwrap();
     assert_eq!((last.2.as_str(), last.3), ("slow_consumer", true));
-    assert_eq!(rig.clients[slow].prints, rig.clients[fast].prints);
+    assert_eq!(rig.clients[slow].trades, rig.clients[fast].trades);
     rig.balance();
 }
 

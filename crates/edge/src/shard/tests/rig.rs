@@ -34,7 +34,7 @@ pub(super) struct Rig {
     pub(super) seq: [u64; StreamKind::COUNT],
     /// Whether a stream has a state.
     pub(super) known: [bool; StreamKind::COUNT],
-    /// Numbers of prints that never came.
+    /// Numbers of trades that never came.
     pub(super) lost: BTreeSet<u64>,
     pub(super) now: u64,
 }
@@ -237,7 +237,7 @@ impl Rig {
         });
     }
 
-    /// So many prints never came; or a state is lost, if there is one.
+    /// So many trades never came; or a state is lost, if there is one.
     pub(super) fn lose(&mut self, kind: StreamKind, events: u64) {
         let is_state = kind != StreamKind::Trade;
         if is_state && !std::mem::take(&mut self.known[kind.index()]) {

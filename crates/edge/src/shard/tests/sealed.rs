@@ -3,7 +3,7 @@
 use super::super::*;
 use super::rig::{Rig, TOPICS};
 
-/// A client whose socket seals, subscribed to prints.
+/// A client whose socket seals, subscribed to trades.
 fn sealed() -> (Rig, usize) {
     let mut rig = Rig::new(Limits::default(), false, 4_096);
     let client = rig.connect();
@@ -43,7 +43,7 @@ fn what_is_pending_counts_as_a_full_socket_and_goes_first() {
     rig.settle();
     rig.balance();
     assert!(rig.shard.conns[id].as_ref().unwrap().outbox.is_none());
-    assert_eq!(rig.clients[client].prints, 21);
+    assert_eq!(rig.clients[client].trades, 21);
 }
 
 #[test]

@@ -12,7 +12,7 @@ enum Op {
     Level(bool, i64, i64),
     Trade,
     Quote(i64),
-    /// Something of prints, books or quotes never came.
+    /// Something of trades, books or quotes never came.
     Lose(usize, u64),
     Pipeline,
     Round,
@@ -130,7 +130,7 @@ proptest! {
             }
             if subscribed[0] && rig.seq[0] > 0 {
                 prop_assert_eq!(client.last[topics[0]], rig.seq[0]);
-                prop_assert_eq!(client.prints, rig.seq[0]);
+                prop_assert_eq!(client.trades, rig.seq[0]);
             }
             if subscribed[1] {
                 prop_assert_eq!(&client.levels, &truth);

@@ -120,8 +120,8 @@ fn subscribers_of_both_encodings_are_told_the_same() {
                 assert_eq!(text["asks"], serde_json::to_value(asks).unwrap());
                 assert_eq!(text["checksum"], checksum);
             }
-            RecordBody::Trades(prints) => {
-                assert_eq!(text["trades"].as_array().unwrap().len(), prints.len());
+            RecordBody::Trades(trades) => {
+                assert_eq!(text["trades"].as_array().unwrap().len(), trades.len());
             }
             other => panic!("{other:?}"),
         }

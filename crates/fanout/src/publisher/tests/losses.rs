@@ -158,7 +158,7 @@ fn an_epoch_that_begins_with_nothing_known_says_nothing_but_forgets() {
     let items = rig.items(0);
     assert_eq!(kinds(&items), [ItemKind::Snapshot { known: false }]);
     assert_eq!((items[0].epoch, items[0].seq), (Epoch::new(2), Seq::ZERO));
-    // Prints may be lost before the first of an epoch: it begins with a snapshot all the same.
+    // Trades may be lost before the first of an epoch: it begins with a snapshot all the same.
     let mut rig = Rig::new(1, 64);
     rig.trade();
     rig.join("trade:okx:BTC-USDT", 0);

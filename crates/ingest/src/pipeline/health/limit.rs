@@ -53,7 +53,7 @@ impl SilenceLimit {
         }
     }
 
-    /// The shortest that a channel's limit can be; none if it is not watched. Prints never are: a
+    /// The shortest that a channel's limit can be; none if it is not watched. Trades never are: a
     /// market may be quiet.
     pub(super) const fn shortest(self, kind: ChannelKind) -> Option<Duration> {
         match (kind, self) {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn prints_have_no_limit() {
+    fn trades_have_no_limit() {
         for limit in [
             SilenceLimit::ByPace,
             SilenceLimit::Fixed(Duration::from_secs(5)),

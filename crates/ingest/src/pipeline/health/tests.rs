@@ -16,7 +16,7 @@ enum Step {
     Heard,
     Gap(ChannelKind),
     Healed,
-    /// Prints that are known already.
+    /// Trades that are known already.
     Repeated,
     Down,
     Restarted,
@@ -110,7 +110,7 @@ fn a_channel_is_pending_until_its_first_event() {
 }
 
 #[test]
-fn what_is_due_and_does_not_come_is_stale_and_prints_may_take_for_ever() {
+fn what_is_due_and_does_not_come_is_stale_and_trades_may_take_for_ever() {
     let by_pace = SilenceLimit::ByPace;
     check_by(
         by_pace,
@@ -150,7 +150,7 @@ fn what_is_due_and_does_not_come_is_stale_and_prints_may_take_for_ever() {
 }
 
 #[test]
-fn a_dead_book_is_told_while_trades_go_on_and_prints_may_be_rare() {
+fn a_dead_book_is_told_while_trades_go_on_and_trades_may_be_rare() {
     check(&[
         (1, Data(Trade), "live () trade live 1"),
         (1, Data(Book), "live () trade live 1, book live 1"),

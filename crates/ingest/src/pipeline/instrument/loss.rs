@@ -17,7 +17,7 @@ impl InstrumentState {
                 self.quote_crossed || (self.quote.is_some() && !self.quote_of_book),
             ),
             (ChannelKind::Ticker, self.ticker.is_some()),
-            (ChannelKind::Trade, self.prints.have_begun()),
+            (ChannelKind::Trade, self.trades.have_begun()),
         ];
         for (kind, _) in held
             .into_iter()
@@ -51,9 +51,9 @@ impl InstrumentState {
             self.lose(StreamKind::Ticker, states, reason, stamp, out);
         }
         if channels.contains(ChannelKind::Trade)
-            && let Some(prints) = self.prints.note_break(events, reason)
+            && let Some(trades) = self.trades.note_break(events, reason)
         {
-            self.lose(StreamKind::Trade, prints, reason, stamp, out);
+            self.lose(StreamKind::Trade, trades, reason, stamp, out);
         }
     }
 

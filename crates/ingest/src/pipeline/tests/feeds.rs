@@ -266,13 +266,13 @@ fn what_a_feed_says_is_lost_is_lost_of_these_channels_only() {
 
 /// The small input of a Kraken connection that sends its history again.
 #[test]
-fn prints_are_passed_on_once_whatever_history_comes_again() {
+fn trades_are_passed_on_once_whatever_history_comes_again() {
     let mut bench = Bench::live();
     let numbered = |body| match body {
         EventBody::Trades {
-            prints, history, ..
+            trades, history, ..
         } => EventBody::Trades {
-            prints,
+            trades,
             history,
             ids: TradeIds::Dense,
         },

@@ -1,4 +1,4 @@
-//! Losses of prints, as status topics say them.
+//! Losses of trades, as status topics say them.
 
 use super::channels::Statuses;
 use super::*;
@@ -6,9 +6,9 @@ use super::*;
 fn numbered(body: EventBody) -> EventBody {
     match body {
         EventBody::Trades {
-            prints, history, ..
+            trades, history, ..
         } => EventBody::Trades {
-            prints,
+            trades,
             history,
             ids: TradeIds::Dense,
         },
@@ -31,7 +31,7 @@ fn gap() -> EventBody {
 const LIVE: [&str; 1] = ["live, trade live since 0"];
 
 #[test]
-fn lost_prints_are_a_gap_until_the_next_print() {
+fn lost_trades_are_a_gap_until_the_next_trade() {
     for dense in [false, true] {
         let kind = |body| if dense { numbered(body) } else { body };
         let mut bench = Statuses::by(SilenceLimit::ByPace);
@@ -54,7 +54,7 @@ fn lost_prints_are_a_gap_until_the_next_print() {
 }
 
 #[test]
-fn lost_prints_do_not_make_a_book_worse() {
+fn lost_trades_do_not_make_a_book_worse() {
     let mut bench = Statuses::by(SilenceLimit::ByPace);
     bench.give(snapshot(Link::None, &[(10, 1)], &[]));
     bench.give(trades(&[1]));

@@ -175,7 +175,7 @@ fn the_last_ticker_once_more_is_no_life() {
 }
 
 #[test]
-fn prints_once_more_do_not_bring_back_a_channel() {
+fn trades_once_more_do_not_bring_back_a_channel() {
     let mut bench = Statuses::by(LIMIT);
     bench.give(trades(&[1, 2]));
     bench.give(EventBody::Feed(FeedEvent::Gap("lost".into())));

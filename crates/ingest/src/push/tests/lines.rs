@@ -1,15 +1,15 @@
 //! Lines that are good in part, doubled members, and what a refused line costs whom.
 
 use super::*;
-use crate::venue::NoPrint;
+use crate::venue::NoTrade;
 
-/// What came, in short: prints by id, losses by channel and number.
+/// What came, in short: trades by id, losses by channel and number.
 fn spell(events: &[Event]) -> Vec<String> {
     let spell = |event: &Event| match &event.body {
-        EventBody::Trades { prints, .. } => {
-            let ids: Vec<_> = prints
+        EventBody::Trades { trades, .. } => {
+            let ids: Vec<_> = trades
                 .iter()
-                .map(|print| format!("{:?}", print.id))
+                .map(|trade| format!("{:?}", trade.id))
                 .collect();
             format!("trades {}", ids.join(" "))
         }
@@ -53,7 +53,7 @@ async fn good_trades_of_a_line_are_taken_and_the_bad_ones_named_and_said_as_lost
     for (answer, place) in answers.iter().zip(places) {
         assert!(answer.contains(place), "{answer} does not name {place}");
     }
-    assert_eq!(bench.counters.no_prints(NoPrint::NoQuantity), 1);
+    assert_eq!(bench.counters.no_trades(NoTrade::NoQuantity), 1);
     assert_eq!(bench.counters.rejected_in_all(), 3);
 }
 
@@ -131,11 +131,11 @@ async fn of_a_member_that_is_there_twice_the_last_counts() {
     let b = instruments.iter().find(|i| i.symbol.as_str() == "B-USD");
     let b = b.unwrap().id;
     assert!(events.iter().all(|event| event.instrument == b));
-    let EventBody::Trades { prints, .. } = &events[0].body else {
+    let EventBody::Trades { trades, .. } = &events[0].body else {
         panic!("{events:?}")
     };
     assert_eq!(
-        (prints[0].id.number(), prints[0].price.mantissa()),
+        (trades[0].id.number(), trades[0].price.mantissa()),
         (Some(2), 20_000_000_000)
     );
     let EventBody::Quote(quote) = events[1].body else {
@@ -149,10 +149,10 @@ async fn of_a_member_that_is_there_twice_the_last_counts() {
         panic!()
     };
     assert!(quote.bid.is_none() && quote.ask.is_some());
-    let EventBody::Trades { prints, .. } = &events[3].body else {
+    let EventBody::Trades { trades, .. } = &events[3].body else {
         panic!()
     };
-    assert_eq!(prints[0].price.mantissa(), 700_000_000);
+    assert_eq!(trades[0].price.mantissa(), 700_000_000);
 }
 
 #[tokio::test]
@@ -218,10 +218,10 @@ async fn an_empty_time_is_as_good_as_none() {
         ))
         .await;
     assert_eq!(answers, [""; 0]);
-    let EventBody::Trades { prints, .. } = &events[0].body else {
+    let EventBody::Trades { trades, .. } = &events[0].body else {
         panic!("{events:?}")
     };
-    assert_eq!((prints[0].ts_event, events[0].ts_event), (None, None));
+    assert_eq!((trades[0].ts_event, events[0].ts_event), (None, None));
     assert_eq!((events.len(), events[1].ts_event), (2, None));
 }
 

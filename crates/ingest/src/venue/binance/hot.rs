@@ -6,7 +6,7 @@
 
 use super::{COIN_M, MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
 use crate::venue::plain::{Plain, Span, Value};
-use crate::venue::{Carries, EventVisitor, MessageHead, Print, Reject, VenueStream, What};
+use crate::venue::{Carries, EventVisitor, MessageHead, Reject, TradeRow, VenueStream, What};
 use tapecast_model::{EventTime, Side, TradeId};
 
 /// Reads hot messages; keeps the memory for their levels.
@@ -31,7 +31,7 @@ struct Members<'a> {
     /// `t` and `a` of trades.
     ids: [Option<u64>; 2],
     /// `p` and `q` of trades.
-    print: [&'a str; 2],
+    trade: [&'a str; 2],
     /// `b`, `B`, `a` and `A` of book tickers.
     quote: [&'a str; 4],
     /// `U`, `u` and `pu`.
@@ -202,8 +202,8 @@ impl<'a> Members<'a> {
                 };
             }
             ("s", Value::Text(text)) => self.native = text,
-            ("p", Value::Text(text)) => self.print[0] = text,
-            ("q", Value::Text(text)) => self.print[1] = text,
+            ("p", Value::Text(text)) => self.trade[0] = text,
+            ("q", Value::Text(text)) => self.trade[1] = text,
             ("b", Value::Text(text)) => self.quote[0] = text,
             ("B", Value::Text(text)) => self.quote[1] = text,
             ("a", Value::Text(text)) => self.quote[2] = text,
@@ -242,7 +242,7 @@ impl<'a> Members<'a> {
         rank: u32,
         visitor: &mut dyn EventVisitor,
     ) -> Option<Result<(), Reject>> {
-        let [price, qty] = self.print;
+        let [price, qty] = self.trade;
         if self.native.is_empty() || price.is_empty() || qty.is_empty() {
             return None;
         }
@@ -253,7 +253,7 @@ impl<'a> Members<'a> {
             venue_seq: None,
             what: TRADES,
         };
-        let print = Print {
+        let trade = TradeRow {
             id: TradeId::from_number(self.ids[id]?),
             price,
             qty,
@@ -266,7 +266,7 @@ impl<'a> Members<'a> {
             if !visitor.begin(&head)? {
                 return Ok(());
             }
-            visitor.print(&print)?;
+            visitor.trade(&trade)?;
             visitor.finish()
         };
         Some(tell())

@@ -1,42 +1,42 @@
-//! The prints of one instrument: which of them are new, and what was lost between them.
+//! The trades of one instrument: which of them are new, and what was lost between them.
 //!
 //! If a venue's ids are in order, they prove what is missing. (If a venue gives ids to rows that are not
-//! prints, the feed says so.) So after a broken connection the ids may prove that nothing was lost, and
-//! they may show missing prints of which no feed knew. Each print is passed on once: a print that a venue
+//! trades, the feed says so.) So after a broken connection the ids may prove that nothing was lost, and
+//! they may show missing trades of which no feed knew. Each trade is passed on once: a trade that a venue
 //! sends again, as an update or as history, is recognised by its id.
 //!
 //! | ids | when a loss is announced | its number of events |
 //! |---|---|---|
-//! | dense | before the first print after missing ids | the number of missing ids |
-//! | rising | after a break, before the first print that does not follow | what the feed knows, otherwise one |
-//! | opaque | at the break | what the feed knows, otherwise one; once until the next print |
+//! | dense | before the first trade after missing ids | the number of missing ids |
+//! | rising | after a break, before the first trade that does not follow | what the feed knows, otherwise one |
+//! | opaque | at the break | what the feed knows, otherwise one; once until the next trade |
 //!
 //! # History
-//! The first history is what topics begin with. If a history comes again, its prints that are newer than
-//! all known prints were missed: they are passed on as updates, in order. So are prints between known ones
-//! that were never seen, as late ones. If the history reaches back to a known print, there is no loss. A history that is older than all kept prints, and contains none of
+//! The first history is what topics begin with. If a history comes again, its trades that are newer than
+//! all known trades were missed: they are passed on as updates, in order. So are trades between known ones
+//! that were never seen, as late ones. If the history reaches back to a known trade, there is no loss. A history that is older than all kept trades, and contains none of
 //! them, has no effect.
 //!
 //! # Opaque ids
-//! A print with an opaque id is compared with the kept prints. It is a repeated one if all of it is equal:
-//! a program may give the same id to prints that differ. If a single id of an ordered tape is no number, its
-//! print is treated in this way, and the order of the others goes on. Such a print stands for one id.
+//! A trade with an opaque id is compared with the kept trades. It is a repeated one if all of it is equal:
+//! a program may give the same id to trades that differ. If a single id of an ordered tape is no number, its
+//! trade is treated in this way, and the order of the others goes on. Such a trade stands for one id.
 //!
 //! # When ids are wrong
-//! A print may have an unknown id that is lower than the newest. If it is newer than the oldest kept
-//! print, or its id was told as missing, it came late and is passed on. If its id is dense and was seen before, the venue sent it again.
-//! Otherwise the venue's numbers may have started again. This is a loss of one event at once, and the print
-//! is passed on. But only a second print that is near the first proves it: then the chain begins at the
-//! first. If the old numbers go on, they stay in force. So no print is treated as old unless it was seen
+//! A trade may have an unknown id that is lower than the newest. If it is newer than the oldest kept
+//! trade, or its id was told as missing, it came late and is passed on. If its id is dense and was seen before, the venue sent it again.
+//! Otherwise the venue's numbers may have started again. This is a loss of one event at once, and the trade
+//! is passed on. But only a second trade that is near the first proves it: then the chain begins at the
+//! first. If the old numbers go on, they stay in force. So no trade is treated as old unless it was seen
 //! before.
 //!
-//! Too many late or repeated prints in a row ([`LATE_MAX`]) also mean that the numbers have started again;
+//! Too many late or repeated trades in a row ([`LATE_MAX`]) also mean that the numbers have started again;
 //! those that were taken for repeated ones are lost then. So one id
 //! that is far too high does not hide later losses. More missing ids than [`HOLE_MAX`] are not a number of
-//! lost prints: they count as a loss of one event.
+//! lost trades: they count as a loss of one event.
 //!
 //! # Limits
-//! [`History::PRINTS_MAX`] prints; nothing waits here.
+//! [`History::TRADES_MAX`] trades; nothing waits here.
 
 use super::history::History;
 use super::seen::SeenIds;
@@ -44,41 +44,41 @@ use crate::event::TradeIds;
 use crate::metrics::LossReason;
 use tapecast_model::Trade;
 
-/// What has come of an instrument's prints.
+/// What has come of an instrument's trades.
 #[derive(Debug, Default)]
-pub(super) struct Prints {
+pub(super) struct Trades {
     history: History,
     /// The newest id, where ids are in order.
     newest: Option<u64>,
     /// The id with which the present numbering began.
     first: u64,
-    /// So many ids above the newest are accounted for, by prints without a number and by losses told before
+    /// So many ids above the newest are accounted for, by trades without a number and by losses told before
     /// these.
     unnumbered: u64,
-    /// There have been prints: there are some to lose.
+    /// There have been trades: there are some to lose.
     begun: bool,
     /// Ids are in order: a loss is said when they tell of it.
     ordered: bool,
-    /// Prints may have been lost since the last one.
+    /// Trades may have been lost since the last one.
     hole: Option<Hole>,
-    /// The last print that may have begun new numbers.
+    /// The last trade that may have begun new numbers.
     doubtful: Option<Trade>,
     /// Dense ids of the present numbering that were seen.
     seen: SeenIds,
-    /// So many prints in a row came late, or were seen long before.
+    /// So many trades in a row came late, or were seen long before.
     late: usize,
     /// So many of these were taken for repeated ones, and not passed on.
     repeated: u64,
 }
 
-/// Prints in a row that may come late.
-const LATE_MAX: usize = History::PRINTS_MAX;
+/// Trades in a row that may come late.
+const LATE_MAX: usize = History::TRADES_MAX;
 
 /// Ids that may be missing in one piece: the busiest instrument has so many in half a year. No number of a
 /// stream comes near its limit by holes of this length.
 const HOLE_MAX: u64 = 1_000_000_000;
 
-/// Prints may have been lost.
+/// Trades may have been lost.
 #[derive(Clone, Copy, Debug)]
 struct Hole {
     /// How many, as far as the feed knows.
@@ -88,7 +88,7 @@ struct Hole {
     said: bool,
 }
 
-/// The beginning of a batch: first `lost` prints that never came, then `fresh` that are new, then
+/// The beginning of a batch: first `lost` trades that never came, then `fresh` that are new, then
 /// `known` that were seen before.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Cut {
@@ -97,16 +97,16 @@ pub(super) struct Cut {
     pub(super) known: usize,
 }
 
-/// What a history has of prints that were missed live.
+/// What a history has of trades that were missed live.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Missed {
-    /// Prints between known ones: they are kept already, and are published as they are.
+    /// Trades between known ones: they are kept already, and are published as they are.
     pub(super) late: Vec<Trade>,
-    /// Prints that are newer than all known ones: they are taken like updates.
+    /// Trades that are newer than all known ones: they are taken like updates.
     pub(super) newer: Vec<Trade>,
 }
 
-/// The relation of a print to the prints before it.
+/// The relation of a trade to the trades before it.
 enum Fit {
     Follows,
     Lost(u64, LossReason),
@@ -116,21 +116,21 @@ enum Fit {
     Late,
     /// It is older than all that is kept: numbers may have started again.
     Doubtful,
-    /// Numbers have started again with this print; so many events are lost.
+    /// Numbers have started again with this trade; so many events are lost.
     Restarted(u64),
-    /// Numbers have started again with the doubtful print before this one; so many ids are missing since.
+    /// Numbers have started again with the doubtful trade before this one; so many ids are missing since.
     Confirmed(u64),
 }
 
-// === impl Prints ===
+// === impl Trades ===
 
-impl Prints {
-    /// The newest prints, oldest first.
+impl Trades {
+    /// The newest trades, oldest first.
     pub(super) fn history(&mut self) -> &[Trade] {
-        self.history.prints()
+        self.history.trades()
     }
 
-    /// There have been prints.
+    /// There have been trades.
     pub(super) const fn have_begun(&self) -> bool {
         self.begun
     }
@@ -140,12 +140,12 @@ impl Prints {
         self.newest.is_some_and(|newest| id <= newest)
     }
 
-    /// No prints may have been lost since the last one.
+    /// No trades may have been lost since the last one.
     pub(super) const fn are_whole(&self) -> bool {
         self.hole.is_none()
     }
 
-    /// Prints may have been lost here: so many, where the feed knows. Returns how many are to be said
+    /// Trades may have been lost here: so many, where the feed knows. Returns how many are to be said
     /// at once.
     pub(super) fn note_break(&mut self, events: Option<u64>, reason: LossReason) -> Option<u64> {
         let known = events.unwrap_or(0);
@@ -174,24 +174,24 @@ impl Prints {
     }
 
     /// Begins a batch of updates.
-    pub(super) fn take(&mut self, prints: &[Trade], ids: TradeIds) -> Cut {
+    pub(super) fn take(&mut self, trades: &[Trade], ids: TradeIds) -> Cut {
         let mut cut = Cut::default();
-        let first = prints.first().and_then(|print| print.id.number());
+        let first = trades.first().and_then(|trade| trade.id.number());
         if ids == TradeIds::Opaque {
-            return self.take_opaque(prints);
+            return self.take_opaque(trades);
         }
         if first.is_none() {
-            let is_odd = |print: &&Trade| print.id.number().is_none();
-            let odd = &prints[..prints.iter().take_while(is_odd).count()];
+            let is_odd = |trade: &&Trade| trade.id.number().is_none();
+            let odd = &trades[..trades.iter().take_while(is_odd).count()];
             return match self.newest {
                 Some(_) => self.take_odd(odd),
                 None => self.take_opaque(odd),
             };
         }
         (self.begun, self.ordered) = (true, true);
-        for (at, print) in prints.iter().enumerate() {
-            let Some(id) = print.id.number() else { break };
-            match self.fit(print, id, ids) {
+        for (at, trade) in trades.iter().enumerate() {
+            let Some(id) = trade.id.number() else { break };
+            match self.fit(trade, id, ids) {
                 Fit::Known => {
                     if self.doubtful_id() != Some(id) {
                         self.doubtful = None;
@@ -220,13 +220,13 @@ impl Prints {
                     self.begin_again_at_doubtful(ids);
                 }
                 Fit::Doubtful => {
-                    cut.lost = self.doubt(print, ids);
-                    self.note_late(print, id, ids);
+                    cut.lost = self.doubt(trade, ids);
+                    self.note_late(trade, id, ids);
                     cut.fresh = 1;
                     break;
                 }
                 Fit::Late => {
-                    self.note_late(print, id, ids);
+                    self.note_late(trade, id, ids);
                     cut.fresh = 1;
                     break;
                 }
@@ -238,17 +238,17 @@ impl Prints {
             self.unnumbered = 0;
             (self.late, self.repeated) = (0, 0);
             self.note_seen(id, id, ids);
-            self.history.extend(std::slice::from_ref(print));
+            self.history.extend(std::slice::from_ref(trade));
             cut.fresh += 1;
         }
         cut
     }
 
-    /// These ids were seen and have no prints: they are no hole. Returns what is missing before them.
+    /// These ids were seen and have no trades: they are no hole. Returns what is missing before them.
     pub(super) fn skip(&mut self, first: u64, last: u64) -> Option<(u64, LossReason)> {
         let newest = match self.newest {
             Some(newest) if last > newest => newest,
-            // Of a time before, or of other numbers: the next print will tell.
+            // Of a time before, or of other numbers: the next trade will tell.
             Some(_) => return None,
             None if self.hole.is_some() => return None,
             None => {
@@ -267,13 +267,13 @@ impl Prints {
     }
 
     fn doubtful_id(&self) -> Option<u64> {
-        self.doubtful.and_then(|print| print.id.number())
+        self.doubtful.and_then(|trade| trade.id.number())
     }
 
-    /// Numbers may have started again with a print. Returns the loss that is to be said before it: one for
-    /// all doubtful prints in a row.
-    fn doubt(&mut self, print: &Trade, ids: TradeIds) -> Option<(u64, LossReason)> {
-        if self.doubtful.replace(*print).is_some() {
+    /// Numbers may have started again with a trade. Returns the loss that is to be said before it: one for
+    /// all doubtful trades in a row.
+    fn doubt(&mut self, trade: &Trade, ids: TradeIds) -> Option<(u64, LossReason)> {
+        if self.doubtful.replace(*trade).is_some() {
             return None;
         }
         // Dense ids will tell what the break lost, if the old numbers go on.
@@ -285,7 +285,7 @@ impl Prints {
         Some(loss.unwrap_or((1, LossReason::Ids)))
     }
 
-    /// Numbers have started again with the doubtful print.
+    /// Numbers have started again with the doubtful trade.
     fn begin_again_at_doubtful(&mut self, ids: TradeIds) {
         let Some((first, id)) = self.doubtful.zip(self.doubtful_id()) else {
             return;
@@ -298,10 +298,10 @@ impl Prints {
         self.history.extend(&[first]);
     }
 
-    fn note_late(&mut self, print: &Trade, id: u64, ids: TradeIds) {
+    fn note_late(&mut self, trade: &Trade, id: u64, ids: TradeIds) {
         self.late += 1;
         self.note_seen(id, id, ids);
-        self.history.insert(print, id);
+        self.history.insert(trade, id);
     }
 
     fn note_seen(&mut self, first: u64, last: u64, ids: TradeIds) {
@@ -310,10 +310,10 @@ impl Prints {
         }
     }
 
-    fn take_opaque(&mut self, prints: &[Trade]) -> Cut {
+    fn take_opaque(&mut self, trades: &[Trade]) -> Cut {
         let mut cut = Cut::default();
-        for print in prints {
-            if self.history.contains_exact(print) {
+        for trade in trades {
+            if self.history.contains_exact(trade) {
                 cut.known += 1;
                 continue;
             }
@@ -323,7 +323,7 @@ impl Prints {
             if let Some(hole) = self.hole.take().filter(|hole| !hole.said) {
                 cut.lost = Some((hole.events.max(1), hole.reason));
             }
-            self.history.extend(std::slice::from_ref(print));
+            self.history.extend(std::slice::from_ref(trade));
             cut.fresh += 1;
         }
         if cut.fresh > 0 {
@@ -333,11 +333,11 @@ impl Prints {
         cut
     }
 
-    /// Takes prints without a number between prints that have one.
-    fn take_odd(&mut self, prints: &[Trade]) -> Cut {
+    /// Takes trades without a number between trades that have one.
+    fn take_odd(&mut self, trades: &[Trade]) -> Cut {
         let mut cut = Cut::default();
-        for print in prints {
-            if self.history.contains_exact(print) {
+        for trade in trades {
+            if self.history.contains_exact(trade) {
                 cut.known += 1;
                 continue;
             }
@@ -350,18 +350,18 @@ impl Prints {
                 self.unnumbered = self.unnumbered.saturating_add(events);
             }
             self.unnumbered = self.unnumbered.saturating_add(1);
-            self.history.extend(std::slice::from_ref(print));
+            self.history.extend(std::slice::from_ref(trade));
             cut.fresh += 1;
         }
         cut
     }
 
-    fn fit(&self, print: &Trade, id: u64, ids: TradeIds) -> Fit {
+    fn fit(&self, trade: &Trade, id: u64, ids: TradeIds) -> Fit {
         let hole = self.hole.filter(|hole| !hole.said);
         let as_told = |hole: Hole| Fit::Lost(hole.events.max(1), hole.reason);
         let Some(newest) = self.newest else {
-            // Prints before may have come under ids of another kind.
-            if self.history.contains_exact(print) {
+            // Trades before may have come under ids of another kind.
+            if self.history.contains_exact(trade) {
                 return Fit::Known;
             }
             return hole.map_or(Fit::Follows, as_told);
@@ -384,7 +384,7 @@ impl Prints {
                 missing => Fit::Lost(length(missing), reason),
             };
         }
-        if self.history.contains(print) {
+        if self.history.contains(trade) {
             return Fit::Known;
         }
         let was_seen = self.seen.contains(id) && !self.history.contains_id(id);
@@ -410,29 +410,29 @@ impl Prints {
         }
     }
 
-    /// Takes a history, oldest first. Returns the prints that were missed live, to be published as updates.
-    pub(super) fn merge(&mut self, prints: &[Trade], ids: TradeIds) -> Missed {
-        let numbers = prints.iter().filter_map(|print| print.id.number());
+    /// Takes a history, oldest first. Returns the trades that were missed live, to be published as updates.
+    pub(super) fn merge(&mut self, trades: &[Trade], ids: TradeIds) -> Missed {
+        let numbers = trades.iter().filter_map(|trade| trade.id.number());
         let (oldest, last) = (numbers.clone().min(), numbers.max());
         let is_first = !self.begun;
         let in_order = is_first || self.newest.is_some();
         let (Some(oldest), Some(last), true) = (oldest, last, in_order && ids != TradeIds::Opaque)
         else {
-            return self.merge_opaque(prints);
+            return self.merge_opaque(trades);
         };
-        let placed = by_id(prints);
+        let placed = by_id(trades);
         (self.begun, self.ordered) = (true, true);
         let Some(newest) = self.newest else {
             (self.first, self.newest) = (oldest, Some(last));
-            for id in prints.iter().filter_map(|print| print.id.number()) {
+            for id in trades.iter().filter_map(|trade| trade.id.number()) {
                 self.note_seen(id, id, ids);
             }
-            let prints: Vec<_> = placed.iter().map(|(_, print)| *print).collect();
-            self.history.extend(&prints);
+            let trades: Vec<_> = placed.iter().map(|(_, trade)| *trade).collect();
+            self.history.extend(&trades);
             return Missed::default();
         };
-        if last < newest && !placed.iter().any(|(_, print)| self.is_kept(print)) {
-            // It ends before all that is kept; or numbers have started again, as the next print will tell.
+        if last < newest && !placed.iter().any(|(_, trade)| self.is_kept(trade)) {
+            // It ends before all that is kept; or numbers have started again, as the next trade will tell.
             return Missed::default();
         }
         if oldest > newest {
@@ -443,37 +443,37 @@ impl Prints {
             self.hole = None;
         }
         let mut missed = Missed::default();
-        for (place, print) in placed {
-            let number = print.id.number();
+        for (place, trade) in placed {
+            let number = trade.id.number();
             if number.is_some_and(|id| id > newest) {
-                missed.newer.push(print);
-            } else if self.is_kept(&print) {
+                missed.newer.push(trade);
+            } else if self.is_kept(&trade) {
                 // It is known.
             } else if number.is_none() && place >= newest {
-                missed.newer.push(print);
+                missed.newer.push(trade);
             } else {
-                // What is older than all known prints is for those who join.
+                // What is older than all known trades is for those who join.
                 if self.was_missed(place, number, ids) {
-                    missed.late.push(print);
+                    missed.late.push(trade);
                 }
                 if let Some(id) = number {
                     self.note_seen(id, id, ids);
                 }
                 self.history
-                    .insert(&print, place + u64::from(number.is_none()));
+                    .insert(&trade, place + u64::from(number.is_none()));
             }
         }
         missed
     }
 
-    fn is_kept(&self, print: &Trade) -> bool {
-        match print.id.number() {
-            Some(_) => self.history.contains(print),
-            None => self.history.contains_exact(print),
+    fn is_kept(&self, trade: &Trade) -> bool {
+        match trade.id.number() {
+            Some(_) => self.history.contains(trade),
+            None => self.history.contains_exact(trade),
         }
     }
 
-    /// Whether a print that is not kept, and not newer than all, was missed live.
+    /// Whether a trade that is not kept, and not newer than all, was missed live.
     fn was_missed(&self, place: u64, number: Option<u64>, ids: TradeIds) -> bool {
         match (number, ids) {
             (Some(id), TradeIds::Dense) => self.seen.is_hole(id, self.first),
@@ -484,47 +484,47 @@ impl Prints {
         }
     }
 
-    /// Prints after the first known print that are not known were missed.
-    fn merge_opaque(&mut self, prints: &[Trade]) -> Missed {
-        let known = |print: &Trade| self.history.contains_exact(print);
-        let ends = prints
+    /// Trades after the first known trade that are not known were missed.
+    fn merge_opaque(&mut self, trades: &[Trade]) -> Missed {
+        let known = |trade: &Trade| self.history.contains_exact(trade);
+        let ends = trades
             .iter()
             .position(known)
-            .zip(prints.iter().rposition(known));
+            .zip(trades.iter().rposition(known));
         let Some((first, last)) = ends else {
             self.begun = true;
-            self.history.extend(prints);
+            self.history.extend(trades);
             return Missed::default();
         };
-        let newer = prints[last + 1..].to_vec();
+        let newer = trades[last + 1..].to_vec();
         let mut late = Vec::new();
-        for pair in prints[first..=last].windows(2) {
-            if let [before, print] = pair
-                && !self.history.contains_exact(print)
+        for pair in trades[first..=last].windows(2) {
+            if let [before, trade] = pair
+                && !self.history.contains_exact(trade)
             {
-                self.history.insert_behind(print, before);
-                late.push(*print);
+                self.history.insert_behind(trade, before);
+                late.push(*trade);
             }
         }
         Missed { late, newer }
     }
 }
 
-/// Prints in the order of their ids, each id once. A print without a number has the place of the number
+/// Trades in the order of their ids, each id once. A trade without a number has the place of the number
 /// before it.
-fn by_id(prints: &[Trade]) -> Vec<(u64, Trade)> {
+fn by_id(trades: &[Trade]) -> Vec<(u64, Trade)> {
     let mut place = 0;
-    let place_of = |print: &Trade| {
-        place = print.id.number().unwrap_or(place);
-        (place, *print)
+    let place_of = |trade: &Trade| {
+        place = trade.id.number().unwrap_or(place);
+        (place, *trade)
     };
-    let mut placed: Vec<_> = prints.iter().map(place_of).collect();
+    let mut placed: Vec<_> = trades.iter().map(place_of).collect();
     placed.sort_by_key(|(place, _)| *place);
     placed.dedup_by(|(_, one), (_, other)| one.id.number().is_some() && one.id == other.id);
     placed
 }
 
-/// How many prints a hole stands for.
+/// How many trades a hole stands for.
 const fn length(missing: u64) -> u64 {
     if missing > HOLE_MAX { 1 } else { missing }
 }

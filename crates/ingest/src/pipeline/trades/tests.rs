@@ -1,10 +1,10 @@
-//! Prints in all the ways in which they get lost, come twice or come late.
+//! Trades in all the ways in which they get lost, come twice or come late.
 
 use super::*;
 use proptest::prelude::*;
 use tapecast_model::{EventTime, Price, Qty, TradeId};
 
-fn print(id: u64) -> Trade {
+fn trade(id: u64) -> Trade {
     named(TradeId::from_number(id))
 }
 
@@ -18,23 +18,23 @@ fn named(id: TradeId) -> Trade {
     }
 }
 
-fn text(print: &Trade) -> String {
-    String::from_utf8_lossy(print.id.as_bytes()).into_owned()
+fn text(trade: &Trade) -> String {
+    String::from_utf8_lossy(trade.id.as_bytes()).into_owned()
 }
 
 /// What of a history was passed on, word by word.
-fn merged(prints: &mut Prints, history: &[Trade], ids: TradeIds) -> Vec<String> {
-    let Missed { late, newer } = prints.merge(history, ids);
+fn merged(trades: &mut Trades, history: &[Trade], ids: TradeIds) -> Vec<String> {
+    let Missed { late, newer } = trades.merge(history, ids);
     let mut passed_on: Vec<_> = late.iter().map(text).collect();
-    passed_on.extend(said(prints, &newer, ids));
+    passed_on.extend(said(trades, &newer, ids));
     passed_on
 }
 
 /// What was passed on, word by word: ids, and `-n` where so many were lost.
-fn said(prints: &mut Prints, batch: &[Trade], ids: TradeIds) -> Vec<String> {
+fn said(trades: &mut Trades, batch: &[Trade], ids: TradeIds) -> Vec<String> {
     let (mut rest, mut said) = (batch, Vec::new());
     while !rest.is_empty() {
-        let cut = prints.take(rest, ids);
+        let cut = trades.take(rest, ids);
         assert!(cut.fresh + cut.known > 0, "nothing of {rest:?} was taken");
         said.extend(cut.lost.map(|(events, _)| format!("-{events}")));
         said.extend(rest[..cut.fresh].iter().map(text));
@@ -44,32 +44,32 @@ fn said(prints: &mut Prints, batch: &[Trade], ids: TradeIds) -> Vec<String> {
 }
 
 struct Tape {
-    prints: Prints,
+    trades: Trades,
     ids: TradeIds,
 }
 
 impl Tape {
     fn new(ids: TradeIds) -> Self {
-        let prints = Prints::default();
-        Self { prints, ids }
+        let trades = Trades::default();
+        Self { trades, ids }
     }
 
     fn news(&mut self, ids: &[u64]) -> String {
-        let batch: Vec<_> = ids.iter().map(|id| print(*id)).collect();
-        said(&mut self.prints, &batch, self.ids).join(" ")
+        let batch: Vec<_> = ids.iter().map(|id| trade(*id)).collect();
+        said(&mut self.trades, &batch, self.ids).join(" ")
     }
 
     fn history(&mut self, ids: &[u64]) -> String {
-        let batch: Vec<_> = ids.iter().map(|id| print(*id)).collect();
-        merged(&mut self.prints, &batch, self.ids).join(" ")
+        let batch: Vec<_> = ids.iter().map(|id| trade(*id)).collect();
+        merged(&mut self.trades, &batch, self.ids).join(" ")
     }
 
     fn breaks(&mut self, events: Option<u64>) -> Option<u64> {
-        self.prints.note_break(events, LossReason::Connection)
+        self.trades.note_break(events, LossReason::Connection)
     }
 
     fn kept(&mut self) -> String {
-        let kept: Vec<_> = self.prints.history().iter().map(text).collect();
+        let kept: Vec<_> = self.trades.history().iter().map(text).collect();
         kept.join(" ")
     }
 }
@@ -136,7 +136,7 @@ fn opaque_ids_say_a_loss_at_the_break_and_once() {
 }
 
 #[test]
-fn prints_that_could_not_be_read_before_the_first_are_lost_too() {
+fn trades_that_could_not_be_read_before_the_first_are_lost_too() {
     for (ids, expected) in [
         (TradeIds::Opaque, "-2 5"),
         (TradeIds::Rising, "-2 5"),
@@ -150,7 +150,7 @@ fn prints_that_could_not_be_read_before_the_first_are_lost_too() {
 }
 
 #[test]
-fn a_print_that_comes_again_after_many_others_is_known() {
+fn a_trade_that_comes_again_after_many_others_is_known() {
     let mut tape = Tape::new(TradeIds::Dense);
     let many: Vec<_> = (1..=3_000).collect();
     tape.news(&many);
@@ -158,7 +158,7 @@ fn a_print_that_comes_again_after_many_others_is_known() {
     let again: Vec<_> = (2_941..=2_990).collect();
     assert_eq!(tape.news(&again), "");
     assert_eq!(tape.news(&[3_002]), "3002");
-    // What was lost and comes late is no repeated print.
+    // What was lost and comes late is no repeated trade.
     assert_eq!(
         tape.news(&[3_010, 3_005, 3_005, 3_011]),
         "-7 3010 3005 3011"
@@ -166,7 +166,7 @@ fn a_print_that_comes_again_after_many_others_is_known() {
 }
 
 #[test]
-fn numbers_that_start_over_within_what_was_seen_are_old_for_fifty_prints() {
+fn numbers_that_start_over_within_what_was_seen_are_old_for_fifty_trades() {
     let mut tape = Tape::new(TradeIds::Dense);
     let many: Vec<_> = (1..=3_000).collect();
     tape.news(&many);
@@ -186,7 +186,7 @@ fn no_order_of_ids_breaks_it() {
 }
 
 #[test]
-fn a_print_is_passed_on_once() {
+fn a_trade_is_passed_on_once() {
     for ids in [TradeIds::Dense, TradeIds::Rising] {
         let mut tape = Tape::new(ids);
         tape.news(&[1, 2, 3]);
@@ -196,7 +196,7 @@ fn a_print_is_passed_on_once() {
 }
 
 #[test]
-fn a_print_that_comes_late_is_passed_on_and_lost_no_other() {
+fn a_trade_that_comes_late_is_passed_on_and_lost_no_other() {
     let mut tape = Tape::new(TradeIds::Dense);
     assert_eq!(tape.news(&[1, 2, 4, 3, 5]), "1 2 -1 4 3 5");
     assert_eq!(tape.kept(), "1 2 3 4 5");
@@ -217,18 +217,18 @@ fn numbers_that_start_over_are_a_loss_and_not_old_for_ever() {
         assert_eq!(tape.history(&[41, 42]), "");
         assert_eq!(tape.news(&[43, 44]), "-1 43 44", "{ids:?}");
     }
-    // An id that is used again for another print.
+    // An id that is used again for another trade.
     let mut tape = Tape::new(TradeIds::Rising);
     tape.news(&[1, 2, 3]);
     let other = Trade {
         price: Price::from_mantissa(77),
-        ..print(2)
+        ..trade(2)
     };
-    assert_eq!(said(&mut tape.prints, &[other], TradeIds::Rising), ["2"]);
+    assert_eq!(said(&mut tape.trades, &[other], TradeIds::Rising), ["2"]);
 }
 
 #[test]
-fn one_print_of_a_time_before_does_not_start_the_numbers_again() {
+fn one_trade_of_a_time_before_does_not_start_the_numbers_again() {
     for ids in [TradeIds::Dense, TradeIds::Rising] {
         let mut tape = Tape::new(ids);
         assert_eq!(tape.news(&[10, 5, 10, 11]), "10 -1 5 11", "{ids:?}");
@@ -238,19 +238,19 @@ fn one_print_of_a_time_before_does_not_start_the_numbers_again() {
         let mut tape = Tape::new(ids);
         assert_eq!(tape.news(&[100, 7, 4, 7, 101]), "100 -1 7 4 101");
     }
-    // Late prints behind one of a time before are not near it.
+    // Late trades behind one of a time before are not near it.
     let mut tape = Tape::new(TradeIds::Dense);
     assert_eq!(tape.news(&[97, 99, 5, 98, 100]), "97 -1 99 -1 5 98 100");
 }
 
 #[test]
-fn a_second_print_proves_that_the_numbers_started_again() {
+fn a_second_trade_proves_that_the_numbers_started_again() {
     let mut tape = Tape::new(TradeIds::Dense);
     assert_eq!(tape.news(&[899, 900, 1]), "899 900 -1 1");
     assert_eq!(tape.news(&[1]), "", "the doubtful print itself is known");
     assert_eq!(tape.news(&[4, 5, 4, 2]), "-2 4 5 2");
     assert_eq!(tape.kept(), "899 900 1 2 4 5");
-    // Behind a full history, of which the doubtful print was no part.
+    // Behind a full history, of which the doubtful trade was no part.
     let mut tape = Tape::new(TradeIds::Dense);
     let many: Vec<_> = (1_001..1_101).collect();
     tape.news(&many);
@@ -264,7 +264,7 @@ fn a_second_print_proves_that_the_numbers_started_again() {
 }
 
 #[test]
-fn opaque_prints_that_are_equal_are_one() {
+fn opaque_trades_that_are_equal_are_one() {
     let mut tape = Tape::new(TradeIds::Opaque);
     assert_eq!(tape.news(&[5, 5, 3, 5, 4]), "5 3 4");
     assert_eq!(tape.breaks(None), Some(1));
@@ -274,27 +274,27 @@ fn opaque_prints_that_are_equal_are_one() {
     // Not equal: a program gives one id to all.
     let later = Trade {
         ts_event: Some(EventTime::from_millis(1_700_000_000_000)),
-        ..print(5)
+        ..trade(5)
     };
-    assert_eq!(said(&mut tape.prints, &[later], TradeIds::Opaque), ["5"]);
+    assert_eq!(said(&mut tape.trades, &[later], TradeIds::Opaque), ["5"]);
     // Only so many back as are kept.
-    let many: Vec<_> = (100..100 + History::PRINTS_MAX as u64).collect();
+    let many: Vec<_> = (100..100 + History::TRADES_MAX as u64).collect();
     tape.news(&many);
     assert_eq!(tape.news(&[3]), "3");
 }
 
 #[test]
-fn ids_that_have_no_prints_are_no_hole() {
+fn ids_that_have_no_trades_are_no_hole() {
     let mut tape = Tape::new(TradeIds::Dense);
-    assert_eq!(tape.prints.skip(3, 4), None);
+    assert_eq!(tape.trades.skip(3, 4), None);
     assert_eq!(tape.news(&[5]), "5");
-    assert_eq!(tape.prints.skip(6, 8), None);
+    assert_eq!(tape.trades.skip(6, 8), None);
     assert_eq!(tape.news(&[9, 11]), "9 -1 11");
-    assert_eq!(tape.prints.skip(14, 15), Some((2, LossReason::Ids)));
-    assert_eq!(tape.prints.skip(6, 8), None, "of a time before");
+    assert_eq!(tape.trades.skip(14, 15), Some((2, LossReason::Ids)));
+    assert_eq!(tape.trades.skip(6, 8), None, "of a time before");
     assert_eq!(tape.news(&[16]), "16");
     tape.breaks(None);
-    assert_eq!(tape.prints.skip(17, 17), None);
+    assert_eq!(tape.trades.skip(17, 17), None);
     assert_eq!(tape.news(&[18]), "18", "nothing was lost in the break");
 }
 
@@ -339,18 +339,18 @@ fn a_hole_between_a_history_and_what_follows_is_told() {
 fn opaque_ids_of_a_history_are_compared_as_texts() {
     let id = |text: &str| named(TradeId::new(text.as_bytes()).unwrap());
     let (a, b, c, d) = (id("a9"), id("07"), id("c-1"), id("d"));
-    let mut prints = Prints::default();
-    assert_eq!(merged(&mut prints, &[a, b], TradeIds::Opaque), [""; 0]);
-    assert_eq!(said(&mut prints, &[c], TradeIds::Opaque), ["c-1"]);
-    assert_eq!(merged(&mut prints, &[b, c, d], TradeIds::Opaque), ["d"]);
+    let mut trades = Trades::default();
+    assert_eq!(merged(&mut trades, &[a, b], TradeIds::Opaque), [""; 0]);
+    assert_eq!(said(&mut trades, &[c], TradeIds::Opaque), ["c-1"]);
+    assert_eq!(merged(&mut trades, &[b, c, d], TradeIds::Opaque), ["d"]);
     // Ids that are no numbers are opaque, whatever is said of them.
     let batch = [d, id("e"), id("f")];
-    assert_eq!(said(&mut prints, &batch, TradeIds::Dense), ["e", "f"]);
-    assert_eq!(prints.note_break(None, LossReason::Ids), Some(1));
+    assert_eq!(said(&mut trades, &batch, TradeIds::Dense), ["e", "f"]);
+    assert_eq!(trades.note_break(None, LossReason::Ids), Some(1));
 }
 
 #[test]
-fn what_a_history_has_between_known_prints_is_passed_on_late_and_once() {
+fn what_a_history_has_between_known_trades_is_passed_on_late_and_once() {
     for ids in [TradeIds::Dense, TradeIds::Rising] {
         let mut tape = Tape::new(ids);
         let told = tape.news(&[14, 15, 17]);
@@ -364,7 +364,7 @@ fn what_a_history_has_between_known_prints_is_passed_on_late_and_once() {
     assert_eq!(tape.news(&[5, 9, 3]), "5 9 3");
     assert_eq!(tape.history(&[7, 5, 8, 2, 9, 4, 3, 6]), "8 2 4 6");
     assert_eq!(tape.kept(), "5 8 2 9 4 3 6");
-    // Before the first known print there was nobody to miss them, whatever stray print came.
+    // Before the first known trade there was nobody to miss them, whatever stray trade came.
     let mut tape = Tape::new(TradeIds::Dense);
     assert_eq!(tape.news(&[97, 5, 98]), "97 -1 5 98");
     assert_eq!(tape.history(&[95, 96, 97, 98]), "");
@@ -384,40 +384,40 @@ fn an_odd_id_makes_nothing_forgotten() {
     for ids in [TradeIds::Dense, TradeIds::Rising] {
         for name in ["00003", long, "x"] {
             let mut tape = Tape::new(ids);
-            let batch = [print(1), print(2), odd(name), print(2), odd(name), print(1)];
-            assert_eq!(said(&mut tape.prints, &batch, ids), ["1", "2", name]);
+            let batch = [trade(1), trade(2), odd(name), trade(2), odd(name), trade(1)];
+            assert_eq!(said(&mut tape.trades, &batch, ids), ["1", "2", name]);
             assert_eq!(tape.news(&[1, 2, 4]), "4", "{ids:?}: it stands for an id");
             assert_eq!(tape.news(&[5, 4, 6]), "5 6", "{ids:?}");
             tape.breaks(None);
-            assert_eq!(said(&mut tape.prints, &[odd("y")], ids), ["-1", "y"]);
+            assert_eq!(said(&mut tape.trades, &[odd("y")], ids), ["-1", "y"]);
             assert_eq!(tape.news(&[9, 10]), "9 10", "{ids:?}");
             assert_eq!(tape.kept(), format!("1 2 {name} 4 5 6 y 9 10"));
         }
         // As the first of all.
         let mut tape = Tape::new(ids);
         assert_eq!(
-            said(&mut tape.prints, &[odd("x"), print(7)], ids),
+            said(&mut tape.trades, &[odd("x"), trade(7)], ids),
             ["x", "7"]
         );
-        assert_eq!(said(&mut tape.prints, &[odd("x"), print(7)], ids), [""; 0]);
+        assert_eq!(said(&mut tape.trades, &[odd("x"), trade(7)], ids), [""; 0]);
         // In a history.
         let mut tape = Tape::new(ids);
-        let batch = [print(1), odd("x"), print(3)];
-        assert_eq!(merged(&mut tape.prints, &batch, ids), [""; 0]);
+        let batch = [trade(1), odd("x"), trade(3)];
+        assert_eq!(merged(&mut tape.trades, &batch, ids), [""; 0]);
         assert_eq!(tape.news(&[3, 1, 4, 6]).replace("-1 ", ""), "4 6");
-        let batch = [print(3), odd("y"), print(4), odd("z"), print(6), odd("w")];
-        assert_eq!(merged(&mut tape.prints, &batch, ids), ["y", "z", "w"]);
-        assert_eq!(merged(&mut tape.prints, &batch, ids), [""; 0]);
+        let batch = [trade(3), odd("y"), trade(4), odd("z"), trade(6), odd("w")];
+        assert_eq!(merged(&mut tape.trades, &batch, ids), ["y", "z", "w"]);
+        assert_eq!(merged(&mut tape.trades, &batch, ids), [""; 0]);
         assert_eq!(tape.kept(), "1 x 3 y 4 z 6 w");
     }
     let mut tape = Tape::new(TradeIds::Dense);
     tape.news(&[1, 2]);
-    said(&mut tape.prints, &[odd("x")], TradeIds::Dense);
+    said(&mut tape.trades, &[odd("x")], TradeIds::Dense);
     assert_eq!(tape.news(&[6]), "-2 6", "what is missing besides is told");
 }
 
 #[test]
-fn a_print_that_was_told_as_lost_is_late_however_old_it_is() {
+fn a_trade_that_was_told_as_lost_is_late_however_old_it_is() {
     let mut tape = Tape::new(TradeIds::Dense);
     let (before, after): (Vec<_>, Vec<_>) = ((1..30).collect(), (60..200).collect());
     tape.news(&before);
@@ -432,7 +432,7 @@ fn a_print_that_was_told_as_lost_is_late_however_old_it_is() {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// So many prints come live.
+    /// So many trades come live.
     News(usize),
     /// So many are lost, and the feed knows that something was.
     Break(usize),
@@ -461,18 +461,18 @@ proptest! {
         dense in any::<bool>(),
     ) {
         let ids = if dense { TradeIds::Dense } else { TradeIds::Rising };
-        let mut prints = Prints::default();
+        let mut trades = Trades::default();
         for (batch, is_history) in batches {
             let batch: Vec<_> = batch
                 .into_iter()
-                .map(|(id, price)| Trade { price: Price::from_mantissa(price), ..print(id) })
+                .map(|(id, price)| Trade { price: Price::from_mantissa(price), ..trade(id) })
                 .collect();
             if is_history {
-                merged(&mut prints, &batch, ids);
+                merged(&mut trades, &batch, ids);
             } else {
-                said(&mut prints, &batch, ids);
+                said(&mut trades, &batch, ids);
             }
-            prop_assert!(prints.history().len() <= History::PRINTS_MAX);
+            prop_assert!(trades.history().len() <= History::TRADES_MAX);
         }
     }
 }
@@ -480,17 +480,17 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Between two prints that were passed on, either nothing is missing or a loss was told: of dense
-    /// ids of the right length. No print comes twice, and topics begin with rising ids.
+    /// Between two trades that were passed on, either nothing is missing or a loss was told: of dense
+    /// ids of the right length. No trade comes twice, and topics begin with rising ids.
     #[test]
-    fn every_print_is_passed_on_once_or_told_as_lost(
+    fn every_trade_is_passed_on_once_or_told_as_lost(
         ops in prop::collection::vec(op(), 1..40),
         steps in prop::collection::vec(1_u64..4, 200),
         dense in any::<bool>(),
     ) {
         let kind = if dense { TradeIds::Dense } else { TradeIds::Rising };
         let mut tape = Tape::new(kind);
-        // All prints of the venue, and those it has made so far.
+        // All trades of the venue, and those it has made so far.
         let mut ids: Vec<u64> = steps.iter().scan(100, |id, step| {
             *id += if dense { 1 } else { *step };
             Some(*id)
@@ -532,7 +532,7 @@ proptest! {
             prop_assert!(!dense || missing == lost, "{} for {}: {}", lost, missing, out);
             (last, lost) = (at, 0);
         }
-        let kept: Vec<u64> = tape.prints.history().iter().filter_map(|p| p.id.number()).collect();
+        let kept: Vec<u64> = tape.trades.history().iter().filter_map(|p| p.id.number()).collect();
         prop_assert!(kept.is_sorted_by(|a, b| a < b), "{:?}", kept);
     }
 }

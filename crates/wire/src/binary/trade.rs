@@ -1,11 +1,11 @@
-//! One print in 48 bytes, and its id, which can be restored exactly as the venue wrote it.
+//! One trade in 48 bytes, and its id, which can be restored exactly as the venue wrote it.
 //!
 //! Nearly all ids are decimal numbers or UUIDs: they are stored as such, in 16 bytes. Other texts of up
-//! to 16 characters fit there too; longer ones follow after the prints, in order, each padded to whole
+//! to 16 characters fit there too; longer ones follow after the trades, in order, each padded to whole
 //! words. A number with leading zeros, or a UUID in capitals, is stored as a text.
 
 use super::error::BinaryError;
-use super::{PRINT_BYTES, get, padding, put};
+use super::{TRADE_BYTES, get, padding, put};
 use tapecast_model::{Aggressor, EventTime, Price, Qty, Trade, TradeId, UnixNanos};
 
 /// An id that is a number: 64 bits at the beginning of its place.
@@ -14,10 +14,10 @@ const ID_NUMBER: u8 = 1;
 const ID_UUID: u8 = 2;
 /// An id of at most 16 other characters.
 const ID_TEXT: u8 = 3;
-/// A longer id, which is stored after the prints.
+/// A longer id, which is stored after the trades.
 const ID_LONG: u8 = 4;
 
-/// In a print's flags: the venue's time is given.
+/// In a trade's flags: the venue's time is given.
 const HAS_TIME: u8 = 1;
 
 const AT_PRICE: usize = 0;
@@ -33,21 +33,21 @@ const ID_BYTES: usize = 16;
 /// How many characters a UUID is spelled in.
 const UUID_TEXT: usize = 36;
 
-/// The prints of a record, oldest first, each read when it is asked for.
+/// The trades of a record, oldest first, each read when it is asked for.
 #[derive(Clone, Debug)]
-pub struct Prints<'a> {
-    records: &'a [[u8; PRINT_BYTES]],
+pub struct Trades<'a> {
+    records: &'a [[u8; TRADE_BYTES]],
     long: &'a [u8],
 }
 
-/// Appends prints, and behind them the ids that are too long for their place.
+/// Appends trades, and behind them the ids that are too long for their place.
 pub(super) fn write(out: &mut Vec<u8>, trades: &[Trade]) {
-    out.reserve(trades.len() * PRINT_BYTES);
+    out.reserve(trades.len() * TRADE_BYTES);
     let mut long = false;
     for trade in trades {
-        let print = print(trade);
-        long |= print[AT_ID_KIND] == ID_LONG;
-        out.extend_from_slice(&print);
+        let packed = packed(trade);
+        long |= packed[AT_ID_KIND] == ID_LONG;
+        out.extend_from_slice(&packed);
     }
     if long {
         for id in trades.iter().map(|trade| trade.id.as_bytes()) {
@@ -59,26 +59,27 @@ pub(super) fn write(out: &mut Vec<u8>, trades: &[Trade]) {
     }
 }
 
-fn print(trade: &Trade) -> [u8; PRINT_BYTES] {
-    let mut print = [0; PRINT_BYTES];
-    put(&mut print, AT_PRICE, trade.price.mantissa().to_le_bytes());
-    put(&mut print, AT_QTY, trade.qty.mantissa().to_le_bytes());
+/// A trade in its place, without an id that is too long for it.
+fn packed(trade: &Trade) -> [u8; TRADE_BYTES] {
+    let mut packed = [0; TRADE_BYTES];
+    put(&mut packed, AT_PRICE, trade.price.mantissa().to_le_bytes());
+    put(&mut packed, AT_QTY, trade.qty.mantissa().to_le_bytes());
     if let Some(time) = trade.ts_event {
-        put(&mut print, AT_TIME, time.nanos().get().to_le_bytes());
-        print[AT_FLAGS] = HAS_TIME;
+        put(&mut packed, AT_TIME, time.nanos().get().to_le_bytes());
+        packed[AT_FLAGS] = HAS_TIME;
     }
-    print[AT_SIDE] = match trade.aggressor {
+    packed[AT_SIDE] = match trade.aggressor {
         None => 0,
         Some(Aggressor::Buy) => 1,
         Some(Aggressor::Sell) => 2,
     };
     let id = trade.id.as_bytes();
     let (kind, bytes) = pack(id);
-    print[AT_ID_KIND] = kind;
+    packed[AT_ID_KIND] = kind;
     // An id has at most 39 characters.
-    print[AT_ID_LENGTH] = id.len() as u8;
-    put(&mut print, AT_ID, bytes);
-    print
+    packed[AT_ID_LENGTH] = id.len() as u8;
+    put(&mut packed, AT_ID, bytes);
+    packed
 }
 
 /// The kind of an id, and the bytes in its place.
@@ -159,17 +160,17 @@ fn spell_uuid(uuid: [u8; ID_BYTES]) -> [u8; UUID_TEXT] {
     text
 }
 
-// === impl Prints ===
+// === impl Trades ===
 
-impl<'a> Prints<'a> {
-    /// `count` prints at the beginning of `bytes`; what is left holds long ids.
+impl<'a> Trades<'a> {
+    /// `count` trades at the beginning of `bytes`; what is left holds long ids.
     pub(super) fn new(bytes: &'a [u8], count: usize) -> Result<Self, BinaryError> {
         let truncated = BinaryError::Truncated("a print");
-        let length = count.checked_mul(PRINT_BYTES);
-        let (prints, long) = length
+        let length = count.checked_mul(TRADE_BYTES);
+        let (trades, long) = length
             .and_then(|length| bytes.split_at_checked(length))
             .ok_or(truncated)?;
-        let (records, _) = prints.as_chunks();
+        let (records, _) = trades.as_chunks();
         Ok(Self { records, long })
     }
 
@@ -183,9 +184,9 @@ impl<'a> Prints<'a> {
         self.records.is_empty()
     }
 
-    fn read(&mut self, print: &'a [u8; PRINT_BYTES]) -> Result<Trade, BinaryError> {
-        let word = |at| get(print, at).unwrap_or_default();
-        let aggressor = match print[AT_SIDE] {
+    fn read(&mut self, trade: &'a [u8; TRADE_BYTES]) -> Result<Trade, BinaryError> {
+        let word = |at| get(trade, at).unwrap_or_default();
+        let aggressor = match trade[AT_SIDE] {
             0 => None,
             1 => Some(Aggressor::Buy),
             2 => Some(Aggressor::Sell),
@@ -193,18 +194,18 @@ impl<'a> Prints<'a> {
         };
         let time = EventTime::new(UnixNanos::new(u64::from_le_bytes(word(AT_TIME))));
         Ok(Trade {
-            id: self.id(print)?,
+            id: self.id(trade)?,
             price: Price::from_mantissa(i64::from_le_bytes(word(AT_PRICE))),
             qty: Qty::from_mantissa(i64::from_le_bytes(word(AT_QTY))),
             aggressor,
-            ts_event: (print[AT_FLAGS] & HAS_TIME != 0).then_some(time),
+            ts_event: (trade[AT_FLAGS] & HAS_TIME != 0).then_some(time),
         })
     }
 
-    fn id(&mut self, print: &'a [u8; PRINT_BYTES]) -> Result<TradeId, BinaryError> {
-        let place: [u8; ID_BYTES] = get(print, AT_ID).unwrap_or_default();
-        let length = usize::from(print[AT_ID_LENGTH]);
-        let id = match print[AT_ID_KIND] {
+    fn id(&mut self, trade: &'a [u8; TRADE_BYTES]) -> Result<TradeId, BinaryError> {
+        let place: [u8; ID_BYTES] = get(trade, AT_ID).unwrap_or_default();
+        let length = usize::from(trade[AT_ID_LENGTH]);
+        let id = match trade[AT_ID_KIND] {
             ID_NUMBER => {
                 let number = u64::from_le_bytes(get(&place, 0).unwrap_or_default());
                 Some(TradeId::from_number(number))
@@ -225,12 +226,12 @@ impl<'a> Prints<'a> {
     }
 }
 
-impl Iterator for Prints<'_> {
+impl Iterator for Trades<'_> {
     type Item = Result<Trade, BinaryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (print, rest) = self.records.split_first()?;
+        let (trade, rest) = self.records.split_first()?;
         self.records = rest;
-        Some(self.read(print))
+        Some(self.read(trade))
     }
 }
