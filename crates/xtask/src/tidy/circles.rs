@@ -2,7 +2,7 @@
 //! them. Nobody can read, test or move one of them without the others.
 //!
 //! The modules of a crate are a tree, and the rule compares the children of each parent. A child stands for
-//! all files below it: `shard/ask.rs` that imports `metrics` counts as `shard` that imports `metrics`. A
+//! all files below it: `shard/requests.rs` that imports `metrics` counts as `shard` that imports `metrics`. A
 //! parent and its own children may import each other.
 //!
 //! An import is a path that begins with `crate`, `super` or `self`, in a `use` or anywhere else. A name that

@@ -1,6 +1,6 @@
 //! Rules for every text file: no paths of one machine, no open to-do marks, links to files that exist,
-//! lock files that name no registry, decisions that are listed. Rules for documents: no words and phrases
-//! that are hard to read for people whose first language is not English.
+//! lock files that name no registry, decisions that are listed, no names that the code has given up. Rules for
+//! documents: no words and phrases that are hard to read for people whose first language is not English.
 
 use super::Source;
 use crate::run::root;
@@ -23,6 +23,8 @@ pub(super) fn problems(sources: &[Source]) -> Vec<String> {
     );
     found.extend(sources.iter().filter_map(lock_file));
     found.extend(sources.iter().flat_map(plain));
+    found.extend(sources.iter().flat_map(given_up));
+    found.extend(sources.iter().filter_map(moved_file));
     found.extend(decisions(sources));
     found
 }
@@ -90,6 +92,64 @@ const UNPLAIN: [(&str, &str); 34] = [
     ("from life to life", "across restarts"),
 ];
 
+/// Names that the code has given up, because a word had two meanings or is no word of the field, each with the
+/// word that took its place. They are found as parts of identifiers, too.
+const GIVEN_UP: [(&str, &str); 20] = [
+    ("aim", "destination, socket"),
+    ("aims", "destinations, sockets"),
+    ("dialect", "decoder for what reads, format for what is read"),
+    (
+        "dialects",
+        "decoders for what reads, formats for what is read",
+    ),
+    ("door", "listener, source"),
+    ("doors", "listeners, sources"),
+    (
+        "lot",
+        "batch for events that travel together, portion for a part of a list",
+    ),
+    (
+        "lots",
+        "batches for events that travel together, portions for parts of a list",
+    ),
+    ("marker", "resync placeholder"),
+    ("markers", "resync placeholders"),
+    ("reluctant", "slow"),
+    ("shot", "send"),
+    ("shots", "sends"),
+    ("survey", "scan"),
+    ("surveyed", "scanned"),
+    ("surveys", "scans"),
+    ("tend", "timers for the module; otherwise visit, check"),
+    ("tends", "visits, checks"),
+    ("volley", "batch of sends"),
+    ("volleys", "batches of sends"),
+];
+
+/// Where such a word has its common meaning: a beginning of paths, and the word.
+const COMMON_MEANING: [(&str, &str); 2] = [
+    // How much a market's orders are multiples of.
+    ("crates/ingest/src/sim/", "lot"),
+    // It says which words these are not.
+    ("docs/adr/0006-rooms-for-what-comes.md", "lot"),
+];
+
+/// Names of files that have moved, each with the present one.
+const MOVED_FILES: [(&str, &str); 9] = [
+    ("ask", "requests"),
+    ("coming", "arrivals"),
+    ("due", "deadlines"),
+    ("print", "trade"),
+    ("prints", "trades"),
+    ("queue", "outbox"),
+    ("reluctant", "slow"),
+    ("survey", "scan"),
+    ("tend", "timers"),
+];
+
+/// The only file that may list the names, and the record of what was.
+const LIST_NAMES: [&str; 2] = ["crates/xtask/src/tidy/prose.rs", "CHANGELOG.md"];
+
 /// What readers use: the documents, the documented configuration, dashboards, the page.
 fn is_read(source: &Source) -> bool {
     let folders = [
@@ -132,6 +192,67 @@ fn plain(source: &Source) -> Vec<String> {
         }
     }
     found
+}
+
+/// Names that are to stay away: with two names for one thing, readers look for a difference.
+fn given_up(source: &Source) -> Vec<String> {
+    let is_ours = [".rs", ".md", ".toml", ".js"]
+        .iter()
+        .any(|ending| source.is(ending));
+    if !is_ours || LIST_NAMES.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
+    let is_common = |word: &str| {
+        let mut common = COMMON_MEANING.iter();
+        common.any(|(place, common)| *common == word && source.path.starts_with(place))
+    };
+    let mut found = Vec::new();
+    for (number, line) in source.text.lines().enumerate() {
+        let mut before = String::new();
+        for word in words(line) {
+            let known = GIVEN_UP.iter().find(|(name, _)| *name == word);
+            let much = before == "a" && word == "lot";
+            if let Some((name, instead)) = known
+                && !much
+                && !is_common(name)
+            {
+                let number = number + 1;
+                found.push(format!(
+                    "{}:{number}: {name:?} is a name that was given up; say: {instead}",
+                    source.path
+                ));
+            }
+            before = word;
+        }
+    }
+    found
+}
+
+/// The words of a line in small letters, those of identifiers one by one: `every_dialect`, `NoPrint`.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut last_small = false;
+    for c in line.chars() {
+        let begins = !c.is_alphabetic() || (c.is_uppercase() && last_small);
+        if begins && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphabetic()) {
+            word.extend(c.to_lowercase());
+        }
+        last_small = c.is_lowercase();
+    }
+    words
+}
+
+fn moved_file(source: &Source) -> Option<String> {
+    let (_, now) = MOVED_FILES
+        .iter()
+        .find(|(before, _)| source.is(".rs") && source.stem() == *before)?;
+    Some(format!(
+        "{}:1: the file has a name that was given up; call it: {now}",
+        source.path
+    ))
 }
 
 /// A list's bold beginning that sets two things against each other: "right or nothing".
@@ -275,6 +396,47 @@ mod tests {
             1
         );
         assert!(plain(&source("README.md", "* **Verified books.** The gateway")).is_empty());
+    }
+
+    #[test]
+    fn names_that_were_given_up_stay_away() {
+        let check = |line: &str| given_up(&source("crates/x/src/y.rs", &format!("fine\n{line}")));
+        assert_eq!(
+            check("//! Its dialect."),
+            [
+                "crates/x/src/y.rs:2: \"dialect\" is a name that was given up; say: decoder for what reads, format for what is read"
+            ]
+        );
+        for line in [
+            "trait Dialect {}",
+            "struct VenueDialect;",
+            "fn of_every_dialect() {}",
+            "const LOTS_MAX: usize = 3;",
+            "let lot = 3;",
+        ] {
+            assert_eq!(check(line).len(), 1, "{line}");
+        }
+        for line in [
+            "a snapshot, a slot, an allotment",
+            "there is a lot of it",
+            "what they intend; an upshot; outdoors; claims",
+        ] {
+            assert!(check(line).is_empty(), "{line}");
+        }
+        let sim = source("crates/ingest/src/sim/shape.rs", "let lot = 3; // no shot");
+        assert_eq!(given_up(&sim).len(), 1, "only one has a common meaning");
+        assert!(given_up(&source("CHANGELOG.md", "the dialect")).is_empty());
+        assert!(given_up(&source("a.json", "the dialect")).is_empty());
+    }
+
+    #[test]
+    fn a_file_does_not_take_back_its_old_name() {
+        assert_eq!(
+            moved_file(&source("crates/edge/src/shard/ask.rs", "")).unwrap(),
+            "crates/edge/src/shard/ask.rs:1: the file has a name that was given up; call it: requests"
+        );
+        assert!(moved_file(&source("crates/edge/src/shard/requests.rs", "")).is_none());
+        assert!(moved_file(&source("docs/ask.md", "")).is_none());
     }
 
     #[test]
