@@ -44,7 +44,7 @@ pub struct Publisher {
     done: Published,
 }
 
-/// What is published, and through which door.
+/// What is published, and through which source.
 #[derive(Clone, Copy, Debug)]
 pub struct Feed {
     /// The push source.

@@ -300,7 +300,7 @@ fn unsubscribe_and_subscribe(bencher: Bencher<'_, '_>, symbols: usize) {
     });
 }
 
-/// 100 clients whose sockets are full while so many frames come, and then have room: parked, emptied.
+/// 100 clients whose sockets are full while so many frames come, and then have room: blocked, emptied.
 #[divan::bench(args = [1, 32, 256], sample_size = 1)]
 fn full_and_emptied(bencher: Bencher<'_, '_>, frames: usize) {
     let rig = RefCell::new(Rig::new(100, 1, 1));

@@ -41,7 +41,7 @@ pub struct ShardMetrics {
     /// Bytes kept for full sockets, counted once however many wait for them.
     pub parked_bytes: IntGauge,
     /// Connections whose socket is full.
-    pub parked: IntGauge,
+    pub blocked: IntGauge,
     /// Connections that gave up what was queued because too much was kept in all.
     pub evictions: IntCounter,
     /// Times that a connection was not read because it said too much.
@@ -254,7 +254,7 @@ impl EdgeMetrics {
             subscriptions,
             queued,
             outbox_bytes,
-            parked,
+            blocked,
             parked_bytes,
         ] = self
             .gauges
@@ -290,7 +290,7 @@ impl EdgeMetrics {
             bytes,
             writes,
             outbox_bytes,
-            parked,
+            blocked,
             parked_bytes,
             evictions,
             readers_held,

@@ -143,7 +143,7 @@ fn a_topic_that_nobody_wants_any_more_ends_with_what_it_held() {
 }
 
 #[test]
-fn thousands_of_topics_due_at_once_are_published_in_lots_and_leave_room_for_events() {
+fn thousands_of_topics_due_at_once_are_published_in_portions_and_leave_room_for_events() {
     let mut rig = Rig::new(1 << 16);
     let others = rig.other_instruments(3_000, "quote", "10ms");
     rig.join_all(0);

@@ -140,8 +140,8 @@ pub struct PushFaults {
 /// How often publishers may cause a line of the log.
 #[derive(Debug)]
 struct LogLimits {
-    coming: RateLimit,
-    leaving: RateLimit,
+    connects: RateLimit,
+    disconnects: RateLimit,
     refused: RateLimit,
     failed: RateLimit,
 }
@@ -238,8 +238,8 @@ impl PushPlan {
             source,
         })?;
         let log = LogLimits {
-            coming: RateLimit::of_log_lines(),
-            leaving: RateLimit::of_log_lines(),
+            connects: RateLimit::of_log_lines(),
+            disconnects: RateLimit::of_log_lines(),
             refused: RateLimit::of_log_lines(),
             failed: RateLimit::of_log_lines(),
         };
@@ -401,7 +401,7 @@ impl Publishers {
         shared: PushShared,
         stopped: &watch::Receiver<()>,
     ) {
-        if let Some(more) = shared.log.coming.pass(mono_now()) {
+        if let Some(more) = shared.log.connects.pass(mono_now()) {
             tracing::info!(%peer, venue = %shared.venue, more, "Publisher connected");
         }
         let tx = shared.tx.clone();

@@ -286,14 +286,16 @@ impl Catalog {
         named.map(|record| Arc::clone(&record.instrument)).collect()
     }
 
-    /// At most `max` of them, from this index on. Read the whole catalogue in such lots, so that the lock
-    /// is never held for long; an empty lot is the end.
-    pub fn lot(&self, from: usize, max: usize) -> Vec<Arc<Instrument>> {
+    /// At most `max` of them, from this index on. Read the whole catalogue in such portions, so that the lock
+    /// is never held for long; an empty portion is the end.
+    pub fn portion(&self, from: usize, max: usize) -> Vec<Arc<Instrument>> {
         let inner = self.read();
         let rest = inner.records.get(from..).unwrap_or_default();
         let named = rest.iter().flatten().filter(|r| r.lease.is_none());
-        let lot = named.take(max);
-        lot.map(|record| Arc::clone(&record.instrument)).collect()
+        let portion = named.take(max);
+        portion
+            .map(|record| Arc::clone(&record.instrument))
+            .collect()
     }
 
     /// How many instruments are invented.

@@ -8,7 +8,7 @@
 //! The order is: the rest of a partly written frame, then control frames, then data in order. So a
 //! control frame is never inside a data frame, and never waits behind queued data.
 //!
-//! # Markers
+//! # Placeholders
 //! A topic that has fallen behind waits in the queue too. Its place is a **resync placeholder**: an entry without
 //! bytes, after everything that was queued before. When the socket has taken everything before the
 //! placeholder, the topic resyncs ([`Outbox::take_due`]). So frequent frames of other topics cannot keep it

@@ -241,7 +241,7 @@ fn those_furthest_behind_start_over_when_too_much_is_kept_for_full_sockets() {
     rig.balance();
     // The first is evicted again and again; the second, not so far behind, sees it happen.
     assert!(rig.shard.metrics.evictions.get() >= 2);
-    assert_eq!(rig.shard.metrics.parked.get(), 2);
+    assert_eq!(rig.shard.metrics.blocked.get(), 2);
     rig.settle();
     rig.balance();
     assert_eq!(rig.shard.pool.bytes(), 0);

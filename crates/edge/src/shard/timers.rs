@@ -25,7 +25,7 @@ use tapecast_wire::{CloseReason, Opcode, frame, reply};
 pub(super) struct Totals {
     frames: i64,
     bytes: i64,
-    parked: i64,
+    blocked: i64,
     /// The shortest time between heartbeats of those visited.
     heartbeat: Option<Duration>,
 }
@@ -223,7 +223,7 @@ impl<S: Socket> Shard<S> {
         if let Some(outbox) = &conn.outbox {
             self.totals.frames += i64::from(outbox.frames());
             self.totals.bytes += outbox.bytes() as i64;
-            self.totals.parked += i64::from(conn.blocked);
+            self.totals.blocked += i64::from(conn.blocked);
         }
     }
 
@@ -232,7 +232,7 @@ impl<S: Socket> Shard<S> {
         let totals = std::mem::take(&mut self.totals);
         self.metrics.queued.set(totals.frames);
         self.metrics.outbox_bytes.set(totals.bytes);
-        self.metrics.parked.set(totals.parked);
+        self.metrics.blocked.set(totals.blocked);
         let every = self.settings.limits.heartbeat;
         self.heartbeat = totals.heartbeat.unwrap_or(every).min(every);
     }

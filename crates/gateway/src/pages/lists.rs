@@ -1,7 +1,7 @@
 //! The lists of instruments and topics: made once per change of the catalogue, and cut into pages on
 //! request.
 //!
-//! Making a list visits the whole catalogue. So it runs in its own thread, one at a time, in lots that
+//! Making a list visits the whole catalogue. So it runs in its own thread, one at a time, in portions that
 //! each hold the catalogue's lock for a short time. It also runs rarely: after a list has been made, the
 //! next one waits ten times as long as the last one took. A request waits for a list that contains
 //! everything its client can already know of; if making one fails twice in this time, it gets an error. A
@@ -175,10 +175,10 @@ impl List {
         let offers: HashMap<_, _> = catalog.venues().into_iter().collect();
         let mut from = 0;
         loop {
-            let lot = catalog.lot(from, LOT);
-            let Some(last) = lot.last() else { break };
+            let portion = catalog.portion(from, PORTION);
+            let Some(last) = portion.last() else { break };
             from = last.id.index() + 1;
-            for instrument in lot {
+            for instrument in portion {
                 let offer = offers.get(&instrument.venue);
                 list.add(
                     instrument,
@@ -355,7 +355,7 @@ impl Text {
 /// Entries of one page of a list.
 const PAGE: usize = 1_000;
 /// Instruments that are read at a time.
-const LOT: usize = 1_024;
+const PORTION: usize = 1_024;
 /// So many times a list is tried for one request. A second time, because the first may have been going on
 /// when the request came.
 const TRIES: u64 = 2;

@@ -83,8 +83,8 @@ impl Proof {
 
     fn play(&mut self, events: &[Event]) {
         let step = (events.len() / TURN / PROBES).max(1);
-        for (turn, lot) in events.chunks(TURN).enumerate() {
-            self.turn(lot);
+        for (turn, batch) in events.chunks(TURN).enumerate() {
+            self.turn(batch);
             if turn % step == 0 {
                 self.probe();
             }

@@ -47,7 +47,7 @@ pub struct FeedCounters {
     clock_ahead: IntCounter,
 }
 
-/// Seconds from the venue's stamp to our socket: from a rack next door to a stalled recorder.
+/// Seconds from the venue's stamp to our socket: from the same data centre to a stalled recorder.
 const DELAYS: [f64; 14] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];

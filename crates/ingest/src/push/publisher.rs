@@ -90,7 +90,7 @@ impl Publisher {
             () = stopping => {}
             () = self.serve_and_leave() => {}
         }
-        if let Some(more) = self.shared.log.leaving.pass(mono_now()) {
+        if let Some(more) = self.shared.log.disconnects.pass(mono_now()) {
             let (venue, lines) = (&self.shared.venue, self.lines);
             tracing::info!(%peer, %venue, lines, more, "Publisher disconnected");
         }

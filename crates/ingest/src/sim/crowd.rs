@@ -121,7 +121,7 @@ const WINDOW_MAX: u64 = 65_536;
 mod tests {
     use super::*;
 
-    /// Goal: activity clusters. Method: arrivals are counted in lots of a second's worth. Independent
+    /// Goal: activity clusters. Method: the arrivals of each second are counted. Independent
     /// ones would have a variance like their mean.
     #[test]
     fn arrivals_cluster_and_keep_their_shares() {

@@ -267,7 +267,7 @@ fn a_million_invented_names_take_the_room_of_those_that_are_held_at_once() {
 }
 
 #[test]
-fn the_version_moves_with_each_change_and_lots_cover_all() {
+fn the_version_moves_with_each_change_and_portions_cover_all() {
     let catalog = Catalog::new(10);
     let (desk, _) = names("desk", "x");
     let scale = Scale::new(8).unwrap();
@@ -284,15 +284,17 @@ fn the_version_moves_with_each_change_and_lots_cover_all() {
         versions.push(catalog.version());
     }
     assert_eq!(versions, [0, 1, 2, 3, 4, 4]);
-    let lots: Vec<usize> = [0, 2, 3, 9].map(|from| catalog.lot(from, 2).len()).into();
-    assert_eq!(lots, [2, 1, 0, 0]);
-    assert_eq!(catalog.lot(1, 2), catalog.instruments()[1..]);
+    let portions: Vec<usize> = [0, 2, 3, 9]
+        .map(|from| catalog.portion(from, 2).len())
+        .into();
+    assert_eq!(portions, [2, 1, 0, 0]);
+    assert_eq!(catalog.portion(1, 2), catalog.instruments()[1..]);
     // An invented one is passed over, and an index that is free again.
     let held = invent(&catalog, "quote:desk:D").unwrap();
     catalog.ensure(&desk, &names("x", "E").1).unwrap();
     drop(held);
     for _ in 0..2 {
-        assert_eq!(catalog.lot(2, 9).len(), 2);
+        assert_eq!(catalog.portion(2, 9).len(), 2);
         catalog.collect(10);
     }
 }
