@@ -22,6 +22,7 @@ use crate::start_error::StartError;
 use hashbrown::HashMap;
 use prometheus::Registry;
 use std::sync::Arc;
+use std::time::Duration;
 use tapecast_fanout::pace::Pacer;
 use tapecast_ingest::event::SourceId;
 use tapecast_ingest::feed::StartGate;
@@ -137,14 +138,33 @@ impl From<SourceError> for StartError {
     }
 }
 
-/// How long the channels of each venue may be silent. `of_all` counts for sources that do not say.
+/// How long the channels of each venue may be silent. `of_all` counts for sources that do not say. Of sources of
+/// one venue, the most patient counts for all: none is stale earlier than it says itself.
 pub fn silence_by_venue(sources: &[Source], of_all: Option<Span>) -> HashMap<Venue, SilenceLimit> {
-    let said = sources.iter().filter_map(|source| {
-        let venue = Venue::new(source.venue()).ok()?;
-        Some((venue, source.silence(of_all)))
-    });
-    said.collect()
+    let mut limits = HashMap::new();
+    for source in sources {
+        let Ok(venue) = Venue::new(source.venue()) else {
+            continue;
+        };
+        let limit = source.silence(of_all);
+        let of_venue = limits.entry(venue).or_insert(limit);
+        if patience(limit) > patience(*of_venue) {
+            *of_venue = limit;
+        }
+    }
+    limits
 }
+
+/// By what limits are compared: what follows a pace has at least [`PACE_MIN`].
+const fn patience(limit: SilenceLimit) -> Duration {
+    match limit {
+        SilenceLimit::Fixed(limit) => limit,
+        SilenceLimit::ByPace => PACE_MIN,
+    }
+}
+
+/// The shortest limit by pace: see [`SilenceLimit::ByPace`].
+const PACE_MIN: Duration = Duration::from_secs(30);
 
 impl Prepared {
     /// Makes every source ready, except for its address, and reserves its symbols: at most `instruments_max`.
@@ -285,5 +305,47 @@ impl Drop for Sources {
         }
         // They look whether to stop a few dozen times a second.
         self.handles.drain(..).for_each(SourceHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// The limit of the venue `x`, which sources with these lines have.
+    fn limit(sources: &[&str]) -> SilenceLimit {
+        let tables: Vec<_> = sources
+            .iter()
+            .map(|lines| format!("[[source]]\nvenue = \"x\"\n{lines}\n"))
+            .collect();
+        let config = Config::parse(&tables.join(""), "t.toml", std::iter::empty()).unwrap();
+        silence_by_venue(&config.sources, config.pipeline.stale_after)[&Venue::new("x").unwrap()]
+    }
+
+    #[test]
+    fn of_sources_of_one_venue_the_most_patient_counts_in_any_order() {
+        let replay = "kind = \"replay\"\nformat = \"okx\"\npath = \"x.zst\"";
+        let push = |port: u16, limit: &str| {
+            format!(
+                "kind = \"push\"\nlisten = \"127.0.0.1:{port}\"\nsymbols = [\"S{port}\"]\n{limit}"
+            )
+        };
+        let (default, second, minute) = (
+            push(1, ""),
+            push(2, "stale_after = \"1s\""),
+            push(3, "stale_after = \"1m\""),
+        );
+        let fixed = |seconds| SilenceLimit::Fixed(Duration::from_secs(seconds));
+        for (sources, expected) in [
+            (vec![default.as_str(), &second, &minute], fixed(60)),
+            (vec![&default, &second], fixed(5)),
+            (vec![replay, &second, &default], SilenceLimit::ByPace),
+            (vec![replay, &minute], fixed(60)),
+        ] {
+            let reversed: Vec<_> = sources.iter().rev().copied().collect();
+            assert_eq!(limit(&sources), expected, "{sources:?}");
+            assert_eq!(limit(&reversed), expected, "{reversed:?}");
+        }
     }
 }
