@@ -271,7 +271,10 @@ async fn serve_until_told(
         signal(SignalKind::hangup()),
     );
     let (Ok(mut terminate), Ok(hangup)) = signals else {
-        return fail("cannot install the signal handlers");
+        complain(
+            "cannot install the signal handlers: the system refused them; check its limits (ulimit -a)",
+        );
+        return ExitCode::from(FAILURE);
     };
     let (shards, sources) = (config.shard_count(), config.sources.len());
     // In a task of its own: it reads recordings, and does not look up meanwhile.
