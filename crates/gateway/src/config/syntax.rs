@@ -2,6 +2,7 @@
 //! what it expected next, which does not help those who have forgotten a quotation mark.
 
 use super::wrong::Wrong;
+use std::num::IntErrorKind;
 
 /// Explains an error of the library.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> Wrong {
@@ -139,6 +140,13 @@ fn unreadable_value(
             short(value)
         );
     }
+    if let Some(kind) = out_of_range(value) {
+        return format!(
+            "{key}: {} is not allowed; it is too {kind} for a number: write a {} one",
+            short(value),
+            if kind == "large" { "smaller" } else { "larger" },
+        );
+    }
     if value.starts_with(['"', '\'', '[', '{']) {
         return format!(
             "{key}: {} cannot be read; write one text in quotes, one number, or one list in brackets",
@@ -170,6 +178,16 @@ fn without_commas(value: &str) -> Option<String> {
         .collect();
     let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
     (is_number && is_value(&digits)).then(|| short(&digits))
+}
+
+/// How a whole number is beyond what TOML can hold.
+fn out_of_range(value: &str) -> Option<&'static str> {
+    let value = value.split('#').next().unwrap_or_default().trim_end();
+    match value.replace('_', "").parse::<i64>().err()?.kind() {
+        IntErrorKind::PosOverflow => Some("large"),
+        IntErrorKind::NegOverflow => Some("small"),
+        _ => None,
+    }
 }
 
 /// What is said of a value that has no end; `text` goes as far as the place where the library gave up.
@@ -332,6 +350,18 @@ mod tests {
                 &["t.toml:1: node: ", "closing \"\"\""],
             ),
             ("node =\n", &["t.toml:1: node: it has no value"]),
+            (
+                "[limits]\nconnections_max = 99999999999999999999 # many\n",
+                &[
+                    "t.toml:2: limits.connections_max: 99999999999999999999",
+                    "too large",
+                    "write a smaller one",
+                ],
+            ),
+            (
+                "[limits]\nconnections_max = -99_999_999_999_999_999_999\n",
+                &["t.toml:2: limits.connections_max: ", "too small"],
+            ),
             (
                 "[limits]\nconnections_max = 20_000,\n",
                 &[
