@@ -185,10 +185,10 @@ fn replay(table: ReplayTable) -> Result<ReplaySource, String> {
 }
 
 fn push(table: PushTable) -> Result<PushSource, String> {
-    let scale = |key: &str, digits: u8| {
+    let scale = |key: &str, digits: i64| {
         let max = Scale::MAX;
-        Scale::new(digits)
-            .ok_or_else(|| format!("{key}: {digits} is not allowed; write 0 to {max} digits"))
+        let scale = u8::try_from(digits).ok().and_then(Scale::new);
+        scale.ok_or_else(|| format!("{key}: {digits} is not allowed; write 0 to {max} digits"))
     };
     let wrong = |given: &toml::Value| {
         format!("symbols: {given} is not allowed; write \"*\" or a list of symbols in quotes")

@@ -66,9 +66,9 @@ pub(super) struct PushTable {
     #[serde(default = "any")]
     pub(super) symbols: toml::Value,
     #[serde(default = "eight")]
-    pub(super) price_scale: u8,
+    pub(super) price_scale: i64,
     #[serde(default = "eight")]
-    pub(super) qty_scale: u8,
+    pub(super) qty_scale: i64,
     pub(super) stale_after: Option<Span>,
     #[serde(default = "yes")]
     pub(super) required: bool,
@@ -78,7 +78,7 @@ const fn yes() -> bool {
     true
 }
 
-const fn eight() -> u8 {
+const fn eight() -> i64 {
     8
 }
 

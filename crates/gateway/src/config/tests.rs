@@ -539,6 +539,20 @@ fn a_key_in_a_wrong_place_is_told_where_it_belongs() {
 }
 
 #[test]
+fn scales_outside_their_range_are_told_the_range() {
+    let push = "[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = \"127.0.0.1:9000\"\n";
+    for key in ["price_scale", "qty_scale"] {
+        for digits in ["-1", "19", "300"] {
+            check(
+                &format!("{push}{key} = {digits}"),
+                &[&format!("t.toml:5: source 1: {key}: {digits}"), "0 to 18"],
+            );
+        }
+        parse(&format!("{push}{key} = 18")).unwrap();
+    }
+}
+
+#[test]
 fn lists_and_texts_are_asked_for_with_what_they_may_hold() {
     let push = "[[source]]\nkind = \"push\"\nvenue = \"x\"\nlisten = 9000\n";
     check(
