@@ -69,6 +69,8 @@ const EPOCHS: &str = "tapecast epochs 1";
 const EPOCH_MAX: u64 = 1 << 53;
 /// Bytes that are read of a state file: it has some tens.
 const STATE_BYTES_MAX: u64 = 4_096;
+/// What cannot be done with the file of an earlier run.
+const READ: &str = "read";
 /// So far ahead of the last epoch they are reserved.
 const AHEAD_MILLIS: u64 = 3_600_000;
 /// How often the reservation is renewed: many times within what it is ahead.
@@ -156,7 +158,11 @@ impl StateDir {
         self.failures.inc();
         if let Some(more) = self.log.pass(mono_now()) {
             let path = self.path.display();
-            warn!(%error, %path, more, "state_dir cannot be {what}: the next start cannot continue the epochs of this run");
+            let lost = match what {
+                READ => "this run cannot continue the epochs of the run before",
+                _ => "the next start cannot continue the epochs of this run",
+            };
+            warn!(%error, %path, more, "state_dir cannot be {what}: {lost}");
         }
     }
 }
@@ -281,26 +287,23 @@ fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Epoch::default()),
         Err(error) => {
-            dir.note("read", &error);
+            dir.note(READ, &error);
             return Ok(Epoch::default());
         }
     };
     let rest = known(&dir.path, &text)?;
     if text.trim_ascii().is_empty() {
-        dir.note("read", &io::Error::other("the file is empty"));
+        dir.note(READ, &io::Error::other("the file is empty"));
         return Ok(Epoch::default());
     }
     match rest.trim_end().parse() {
         Ok(epoch) if epoch <= EPOCH_MAX => Ok(Epoch::new(epoch)),
         Ok(epoch) => {
-            dir.note(
-                "read",
-                &io::Error::other(format!("{epoch} is not an epoch")),
-            );
+            dir.note(READ, &io::Error::other(format!("{epoch} is not an epoch")));
             Ok(Epoch::default())
         }
         Err(error) => {
-            dir.note("read", &io::Error::other(error));
+            dir.note(READ, &io::Error::other(error));
             Ok(Epoch::default())
         }
     }
@@ -406,6 +409,24 @@ mod tests {
         let file = folder.path().join("epochs");
         let error = StateDir::open(&file, counter()).unwrap_err().to_string();
         assert!(error.contains("is not a directory"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_costs_this_run_the_epochs_of_the_run_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, lines) = (folder.path().join("state"), folder.path().join("log"));
+        drop(open(&path).unwrap());
+        fs::write(path.join("epochs/state"), "").unwrap();
+        let log = tracing_subscriber::fmt().with_writer(Arc::new(File::create(&lines).unwrap()));
+        tracing::subscriber::with_default(log.finish(), || open(&path).unwrap());
+        let said = fs::read_to_string(lines).unwrap();
+        for part in [
+            "cannot be read",
+            "the file is empty",
+            "this run cannot continue the epochs of the run before",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 
     #[test]
