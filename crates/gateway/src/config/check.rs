@@ -235,6 +235,54 @@ fn filter(text: &str) -> Option<String> {
         .and_then(|_| wrong(format!("{text:?} cannot be read")))
 }
 
+/// A filter for a part that this program does not have. A filter holds for all parts whose names begin with its
+/// word, so a known name may be cut short.
+fn unknown_part(filter: &str) -> Option<String> {
+    // Fields of spans may contain commas; this program has no spans.
+    let mut directives = filter.split(',').filter(|_| !filter.contains('{'));
+    let unknown = directives.find_map(|directive| {
+        let (part, _) = directive.split_once('=').unwrap_or_else(|| {
+            let is_part = directive.starts_with("tapecast");
+            (if is_part { directive } else { "" }, "")
+        });
+        let part = part.split('[').next().unwrap_or_default();
+        let of_crate = part.split("::").next().unwrap_or_default();
+        let known = match of_crate == part {
+            true => PARTS.iter().any(|known| known.starts_with(part)),
+            false => PARTS.contains(&of_crate),
+        };
+        (!known).then(|| part.to_owned())
+    })?;
+    let parts = PARTS.join(", ");
+    Some(format!(
+        "log.filter: this program has no part {unknown:?}; its parts are {parts}"
+    ))
+}
+
+/// The parts of this program that a filter can name.
+const PARTS: [&str; 9] = [
+    "tapecast",
+    "tapecast_client",
+    "tapecast_edge",
+    "tapecast_fanout",
+    "tapecast_ingest",
+    "tapecast_listen",
+    "tapecast_model",
+    "tapecast_uring",
+    "tapecast_wire",
+];
+
+/// A host with a port, which has no effect.
+fn with_port(host: &str) -> Option<String> {
+    let Host { name, port } = Host::parse(host)?;
+    port.map(|_| {
+        format!(
+            "listen.allowed_hosts: {host:?} names a port, which has no effect: all ports of {name:?} are allowed; \
+             write {name:?}"
+        )
+    })
+}
+
 impl Config {
     /// What is allowed and hardly meant.
     pub fn doubts(&self) -> Vec<String> {
@@ -249,6 +297,13 @@ impl Config {
         if self.log.filter.contains("trace") {
             doubts.push("log.filter: this program has no trace lines; write debug".to_owned());
         }
+        doubts.extend(unknown_part(&self.log.filter));
+        doubts.extend(
+            self.listen
+                .allowed_hosts
+                .iter()
+                .filter_map(|h| with_port(h)),
+        );
         let cores = &self.shards.cores;
         let twice = (1..cores.len()).find(|at| cores[..*at].contains(&cores[*at]));
         if let Some(at) = twice {

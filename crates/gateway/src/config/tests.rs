@@ -459,12 +459,32 @@ fn what_is_hardly_meant_is_doubted() {
             "pipeline.core: 2 is in shards.cores too",
         ),
         ("[log]\nfilter = \"trace\"\n", "log.filter: "),
+        (
+            "[log]\nfilter = \"info,tapecast_egde=debug\"\n",
+            "log.filter: this program has no part \"tapecast_egde\"",
+        ),
+        (
+            "[log]\nfilter = \"info,edge::shard=debug\"\n",
+            "log.filter: this program has no part \"edge::shard\"",
+        ),
+        (
+            "[listen]\nallowed_hosts = [\"Desk.example:80\"]\n",
+            "listen.allowed_hosts: \"Desk.example:80\" names a port, which has no effect: all ports of \"desk.example\"",
+        ),
     ] {
         let doubts = parse(&format!("{text}{sim}")).unwrap().doubts();
         assert!(
             doubts.len() == 1 && doubts[0].starts_with(doubt),
             "{doubts:?}"
         );
+    }
+    for text in [
+        "[log]\nfilter = \"info,tapecast=debug,tapecast_edge::io=warn,tapecast_i=off,tapecast_wire\"\n",
+        "[log]\nfilter = \"warn,tapecast_edge[span]=debug\"\n",
+        "[listen]\nallowed_hosts = [\"*\", \"desk.example\", \"[::1]\"]\n",
+    ] {
+        let doubts = parse(&format!("{text}{sim}")).unwrap().doubts();
+        assert!(doubts.is_empty(), "{doubts:?}");
     }
 }
 
