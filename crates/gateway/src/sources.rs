@@ -21,6 +21,7 @@ use crate::parts::{Part, Parts, State};
 use crate::start_error::StartError;
 use hashbrown::HashMap;
 use prometheus::Registry;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_fanout::pace::Pacer;
@@ -64,6 +65,17 @@ enum SourceError {
     /// A recording.
     #[error("source {0} (replay): {1}")]
     Replay(usize, Box<ReplayError>),
+    /// A recording without any content.
+    #[error(
+        "source {number} (replay): {} is empty; record again, or correct the source's path",
+        path.display()
+    )]
+    Empty {
+        /// Which source.
+        number: usize,
+        /// The file.
+        path: PathBuf,
+    },
     /// A desk's own events.
     #[error("source {0} (push): {1}")]
     Push(usize, PushError),
@@ -123,6 +135,7 @@ impl SourceError {
                 ReplayError::Catalog { .. } => (number, "venue"),
                 ReplayError::Speed(_) => (number, "speed"),
             },
+            Self::Empty { number, .. } => (number, "path"),
             Self::Push(number, error) => match error {
                 PushError::Listen { .. } => (number, "listen"),
                 PushError::Catalog(error) => (number, of_catalog(error)),
@@ -185,6 +198,13 @@ impl Prepared {
                 Source::Sim(source) => {
                     let made = sim::SimFeed::new(source, &catalog, faults);
                     Made::Feed(Box::new(made.map_err(|e| SourceError::Sim(number, e))?))
+                }
+                Source::Replay(source) if replay::is_empty(&source.path) => {
+                    return Err(SourceError::Empty {
+                        number,
+                        path: source.path,
+                    }
+                    .into());
                 }
                 Source::Replay(source) => {
                     let made = replay::ReplayFeed::new(source, &catalog, &gate, faults);

@@ -127,7 +127,7 @@ mod tests {
         check(
             &source("okx", &nothing),
             "t.toml:4: source 1",
-            &["nothing.jsonl"],
+            &["nothing.jsonl is empty"],
         );
         check(
             &format!(

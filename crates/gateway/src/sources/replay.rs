@@ -5,7 +5,8 @@ use super::{Feed, Finish, Run};
 use crate::config::{ReplaySource, Start};
 use crate::faults::Faults;
 use crate::parts::State;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use tapecast_ingest::feed::{Pace, StartGate, Unpaced};
 use tapecast_ingest::replay::{Played, Replay, ReplayConfig, ReplayError, Speed};
@@ -18,6 +19,11 @@ pub(super) struct ReplayFeed {
     /// It waits for those downstream.
     lossless: bool,
     fault: Fault,
+}
+
+/// Whether there is a file, and nothing in it. What cannot be looked at is said when it is read.
+pub(super) fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
 }
 
 impl ReplayFeed {
@@ -48,6 +54,20 @@ impl ReplayFeed {
             lossless,
             fault: faults.of("replay"),
         })
+    }
+}
+
+/// Says which ids of `[source.symbols]` are not in the recording: one may be misspelt.
+fn warn_of_unknown(replay: &Replay, mut natives: Vec<String>) {
+    let plan = replay.plan();
+    let served = plan.instruments.iter().map(|planned| &*planned.native);
+    let left_out = plan.left_out.iter().map(|left_out| &*left_out.native);
+    let known: HashSet<_> = served.chain(left_out).collect();
+    natives.retain(|native| !known.contains(native.as_str()));
+    natives.sort();
+    if !natives.is_empty() {
+        let (venue, ids) = (replay.venue(), natives.join(", "));
+        warn!(%venue, ids, "The recording lacks ids of [source.symbols]; correct or delete them there");
     }
 }
 
