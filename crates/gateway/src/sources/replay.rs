@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tapecast_ingest::feed::{Pace, StartGate, Unpaced};
 use tapecast_ingest::replay::{Played, Replay, ReplayConfig, ReplayError, Speed};
 use tapecast_model::{Catalog, Fault, InstrumentId, Venue};
+use tracing::warn;
 
 pub(super) struct ReplayFeed {
     replay: Replay,
@@ -47,8 +48,11 @@ impl ReplayFeed {
             looped: source.looped,
             symbols: source.symbols.into_iter().collect::<HashMap<_, _>>(),
         };
+        let natives: Vec<_> = config.symbols.keys().cloned().collect();
+        let replay = Replay::scan(config, catalog)?;
+        warn_of_unknown(&replay, natives);
         Ok(Self {
-            replay: Replay::scan(config, catalog)?,
+            replay,
             gate,
             on_command,
             lossless,

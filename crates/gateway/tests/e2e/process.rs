@@ -1,7 +1,7 @@
 //! The binary as a user starts it: exit codes, one-line errors, signals.
 
 use crate::binary::{FREE_PORTS, Served, tapecast};
-use crate::support::{PATIENCE, Raw, free_address};
+use crate::support::{PATIENCE, Raw, free_address, recording};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -149,6 +149,36 @@ fn a_check_takes_no_state_from_a_process_that_runs() {
     let _served = Served::start(command.stderr(Stdio::null()));
     assert!(state.exists());
     assert!(run(&["config", "check", file]).status.success());
+}
+
+#[test]
+fn an_id_that_the_recording_lacks_is_doubted_and_one_that_is_left_out_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let trade =
+        |id: &str| format!(r#"{{"e":"trade","E":1,"s":"{id}","t":1,"p":"1.5","q":"1","T":1}}"#);
+    let recording = recording(folder.path(), "r.zst", &[trade("BTCUSDT"), trade("A")]);
+    let path = folder.path().join("t.toml");
+    let check = |symbols: &str| {
+        let source = "[[source]]\nkind = \"replay\"\nformat = \"binance\"\n";
+        let text = format!("{source}path = {recording:?}\n[source.symbols]\n{symbols}");
+        std::fs::write(&path, text).unwrap();
+        let checked = run(&["config", "check", path.to_str().unwrap()]);
+        assert!(checked.status.success(), "{checked:?}");
+        String::from_utf8(checked.stderr).unwrap()
+    };
+    let said = check("BTCUSTD = \"BTC-USDT\"\nETHUSDT = \"ETH-USDT\"\nBTCUSDT = \"XBT-USDT\"\n");
+    assert!(
+        said.contains("lacks ids of [source.symbols]") && said.contains("\"BTCUSTD, ETHUSDT\""),
+        "{said}"
+    );
+    for known in [
+        "",
+        "BTCUSDT = \"XBT-USDT\"\n",
+        "A = \"XBT-USDT\"\nBTCUSDT = \"XBT-USDT\"\n",
+    ] {
+        let said = check(known);
+        assert!(!said.contains("lacks ids"), "{said}");
+    }
 }
 
 /// Standard output on a full disk, and then a pipe that is closed.
