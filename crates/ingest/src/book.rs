@@ -37,7 +37,7 @@ pub use chain::LinkBreak;
 use crate::event::{BookEvent, Link};
 use crate::old::{OLD_FOR, OldRun};
 use backlog::Backlog;
-use chain::{Chain, Fit};
+use chain::{Chain, ChainFit};
 use checksum::Hasher;
 use std::fmt;
 use tapecast_model::{Book, BookChanges, EventTime, Instrument, Touched, UnixNanos};
@@ -233,7 +233,7 @@ impl VerifiedBook {
             self.early = Some((stamp, snapshot));
             return BookOutcome::Old;
         }
-        if let Some(Fit::Broken(broken)) = self.first_behind(chain) {
+        if let Some(ChainFit::Broken(broken)) = self.first_behind(chain) {
             self.early = Some((stamp, snapshot));
             return BookOutcome::Broken(Break::SnapshotTooOld(broken));
         }
@@ -257,14 +257,14 @@ impl VerifiedBook {
     }
 
     /// How the first of the changes that wait, and are not older than a snapshot, fits behind it.
-    fn first_behind(&self, snapshot: Chain) -> Option<Fit> {
+    fn first_behind(&self, snapshot: Chain) -> Option<ChainFit> {
         let fits = self.backlog.links().map(|link| snapshot.fit(link));
-        fits.into_iter().find(|fit| *fit != Fit::Old)
+        fits.into_iter().find(|fit| *fit != ChainFit::Old)
     }
 
     fn begin_early(&mut self) -> Option<(EventStamp, BookOutcome)> {
         let chain = Chain::at_snapshot(self.early.as_ref()?.1.link);
-        if self.first_behind(chain) != Some(Fit::Follows) {
+        if self.first_behind(chain) != Some(ChainFit::Follows) {
             return None;
         }
         let (stamp, snapshot) = self.early.take()?;
@@ -306,7 +306,7 @@ impl VerifiedBook {
             .backlog
             .newest()
             .map_or(Chain::default(), |change| Chain::at_change(change.link));
-        if newest.fit(change.link) != Fit::Old {
+        if newest.fit(change.link) != ChainFit::Old {
             self.old = OldRun::default();
         } else if self.has_started_over(stamp) {
             // No snapshot lies before changes of the old numbers and of the new ones.
@@ -333,15 +333,15 @@ impl VerifiedBook {
     /// Takes the next change; one that was `kept` came before the snapshot, so that it may be older.
     fn go_on(&mut self, stamp: EventStamp, change: Box<BookEvent>, kept: bool) -> BookOutcome {
         let broken = match self.chain.fit(change.link) {
-            Fit::Follows if chain::stands_still(change.link) && has_levels(&change) => {
+            ChainFit::Follows if chain::stands_still(change.link) && has_levels(&change) => {
                 Some(Break::StoodStill(self.chain.number().unwrap_or_default()))
             }
-            Fit::Follows => None,
+            ChainFit::Follows => None,
             _ if self.last.as_ref() == Some(&change) => return BookOutcome::Repeated,
-            Fit::Old if kept || !self.has_started_over(stamp) => return BookOutcome::Old,
-            Fit::Old => Some(Break::StartedOver(self.chain.beginning(change.link))),
-            Fit::Broken(broken) => Some(Break::Link(broken)),
-            Fit::Unplaced => Some(Break::Unnumbered(self.chain.number().unwrap_or_default())),
+            ChainFit::Old if kept || !self.has_started_over(stamp) => return BookOutcome::Old,
+            ChainFit::Old => Some(Break::StartedOver(self.chain.beginning(change.link))),
+            ChainFit::Broken(broken) => Some(Break::Link(broken)),
+            ChainFit::Unplaced => Some(Break::Unnumbered(self.chain.number().unwrap_or_default())),
         };
         if let Some(broken) = broken {
             self.lose();

@@ -38,7 +38,7 @@ pub struct Normaliser {
     instruments: Vec<ServedInstrument>,
     /// None for ids of which nothing is served.
     by_native: HashMap<Box<str>, Option<usize>>,
-    current: Option<Current>,
+    current: Option<OpenEvent>,
     trades: SmallVec<[Trade; 1]>,
     bids: Vec<Level>,
     asks: Vec<Level>,
@@ -61,7 +61,7 @@ struct ServedInstrument {
     ticker_unknown: bool,
 }
 
-struct Current {
+struct OpenEvent {
     at: usize,
     head: Heading,
     purpose: Use,
@@ -266,7 +266,7 @@ impl Normaliser {
     }
 
     fn numbers(&self, price: &str, qty: &str) -> Result<(Price, Qty), Reject> {
-        let Some(Current { at, .. }) = self.current else {
+        let Some(OpenEvent { at, .. }) = self.current else {
             return Err(Reject::Symbol);
         };
         let planned = &self.instruments[at].planned;
@@ -293,7 +293,7 @@ impl Normaliser {
     /// Ids without trades were seen, behind the trades so far.
     fn note_ids(&mut self, first: u64, last: u64) {
         self.release_trades();
-        if let Some(Current { at, head, .. }) = &self.current
+        if let Some(OpenEvent { at, head, .. }) = &self.current
             && head.ids == TradeIds::Dense
         {
             let id = self.instruments[*at].id;
@@ -308,7 +308,7 @@ impl Normaliser {
             return;
         }
         let trades = std::mem::take(&mut self.trades);
-        if let Some(Current { at, head, .. }) = &self.current {
+        if let Some(OpenEvent { at, head, .. }) = &self.current {
             let id = self.instruments[*at].id;
             let body = EventBody::Trades {
                 trades,
@@ -380,7 +380,7 @@ impl EventVisitor for Normaliser {
         } else {
             self.instruments[at].last_quote
         };
-        self.current = Some(Current {
+        self.current = Some(OpenEvent {
             at,
             head: heading,
             purpose,
@@ -425,7 +425,7 @@ impl EventVisitor for Normaliser {
         let numbers = self.numbers(price, qty)?;
         if matches!(
             self.current,
-            Some(Current {
+            Some(OpenEvent {
                 purpose: Use::Quote,
                 ..
             })
@@ -455,7 +455,7 @@ impl EventVisitor for Normaliser {
 
     fn finish(&mut self) -> Result<(), Reject> {
         self.release_trades();
-        let Some(Current {
+        let Some(OpenEvent {
             at,
             mut head,
             purpose,

@@ -10,7 +10,7 @@
 //! Between the break and the request, the session may have sent a snapshot that still waits in the source's
 //! channel. So both sides count the snapshots of an instrument, from the first one after its last restart, and
 //! a request carries the number of the last one that the pipeline has taken. If the session has sent more, the
-//! request [is answered](Request::is_answered) already. While a session waits for a snapshot from its
+//! request [is answered](ReseedRequest::is_answered) already. While a session waits for a snapshot from its
 //! venue, it may drop requests for the same instrument.
 //!
 //! # Limits
@@ -40,7 +40,7 @@ pub struct ReseedSession {
 
 /// A request for an instrument.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Request {
+pub struct ReseedRequest {
     /// Of which instrument.
     pub instrument: InstrumentId,
     /// What is asked for.
@@ -97,9 +97,9 @@ impl ReseedSession {
     }
 
     /// The next request. After the bell, take all.
-    pub fn take(&self) -> Option<Request> {
+    pub fn take(&self) -> Option<ReseedRequest> {
         let (instrument, (want, seen)) = lock(&self.waiting.requests).pop_first()?;
-        Some(Request {
+        Some(ReseedRequest {
             instrument,
             want,
             seen,
@@ -113,9 +113,9 @@ impl Drop for ReseedSession {
     }
 }
 
-// === impl Request ===
+// === impl ReseedRequest ===
 
-impl Request {
+impl ReseedRequest {
     /// Whether a session that has sent so many snapshots of the instrument has answered it already.
     pub const fn is_answered(&self, sent: u64) -> bool {
         sent > self.seen

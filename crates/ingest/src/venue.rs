@@ -323,8 +323,8 @@ impl Format {
     /// A decoder of this format.
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
-            Self::Binance => Box::new(binance::Binance::new(binance::Market::Spot)),
-            Self::BinanceUsdm => Box::new(binance::Binance::new(binance::Market::Usdm)),
+            Self::Binance => Box::new(binance::Binance::new(binance::Product::Spot)),
+            Self::BinanceUsdm => Box::new(binance::Binance::new(binance::Product::Usdm)),
             Self::Coinbase => Box::new(coinbase::Coinbase::default()),
             Self::Kraken => Box::new(kraken::Kraken::default()),
             Self::Okx => Box::new(okx::Okx::default()),

@@ -12,7 +12,7 @@ use tapecast_ingest::event::{
 };
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
-use tapecast_ingest::reseed::{Request, ReseedRequests, ReseedSession, Want};
+use tapecast_ingest::reseed::{ReseedRequest, ReseedRequests, ReseedSession, Want};
 use tapecast_ingest::sources::{EventTx, SourceChannels};
 use tapecast_model::catalog::{Definition, Offer};
 use tapecast_model::{
@@ -80,7 +80,7 @@ impl Session {
     }
 
     /// What a session does when its bell rings.
-    fn look(&mut self) -> Vec<Request> {
+    fn look(&mut self) -> Vec<ReseedRequest> {
         let taken: Vec<_> = std::iter::from_fn(|| self.requests.take()).collect();
         for request in &taken {
             assert_eq!(request.instrument, self.id);

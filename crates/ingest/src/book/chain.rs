@@ -22,7 +22,7 @@ pub(super) enum Chain {
 
 /// How a change fits behind a chain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Fit {
+pub(super) enum ChainFit {
     /// It is the next one.
     Follows,
     /// All it says is in the book already.
@@ -66,26 +66,26 @@ impl Chain {
     }
 
     /// Whether a change follows.
-    pub(super) fn fit(self, link: Link) -> Fit {
+    pub(super) fn fit(self, link: Link) -> ChainFit {
         let Some(at) = self.number() else {
-            return Fit::Follows;
+            return ChainFit::Follows;
         };
         let at_snapshot = matches!(self, Self::AtSnapshot(_));
         let broken = |found, names_previous| {
-            Fit::Broken(LinkBreak {
+            ChainFit::Broken(LinkBreak {
                 found,
                 after: at,
                 names_previous,
             })
         };
         match link {
-            Link::None | Link::Whole(_) => Fit::Unplaced,
+            Link::None | Link::Whole(_) => ChainFit::Unplaced,
             Link::Range { first, last } => {
                 let (first, last) = (i128::from(first), i128::from(last));
                 if last <= at {
-                    Fit::Old
+                    ChainFit::Old
                 } else if first == at + 1 || (at_snapshot && first <= at) {
-                    Fit::Follows
+                    ChainFit::Follows
                 } else {
                     broken(first, false)
                 }
@@ -98,11 +98,11 @@ impl Chain {
                 let (first, last) = (i128::from(first), i128::from(last));
                 // What it names as the number before it is judged first: it is the venue's own word.
                 if i128::from(previous) == at {
-                    Fit::Follows
+                    ChainFit::Follows
                 } else if last <= at {
-                    Fit::Old
+                    ChainFit::Old
                 } else if at_snapshot && first <= at {
-                    Fit::Follows
+                    ChainFit::Follows
                 } else {
                     broken(i128::from(previous), true)
                 }
@@ -113,14 +113,14 @@ impl Chain {
                 ..
             } => {
                 if i128::from(previous) == at {
-                    Fit::Follows
+                    ChainFit::Follows
                 } else {
                     broken(i128::from(previous), true)
                 }
             }
             Link::Step(number) => {
                 if i128::from(number) == at + 1 {
-                    Fit::Follows
+                    ChainFit::Follows
                 } else {
                     broken(i128::from(number), false)
                 }
@@ -215,28 +215,28 @@ mod tests {
         }
     }
 
-    const fn broken(found: i128, after: i128, names_previous: bool) -> Fit {
-        Fit::Broken(LinkBreak {
+    const fn broken(found: i128, after: i128, names_previous: bool) -> ChainFit {
+        ChainFit::Broken(LinkBreak {
             found,
             after,
             names_previous,
         })
     }
 
-    fn check(chain: Chain, link: Link, expected: Fit) {
+    fn check(chain: Chain, link: Link, expected: ChainFit) {
         assert_eq!(chain.fit(link), expected, "{link:?} behind {chain:?}");
     }
 
     #[test]
     fn a_spot_change_straddles_a_snapshot_and_then_follows_exactly() {
         let chain = Chain::at_snapshot(range(100, 100));
-        check(chain, range(90, 100), Fit::Old);
-        check(chain, range(90, 101), Fit::Follows);
-        check(chain, range(101, 104), Fit::Follows);
+        check(chain, range(90, 100), ChainFit::Old);
+        check(chain, range(90, 101), ChainFit::Follows);
+        check(chain, range(101, 104), ChainFit::Follows);
         check(chain, range(102, 104), broken(102, 100, false));
         let chain = Chain::AtChange(104);
-        check(chain, range(105, 105), Fit::Follows);
-        check(chain, range(100, 104), Fit::Old);
+        check(chain, range(105, 105), ChainFit::Follows);
+        check(chain, range(100, 104), ChainFit::Old);
         check(chain, range(104, 106), broken(104, 104, false));
         check(chain, range(106, 107), broken(106, 104, false));
     }
@@ -244,33 +244,33 @@ mod tests {
     #[test]
     fn a_futures_change_straddles_a_snapshot_and_then_names_its_forerunner() {
         let chain = Chain::at_snapshot(okx(-1, 100));
-        check(chain, futures(80, 70, 100), Fit::Old);
-        check(chain, futures(95, 90, 120), Fit::Follows);
-        check(chain, futures(105, 100, 120), Fit::Follows);
+        check(chain, futures(80, 70, 100), ChainFit::Old);
+        check(chain, futures(95, 90, 120), ChainFit::Follows);
+        check(chain, futures(105, 100, 120), ChainFit::Follows);
         check(chain, futures(101, 99, 120), broken(99, 100, true));
         let chain = Chain::AtChange(120);
-        check(chain, futures(133, 120, 140), Fit::Follows);
+        check(chain, futures(133, 120, 140), ChainFit::Follows);
         check(chain, futures(110, 125, 140), broken(125, 120, true));
-        check(chain, futures(95, 90, 120), Fit::Old);
-        check(chain, futures(1, 120, 3), Fit::Follows);
+        check(chain, futures(95, 90, 120), ChainFit::Old);
+        check(chain, futures(1, 120, 3), ChainFit::Follows);
     }
 
     #[test]
     fn okx_accepts_keep_alives_and_resets_and_nothing_else() {
         let mut chain = Chain::at_snapshot(okx(-1, 100));
-        check(chain, okx(100, 100), Fit::Follows);
-        check(chain, okx(100, 110), Fit::Follows);
+        check(chain, okx(100, 100), ChainFit::Follows);
+        check(chain, okx(100, 110), ChainFit::Follows);
         check(chain, okx(99, 110), broken(99, 100, true));
-        check(chain, okx(100, 3), Fit::Follows);
+        check(chain, okx(100, 3), ChainFit::Follows);
         chain.advance(okx(100, 3));
-        check(chain, okx(3, 5), Fit::Follows);
+        check(chain, okx(3, 5), ChainFit::Follows);
         check(chain, okx(100, 101), broken(100, 3, true));
     }
 
     #[test]
     fn steps_are_one_long() {
         let mut chain = Chain::at_snapshot(Link::Step(7));
-        check(chain, Link::Step(8), Fit::Follows);
+        check(chain, Link::Step(8), ChainFit::Follows);
         check(chain, Link::Step(7), broken(7, 7, false));
         check(chain, Link::Step(9), broken(9, 7, false));
         chain.advance(Link::Step(8));
@@ -280,8 +280,8 @@ mod tests {
     #[test]
     fn without_numbers_anything_follows() {
         let mut chain = Chain::at_snapshot(Link::None);
-        check(chain, Link::None, Fit::Follows);
-        check(chain, range(5, 9), Fit::Follows);
+        check(chain, Link::None, ChainFit::Follows);
+        check(chain, range(5, 9), ChainFit::Follows);
         chain.advance(range(5, 9));
         check(chain, range(11, 12), broken(11, 9, false));
     }
@@ -289,20 +289,20 @@ mod tests {
     #[test]
     fn what_has_no_number_does_not_follow_what_has_one() {
         for link in [range(5, 9), futures(5, 4, 9), okx(4, 9), Link::Step(9)] {
-            check(Chain::at_snapshot(link), Link::None, Fit::Unplaced);
-            check(Chain::at_change(link), Link::None, Fit::Unplaced);
+            check(Chain::at_snapshot(link), Link::None, ChainFit::Unplaced);
+            check(Chain::at_change(link), Link::None, ChainFit::Unplaced);
         }
     }
 
     #[test]
     fn the_largest_numbers_do_not_overflow() {
         let chain = Chain::at_snapshot(range(u64::MAX, u64::MAX));
-        check(chain, range(u64::MAX, u64::MAX), Fit::Old);
+        check(chain, range(u64::MAX, u64::MAX), ChainFit::Old);
         check(chain, Link::Step(0), broken(0, i128::from(u64::MAX), false));
         check(
             Chain::AtChange(i128::from(i64::MIN)),
             okx(i64::MIN, i64::MAX),
-            Fit::Follows,
+            ChainFit::Follows,
         );
     }
 }

@@ -16,7 +16,7 @@ mod limit;
 
 pub use limit::SilenceLimit;
 
-use channel::Channel;
+use channel::ChannelHealth;
 use std::time::Duration;
 use tapecast_model::{
     ChannelKind, ChannelSet, ChannelState, ChannelStates, FeedState, Mono, Status, TradingState,
@@ -27,13 +27,13 @@ pub(super) use channel::{Moment, Reason};
 /// The state of an instrument's feed, and the last published status.
 #[derive(Debug)]
 pub(super) struct Health {
-    book: Channel,
-    quote: Channel,
-    trade: Channel,
-    ticker: Channel,
+    book: ChannelHealth,
+    quote: ChannelHealth,
+    trade: ChannelHealth,
+    ticker: ChannelHealth,
     /// The quote is taken from the book.
     shared: bool,
-    line: Line,
+    line: LineHealth,
     limit: SilenceLimit,
     /// Since when the first event, of whatever channel, is due.
     due_from: Option<Mono>,
@@ -50,7 +50,7 @@ pub(super) struct Health {
 
 /// What is known of the connection, as far as this instrument can tell.
 #[derive(Debug)]
-enum Line {
+enum LineHealth {
     Pending,
     /// Nothing came that was due.
     Silent(Reason),
@@ -64,12 +64,12 @@ impl Health {
     /// Nothing is asked for, and nothing has come.
     pub(super) fn new(limit: SilenceLimit) -> Self {
         Self {
-            book: Channel::new(ChannelKind::Book, limit),
-            quote: Channel::new(ChannelKind::Quote, limit),
-            trade: Channel::new(ChannelKind::Trade, limit),
-            ticker: Channel::new(ChannelKind::Ticker, limit),
+            book: ChannelHealth::new(ChannelKind::Book, limit),
+            quote: ChannelHealth::new(ChannelKind::Quote, limit),
+            trade: ChannelHealth::new(ChannelKind::Trade, limit),
+            ticker: ChannelHealth::new(ChannelKind::Ticker, limit),
             shared: false,
-            line: Line::Pending,
+            line: LineHealth::Pending,
             limit,
             due_from: None,
             crossed: None,
@@ -97,11 +97,11 @@ impl Health {
             let asked = self.channel(kind).is_some_and(|channel| channel.ask(at));
             self.news_of(kind, asked);
         }
-        if matches!(self.line, Line::Down(_)) {
-            self.line = Line::Pending;
+        if matches!(self.line, LineHealth::Down(_)) {
+            self.line = LineHealth::Pending;
             self.changed = true;
         }
-        if kinds.is_empty() && matches!(self.line, Line::Pending) {
+        if kinds.is_empty() && matches!(self.line, LineHealth::Pending) {
             self.due_from = Some(at.now);
             self.wait_for(self.line_look_at());
         }
@@ -122,8 +122,8 @@ impl Health {
             // What comes next makes up for what was lost; a book needs a snapshot.
             news |= channel.heal(at);
         }
-        if !matches!(self.line, Line::Live) {
-            self.line = Line::Live;
+        if !matches!(self.line, LineHealth::Live) {
+            self.line = LineHealth::Live;
             self.changed = true;
         }
         self.news_of(kind, news);
@@ -132,8 +132,8 @@ impl Health {
     /// A message of the book came, but there is no book. The book's stream is alive.
     pub(super) fn note_heard(&mut self, at: Moment) {
         let news = self.book.hear(at);
-        if !matches!(self.line, Line::Live) {
-            self.line = Line::Live;
+        if !matches!(self.line, LineHealth::Live) {
+            self.line = LineHealth::Live;
             self.changed = true;
         }
         self.news_of(ChannelKind::Book, news);
@@ -144,8 +144,8 @@ impl Health {
         let revived = self
             .channel(kind)
             .is_some_and(|channel| channel.connect(at));
-        if revived && matches!(self.line, Line::Down(_)) {
-            self.line = Line::Live;
+        if revived && matches!(self.line, LineHealth::Down(_)) {
+            self.line = LineHealth::Live;
         }
         self.news_of(kind, revived);
     }
@@ -161,7 +161,7 @@ impl Health {
         for channel in self.channels_mut() {
             channel.go_down(reason.clone(), at);
         }
-        self.line = Line::Down(reason);
+        self.line = LineHealth::Down(reason);
         self.due_from = None;
         self.changed = true;
     }
@@ -185,8 +185,8 @@ impl Health {
         for channel in self.channels_mut() {
             channel.restart(at);
         }
-        if matches!(self.line, Line::Silent(_)) {
-            self.line = Line::Pending;
+        if matches!(self.line, LineHealth::Silent(_)) {
+            self.line = LineHealth::Pending;
         }
         self.due_from = self.due_from.map(|_| at.now);
         self.wait_anew();
@@ -244,7 +244,7 @@ impl Health {
         let shared = self.shared;
         let (mut next, mut silent) = (self.line_look_at(), false);
         if next.is_some_and(|look_at| look_at <= at.now) {
-            self.line = Line::Silent(silence(None, self.limit.first_of_any()));
+            self.line = LineHealth::Silent(silence(None, self.limit.first_of_any()));
             (next, silent) = (None, true);
         }
         for channel in self.channels_mut() {
@@ -287,7 +287,7 @@ impl Health {
     }
 
     fn wait_anew(&mut self) {
-        let looks = self.channels().filter_map(Channel::look_at).min();
+        let looks = self.channels().filter_map(ChannelHealth::look_at).min();
         self.wait_for(earlier(looks, self.line_look_at()));
     }
 
@@ -299,11 +299,13 @@ impl Health {
 
     /// When the first event of whatever channel is late, if it is due.
     fn line_look_at(&self) -> Option<Mono> {
-        let from = self.due_from.filter(|_| matches!(self.line, Line::Pending));
+        let from = self
+            .due_from
+            .filter(|_| matches!(self.line, LineHealth::Pending));
         from.map(|from| from.after(self.limit.first_of_any()))
     }
 
-    const fn channel(&mut self, kind: ChannelKind) -> Option<&mut Channel> {
+    const fn channel(&mut self, kind: ChannelKind) -> Option<&mut ChannelHealth> {
         match kind {
             ChannelKind::Book => Some(&mut self.book),
             ChannelKind::Quote => Some(&mut self.quote),
@@ -314,11 +316,11 @@ impl Health {
     }
 
     /// Those that should speak regularly first.
-    fn channels(&self) -> impl Iterator<Item = &Channel> {
+    fn channels(&self) -> impl Iterator<Item = &ChannelHealth> {
         [&self.book, &self.quote, &self.trade, &self.ticker].into_iter()
     }
 
-    fn channels_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+    fn channels_mut(&mut self) -> impl Iterator<Item = &mut ChannelHealth> {
         let Self {
             book,
             quote,
@@ -330,7 +332,7 @@ impl Health {
     }
 
     /// Whether it is watched, and not part of another.
-    fn is_own(&self, channel: &Channel) -> bool {
+    fn is_own(&self, channel: &ChannelHealth) -> bool {
         channel.is_watched() && !(self.shared && channel.kind() == ChannelKind::Quote)
     }
 
@@ -338,7 +340,7 @@ impl Health {
         let (feed, reason) = match self.worst() {
             Some((channel, FeedState::Pending)) => {
                 let all = self.channels().filter(|c| self.is_own(c));
-                let mut states = all.filter_map(Channel::state);
+                let mut states = all.filter_map(ChannelHealth::state);
                 let alone = states.all(|state| state.feed == FeedState::Pending);
                 let kind = channel.kind().label();
                 let of_kind = || format!("no {kind} data yet").into();
@@ -369,12 +371,12 @@ impl Health {
 
     /// The state of an instrument without book and quote: that of its connection, unless data were lost.
     fn state_of_line(&self) -> (FeedState, Reason) {
-        let lost = |channel: &&Channel| {
+        let lost = |channel: &&ChannelHealth| {
             let state = channel.state().filter(|_| self.is_own(channel));
             state.is_some_and(|state| state.feed == FeedState::Gap)
         };
         match (&self.line, self.channels().find(lost)) {
-            (Line::Live, Some(channel)) => (
+            (LineHealth::Live, Some(channel)) => (
                 FeedState::Gap,
                 channel.reason().cloned().unwrap_or_default(),
             ),
@@ -383,7 +385,7 @@ impl Health {
     }
 
     /// The channel that decides, and how it is: of equally bad ones the book.
-    fn worst(&self) -> Option<(&Channel, FeedState)> {
+    fn worst(&self) -> Option<(&ChannelHealth, FeedState)> {
         let regular = [&self.book, &self.quote].into_iter();
         let regular = regular.filter(|channel| self.is_own(channel));
         let states = regular.filter_map(|c| c.state().map(|ChannelState { feed, .. }| (c, feed)));
@@ -397,7 +399,7 @@ impl Health {
     }
 }
 
-impl Line {
+impl LineHealth {
     fn state(&self) -> (FeedState, Reason) {
         match self {
             Self::Pending => (FeedState::Pending, NO_DATA),

@@ -107,7 +107,7 @@ pub(super) struct Missed {
 }
 
 /// The relation of a trade to the trades before it.
-enum Fit {
+enum TradeFit {
     Follows,
     Lost(u64, LossReason),
     Known,
@@ -192,40 +192,40 @@ impl Trades {
         for (at, trade) in trades.iter().enumerate() {
             let Some(id) = trade.id.number() else { break };
             match self.fit(trade, id, ids) {
-                Fit::Known => {
+                TradeFit::Known => {
                     if self.doubtful_id() != Some(id) {
                         self.doubtful = None;
                     }
                     cut.known += 1;
                     continue;
                 }
-                Fit::Repeated => {
+                TradeFit::Repeated => {
                     self.late += 1;
                     self.repeated += 1;
                     cut.known += 1;
                     continue;
                 }
                 _ if cut.known > 0 => break,
-                Fit::Follows => {}
+                TradeFit::Follows => {}
                 _ if at > 0 => break,
-                Fit::Lost(events, reason) => cut.lost = Some((events, reason)),
-                Fit::Restarted(events) => {
+                TradeFit::Lost(events, reason) => cut.lost = Some((events, reason)),
+                TradeFit::Restarted(events) => {
                     self.first = id;
                     cut.lost = Some((events, LossReason::Ids));
                     self.seen.clear();
                     self.history.restart();
                 }
-                Fit::Confirmed(missing) => {
+                TradeFit::Confirmed(missing) => {
                     cut.lost = (missing > 0).then_some((length(missing), LossReason::Ids));
                     self.begin_again_at_doubtful(ids);
                 }
-                Fit::Doubtful => {
+                TradeFit::Doubtful => {
                     cut.lost = self.doubt(trade, ids);
                     self.note_late(trade, id, ids);
                     cut.fresh = 1;
                     break;
                 }
-                Fit::Late => {
+                TradeFit::Late => {
                     self.note_late(trade, id, ids);
                     cut.fresh = 1;
                     break;
@@ -356,22 +356,22 @@ impl Trades {
         cut
     }
 
-    fn fit(&self, trade: &Trade, id: u64, ids: TradeIds) -> Fit {
+    fn fit(&self, trade: &Trade, id: u64, ids: TradeIds) -> TradeFit {
         let hole = self.hole.filter(|hole| !hole.said);
-        let as_told = |hole: Hole| Fit::Lost(hole.events.max(1), hole.reason);
+        let as_told = |hole: Hole| TradeFit::Lost(hole.events.max(1), hole.reason);
         let Some(newest) = self.newest else {
             // Trades before may have come under ids of another kind.
             if self.history.contains_exact(trade) {
-                return Fit::Known;
+                return TradeFit::Known;
             }
-            return hole.map_or(Fit::Follows, as_told);
+            return hole.map_or(TradeFit::Follows, as_told);
         };
         if id > newest {
             if id - newest == 1 {
-                return Fit::Follows;
+                return TradeFit::Follows;
             }
             if ids == TradeIds::Rising {
-                return hole.map_or(Fit::Follows, as_told);
+                return hole.map_or(TradeFit::Follows, as_told);
             }
             let accounted = self
                 .history
@@ -380,33 +380,33 @@ impl Trades {
             let missing = (id - newest - 1).saturating_sub(accounted);
             let reason = hole.map_or(LossReason::Ids, |hole| hole.reason);
             return match missing {
-                0 => Fit::Follows,
-                missing => Fit::Lost(length(missing), reason),
+                0 => TradeFit::Follows,
+                missing => TradeFit::Lost(length(missing), reason),
             };
         }
         if self.history.contains(trade) {
-            return Fit::Known;
+            return TradeFit::Known;
         }
         let was_seen = self.seen.contains(id) && !self.history.contains_id(id);
         if let Some(first) = self.doubtful_id()
             && (id.checked_sub(first)).is_some_and(|ahead| ahead > 0 && ahead < newest - id)
             && (id - first == 1 || !was_seen)
         {
-            return Fit::Confirmed(match ids {
+            return TradeFit::Confirmed(match ids {
                 TradeIds::Dense => id - first - 1,
                 TradeIds::Rising | TradeIds::Opaque => 0,
             });
         }
         if self.late < LATE_MAX && was_seen {
-            Fit::Repeated
+            TradeFit::Repeated
         } else if self.late < LATE_MAX
             && (self.history.has_below(id) || self.seen.is_hole(id, self.first))
         {
-            Fit::Late
+            TradeFit::Late
         } else if self.late < LATE_MAX {
-            Fit::Doubtful
+            TradeFit::Doubtful
         } else {
-            Fit::Restarted(1 + self.repeated)
+            TradeFit::Restarted(1 + self.repeated)
         }
     }
 

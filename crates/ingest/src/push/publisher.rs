@@ -29,7 +29,7 @@ use tokio::time::timeout;
 pub(super) struct Publisher {
     shared: PushShared,
     stream: TcpStream,
-    known: Known,
+    known: NamedInstruments,
     answers: Vec<u8>,
     /// Events of the lines that were read last.
     events: Events,
@@ -44,7 +44,7 @@ pub(super) struct Publisher {
 }
 
 /// Instruments that this publisher has named.
-struct Known {
+struct NamedInstruments {
     names: Names,
     /// Their ids: all that this source has named, and all that this publisher has.
     of_source: Arc<Mutex<HashSet<InstrumentId>>>,
@@ -59,7 +59,7 @@ struct Closed;
 
 impl Publisher {
     pub(super) fn new(shared: PushShared, stream: TcpStream) -> Self {
-        let known = Known {
+        let known = NamedInstruments {
             names: Names::new(shared.venue.clone(), Arc::clone(&shared.catalog)),
             of_source: Arc::clone(&shared.named),
             served: shared.served.clone(),
@@ -343,9 +343,9 @@ impl Publisher {
     }
 }
 
-// === impl Known ===
+// === impl NamedInstruments ===
 
-impl Known {
+impl NamedInstruments {
     /// All that this publisher has named.
     fn ids(&self) -> Vec<InstrumentId> {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
@@ -353,7 +353,7 @@ impl Known {
     }
 }
 
-impl Instruments for Known {
+impl Instruments for NamedInstruments {
     fn found(&self, symbol: &str) -> Option<InstrumentId> {
         self.names.named(symbol)
     }

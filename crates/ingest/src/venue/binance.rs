@@ -22,9 +22,9 @@ use crate::event::{Link, TradeIds};
 use hot::Hot;
 use tapecast_model::{Aggressor, ChannelKind, Decimal, EventTime, Side, Ticker, TradeId};
 
-/// Which of Binance's markets.
+/// Which of Binance's products.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Market {
+pub enum Product {
     /// Spot: depth chains by `U` and `u`.
     Spot,
     /// USD-M futures: depth chains by `pu`.
@@ -33,7 +33,7 @@ pub enum Market {
 
 /// Reads Binance's messages.
 pub struct Binance {
-    market: Market,
+    product: Product,
     hot: Hot,
     json: Json,
 }
@@ -78,10 +78,10 @@ const UNUSED: [&str; 22] = [
 ];
 
 impl Binance {
-    /// A reader for a market.
-    pub fn new(market: Market) -> Self {
+    /// A decoder for a product.
+    pub fn new(product: Product) -> Self {
         Self {
-            market,
+            product,
             hot: Hot::default(),
             json: Json::default(),
         }
@@ -90,9 +90,9 @@ impl Binance {
 
 impl Decoder for Binance {
     fn read(&mut self, message: Message<'_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
-        let market = self.market;
+        let product = self.product;
         let Message { raw, http, symbol } = message;
-        if let Some(result) = self.hot.read(raw, market, visitor) {
+        if let Some(result) = self.hot.read(raw, product, visitor) {
             return result;
         }
         let named = symbol
@@ -106,21 +106,21 @@ impl Decoder for Binance {
                 root.need("data")?
             };
             let named = named.as_deref().unwrap_or_default();
-            let source = Source {
-                market,
+            let origin = PayloadOrigin {
+                product,
                 stream,
                 named,
                 http: http.is_some(),
             };
             if payload.is_array() {
                 for item in payload.elements() {
-                    if let Err(reject) = source.read(item, visitor) {
+                    if let Err(reject) = origin.read(item, visitor) {
                         visitor.fault(item.text_of("s"), stream_of(item), reject);
                     }
                 }
                 return Ok(());
             }
-            source.read(payload, visitor)
+            origin.read(payload, visitor)
         })
     }
 
@@ -149,16 +149,16 @@ impl Decoder for Binance {
 
 /// Where a payload came from.
 #[derive(Clone, Copy)]
-struct Source<'a> {
-    market: Market,
+struct PayloadOrigin<'a> {
+    product: Product,
     stream: &'a str,
     named: &'a str,
     http: bool,
 }
 
-impl Source<'_> {
+impl PayloadOrigin<'_> {
     fn read(self, data: Node<'_, '_>, visitor: &mut dyn EventVisitor) -> Result<(), Reject> {
-        if self.market == Market::Usdm && data.uint_of("st") == Ok(Some(COIN_M)) {
+        if self.product == Product::Usdm && data.uint_of("st") == Ok(Some(COIN_M)) {
             return Ok(());
         }
         match data.text_of("e") {
@@ -212,10 +212,10 @@ impl Source<'_> {
             let levels = partial_depth(self.stream).unwrap_or(0);
             (upper.as_str(), VenueStream::new(Carries::WholeBook, levels))
         };
-        let link = match self.market {
+        let link = match self.product {
             _ if !self.stream.is_empty() => Link::Whole(last),
-            Market::Spot => Link::Range { first: last, last },
-            Market::Usdm => Link::Previous {
+            Product::Spot => Link::Range { first: last, last },
+            Product::Usdm => Link::Previous {
                 first: None,
                 previous: -1,
                 last: signed(last)?,
@@ -249,16 +249,16 @@ fn stream_of(item: Node<'_, '_>) -> VenueStream {
 
 /// What a change to a book says before its levels.
 fn depth_head<'a>(
-    source: Source<'_>,
+    origin: PayloadOrigin<'_>,
     native: &'a str,
     (first, last): (u64, u64),
     previous: Option<u64>,
     ts_event: Option<EventTime>,
 ) -> Result<MessageHead<'a>, Reject> {
-    let (stream, snapshot) = match partial_depth(source.stream) {
+    let (stream, snapshot) = match partial_depth(origin.stream) {
         Some(levels) => (VenueStream::new(Carries::WholeBook, levels), true),
         None => (
-            VenueStream::new(Carries::Book, diff_rank(source.stream)),
+            VenueStream::new(Carries::Book, diff_rank(origin.stream)),
             false,
         ),
     };

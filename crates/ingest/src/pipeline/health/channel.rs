@@ -3,7 +3,7 @@
 //! Causes are stored separately, each with the time when it began. The worst cause decides: down before
 //! stale before gap before pending. So the end of one cause does not hide another.
 
-use super::limit::{Pace, SilenceLimit};
+use super::limit::{Intervals, SilenceLimit};
 use std::borrow::Cow;
 use std::time::Duration;
 use tapecast_model::{ChannelKind, ChannelState, FeedState, Mono, UnixNanos};
@@ -21,7 +21,7 @@ pub(in crate::pipeline) struct Moment {
 
 /// What is known of one channel.
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(super) struct ChannelHealth {
     kind: ChannelKind,
     limit: SilenceLimit,
     /// It is asked for, or has spoken.
@@ -38,7 +38,7 @@ pub(super) struct Channel {
     /// The last event, if nothing has interrupted the channel since.
     last: Option<Mono>,
     /// Boxed, as most channels have a fixed limit, or none.
-    pace: Option<Box<Pace>>,
+    pace: Option<Box<Intervals>>,
 }
 
 /// Why a channel is not what it should be. Rare, so that it is kept apart.
@@ -48,9 +48,9 @@ struct Cause {
     since: UnixNanos,
 }
 
-// === impl Channel ===
+// === impl ChannelHealth ===
 
-impl Channel {
+impl ChannelHealth {
     /// A channel without a state.
     pub(super) const fn new(kind: ChannelKind, limit: SilenceLimit) -> Self {
         Self {
@@ -250,7 +250,7 @@ impl Channel {
         if self.limit.follows_pace(self.kind)
             && let Some(last) = last
         {
-            let pace = self.pace.get_or_insert_with(|| Box::new(Pace::new()));
+            let pace = self.pace.get_or_insert_with(|| Box::new(Intervals::new()));
             pace.note(now - last);
         }
     }

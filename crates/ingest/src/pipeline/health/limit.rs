@@ -1,8 +1,8 @@
 //! How long a channel may be silent before it is stale.
 //!
 //! A publisher knows its own pace, so its limit is configured and fixed. A venue does not state its pace,
-//! so the limit of its channels follows the pace that they have shown. For this, the [`Pace`] of a
-//! channel keeps [`Pace::KEPT`] intervals of four bytes, with one store per event. The median is computed
+//! so the limit of its channels follows the pace that they have shown. For this, the [`Intervals`] of a
+//! channel keeps [`Intervals::KEPT`] intervals of four bytes, with one store per event. The median is computed
 //! only when a channel has been silent for longer than the shortest limit.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub enum SilenceLimit {
 
 /// The newest intervals between events of a channel.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Intervals {
     /// In microseconds, which reach further than the longest limit.
     intervals: [u32; Self::KEPT],
     next: u8,
@@ -66,11 +66,11 @@ impl SilenceLimit {
     }
 
     /// A watched channel's limit at its pace.
-    pub(super) fn at_pace(self, pace: Option<&Pace>) -> Duration {
+    pub(super) fn at_pace(self, pace: Option<&Intervals>) -> Duration {
         match self {
             Self::Fixed(limit) => limit,
             Self::ByPace => pace
-                .and_then(Pace::median)
+                .and_then(Intervals::median)
                 .map_or(Self::SHORTEST, |median| median * Self::MEDIANS)
                 .clamp(Self::SHORTEST, Self::LONGEST),
         }
@@ -82,9 +82,9 @@ impl SilenceLimit {
     }
 }
 
-// === impl Pace ===
+// === impl Intervals ===
 
-impl Pace {
+impl Intervals {
     /// How many intervals are kept; the newest replaces the oldest. Odd, so that one of them is the
     /// median.
     pub(super) const KEPT: usize = 63;
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn limit_after(millis: &[u64]) -> Duration {
-        let mut pace = Pace::new();
+        let mut pace = Intervals::new();
         for &millis in millis {
             pace.note(Duration::from_millis(millis));
         }
@@ -155,7 +155,7 @@ mod tests {
     fn old_intervals_are_forgotten() {
         let mut intervals = vec![3_000; 1_000];
         assert_eq!(limit_after(&intervals), Duration::from_secs(60));
-        intervals.extend([10; Pace::KEPT / 2]);
+        intervals.extend([10; Intervals::KEPT / 2]);
         assert_eq!(limit_after(&intervals), Duration::from_secs(60));
         intervals.push(10);
         assert_eq!(limit_after(&intervals), Duration::from_secs(30));

@@ -4,7 +4,9 @@
 //! The whole message is read before the visitor is called. If it is declined, the visitor has received
 //! nothing, and the general reader in [`super`] reads it or says what is wrong with it.
 
-use super::{COIN_M, MARKET, Market, Source, TRADES, aggressor, depth_head, happened_or_sent};
+use super::{
+    COIN_M, MARKET, PayloadOrigin, Product, TRADES, aggressor, depth_head, happened_or_sent,
+};
 use crate::venue::plain::{Plain, Span, Value};
 use crate::venue::{Carries, EventVisitor, MessageHead, Reject, TradeRow, VenueStream, What};
 use tapecast_model::{EventTime, Side, TradeId};
@@ -58,7 +60,7 @@ impl Hot {
     pub(super) fn read(
         &mut self,
         raw: &[u8],
-        market: Market,
+        product: Product,
         visitor: &mut dyn EventVisitor,
     ) -> Option<Result<(), Reject>> {
         let mut plain = Plain::new(raw)?;
@@ -78,7 +80,7 @@ impl Hot {
         if !plain.is_at_end() {
             return None;
         }
-        if market == Market::Usdm && members.service == Some(COIN_M) {
+        if product == Product::Usdm && members.service == Some(COIN_M) {
             return Some(Ok(()));
         }
         match members.kind {
@@ -86,13 +88,13 @@ impl Hot {
             Kind::AggTrade => members.trade(1, 1, visitor),
             Kind::BookTicker => members.book_ticker(visitor),
             Kind::Depth => {
-                let source = Source {
-                    market,
+                let origin = PayloadOrigin {
+                    product,
                     stream,
                     named: "",
                     http: false,
                 };
-                self.depth(&plain, &members, source, visitor)
+                self.depth(&plain, &members, origin, visitor)
             }
         }
     }
@@ -151,7 +153,7 @@ impl Hot {
         &self,
         plain: &Plain<'_>,
         members: &Members<'_>,
-        source: Source<'_>,
+        origin: PayloadOrigin<'_>,
         visitor: &mut dyn EventVisitor,
     ) -> Option<Result<(), Reject>> {
         let [first, last, previous] = members.numbers;
@@ -159,7 +161,7 @@ impl Hot {
             return None;
         }
         let head = match depth_head(
-            source,
+            origin,
             members.native,
             (first?, last?),
             previous,
@@ -304,7 +306,7 @@ mod tests {
 
     fn is_read(text: &str) -> bool {
         let mut scan = RecordingScan::new(Format::Binance, hashbrown::HashMap::new());
-        let read = Hot::default().read(text.as_bytes(), Market::Spot, &mut scan);
+        let read = Hot::default().read(text.as_bytes(), Product::Spot, &mut scan);
         assert!(read.is_none_or(|result| result.is_ok()), "{text}");
         read.is_some()
     }
