@@ -310,7 +310,27 @@ impl Trades {
         }
     }
 
+    /// Takes trades whose ids have no order.
     fn take_opaque(&mut self, trades: &[Trade]) -> Cut {
+        let cut = self.take_unnumbered(trades);
+        if cut.fresh > 0 {
+            (self.newest, self.doubtful) = (None, None);
+            (self.ordered, self.begun) = (false, true);
+        }
+        cut
+    }
+
+    /// Takes trades without a number between trades that have one.
+    fn take_odd(&mut self, trades: &[Trade]) -> Cut {
+        let cut = self.take_unnumbered(trades);
+        let lost = cut.lost.map_or(0, |(events, _)| events);
+        let accounted = lost.saturating_add(cut.fresh as u64);
+        self.unnumbered = self.unnumbered.saturating_add(accounted);
+        cut
+    }
+
+    /// Compares trades with the kept ones by all that is said of them.
+    fn take_unnumbered(&mut self, trades: &[Trade]) -> Cut {
         let mut cut = Cut::default();
         for trade in trades {
             if self.history.contains_exact(trade) {
@@ -323,33 +343,6 @@ impl Trades {
             if let Some(hole) = self.hole.take().filter(|hole| !hole.said) {
                 cut.lost = Some((hole.events.max(1), hole.reason));
             }
-            self.history.extend(std::slice::from_ref(trade));
-            cut.fresh += 1;
-        }
-        if cut.fresh > 0 {
-            (self.newest, self.doubtful) = (None, None);
-            (self.ordered, self.begun) = (false, true);
-        }
-        cut
-    }
-
-    /// Takes trades without a number between trades that have one.
-    fn take_odd(&mut self, trades: &[Trade]) -> Cut {
-        let mut cut = Cut::default();
-        for trade in trades {
-            if self.history.contains_exact(trade) {
-                cut.known += 1;
-                continue;
-            }
-            if cut.known > 0 {
-                break;
-            }
-            if let Some(hole) = self.hole.take().filter(|hole| !hole.said) {
-                let events = hole.events.max(1);
-                cut.lost = Some((events, hole.reason));
-                self.unnumbered = self.unnumbered.saturating_add(events);
-            }
-            self.unnumbered = self.unnumbered.saturating_add(1);
             self.history.extend(std::slice::from_ref(trade));
             cut.fresh += 1;
         }
