@@ -126,6 +126,60 @@ pub struct Ticker {
     pub quote_volume: Option<Decimal>,
 }
 
+// === impl Ticker ===
+
+impl Ticker {
+    /// The names of its figures, in the order that records, frames and published lines share. It never changes.
+    pub const FIGURES: [&'static str; 8] = [
+        "last",
+        "open",
+        "high",
+        "low",
+        "change",
+        "change_pct",
+        "volume",
+        "quote_volume",
+    ];
+
+    /// Its figures, in the order of [`Self::FIGURES`].
+    pub const fn figures(&self) -> [Option<Decimal>; Self::FIGURES.len()] {
+        [
+            self.last,
+            self.open,
+            self.high,
+            self.low,
+            self.change,
+            self.change_pct,
+            self.volume,
+            self.quote_volume,
+        ]
+    }
+
+    /// The ticker with these figures, in the order of [`Self::FIGURES`].
+    pub const fn from_figures(figures: [Option<Decimal>; Self::FIGURES.len()]) -> Self {
+        let [
+            last,
+            open,
+            high,
+            low,
+            change,
+            change_pct,
+            volume,
+            quote_volume,
+        ] = figures;
+        Self {
+            last,
+            open,
+            high,
+            low,
+            change,
+            change_pct,
+            volume,
+            quote_volume,
+        }
+    }
+}
+
 // === impl Body ===
 
 impl Body<'_> {
@@ -272,5 +326,14 @@ mod tests {
         ] {
             assert_eq!(TradeId::new(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_figures_of_a_ticker_make_it_again() {
+        let figures = std::array::from_fn(|at| (at != 4).then(|| Decimal::new(at as i128, 2)));
+        let ticker = Ticker::from_figures(figures);
+        assert_eq!(ticker.figures(), figures);
+        assert_eq!((ticker.last, ticker.change), (figures[0], None));
+        assert_eq!(ticker.quote_volume, figures[7]);
     }
 }

@@ -7,8 +7,8 @@
 
 use tapecast_model::decimal::write_scaled;
 use tapecast_model::{
-    ChannelStates, Decimal, Epoch, EventTime, Instrument, Price, Qty, Quote, Scale, Seq, Status,
-    Ticker, Topic, Trade, UnixNanos,
+    ChannelStates, Epoch, EventTime, Instrument, Price, Qty, Quote, Scale, Seq, Status, Ticker,
+    Topic, Trade, UnixNanos,
 };
 
 /// What every data frame says first.
@@ -119,22 +119,12 @@ pub fn book(out: &mut Vec<u8>, head: &Head<'_>, instrument: &Instrument, levels:
 /// Appends a `ticker` frame. What the venue does not give is absent.
 pub fn ticker(out: &mut Vec<u8>, head: &Head<'_>, ticker: &Ticker) {
     write_head(out, head);
-    let fields: [(&str, Option<Decimal>); 8] = [
-        ("last", ticker.last),
-        ("open", ticker.open),
-        ("high", ticker.high),
-        ("low", ticker.low),
-        ("change", ticker.change),
-        ("change_pct", ticker.change_pct),
-        ("volume", ticker.volume),
-        ("quote_volume", ticker.quote_volume),
-    ];
-    for (name, value) in fields {
-        if let Some(value) = value {
+    for (name, figure) in Ticker::FIGURES.into_iter().zip(ticker.figures()) {
+        if let Some(figure) = figure {
             out.extend_from_slice(b",\"");
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"\":\"");
-            value.write(out);
+            figure.write(out);
             out.push(b'"');
         }
     }

@@ -97,24 +97,13 @@ struct Fields<'a> {
     bid_qty: Option<&'a str>,
     ask: Option<&'a str>,
     ask_qty: Option<&'a str>,
-    ticker: [Option<&'a str>; TICKER.len()],
+    ticker: [Option<&'a str>; Ticker::FIGURES.len()],
     feed: Option<&'a str>,
     trading: Option<&'a str>,
     reason: Option<&'a str>,
     /// All of its members were read.
     whole: bool,
 }
-
-const TICKER: [&str; 8] = [
-    "last",
-    "open",
-    "high",
-    "low",
-    "change",
-    "change_pct",
-    "volume",
-    "quote_volume",
-];
 
 // === impl Fields ===
 
@@ -252,7 +241,7 @@ impl<'a> Fields<'a> {
             "feed" => &mut self.feed,
             "trading" => &mut self.trading,
             "reason" => &mut self.reason,
-            _ => match TICKER.iter().position(|name| *name == key) {
+            _ => match Ticker::FIGURES.iter().position(|name| *name == key) {
                 Some(at) => &mut self.ticker[at],
                 None => return Ok(()),
             },
@@ -363,23 +352,15 @@ impl<'a> Fields<'a> {
                 "last, open, high, low, change, change_pct or volume",
             ));
         }
-        let figure = |at: usize| {
-            let read = |value| {
-                let text = scalar(TICKER[at], value)?;
-                Decimal::parse(text.as_bytes()).map_err(|e| LineError::number(TICKER[at], e))
-            };
-            self.ticker[at].map(read).transpose()
-        };
-        Ok(EventBody::Ticker(Box::new(Ticker {
-            last: figure(0)?,
-            open: figure(1)?,
-            high: figure(2)?,
-            low: figure(3)?,
-            change: figure(4)?,
-            change_pct: figure(5)?,
-            volume: figure(6)?,
-            quote_volume: figure(7)?,
-        })))
+        let mut figures = [None; Ticker::FIGURES.len()];
+        let written = self.ticker.iter().zip(Ticker::FIGURES);
+        for (figure, (value, name)) in figures.iter_mut().zip(written) {
+            let Some(value) = value else { continue };
+            let text = scalar(name, value)?;
+            let read = Decimal::parse(text.as_bytes());
+            *figure = Some(read.map_err(|e| LineError::number(name, e))?);
+        }
+        Ok(EventBody::Ticker(Box::new(Ticker::from_figures(figures))))
     }
 
     /// The desk's word on trading, or on its own feed.

@@ -349,15 +349,6 @@ impl Figures<'_> {
             let given = self.0[16] & 1 << index != 0;
             given.then(|| Decimal::new(mantissa, self.0[24 + index]))
         };
-        Ticker {
-            last: figure(0),
-            open: figure(1),
-            high: figure(2),
-            low: figure(3),
-            change: figure(4),
-            change_pct: figure(5),
-            volume: figure(6),
-            quote_volume: figure(7),
-        }
+        Ticker::from_figures(std::array::from_fn(figure))
     }
 }

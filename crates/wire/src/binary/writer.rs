@@ -6,7 +6,7 @@ use super::{
     TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_code, kind_code, padding, put, trade, trading_code,
 };
 use crate::json::{BookLevels, Head, PriceLevel};
-use tapecast_model::{ChannelKind, Decimal, Quote, Status, Ticker, Trade};
+use tapecast_model::{ChannelKind, Quote, Status, Ticker, Trade};
 
 /// Appends a `trade` record.
 pub fn trades(out: &mut Vec<u8>, head: &Head<'_>, trades: &[Trade]) {
@@ -53,19 +53,9 @@ pub fn book(out: &mut Vec<u8>, head: &Head<'_>, levels: BookLevels<'_>) {
 /// Appends a `ticker` record.
 pub fn ticker(out: &mut Vec<u8>, head: &Head<'_>, ticker: &Ticker) {
     let record = Open::begin(out, ChannelKind::Ticker, head);
-    let figures: [Option<Decimal>; 8] = [
-        ticker.last,
-        ticker.open,
-        ticker.high,
-        ticker.low,
-        ticker.change,
-        ticker.change_pct,
-        ticker.volume,
-        ticker.quote_volume,
-    ];
     let mut body = [0; TICKER_BYTES];
     put(&mut body, 0, stamp(head));
-    for (index, figure) in figures.into_iter().enumerate() {
+    for (index, figure) in ticker.figures().into_iter().enumerate() {
         if let Some(figure) = figure {
             body[16] |= 1 << index;
             body[24 + index] = figure.scale();

@@ -3,8 +3,8 @@
 use super::*;
 use std::borrow::Cow;
 use tapecast_model::{
-    Aggressor, ChannelKind, ChannelState, FeedState, InstrumentId, Symbol, TradeId, TradingState,
-    Venue,
+    Aggressor, ChannelKind, ChannelState, Decimal, FeedState, InstrumentId, Symbol, TradeId,
+    TradingState, Venue,
 };
 
 fn instrument() -> Instrument {

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::binary::{feed_of, get, kind_of, trading_code, trading_of};
 use tapecast_model::{
-    Aggressor, Bar, ChannelKind, ChannelState, ChannelStates, Decimal, Epoch, EventTime, Level,
-    Price, Qty, Quote, Scale, Seq, Side, Status, StreamKind, Symbol, Ticker, Trade, TradeId,
-    TradingState, UnixNanos, Venue,
+    Aggressor, Bar, ChannelKind, ChannelState, ChannelStates, Epoch, EventTime, Level, Price, Qty,
+    Quote, Scale, Seq, Side, Status, StreamKind, Symbol, Ticker, Trade, TradeId, TradingState,
+    UnixNanos, Venue,
 };
 
 /// The fewest bytes of a trade: without time and id.
@@ -345,20 +345,13 @@ fn read_change(cursor: &mut Cursor<'_>) -> Result<Content, RecordError> {
 
 fn read_ticker(cursor: &mut Cursor<'_>) -> Result<Ticker, RecordError> {
     let given = cursor.byte("which figures are given")?;
-    let mut figure = |bit: u32| -> Result<Option<Decimal>, RecordError> {
-        let is_given = given & 1 << bit != 0;
-        is_given.then(|| cursor.decimal("a figure")).transpose()
-    };
-    Ok(Ticker {
-        last: figure(0)?,
-        open: figure(1)?,
-        high: figure(2)?,
-        low: figure(3)?,
-        change: figure(4)?,
-        change_pct: figure(5)?,
-        volume: figure(6)?,
-        quote_volume: figure(7)?,
-    })
+    let mut figures = [None; Ticker::FIGURES.len()];
+    for (bit, figure) in figures.iter_mut().enumerate() {
+        if given & 1 << bit != 0 {
+            *figure = Some(cursor.decimal("a figure")?);
+        }
+    }
+    Ok(Ticker::from_figures(figures))
 }
 
 fn read_status(cursor: &mut Cursor<'_>) -> Result<Status, RecordError> {

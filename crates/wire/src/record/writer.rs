@@ -127,16 +127,7 @@ fn write_levels(levels: &Levels, out: &mut Vec<u8>) {
 }
 
 fn write_ticker(ticker: &Ticker, out: &mut Vec<u8>) {
-    let figures = [
-        ticker.last,
-        ticker.open,
-        ticker.high,
-        ticker.low,
-        ticker.change,
-        ticker.change_pct,
-        ticker.volume,
-        ticker.quote_volume,
-    ];
+    let figures = ticker.figures();
     let given = figures.iter().enumerate();
     out.push(given.fold(0, |bits, (at, figure)| {
         bits | u8::from(figure.is_some()) << at
