@@ -512,6 +512,10 @@ impl RunWrite<'_> {
 }
 
 /// One write, by the cheaper call where there is one slice only.
+///
+/// Inline, down to the system call. With a call in between, bursts of 32 cost the server 14 % more CPU
+/// (measured on an AMD EPYC; perhaps the kernel leaves the processor without its guesses of return addresses).
+#[inline(always)]
 fn write<S: Socket>(conn: &mut Conn<S>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     match slices {
         [one] => conn.socket.try_write(one),
