@@ -53,6 +53,11 @@ impl BinaryReader {
         match message.kind() {
             MessageKind::Subscribed(ack) => {
                 for topic in &ack.topics {
+                    if ack.id.is_none() {
+                        // It begins anew, and no frame comes with the number that it had.
+                        self.topics
+                            .retain(|_, known| known.topic.name != topic.topic);
+                    }
                     self.acknowledge(topic);
                 }
             }

@@ -41,6 +41,7 @@ mod resync;
 mod session;
 pub mod socket;
 mod steps;
+mod successor;
 mod timers;
 mod turn;
 
@@ -66,7 +67,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tapecast_fanout::{Delivery, Interests, pace::Congestion, ring::RingRx};
+use tapecast_fanout::{Delivery, Interests, Item, pace::Congestion, ring::RingRx};
 use tapecast_model::{Catalog, Held, InForce, Mono, RateLimit, UnixNanos};
 use tapecast_uring::BatchSend;
 use tapecast_wire::{CloseReason, Encoding, Opcode, frame, reply};
@@ -135,6 +136,8 @@ pub struct Shard<S> {
     targets: Vec<Subscriber>,
     /// Subscribers that could not take all of a run, and what became of the write.
     slow: Slow,
+    /// This turn's words that topics have successors.
+    replaced: Vec<Item>,
     /// Connections whose waiting requests can go on.
     resumed: Vec<ConnId>,
     count: Count,
@@ -234,6 +237,7 @@ impl<S: Socket> Shard<S> {
             batch_send: None,
             targets: Vec::new(),
             slow: Vec::new(),
+            replaced: Vec::new(),
             resumed: Vec::new(),
             count: Count::default(),
             metrics,

@@ -23,6 +23,14 @@
 //! shard's interest begins, the topic's count of beginnings rises. A snapshot contains the count at which
 //! it was made, and a shard ignores snapshots from before its interest began.
 //!
+//! # Instruments that are replaced
+//! If the scales of an instrument change, another instrument takes its place
+//! ([`UpdateSink::replace`](tapecast_model::UpdateSink::replace)), and each of its topics begins again, as a
+//! topic with the same text, another slot and another `tid`: its *successor* ([`Requests::succeed`]). From then
+//! on new subscribers find the successor. Shards that know the old topic are told in the order of their rings
+//! ([`ItemKind::Replaced`](crate::ItemKind::Replaced)), and join the successor then. The old topic ends when no
+//! queue and no shard refers to it.
+//!
 //! # Limits
 //! At most `topics_max` topics of instruments that sources have named, and half as many of instruments
 //! that subscribers invented. If there is no room, the topic that has lingered longest ends early. If
@@ -36,7 +44,7 @@ use crate::item::Delivery;
 use crate::slot::TopicSlot;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Receiver, Sender, bounded};
 use census::{Census, Claims};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 use table::Table;
 use tapecast_model::catalog::{Lease, Resolved};
@@ -70,6 +78,8 @@ pub struct TopicEntry {
     /// How often the interest of a shard has begun.
     begun: AtomicU64,
     claims: Claims,
+    /// The topic that has taken its place.
+    successor: OnceLock<Arc<TopicEntry>>,
 }
 
 /// How many topics there may be, and for how long.
@@ -121,7 +131,18 @@ impl TopicEntry {
             queued: AtomicBool::new(false),
             begun: AtomicU64::new(0),
             claims: Claims::default(),
+            successor: OnceLock::new(),
         }
+    }
+
+    /// The topic that has taken its place, because its instrument was replaced; the last one if there were
+    /// several.
+    pub fn successor(&self) -> Option<&Arc<TopicEntry>> {
+        let mut last = self.successor.get()?;
+        while let Some(next) = last.successor.get() {
+            last = next;
+        }
+        Some(last)
     }
 
     /// Whether only subscribers had named its instrument when it was made.
@@ -269,13 +290,18 @@ impl Interests {
 
     /// A shard has no subscriber left: clears its interest and says so.
     pub fn leave(&self, entry: &Arc<TopicEntry>, shard: usize, encoding: Encoding) {
-        // Relaxed: a frame more or less for nobody. The publisher sees it once it takes the request.
+        self.abandon(entry, shard, encoding);
+        self.enqueue(entry);
+    }
+
+    /// A shard has joined the successor of a topic in its place: clears its interest. Nobody need be told.
+    pub fn abandon(&self, entry: &Arc<TopicEntry>, shard: usize, encoding: Encoding) {
+        // Relaxed: a frame more or less for nobody. The publisher sees it once it takes a request.
         let bit = 1 << shard;
         let before = entry.wanted[encoding.index()].fetch_and(!bit, Ordering::Relaxed);
         if before & bit != 0 {
             self.census.release(entry);
         }
-        self.enqueue(entry);
     }
 
     fn enqueue(&self, entry: &Arc<TopicEntry>) {
@@ -309,6 +335,15 @@ impl Requests {
     /// Lets a topic without subscribers linger; it ends after the linger time.
     pub fn linger(&self, entry: &Arc<TopicEntry>, now: Mono) {
         lock(&self.table).linger(entry, now);
+    }
+
+    /// Begins the successor of a topic whose instrument was replaced by this one, unless it has one. Returns
+    /// whether it has one now; if not, too many topics have, and it should be tried again.
+    pub fn succeed(&self, entry: &Arc<TopicEntry>, by: &Arc<Instrument>) -> bool {
+        if let Some(successor) = lock(&self.table).succeed(entry, by) {
+            let _ = entry.successor.set(successor);
+        }
+        entry.successor.get().is_some()
     }
 
     /// Ends topics that have lingered long enough, or that are too many, as far as `most` looks go. Returns

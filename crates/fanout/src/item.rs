@@ -54,6 +54,9 @@ pub enum ItemKind {
         /// so in it.
         upstream: bool,
     },
+    /// The instrument was replaced, and the topic has a [successor](crate::TopicEntry::successor), which the
+    /// shard joins. No frame. Nothing of this topic follows.
+    Replaced,
 }
 
 /// What becomes of a topic's frames when a client is slow.
@@ -68,6 +71,21 @@ pub enum Delivery {
 }
 
 impl Item {
+    /// The word that a topic has a successor.
+    pub(crate) const fn replaced(slot: TopicSlot, encoding: Encoding, published: Mono) -> Self {
+        Self {
+            slot,
+            encoding,
+            kind: ItemKind::Replaced,
+            epoch: Epoch::new(0),
+            seq: Seq::ZERO,
+            block: Bytes::new(),
+            range: 0..0,
+            published,
+            begun: 0,
+        }
+    }
+
     /// Whether it says that events never came.
     pub const fn is_upstream_loss(&self) -> bool {
         matches!(self.kind, ItemKind::Gap { upstream: true, .. })

@@ -15,6 +15,11 @@
 //! topic and shard. So a topic that becomes quiet is not forgotten, and the number of topics limits the
 //! memory.
 //!
+//! # Instruments that are replaced
+//! The topics of a replaced instrument end here and are opened again; whoever opens them finds the instrument
+//! replaced, begins their successors and calls [`Publisher::tell_replaced`]. This goes through the rings in order
+//! with the frames, and is tried again until it fits.
+//!
 //! # Slots
 //! Tables use a topic's slot as their index; the slot is used again when the topic has ended. Everything
 //! here that lasts longer than a call either holds the topic's entry, and so keeps the topic from ending,
@@ -37,7 +42,7 @@ use live::{LiveTopic, Missed};
 use std::ops::Range;
 use std::sync::Arc;
 use tapecast_model::{
-    InstrumentId, Mono, StreamKey, StreamKind, StreamPos, UnixNanos, Update, UpdateSink,
+    Instrument, InstrumentId, Mono, StreamKey, StreamKind, StreamPos, UnixNanos, Update, UpdateSink,
 };
 use tapecast_wire::{Encoding, Opcode, frame, json};
 
@@ -52,6 +57,10 @@ pub struct Publisher {
     behind: Vec<Arc<TopicEntry>>,
     /// Topics to be opened again.
     reopened: Vec<Arc<TopicEntry>>,
+    /// The same, after the next turn.
+    reopened_later: Vec<Arc<TopicEntry>>,
+    /// Topics that have successors, and the shards that are still to be told.
+    replaced: Vec<(Arc<TopicEntry>, Encoding, ShardMask)>,
     /// Interval topics that hold something back.
     due: Deadlines,
     turn: TurnOutput,
@@ -131,6 +140,8 @@ impl Publisher {
             streams: Vec::new(),
             behind: Vec::new(),
             reopened: Vec::new(),
+            reopened_later: Vec::new(),
+            replaced: Vec::new(),
             due: Deadlines::default(),
             turn: TurnOutput::default(),
             rings,
@@ -200,6 +211,17 @@ impl Publisher {
         }
     }
 
+    /// Tells the shards that know a topic, or have asked for it, that it has a successor.
+    pub fn tell_replaced(&mut self, entry: &Arc<TopicEntry>) {
+        self.end_topic(entry.slot);
+        for encoding in Encoding::ALL {
+            let shards = entry.take_asked(encoding) | entry.wanted(encoding);
+            if shards != 0 {
+                self.replaced.push((Arc::clone(entry), encoding, shards));
+            }
+        }
+    }
+
     /// Removes a topic without subscribers: its view, its held updates, its place in its stream.
     /// Returns whether it is so; if not, it is to be opened.
     pub fn let_go(&mut self, entry: &Arc<TopicEntry>) -> bool {
@@ -256,8 +278,12 @@ impl Publisher {
     /// long turn is not woken yet: its next batch is the larger.
     pub fn flush(&mut self, now: Mono, more: bool) {
         self.catch_up();
+        self.reopened.append(&mut self.reopened_later);
         if !self.turn.items.is_empty() {
             self.hand_out(now);
+        }
+        if !self.replaced.is_empty() {
+            self.hand_out_replaced(now);
         }
         let mut unrung = std::mem::take(&mut self.unrung);
         while unrung != 0 {
@@ -286,6 +312,27 @@ impl Publisher {
         for (ring, items) in self.rings.iter().zip(&self.metrics.ring_items) {
             items.set(ring.len() as i64);
         }
+    }
+
+    /// Tells shards of topics that have successors, behind all frames of these topics.
+    fn hand_out_replaced(&mut self, now: Mono) {
+        let Self {
+            replaced,
+            rings,
+            unrung,
+            ..
+        } = self;
+        replaced.retain_mut(|(entry, encoding, shards)| {
+            for (shard, ring) in rings.iter_mut().enumerate() {
+                let bit = 1 << shard;
+                let item = || Item::replaced(entry.slot, *encoding, now);
+                if *shards & bit != 0 && ring.try_push(item()).is_ok() {
+                    *unrung |= bit;
+                    *shards &= !bit;
+                }
+            }
+            *shards != 0
+        });
     }
 
     fn push(&mut self, pending: Pending, block: &Bytes, now: Mono) {
@@ -348,12 +395,17 @@ impl Publisher {
     /// Whether some shard has missed something that is not made good yet: then [`Publisher::flush`]
     /// should be called again soon, also if nothing else happens.
     pub fn is_behind(&self) -> bool {
-        !self.behind.is_empty()
+        !(self.behind.is_empty() && self.replaced.is_empty() && self.reopened.is_empty())
     }
 
     /// Topics whose joiners could not be answered before and can be now: to be opened again.
     pub fn take_reopened(&mut self) -> Option<Arc<TopicEntry>> {
         self.reopened.pop()
+    }
+
+    /// A topic's successor cannot begin yet: has the topic opened again after the next turn.
+    pub fn reopen_later(&mut self, entry: Arc<TopicEntry>) {
+        self.reopened_later.push(entry);
     }
 
     fn note_overrun(&mut self, shard: usize, item: &Item) {
@@ -429,6 +481,21 @@ impl Publisher {
 }
 
 impl UpdateSink for Publisher {
+    fn replace(&mut self, replaced: InstrumentId, _by: &Arc<Instrument>) {
+        let Some(streams) = self.streams.get_mut(replaced.index()) else {
+            return;
+        };
+        let slots: Vec<_> = streams.iter_mut().flat_map(std::mem::take).collect();
+        for slot in slots {
+            if let Some(topic) = self.topics[slot.index()].take_if(|topic| topic.entry.slot == slot)
+            {
+                self.reopened.push(topic.entry);
+                self.live -= 1;
+            }
+        }
+        self.metrics.topics.set(self.live as i64);
+    }
+
     fn publish(&mut self, update: &Update<'_>) {
         let kind = update.body.kind();
         let Some(streams) = self.streams.get_mut(update.instrument.id.index()) else {

@@ -153,6 +153,9 @@ impl<M: MarketState> PipelineThread<M> {
 
     fn answer(&mut self, entry: Arc<TopicEntry>, now: Mono) {
         let stream = entry.stream();
+        if entry.successor().is_some() {
+            return self.publisher.tell_replaced(&entry);
+        }
         if self.publisher.let_go(&entry) {
             self.requests.linger(&entry, now);
             if !self.publisher.has_topics(stream) {
@@ -166,6 +169,13 @@ impl<M: MarketState> PipelineThread<M> {
                     .open(&entry, current.pos, current.update.as_ref());
             }
             Answer::Later => self.postponed.add(entry),
+            Answer::Replaced(by) => {
+                if self.requests.succeed(&entry, by) {
+                    self.publisher.tell_replaced(&entry);
+                } else {
+                    self.publisher.reopen_later(entry);
+                }
+            }
         }
     }
 

@@ -9,8 +9,8 @@
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    BookChanges, ChannelSet, EventTime, InstrumentId, Level, Quote, Ticker, Trade, TradingState,
-    UnixNanos,
+    BookChanges, ChannelSet, EventTime, InstrumentId, Level, Quote, Scale, Ticker, Trade,
+    TradingState, UnixNanos,
 };
 
 /// What a feed had at once, oldest first: at most [`BATCH_EVENTS_MAX`] events.
@@ -87,10 +87,23 @@ pub enum EventBody {
     /// 24 h statistics, merged already where the venue sends only what changed. Rare and large, so
     /// that it is kept apart: trades and quotes should not be moved about with its room.
     Ticker(Box<Ticker>),
+    /// What the venue says of the instrument itself: from here on its numbers have these scales. If they are
+    /// others than before, another instrument takes its place, and the events that follow name
+    /// [the next generation](InstrumentId::next_generation) of its id.
+    Redefined(Scales),
     /// The venue's word on trading.
     Trading(TradingState),
     /// The feed's word on itself.
     Feed(FeedEvent),
+}
+
+/// How many digits the numbers of an instrument have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Scales {
+    /// Digits after the point of its prices.
+    pub price_scale: Scale,
+    /// Digits after the point of its quantities.
+    pub qty_scale: Scale,
 }
 
 // === impl EventBatch ===

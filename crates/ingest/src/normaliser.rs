@@ -7,6 +7,7 @@
 //! (Binance's REST responses) is no such part: without it the books that hold are as right as before.
 
 mod asides;
+mod growing;
 
 pub use asides::Asides;
 
@@ -222,6 +223,17 @@ impl Parser {
 // === impl ServedInstrument ===
 
 impl ServedInstrument {
+    fn new(planned: PlannedInstrument, id: InstrumentId) -> Self {
+        Self {
+            id,
+            planned,
+            last_quote: Quote::default(),
+            newest_quote: Newest::default(),
+            quote_unknown: true,
+            ticker_unknown: true,
+        }
+    }
+
     /// Messages of these channels were lost: states that are made of changes are no longer known.
     fn lose(&mut self, channels: ChannelSet) {
         self.quote_unknown |= channels.contains(ChannelKind::Quote);
@@ -241,14 +253,7 @@ impl Normaliser {
         if let Some(at) = plan.nameless {
             by_native.insert("".into(), Some(at));
         }
-        let served = |(planned, id): (PlannedInstrument, &InstrumentId)| ServedInstrument {
-            id: *id,
-            planned,
-            last_quote: Quote::default(),
-            newest_quote: Newest::default(),
-            quote_unknown: true,
-            ticker_unknown: true,
-        };
+        let served = |(planned, id): (_, &InstrumentId)| ServedInstrument::new(planned, *id);
         Self {
             format,
             spells: format.spells(),

@@ -10,6 +10,12 @@
 //! instruments begin in a higher epoch than all before, so that clients do not mistake a new instrument
 //! for the old one.
 //!
+//! # Definitions
+//! Instruments come when the catalogue gets them. If the scales of one change, the pipeline, and nobody else, puts
+//! another in its place ([`Catalog::redefine`]): the index stays, all streams begin in a new epoch, and nothing is
+//! known but what the feed is. So the change has one place among the events. Events in the old scales that come
+//! after it name the old instrument; they are counted and not published.
+//!
 //! # Limits
 //! The [`Catalog`] limits the number of instruments. For each instrument the pipeline holds fifty trades,
 //! one book and, while the book waits for a snapshot, a bounded backlog ([`BacklogLimits`]). Nothing
@@ -37,17 +43,18 @@ mod trades;
 pub use health::SilenceLimit;
 
 use crate::book::BacklogLimits;
-use crate::event::Event;
+use crate::event::{Event, EventBody, Scales};
 use crate::metrics::{PipelineMetrics, VenueCounters};
 use crate::reseed::ReseedRequests;
 use hashbrown::HashMap;
+use health::Moment;
 use instrument::{InstrumentState, Outlet};
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::market::{Answer, Current};
 use tapecast_model::{
-    Catalog, Epoch, EpochSource, InstrumentId, MarketState, Mono, Seq, StreamKey, StreamPos,
-    UnixNanos, UpdateSink, Venue,
+    Catalog, Epoch, EpochSource, Instrument, InstrumentId, MarketState, Mono, Seq, StreamKey,
+    StreamPos, UnixNanos, UpdateSink, Venue,
 };
 
 /// What can be chosen about a pipeline.
@@ -139,6 +146,9 @@ impl Pipeline {
     pub fn handle_event(&mut self, event: Event, now: Mono, sink: &mut impl UpdateSink) {
         self.clock = (event.ts_recv, now);
         let id = event.instrument;
+        if let EventBody::Redefined(scales) = event.body {
+            return self.redefine(id, scales, (event.ts_recv, now), sink);
+        }
         if !self.ensure(id) {
             self.metrics.count_unknown_instrument();
             return;
@@ -153,6 +163,42 @@ impl Pipeline {
             reseed: &self.config.reseed,
         };
         if let Some(deadline) = state.handle(event, now, &mut outlet) {
+            self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
+        }
+    }
+
+    /// Puts another instrument in the place of one whose scales have changed.
+    fn redefine(
+        &mut self,
+        id: InstrumentId,
+        scales: Scales,
+        (ts_recv, now): (UnixNanos, Mono),
+        sink: &mut impl UpdateSink,
+    ) {
+        if !self.ensure(id) {
+            return self.metrics.count_unknown_instrument();
+        }
+        let Some(state) = self.instruments[id.index()].as_deref_mut() else {
+            return;
+        };
+        let Scales {
+            price_scale,
+            qty_scale,
+        } = scales;
+        if state.scales() == scales {
+            return;
+        }
+        let Some(by) = self.catalog.redefine(id, price_scale, qty_scale) else {
+            return self.metrics.count_unknown_instrument();
+        };
+        let mut outlet = Outlet {
+            sink,
+            metrics: &self.metrics,
+            epochs: &self.config.epochs,
+            reseed: &self.config.reseed,
+        };
+        let at = Moment { now, wall: ts_recv };
+        if let Some(deadline) = state.redefine(by, self.config.backlog, at, &mut outlet) {
             self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
         }
     }
@@ -182,6 +228,12 @@ impl Pipeline {
     /// When [`Pipeline::handle_time`] next has something to look at.
     pub fn next_deadline(&self) -> Option<Mono> {
         self.sweep_at
+    }
+
+    /// The instrument that has taken the place of this one, because its scales have changed.
+    fn replaced(&self, id: InstrumentId) -> Option<&Arc<Instrument>> {
+        let state = self.instruments.get(id.index())?.as_deref()?;
+        state.replaces(id)
     }
 
     /// The position of a stream and its present state. This publishes and numbers nothing.
@@ -289,7 +341,14 @@ impl MarketState for Pipeline {
     }
 
     fn current(&mut self, stream: StreamKey) -> Answer<'_> {
-        Answer::Now(self.current(stream))
+        // Not `if let`: the borrow would last over the other case.
+        if self.replaced(stream.instrument).is_none() {
+            return Answer::Now(self.current(stream));
+        }
+        match self.replaced(stream.instrument) {
+            Some(by) => Answer::Replaced(by),
+            None => Answer::Later,
+        }
     }
 
     fn collect(&mut self, most: usize) -> bool {

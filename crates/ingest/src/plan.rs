@@ -1,12 +1,15 @@
 //! What is used of a source: its instruments, by symbol, and which of several equivalent streams.
 //!
-//! A [`FeedPlan`] does not change once the feed runs, so symbols, scales and channels are known before the first
-//! client. [`crate::scan`] makes it from a recording.
+//! [`crate::scan`] makes a [`FeedPlan`] from a recording before the feed runs, so symbols, scales and channels are
+//! known before the first client. A plan from a venue's metadata grows: instruments are added while the feed
+//! runs, and their scales change ([`Parser::add`](crate::normaliser::Parser::add),
+//! [`Parser::redefine`](crate::normaliser::Parser::redefine)). The streams of an instrument do not change.
 //!
 //! # The choice
 //! Quotes come from a quote stream if there is one, otherwise from the book. Books come from the deepest
 //! stream. The other streams of an instrument are read and ignored.
 
+use crate::event::Scales;
 use crate::venue::symbols::Unmapped;
 use crate::venue::{Carries, VenueStream};
 use tapecast_model::{ChannelKind, ChannelSet, Scale, Symbol};
@@ -185,6 +188,28 @@ impl FeedPlan {
 }
 
 impl PlannedInstrument {
+    /// An instrument as its venue defines it, with these streams.
+    pub fn new(
+        native: &str,
+        symbol: Symbol,
+        scales: Scales,
+        streams: impl IntoIterator<Item = VenueStream>,
+    ) -> Self {
+        let Scales {
+            price_scale,
+            qty_scale,
+        } = scales;
+        let mut offered = OfferedStreams::default();
+        streams.into_iter().for_each(|stream| offered.add(stream));
+        Self {
+            native: native.into(),
+            symbol,
+            price_scale,
+            qty_scale,
+            chosen: offered.choose(),
+        }
+    }
+
     /// What events of a stream are used for, if they are used.
     pub fn use_of(&self, stream: VenueStream) -> Option<Use> {
         match stream.carries {
@@ -251,17 +276,12 @@ mod tests {
     use super::*;
 
     fn planned(streams: &[VenueStream]) -> PlannedInstrument {
-        let mut offered = OfferedStreams::default();
-        for stream in streams {
-            offered.add(*stream);
-        }
-        PlannedInstrument {
-            native: "A-B".into(),
-            symbol: Symbol::new("A-B").unwrap(),
+        let scales = Scales {
             price_scale: Scale::default(),
             qty_scale: Scale::default(),
-            chosen: offered.choose(),
-        }
+        };
+        let symbol = Symbol::new("A-B").unwrap();
+        PlannedInstrument::new("A-B", symbol, scales, streams.iter().copied())
     }
 
     #[test]

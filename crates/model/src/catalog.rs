@@ -10,6 +10,12 @@
 //! long as it has a [`Lease`], and [`Catalog::collect`] ends it later; its index is then used again with
 //! the next generation. When a source names an invented instrument, it is no longer invented.
 //!
+//! # Definitions that change
+//! A venue may change the digits of an instrument while the process runs. [`Catalog::redefine`] then puts
+//! a new instrument in the old one's place: it has the same name and the same index, and the next generation.
+//! Only the market's state calls it, so that the change has one place among the events. Whoever holds the old
+//! instrument knows by the generation that it is replaced.
+//!
 //! # Limits
 //! At most `instruments_max` named instruments, and in addition half as many invented ones. So clients
 //! that invent names cannot exclude publishers. Further instruments are refused by name. Invented instruments
@@ -262,6 +268,31 @@ impl Catalog {
             Name::Taken(id) => self.keep_in(&mut inner, id),
             Name::Free(definition) => self.name(&mut inner, venue, definition),
         }
+    }
+
+    /// Puts an instrument with other scales in the place of this one, which ends: same name, same index, next
+    /// generation. If it was invented, it is named from now on. None if the instrument has ended already,
+    /// if its generations are used up, or if it was invented and the catalogue is full.
+    pub fn redefine(
+        &self,
+        id: InstrumentId,
+        price_scale: Scale,
+        qty_scale: Scale,
+    ) -> Option<Arc<Instrument>> {
+        let mut inner = self.write();
+        let next = id.next_generation()?;
+        self.keep_in(&mut inner, id).ok()?;
+        let record = inner.record_mut(id)?;
+        let instrument = Arc::new(Instrument {
+            id: next,
+            price_scale,
+            qty_scale,
+            ..Instrument::clone(&record.instrument)
+        });
+        record.instrument = Arc::clone(&instrument);
+        inner.rename(&instrument);
+        self.changed();
+        Some(instrument)
     }
 
     /// The instrument of an id that this catalogue gave out, unless it has ended.

@@ -10,8 +10,10 @@
 use crate::seq::StreamPos;
 use crate::sink::UpdateSink;
 use crate::stream::StreamKey;
+use crate::symbol::Instrument;
 use crate::time::{Mono, UnixNanos};
 use crate::update::Update;
+use std::sync::Arc;
 
 /// The state of all instruments.
 pub trait MarketState {
@@ -59,6 +61,9 @@ pub enum Answer<'a> {
     Now(Current<'a>),
     /// Not known here yet: [`MarketState::take_answered`] names the stream when it is.
     Later,
+    /// Another instrument is in the place of the stream's, with the same name and other scales: a topic of the
+    /// stream begins again as one of this instrument.
+    Replaced(&'a Arc<Instrument>),
 }
 
 /// A stream's position and state, for a topic that begins.

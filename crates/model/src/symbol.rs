@@ -1,4 +1,4 @@
-//! Names of venues and instruments, and the properties of an instrument that do not change.
+//! Names of venues and instruments, and the properties of an instrument.
 
 use crate::scale::Scale;
 use std::borrow::Borrow;
@@ -25,11 +25,13 @@ pub struct NameError {
 
 crate::place! {
     /// An instrument's index in the [`Catalog`](crate::Catalog), dense, and its generation: the index of
-    /// an instrument that ended is used again, so that an old id must not be taken for the new one's.
+    /// an instrument that ended is used again, so that an old id must not be taken for the new one's. An
+    /// instrument whose scales change keeps its index.
     InstrumentId
 }
 
-/// The properties of an instrument that do not change while the process runs.
+/// The properties of an instrument. They do not change: if its scales change, another instrument takes its
+/// place ([`Catalog::redefine`](crate::Catalog::redefine)).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Instrument {
     /// Its index in the catalogue.

@@ -118,32 +118,47 @@ pub fn subscribed<'a>(
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(b"{\"topic\":");
-        write_text(&mut out, topic.topic);
-        let start = match topic.start {
-            Start::Snapshot => "snapshot",
-            Start::Nothing => "none",
-        };
-        let _ = write!(
-            out,
-            ",\"epoch\":{},\"seq\":{},\"start\":\"{start}\"",
-            topic.pos.epoch, topic.pos.seq
-        );
-        match not_resumed {
-            Some(NotResumed::TooOld) => out.extend_from_slice(b",\"reason\":\"too_old\""),
-            Some(NotResumed::Epoch) => out.extend_from_slice(b",\"reason\":\"epoch\""),
-            None => {}
-        }
-        let _ = write!(
-            out,
-            ",\"price_scale\":{},\"qty_scale\":{},\"tid\":{}}}",
-            topic.price_scale, topic.qty_scale, topic.tid
-        );
+        let reason = not_resumed.map(|why| match why {
+            NotResumed::TooOld => "too_old",
+            NotResumed::Epoch => "epoch",
+        });
+        write_acknowledged(&mut out, &topic, reason);
     }
     out.push(b']');
     write_rejected(&mut out, rejected);
     out.push(b'}');
     out
+}
+
+/// Says that a topic begins again with another number and other scales: an acknowledgement that nobody asked
+/// for, without an id. Identical for every client.
+pub fn subscribed_anew(topic: &Acknowledged<'_>) -> Vec<u8> {
+    let mut out = b"{\"op\":\"subscribed\",\"topics\":[".to_vec();
+    write_acknowledged(&mut out, topic, Some("scale"));
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn write_acknowledged(out: &mut Vec<u8>, topic: &Acknowledged<'_>, reason: Option<&str>) {
+    out.extend_from_slice(b"{\"topic\":");
+    write_text(out, topic.topic);
+    let start = match topic.start {
+        Start::Snapshot => "snapshot",
+        Start::Nothing => "none",
+    };
+    let _ = write!(
+        out,
+        ",\"epoch\":{},\"seq\":{},\"start\":\"{start}\"",
+        topic.pos.epoch, topic.pos.seq
+    );
+    if let Some(reason) = reason {
+        let _ = write!(out, ",\"reason\":\"{reason}\"");
+    }
+    let _ = write!(
+        out,
+        ",\"price_scale\":{},\"qty_scale\":{},\"tid\":{}}}",
+        topic.price_scale, topic.qty_scale, topic.tid
+    );
 }
 
 /// Acknowledges the end of subscriptions.

@@ -168,6 +168,7 @@ fn check(result: Result<(), Reject>, events: &[Event]) -> Result<(), Broken> {
                 .all(|level| level.qty.mantissa() >= 0),
             EventBody::SkippedIds { .. }
             | EventBody::Ticker(_)
+            | EventBody::Redefined(_)
             | EventBody::Trading(_)
             | EventBody::Feed(_) => true,
         };

@@ -77,7 +77,9 @@ impl Subscriber {
                         view.subscribed = true;
                     }
                 }
-                reading.unanswered = reading.unanswered.saturating_sub(1);
+                // A topic that begins anew is no answer.
+                let is_answer = message["topics"][0]["reason"] != "scale";
+                reading.unanswered = reading.unanswered.saturating_sub(usize::from(is_answer));
                 if reading.unanswered == 0 && self.stage == Stage::Subscribing {
                     self.stage = Stage::Live;
                 }

@@ -48,7 +48,7 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Subscribed {
-    /// The request's id; none for topics that a pattern brings.
+    /// The request's id; none for topics that begin anew with other scales, and those that a pattern brings.
     pub id: Option<u64>,
     /// What is subscribed now.
     pub topics: Vec<SubscribedTopic>,
@@ -73,7 +73,7 @@ pub struct SubscribedTopic {
     /// With `replay`: how many events follow.
     #[serde(default)]
     pub missed: Option<u64>,
-    /// Why a resume failed: `too_old` or `epoch`.
+    /// Why a resume failed: `too_old` or `epoch`. Or why the topic begins anew: `scale`.
     #[serde(default)]
     pub reason: Option<String>,
     /// Digits after the point of prices.

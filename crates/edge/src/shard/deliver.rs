@@ -5,7 +5,7 @@
 
 use super::index::{ConnId, NOT_AWAITED, SlotId, SubState, Subscriber};
 use super::outbox::Entry;
-use super::session::PendingAck;
+use super::session::{PendingAck, Started};
 use super::socket::Socket;
 use super::turn::{PieceId, Run, Turn};
 use super::{Conn, Count, Shard};
@@ -63,8 +63,8 @@ impl<S: Socket> Shard<S> {
             let Some(item) = self.ring.try_pop() else {
                 break;
             };
-            self.take(item, at);
             items += 1;
+            self.take(item, at);
         }
         if items == 0 {
             return false;
@@ -82,6 +82,9 @@ impl<S: Socket> Shard<S> {
         }
         self.ring.note_turn(at, ended);
         self.turn.end();
+        while let Some(item) = self.replaced.pop() {
+            self.join_successor(&item, at);
+        }
         self.apply_effects(at);
         self.reap();
         true
@@ -89,6 +92,11 @@ impl<S: Socket> Shard<S> {
 
     /// Takes one item into the turn.
     fn take(&mut self, item: Item, now: Mono) {
+        if item.kind == ItemKind::Replaced {
+            // Once the frames before it are written. None of the topic, or of its successor, is behind it.
+            self.replaced.push(item);
+            return;
+        }
         let Some(id) = self.index.find(item.slot, item.encoding) else {
             return;
         };
@@ -109,7 +117,7 @@ impl<S: Socket> Shard<S> {
             }
             ItemKind::Reset => self.metrics.restarts.inc_by(slot.live.len() as u64),
             ItemKind::Gap { .. } => self.metrics.gaps.inc_by(slot.live.len() as u64),
-            ItemKind::Update { .. } => {}
+            ItemKind::Update { .. } | ItemKind::Replaced => {}
         }
         slot.note_frame(&item, now);
         let behind = u64::from(slot.behind);
@@ -136,11 +144,20 @@ impl<S: Socket> Shard<S> {
         now: Mono,
     ) {
         let pos = item.pos();
+        let start = if known {
+            Start::Snapshot
+        } else {
+            Start::Nothing
+        };
+        let mut notice = None;
         let piece = (!item.is_empty()).then(|| self.turn.lone_piece(id, item, before));
         while let Some(&Subscriber { conn, sub }) =
             self.index.slot(id).and_then(|slot| slot.joining.last())
         {
-            let had = self.become_live(conn, sub as usize);
+            let mut had = self.become_live(conn, sub as usize);
+            if self.tell_successor(conn, sub as usize, (pos, start), &mut notice, now) {
+                had = pos;
+            }
             if piece.is_none() {
                 self.tell_unknown(conn, sub as usize, had, pos, now);
             }
@@ -159,14 +176,11 @@ impl<S: Socket> Shard<S> {
             {
                 turn.join_after(conn, &mut c.parts, sub, run);
             }
-            let start = if known {
-                Start::Snapshot
-            } else {
-                Start::Nothing
-            };
             let awaited = c.session.subs[sub as usize].awaited;
-            if let Some(ack) = PendingAck::resolve(&mut c.pending, awaited, pos, start) {
-                self.acknowledge(conn, &ack, now);
+            let tid = self.index.slot(id).map_or(0, |slot| slot.entry.tid);
+            let started = Started { pos, start, tid };
+            if let Some(ack) = PendingAck::resolve(&mut c.pending, awaited, started) {
+                self.acknowledge(conn, ack, now);
             }
         }
     }
@@ -428,8 +442,14 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Acknowledges a subscription in a turn: ahead of the snapshots in it, and in one write with them.
-    fn acknowledge(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
-        self.push_acknowledgement(id, ack, now);
+    fn acknowledge(&mut self, id: ConnId, mut ack: Box<PendingAck>, now: Mono) {
+        if self.start_over_replaced(id, &mut ack) {
+            if let Some(conn) = self.conn_mut(id) {
+                conn.pending = Some(ack);
+            }
+            return;
+        }
+        self.push_acknowledgement(id, &ack, now);
         let Self { turn, conns, .. } = self;
         if let Some(Some(conn)) = conns.get_mut(id as usize) {
             turn.touch(id, &mut conn.parts);
@@ -441,7 +461,7 @@ impl<S: Socket> Shard<S> {
     pub(super) fn push_acknowledgement(&mut self, id: ConnId, ack: &PendingAck, now: Mono) {
         let topics = ack.topics.iter().filter_map(|topic| {
             let slot = self.index.slot(topic.slot)?;
-            let (pos, start) = topic.started?;
+            let Started { pos, start, .. } = topic.started?;
             let instrument = &slot.entry.instrument;
             let acknowledged = reply::Acknowledged {
                 topic: &slot.entry.text,
@@ -455,10 +475,12 @@ impl<S: Socket> Shard<S> {
         });
         let text = reply::subscribed(&ack.id, topics, &ack.rejected);
         let frame = frame::whole(Opcode::Text, &text).into();
-        if let Some(conn) = self.conn_mut(id) {
+        if let Some(Some(conn)) = self.conns.get_mut(id as usize) {
             for topic in &ack.topics {
-                if let Some(sub) = conn.session.find(topic.slot) {
+                let tid = self.index.slot(topic.slot).map(|slot| slot.entry.tid);
+                if let (Some(sub), Some(tid)) = (conn.session.find(topic.slot), tid) {
                     conn.session.subs[sub].awaited = NOT_AWAITED;
+                    conn.session.subs[sub].tid = tid;
                 }
             }
             let outbox = conn.outbox(now);

@@ -85,6 +85,8 @@ pub(crate) struct Subscription {
     /// It joined with nothing known, and was sent nothing until the slot's count of frames is another;
     /// zero: it was sent something.
     pub(crate) empty_at: u32,
+    /// The number of the topic on the wire, as its client was last told.
+    pub(crate) tid: u32,
 }
 
 /// What a subscription waits for.
@@ -168,6 +170,38 @@ impl Index {
         id
     }
 
+    /// The topic that has subscribers here under the same text, if its successor is this one: it is replaced in
+    /// the order of the ring, and until then subscribers join it.
+    pub(crate) fn predecessor(
+        &self,
+        entry: &TopicEntry,
+        encoding: Encoding,
+    ) -> Option<Arc<TopicEntry>> {
+        let slot = self.slot(self.find_text(&entry.text, encoding)?)?;
+        (slot.topic != entry.slot).then(|| Arc::clone(&slot.entry))
+    }
+
+    /// Puts a topic's successor in its place. Its subscribers stay; of the successor, nothing is known yet. Returns
+    /// the topic that was there.
+    pub(crate) fn replace(
+        &mut self,
+        id: SlotId,
+        successor: &Arc<TopicEntry>,
+    ) -> Option<Arc<TopicEntry>> {
+        let slot = self.slots.get_mut(id as usize)?.as_mut()?;
+        let (old, at) = (slot.topic, successor.slot.index());
+        slot.topic = successor.slot;
+        (slot.pos, slot.lost_at) = Default::default();
+        let replaced = std::mem::replace(&mut slot.entry, Arc::clone(successor));
+        let encoding = slot.encoding.index();
+        if self.by_topic.len() <= at {
+            self.by_topic.resize(at + 1, [NONE; Encoding::ALL.len()]);
+        }
+        self.by_topic[old.index()][encoding] = NONE;
+        self.by_topic[at][encoding] = id;
+        Some(replaced)
+    }
+
     /// A slot that has subscribers.
     pub(crate) fn slot(&self, id: SlotId) -> Option<&Slot> {
         self.slots.get(id as usize)?.as_ref()
@@ -191,6 +225,7 @@ impl Index {
         slot: SlotId,
     ) -> usize {
         let sub = subs.len();
+        let tid = self.slot(slot).map_or(0, |slot| slot.entry.tid);
         subs.push(Subscription {
             slot,
             state: SubState::Joining(StreamPos::default()),
@@ -198,6 +233,7 @@ impl Index {
             queued: 0,
             awaited: NOT_AWAITED,
             empty_at: 0,
+            tid,
         });
         self.enter(conn, subs, sub);
         self.subscriptions += 1;

@@ -9,7 +9,7 @@
 use super::index::{ConnId, NOT_AWAITED, SlotId};
 use super::intake::WORK_PER_ROUND;
 use super::reader::{Incoming, Violation};
-use super::session::{PendingAck, PendingTopic, Verdict};
+use super::session::{PendingAck, PendingTopic, Started, Verdict};
 use super::socket::Socket;
 use super::{Shard, Shared, SubState};
 use hashbrown::HashSet;
@@ -291,10 +291,14 @@ impl<S: Socket> Shard<S> {
         let Some(mut ack) = conn.pending.take_if(is_late) else {
             return;
         };
+        self.start_over_replaced(id, &mut ack);
         for topic in ack.topics.iter_mut().filter(|t| t.started.is_none()) {
             let slot = self.index.slot(topic.slot);
-            let pos = slot.map_or_else(StreamPos::default, |slot| slot.pos);
-            topic.started = Some((pos, Start::Nothing));
+            topic.started = Some(Started {
+                pos: slot.map_or_else(StreamPos::default, |slot| slot.pos),
+                start: Start::Nothing,
+                tid: slot.map_or(0, |slot| slot.entry.tid),
+            });
         }
         self.push_acknowledgement(id, &ack, now);
         self.set_dirty(id);
@@ -314,7 +318,11 @@ impl<S: Socket> Shard<S> {
         let shared = Arc::clone(&self.shared);
         let refusal = |error: CatalogError| (catalog_code(&error), error.to_string());
         // What lives was let in before.
-        let living = shared.interests.find(&topic);
+        let encoding = self.conn_mut(id).map(|conn| conn.session.encoding);
+        let living = shared.interests.find(&topic).map(|entry| {
+            let before = encoding.and_then(|encoding| self.index.predecessor(&entry, encoding));
+            before.unwrap_or(entry)
+        });
         let named = match living {
             Some(_) => None,
             None => shared.catalog.find(&topic).map_err(refusal)?,

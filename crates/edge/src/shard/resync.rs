@@ -78,7 +78,10 @@ impl<S: Socket> Shard<S> {
         if let SubState::Behind(since) = subscription.state
             && let Some(slot) = self.index.slot(subscription.slot)
         {
-            let ends_in_notice = if slot.entry.topic.channel.kind() == ChannelKind::Trade {
+            let ends_in_notice = if subscription.tid != slot.entry.tid {
+                // It has not heard of this topic, and must first.
+                false
+            } else if slot.entry.topic.channel.kind() == ChannelKind::Trade {
                 since.epoch == slot.pos.epoch
             } else {
                 // There is no state to resync with until there is news.

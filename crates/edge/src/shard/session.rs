@@ -102,7 +102,16 @@ pub(crate) struct PendingTopic {
     pub(crate) slot: SlotId,
     /// Where the client wanted to resume.
     pub(crate) after: Option<StreamPos>,
-    pub(crate) started: Option<(StreamPos, Start)>,
+    pub(crate) started: Option<Started>,
+}
+
+/// How a topic starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Started {
+    pub(crate) pos: StreamPos,
+    pub(crate) start: Start,
+    /// Its number on the wire then.
+    pub(crate) tid: u32,
 }
 
 /// A bucket of requests that fills with time.
@@ -281,20 +290,28 @@ impl PendingAck {
     pub(crate) fn resolve(
         pending: &mut Option<Box<Self>>,
         awaited: u32,
-        pos: StreamPos,
-        start: Start,
+        started: Started,
     ) -> Option<Box<Self>> {
         let ack = pending.as_mut()?;
         let topic = ack.topics.get_mut(awaited as usize)?;
         steps::visit(1);
         if topic.started.is_none() {
-            topic.started = Some((pos, start));
+            topic.started = Some(started);
             ack.outstanding -= 1;
         }
         if ack.outstanding == 0 {
             pending.take()
         } else {
             None
+        }
+    }
+
+    /// It is not known any more where a topic starts.
+    pub(crate) fn start_over(&mut self, awaited: u32) {
+        if let Some(topic) = self.topics.get_mut(awaited as usize)
+            && topic.started.take().is_some()
+        {
+            self.outstanding += 1;
         }
     }
 }
@@ -304,7 +321,7 @@ impl PendingAck {
 impl PendingTopic {
     /// Why the client cannot resume where it wanted to.
     pub(crate) fn not_resumed(&self) -> Option<NotResumed> {
-        let (after, (pos, _)) = (self.after?, self.started?);
+        let (after, Started { pos, .. }) = (self.after?, self.started?);
         if after.epoch != pos.epoch {
             Some(NotResumed::Epoch)
         } else {

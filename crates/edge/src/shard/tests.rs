@@ -18,6 +18,7 @@ mod rig;
 mod sealed;
 mod settings;
 mod simulation;
+mod successors;
 
 use super::*;
 use client::Client;

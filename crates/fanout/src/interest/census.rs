@@ -19,6 +19,7 @@ use tapecast_model::catalog::leaving_max;
 
 /// Topics of named and of invented instruments are counted apart.
 pub(super) const CLASSES: usize = 2;
+pub(super) const NAMED: usize = 0;
 pub(super) const INVENTED: usize = 1;
 
 /// How many topics are wanted, by class.
@@ -94,10 +95,12 @@ impl Default for Claims {
 // === impl TopicLimits ===
 
 impl TopicLimits {
-    /// How many entries there may be at one moment, wanted ones, lingering ones and leaving ones.
+    /// How many entries there may be at one moment: wanted ones, lingering ones and leaving ones, and those
+    /// that have successors.
     pub(super) fn entries_max(&self) -> usize {
         let classes = [self.topics_max, self.invented_max()];
-        classes.map(|max| max + leaving_max(max)).iter().sum()
+        let living: usize = classes.map(|max| max + leaving_max(max)).iter().sum();
+        living + leaving_max(self.topics_max)
     }
 }
 

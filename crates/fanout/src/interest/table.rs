@@ -8,12 +8,15 @@
 //! publisher, no shard and no shard that is about to join. New references come only from here, under the
 //! lock, or from existing references. So an entry without other references stays without them.
 //!
+//! A topic that has a successor is no longer found. It ends when nobody else refers to its entry; there are at
+//! most [`leaving_max`] such topics, and until one of them ends, no further topic gets a successor.
+//!
 //! # When it is full
 //! A class that is full makes room for a new topic: its oldest lingering topic ends early. If none can end,
 //! the topics that all have left do not count; the new topic is made beyond the limit, up to
 //! [`leaving_max`]. When those linger, the table ends the oldest ones until the class is within its limit.
 
-use super::census::{CLASSES, Census, INVENTED, class_of};
+use super::census::{CLASSES, Census, INVENTED, NAMED, class_of};
 use super::{TooManyTopics, TopicEntry, TopicLimits};
 use crate::slot::Slots;
 use crate::sync::{Ordering, fence};
@@ -22,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::catalog::{Resolved, leaving_max};
-use tapecast_model::{Mono, Topic};
+use tapecast_model::{Instrument, Mono, Topic};
 
 /// All living topics.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Table {
     tids: Tids,
     /// Topics that linger, and since when as far as is known here; by class, the oldest first.
     lingering: [VecDeque<(Mono, Arc<TopicEntry>)>; CLASSES],
+    /// Topics that have successors.
+    succeeded: Vec<Arc<TopicEntry>>,
     living: [usize; CLASSES],
     max: [usize; CLASSES],
     census: Arc<Census>,
@@ -75,6 +80,7 @@ impl Table {
                 living: HashSet::new(),
             },
             lingering: Default::default(),
+            succeeded: Vec::new(),
             living: [0; CLASSES],
             max: [limits.topics_max, limits.invented_max()],
             census: Arc::clone(census),
@@ -126,9 +132,60 @@ impl Table {
     pub(super) fn linger(&mut self, entry: &Arc<TopicEntry>, now: Mono) {
         self.now = now;
         if let Some(held) = self.topics.get_mut(&entry.topic)
+            && Arc::ptr_eq(&held.entry, entry)
             && held.since.replace(now).is_none()
         {
             self.lingering[class_of(entry)].push_back((now, Arc::clone(entry)));
+        }
+    }
+
+    /// Puts a topic of this instrument in the place of one whose instrument was replaced. Until a shard joins
+    /// it, the successor lingers. None if the topic has a successor already, or if too many have.
+    pub(super) fn succeed(
+        &mut self,
+        entry: &Arc<TopicEntry>,
+        by: &Arc<Instrument>,
+    ) -> Option<Arc<TopicEntry>> {
+        let held = self.topics.get(&entry.topic)?;
+        if !Arc::ptr_eq(&held.entry, entry) || self.succeeded.len() >= self.succeeded_max() {
+            return None;
+        }
+        let slot = self.slots.take()?;
+        let tid = self.tids.take();
+        let topic = entry.topic.clone();
+        let successor = Arc::new(TopicEntry::new(tid, slot, topic, by));
+        let held = Held {
+            entry: Arc::clone(&successor),
+            since: None,
+        };
+        self.topics.insert(entry.topic.clone(), held);
+        self.living[class_of(entry)] -= 1;
+        self.living[class_of(&successor)] += 1;
+        self.census.begin(&successor);
+        self.succeeded.push(Arc::clone(entry));
+        self.linger(&successor, self.now);
+        Some(successor)
+    }
+
+    fn succeeded_max(&self) -> usize {
+        leaving_max(self.max[NAMED])
+    }
+
+    /// Ends topics that have successors and to which nobody refers any more.
+    fn sweep_succeeded(&mut self, ended: &mut Vec<Arc<TopicEntry>>) {
+        let mut at = 0;
+        while at < self.succeeded.len() {
+            if Arc::strong_count(&self.succeeded[at]) > 1 {
+                at += 1;
+                continue;
+            }
+            // As in `look`.
+            fence(Ordering::Acquire);
+            let entry = self.succeeded.swap_remove(at);
+            self.tids.living.remove(&entry.tid);
+            self.slots.give_back(entry.slot);
+            self.census.end(&entry);
+            ended.push(entry);
         }
     }
 
@@ -155,7 +212,9 @@ impl Table {
             }
         }
         // What is kept for now is looked at again soon enough.
-        ended.len() - before >= most
+        let more = ended.len() - before >= most;
+        self.sweep_succeeded(ended);
+        more
     }
 
     /// How many topics there are, and how many of them linger.
@@ -195,7 +254,9 @@ impl Table {
         let Some((queued, entry)) = self.lingering[class].pop_front() else {
             return Check::Nothing;
         };
-        let Some(held) = self.topics.get_mut(&entry.topic) else {
+        let held = self.topics.get_mut(&entry.topic);
+        let Some(held) = held.filter(|held| Arc::ptr_eq(&held.entry, &entry)) else {
+            // It has a successor.
             return Check::Kept;
         };
         let since = held.since.unwrap_or(queued);

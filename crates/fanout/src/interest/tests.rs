@@ -294,3 +294,82 @@ fn thousands_of_lingering_topics_end_a_bounded_number_at_a_time() {
     }
     assert_eq!((rig.requests.count(), calls), ((0, 0), 11));
 }
+
+/// A symbol whose instrument is replaced by this, with its topic.
+fn replaced(rig: &Rig, entry: &Arc<TopicEntry>) -> Arc<Instrument> {
+    let scale = Scale::new(2).unwrap();
+    rig.catalog
+        .redefine(entry.instrument.id, scale, scale)
+        .unwrap()
+}
+
+#[test]
+fn a_topic_is_found_as_its_successor_and_ends_when_nobody_refers_to_it() {
+    let rig = Rig::new(10, 0);
+    let old = rig.named("A").unwrap();
+    rig.join(&old);
+    rig.turn(at(0));
+    let by = replaced(&rig, &old);
+    assert!(rig.requests.succeed(&old, &by));
+    assert!(rig.requests.succeed(&old, &by), "it has one already");
+    let new = rig.named("A").unwrap();
+    assert_eq!(old.successor().map(|entry| entry.slot), Some(new.slot));
+    assert_eq!(new.instrument, by);
+    assert_ne!((old.tid, old.slot), (new.tid, new.slot));
+    let (slot, tid) = (old.slot, old.tid);
+    rig.sweep(at(1_000));
+    assert_eq!(rig.requests.slots(), 2);
+    let again = rig.named("B").unwrap();
+    assert_eq!(again.slot.index(), 2, "a shard still refers to the old one");
+    rig.interests.abandon(&old, 0, Encoding::Json);
+    drop(old);
+    rig.sweep(at(1_000));
+    let third = rig.named("C").unwrap();
+    assert_eq!(third.slot.index(), slot.index(), "now it has ended");
+    assert_ne!((third.slot, third.tid), (slot, tid));
+}
+
+#[test]
+fn a_successor_that_nobody_joins_ends_as_topics_do() {
+    let rig = Rig::new(10, 0);
+    let old = rig.named("A").unwrap();
+    rig.join(&old);
+    rig.turn(at(0));
+    let by = replaced(&rig, &old);
+    assert!(rig.requests.succeed(&old, &by));
+    rig.leave(old, at(0));
+    rig.sweep(at(0));
+    assert_eq!(rig.requests.count(), (1, 1), "the successor lingers");
+    rig.sweep(at(60));
+    rig.sweep(at(120));
+    assert_eq!(rig.requests.count(), (0, 0));
+    // A topic that nobody wants counts against no limit.
+    for n in 0..10 {
+        rig.named(&format!("B{n}")).unwrap();
+    }
+}
+
+#[test]
+fn successors_of_successors_are_found_at_once_and_are_not_without_limit() {
+    let rig = Rig::new(4, 0);
+    let first = rig.named("A").unwrap();
+    rig.join(&first);
+    rig.turn(at(0));
+    let mut entries = vec![Arc::clone(&first)];
+    for _ in 0..4 {
+        let last = entries.last().unwrap();
+        let by = replaced(&rig, last);
+        assert!(rig.requests.succeed(last, &by));
+        entries.push(rig.named("A").unwrap());
+    }
+    let last = entries.pop().unwrap();
+    assert_eq!(first.successor().map(|entry| entry.slot), Some(last.slot));
+    // As many as topics may be leaving; then it must wait.
+    let by = replaced(&rig, &last);
+    assert!(!rig.requests.succeed(&last, &by));
+    assert!(last.successor().is_none());
+    rig.interests.abandon(&first, 0, Encoding::Json);
+    drop((first, entries));
+    rig.sweep(at(0));
+    assert!(rig.requests.succeed(&last, &by), "one has ended");
+}

@@ -520,6 +520,8 @@ impl Missed {
             }
             ItemKind::Update { prev } | ItemKind::Gap { prev, .. } => prev,
             ItemKind::Reset => Seq::ZERO,
+            // Its topic is not live; the publisher keeps those who are still to be told.
+            ItemKind::Replaced => return,
         };
         if missed.frames & bit == 0 {
             missed.frames |= bit;

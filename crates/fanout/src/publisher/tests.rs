@@ -199,6 +199,7 @@ impl Client {
             ItemKind::Reset => self.joined = true,
             ItemKind::Update { .. } | ItemKind::Gap { .. } if !self.joined => return,
             ItemKind::Update { .. } | ItemKind::Gap { .. } => {}
+            ItemKind::Replaced => panic!("its instrument stays"),
         }
         if item.is_empty() {
             return;

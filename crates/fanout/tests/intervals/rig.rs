@@ -199,7 +199,7 @@ impl Rig {
                 ItemKind::Update { .. } => true,
                 // What starts a topic of trades over precedes its first trade.
                 ItemKind::Reset => !TOPICS[item.slot.index()].starts_with("trade"),
-                ItemKind::Snapshot { .. } | ItemKind::Gap { .. } => false,
+                ItemKind::Snapshot { .. } | ItemKind::Gap { .. } | ItemKind::Replaced => false,
             };
             if is_frame {
                 self.heard[shard] += 1;
@@ -326,6 +326,7 @@ impl Client {
             ItemKind::Snapshot { .. } | ItemKind::Reset => self.joined = true,
             ItemKind::Update { .. } | ItemKind::Gap { .. } if !self.joined => return,
             ItemKind::Update { .. } | ItemKind::Gap { .. } => {}
+            ItemKind::Replaced => unreachable!("its instrument stays"),
         }
         if item.is_empty() {
             return;

@@ -5,14 +5,15 @@ use prometheus::Registry;
 use std::sync::Arc;
 use tapecast_fanout::ring::{RingRx, ring};
 use tapecast_fanout::wake::Doorbell;
-use tapecast_fanout::{Interests, TopicEntry, TopicLimits};
-use tapecast_ingest::event::{Events, SourceId};
+use tapecast_fanout::{Interests, ItemKind, TopicEntry, TopicLimits};
+use tapecast_ingest::event::{Event, EventBody, Events, Scales, SourceId};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig};
 use tapecast_model::catalog::Offer;
 use tapecast_model::market::Current;
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, Epoch, Scale, Seq, StreamKey, StreamPos, UpdateSink, Venue,
+    Catalog, ChannelKind, ChannelSet, Epoch, InstrumentId, Price, Qty, Quote, Scale, Seq,
+    StreamKey, StreamPos, UpdateSink, Venue,
 };
 use tapecast_wire::Encoding;
 
@@ -209,4 +210,80 @@ fn a_topic_begins_when_the_market_has_learned_its_state() {
         .unwrap();
     while rig.thread.turn() {}
     assert!(rig.ring.try_pop().is_none());
+}
+
+#[test]
+fn topics_of_an_instrument_with_other_scales_begin_again_in_the_order_of_the_ring() {
+    let mut rig = Rig::new();
+    let (sources, opener) = SourceChannels::new();
+    rig.thread.sources = sources;
+    let events = opener.open(SourceId(1), 8);
+    let old = rig.join("quote:desk:A");
+    let conflated = rig.join("quote:desk:A@1s");
+    let give = |instrument: InstrumentId, body| {
+        let event = Event {
+            instrument,
+            ts_event: None,
+            ts_recv: unix_now(),
+            venue_seq: None,
+            body,
+        };
+        events.try_send(Events::from_buf([event])).unwrap();
+    };
+    let quote = |price| {
+        let bid = Some((Price::from_mantissa(price), Qty::from_mantissa(1)));
+        EventBody::Quote(Quote { bid, ask: None })
+    };
+    let topic = "quote:desk:A@5s".parse().unwrap();
+    let resolved = rig.catalog.resolve(&topic).unwrap();
+    let id = old.instrument.id;
+    let scale = |digits| Scale::new(digits).unwrap();
+    give(id, quote(5));
+    rig.look();
+    give(id, quote(6));
+    give(
+        id,
+        EventBody::Redefined(Scales {
+            price_scale: scale(2),
+            qty_scale: scale(1),
+        }),
+    );
+    let next = id.next_generation().unwrap();
+    give(next, quote(700));
+    while rig.thread.turn() {}
+    let items: Vec<_> = std::iter::from_fn(|| rig.ring.try_pop()).collect();
+    let of_old: Vec<_> = items.iter().filter(|i| i.slot == old.slot).collect();
+    let kinds: Vec<_> = of_old.iter().map(|i| i.kind).collect();
+    let prev = Seq::new(1);
+    assert_eq!(kinds, [ItemKind::Update { prev }, ItemKind::Replaced]);
+    let of_conflated = items.iter().filter(|i| i.slot == conflated.slot);
+    assert_eq!(
+        of_conflated.last().map(|i| i.kind),
+        Some(ItemKind::Replaced)
+    );
+
+    // What the shard does with the word.
+    for replaced in [&old, &conflated] {
+        let successor = replaced.successor().unwrap();
+        assert_eq!(successor.instrument.id, next);
+        assert_eq!(successor.instrument.price_scale, scale(2));
+        rig.interests.join(successor, 0, Encoding::Json);
+        rig.interests.abandon(replaced, 0, Encoding::Json);
+    }
+    while rig.thread.turn() {}
+    let items: Vec<_> = std::iter::from_fn(|| rig.ring.try_pop()).collect();
+    assert_eq!(items.len(), 2);
+    for item in items {
+        let payload = String::from_utf8_lossy(item.frame());
+        assert!(payload.contains(r#""bid":"7""#), "{payload}");
+        assert!(item.epoch > Epoch::new(1) && item.seq == Seq::new(1));
+    }
+
+    // Who found the old instrument a moment before it was replaced is told as well.
+    let late = rig.interests.entry(&topic, resolved).unwrap();
+    rig.interests.join(&late, 0, Encoding::Json);
+    while rig.thread.turn() {}
+    let item = rig.ring.try_pop().unwrap();
+    assert_eq!((item.slot, item.kind), (late.slot, ItemKind::Replaced));
+    assert_eq!(late.successor().unwrap().instrument.id, next);
 }

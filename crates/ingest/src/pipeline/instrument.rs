@@ -20,7 +20,7 @@ mod ticker;
 use super::health::{Health, Moment, SilenceLimit};
 use super::trades::Trades;
 use crate::book::{BacklogLimits, BookOutcome, Break, EventStamp};
-use crate::event::{BookEvent, Event, EventBody, FeedEvent};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent, Scales};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::reseed::{ReseedRequests, Want};
 use crate::sequencer::Sequencer;
@@ -37,6 +37,8 @@ use tapecast_model::{
 #[derive(Debug)]
 pub(super) struct InstrumentState {
     instrument: Arc<Instrument>,
+    /// The first of the instruments whose place this one has taken, or itself.
+    first: InstrumentId,
     counters: Arc<VenueCounters>,
     sequencer: Sequencer,
     health: Health,
@@ -94,6 +96,7 @@ impl InstrumentState {
         sequencer.advance(StreamKind::Status, 1);
         Self {
             book: BookState::new(&instrument, backlog),
+            first: instrument.id,
             instrument,
             counters,
             sequencer,
@@ -118,6 +121,59 @@ impl InstrumentState {
     /// Which instrument it is.
     pub(super) fn id(&self) -> InstrumentId {
         self.instrument.id
+    }
+
+    /// The instrument, if it has taken the place of this one.
+    pub(super) fn replaces(&self, id: InstrumentId) -> Option<&Arc<Instrument>> {
+        (self.first..self.id())
+            .contains(&id)
+            .then_some(&self.instrument)
+    }
+
+    /// The scales of its numbers.
+    pub(super) fn scales(&self) -> Scales {
+        let Instrument {
+            price_scale,
+            qty_scale,
+            ..
+        } = *self.instrument;
+        Scales {
+            price_scale,
+            qty_scale,
+        }
+    }
+
+    /// Another instrument takes its place, with other scales: a new epoch of every stream begins, with nothing
+    /// known but the status, which is its first event. The ids of trades go on. Returns as
+    /// [`InstrumentState::handle`].
+    pub(super) fn redefine<S: UpdateSink>(
+        &mut self,
+        by: Arc<Instrument>,
+        backlog: BacklogLimits,
+        at: Moment,
+        out: &mut Outlet<'_, S>,
+    ) -> Option<Mono> {
+        out.sink.replace(self.id(), &by);
+        let (wanted, snapshots) = (self.book.wanted, self.book.snapshots);
+        self.book = BookState::new(&by, backlog);
+        (self.book.wanted, self.book.snapshots) = (wanted, snapshots);
+        self.instrument = by;
+        self.trades.forget_history();
+        (self.quote, self.quote_of_book, self.quote_crossed) = (None, false, false);
+        (self.marked_quote, self.ticker, self.ticker_repeats) = (None, None, false);
+        self.health.note_uncrossed();
+        let epoch = out.epochs.after(self.sequencer.epoch(), at.wall);
+        self.sequencer.restart(epoch);
+        self.health.note_restarted(at);
+        let stamp = EventStamp {
+            ts_recv: at.wall,
+            ..EventStamp::default()
+        };
+        self.say_news(stamp, out);
+        if wanted {
+            out.reseed.ask(self.id(), Want::Reseed, snapshots);
+        }
+        self.health.take_look()
     }
 
     /// Takes an event. Returns the moment from which silence is staleness, if nothing was waited for
@@ -175,6 +231,8 @@ impl InstrumentState {
             }
             EventBody::Book(book) => self.handle_book(stamp, at, book, out),
             EventBody::Ticker(ticker) => self.handle_ticker(*ticker, stamp, at, out),
+            // The pipeline's own: it has the catalogue.
+            EventBody::Redefined(_) => {}
             EventBody::Trading(trading) => {
                 said_at = stamp;
                 self.health.note_trading(trading, at);

@@ -17,6 +17,7 @@ mod channels;
 mod feeds;
 mod lives;
 mod losses;
+mod redefined;
 mod repeats;
 
 const EPOCH: u64 = 7;

@@ -125,6 +125,12 @@ enum TradeFit {
 // === impl Trades ===
 
 impl Trades {
+    /// The trades that are kept cannot be shown any more. Their ids are known again.
+    pub(super) fn forget_history(&mut self) {
+        self.history = History::default();
+        self.doubtful = None;
+    }
+
     /// The newest trades, oldest first.
     pub(super) fn history(&mut self) -> &[Trade] {
         self.history.trades()

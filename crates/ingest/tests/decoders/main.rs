@@ -8,6 +8,7 @@
 
 #[path = "../recordings/figures.rs"]
 mod figures;
+mod growing;
 mod mutation;
 mod odd;
 mod published;

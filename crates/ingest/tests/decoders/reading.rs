@@ -93,6 +93,7 @@ fn spell(plan: &FeedPlan, event: &Event) -> String {
     };
     let mut line = match &event.body {
         EventBody::SkippedIds { first, last } => format!("skipped {first}..{last}"),
+        EventBody::Redefined(scales) => format!("{scales:?}"),
         EventBody::Trades {
             trades,
             history,

@@ -115,6 +115,15 @@ impl Inner {
         instrument
     }
 
+    /// The owner of a name has another id.
+    pub(super) fn rename(&mut self, instrument: &Instrument) {
+        if let Some(entry) = self.venues.get_mut(&instrument.venue) {
+            entry
+                .symbols
+                .insert(instrument.symbol.clone(), instrument.id);
+        }
+    }
+
     /// Ends an instrument if it is invented and has no lease. Returns whether it ended.
     pub(super) fn end(&mut self, id: InstrumentId) -> bool {
         let unheld = |record: &Record| {

@@ -319,3 +319,61 @@ fn the_version_moves_with_what_lists_say_and_with_nothing_else() {
     catalog.add_venue(&names("other", "A").0, Offer::default());
     assert!(catalog.version() > named);
 }
+
+#[test]
+fn an_instrument_with_other_scales_has_the_same_name_and_index() {
+    let catalog = Catalog::new(2);
+    let (desk, a) = names("desk", "A");
+    let scale = Scale::default();
+    let offer = Offer {
+        channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
+        any_symbol: Some((scale, scale)),
+        lossless: false,
+    };
+    catalog.add_venue(&desk, offer);
+    let before = catalog.ensure(&desk, &a).unwrap();
+    let version = catalog.version();
+    let (price, qty) = (Scale::new(3).unwrap(), Scale::new(4).unwrap());
+    let after = catalog.redefine(before.id, price, qty).unwrap();
+    assert_eq!(after.id.index(), before.id.index());
+    assert_eq!(Some(after.id), before.id.next_generation());
+    assert_eq!((after.price_scale, after.qty_scale), (price, qty));
+    assert_eq!(
+        (&after.symbol, &after.native),
+        (&before.symbol, &before.native)
+    );
+    assert!(catalog.version() > version);
+    assert_eq!(catalog.get(before.id), None);
+    assert_eq!(resolve(&catalog, "quote:desk:A"), Ok(Arc::clone(&after)));
+    assert_eq!(catalog.instruments(), [Arc::clone(&after)]);
+    // The old one is gone, and cannot be redefined.
+    assert_eq!(catalog.redefine(before.id, scale, scale), None);
+    let again = catalog.redefine(after.id, scale, scale).unwrap();
+    assert_eq!(catalog.get(again.id), Some(again));
+}
+
+#[test]
+fn an_invented_instrument_that_is_redefined_is_named() {
+    let catalog = Catalog::new(1);
+    let (desk, b) = names("desk", "B");
+    let scale = Scale::default();
+    let offer = Offer {
+        channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
+        any_symbol: Some((scale, scale)),
+        lossless: false,
+    };
+    catalog.add_venue(&desk, offer);
+    let Resolved { instrument, lease } = invent(&catalog, "quote:desk:A").unwrap();
+    let after = catalog.redefine(instrument.id, scale, scale).unwrap();
+    assert!(!catalog.is_invented(after.id));
+    assert_eq!(catalog.invented(), 0);
+    // Its subscribers' claims end nothing.
+    drop(lease);
+    assert!(!catalog.collect(10));
+    assert_eq!(catalog.get(after.id), Some(after));
+    // Where all named ones are taken, another cannot be.
+    let Resolved { instrument, lease } = invent(&catalog, "quote:desk:B").unwrap();
+    assert_eq!(catalog.redefine(instrument.id, scale, scale), None);
+    assert_eq!(instrument.symbol, b);
+    drop(lease);
+}

@@ -124,12 +124,18 @@ pub(super) struct Client {
     pub(super) said: Vec<Value>,
     pub(super) last: HashMap<String, u64>,
     pub(super) acknowledged: Vec<String>,
+    /// The lives of topics, as acknowledgements tell them.
+    pub(super) epochs: HashMap<String, u64>,
     pub(super) levels: BTreeMap<(bool, i64), i64>,
     pub(super) bid: Option<String>,
     pub(super) trades: u64,
+    /// How often it was told that a topic begins anew.
+    pub(super) renewed: usize,
     /// Of trades that will not come: the last it had, the last of them, why, and whether it was said
     /// that some never came.
     pub(super) gaps: Vec<(u64, u64, String, bool)>,
+    /// Where each of them began: the life and the first number that the notice names.
+    pub(super) gap_starts: Vec<(u64, u64)>,
     /// Topics whose state was said to be lost, and is not known again.
     pub(super) unknown: Vec<String>,
     pub(super) closed: Option<u16>,
@@ -220,6 +226,8 @@ impl Client {
             self.trades += to.saturating_sub(last);
             let upstream = reason == "upstream" || message["upstream"] == true;
             self.gaps.push((last, to, reason, upstream));
+            self.gap_starts
+                .push((number("epoch").unwrap(), number("from").unwrap()));
         } else {
             assert_eq!(reason, "upstream", "{message}");
             self.forget(&topic);
@@ -248,6 +256,14 @@ impl Client {
                     .filter(|_| message["op"] == "subscribed")
                 {
                     self.acknowledged.push(topic.to_owned());
+                    let epoch = entry["epoch"].as_u64().unwrap();
+                    let before = self.epochs.insert(topic.to_owned(), epoch);
+                    assert!(before <= Some(epoch) || epoch == 0, "{message}");
+                    if entry["reason"] == "scale" {
+                        assert!(message["id"].is_null(), "{message}");
+                        assert!(before < Some(epoch), "{message}");
+                        self.renewed += 1;
+                    }
                     self.unknown.retain(|other| other != topic);
                     if entry["start"] == "none" {
                         self.forget(topic);
@@ -266,6 +282,11 @@ impl Client {
                 self.acknowledged.contains(&topic),
                 "{message} before its acknowledgement"
             );
+            if let Some(epoch) = number("epoch") {
+                let told = self.epochs.insert(topic.clone(), epoch).unwrap();
+                // A topic that was acknowledged late did not know its epoch.
+                assert!(epoch == told || told == 0, "{message} in {told}");
+            }
             let was_unknown = self.unknown.contains(&topic);
             self.unknown.retain(|other| *other != topic);
             if message["type"] == "snapshot" {

@@ -34,8 +34,10 @@ pub(super) struct Rig {
     pub(super) seq: [u64; StreamKind::COUNT],
     /// Whether a stream has a state.
     pub(super) known: [bool; StreamKind::COUNT],
-    /// Numbers of trades that never came.
-    pub(super) lost: BTreeSet<u64>,
+    /// Rises when the instrument is replaced.
+    pub(super) epoch: u64,
+    /// Epochs and numbers of trades that never came.
+    pub(super) lost: BTreeSet<(u64, u64)>,
     pub(super) now: u64,
 }
 
@@ -123,6 +125,7 @@ impl Rig {
             history: Vec::new(),
             seq: [0; StreamKind::COUNT],
             known: [false; StreamKind::COUNT],
+            epoch: 1,
             lost: BTreeSet::new(),
             now: 1_000_000_000,
         }
@@ -200,7 +203,8 @@ impl Rig {
                 changes: None,
             },
         };
-        self.publisher.publish(&update(&self.instrument, seq, body));
+        self.publisher
+            .publish(&update(&self.instrument, self.epoch, seq, body));
     }
 
     pub(super) fn trade(&mut self) {
@@ -221,7 +225,7 @@ impl Rig {
         let bid = Some((Price::from_mantissa(price), Qty::from_mantissa(1)));
         let quote = Quote { bid, ask: None };
         for instrument in &self.others {
-            let update = update(instrument, self.other_seq, Body::Quote(&quote));
+            let update = update(instrument, 1, self.other_seq, Body::Quote(&quote));
             self.publisher.publish(&update);
         }
     }
@@ -245,7 +249,9 @@ impl Rig {
         }
         let (events, seq) = (if is_state { 1 } else { events }, self.seq[kind.index()]);
         match kind {
-            StreamKind::Trade => self.lost.extend(seq + 1..=seq + events),
+            StreamKind::Trade => self
+                .lost
+                .extend((seq + 1..=seq + events).map(|seq| (self.epoch, seq))),
             StreamKind::Quote => self.quote = Quote::default(),
             _ => self.book.clear(),
         }
@@ -253,7 +259,26 @@ impl Rig {
         self.publisher.set_time(UnixNanos::new(5), self.now());
         let body = Body::Lost { kind, events };
         self.publisher
-            .publish(&update(&self.instrument, seq + events, body));
+            .publish(&update(&self.instrument, self.epoch, seq + events, body));
+    }
+
+    /// The instrument's scales change: another takes its place, of which nothing is known.
+    pub(super) fn redefine(&mut self) {
+        let Instrument {
+            id,
+            price_scale,
+            qty_scale,
+            ..
+        } = *self.instrument;
+        let catalog = &self.shard.shared.catalog;
+        let by = catalog.redefine(id, price_scale, qty_scale).unwrap();
+        self.publisher.replace(id, &by);
+        self.instrument = by;
+        self.epoch += 1;
+        (self.seq, self.known) = Default::default();
+        self.history.clear();
+        self.book.clear();
+        self.quote = Quote::default();
     }
 
     /// One turn of the pipeline's thread.
@@ -266,6 +291,10 @@ impl Rig {
                 .take()
                 .or_else(|| self.publisher.take_reopened())
             {
+                if entry.successor().is_some() {
+                    self.publisher.tell_replaced(&entry);
+                    continue;
+                }
                 if self.publisher.let_go(&entry) {
                     self.requests.linger(&entry, self.now());
                     continue;
@@ -284,9 +313,19 @@ impl Rig {
 
     /// A topic begins, or is sent again, with the present state.
     pub(super) fn open(&mut self, entry: &Arc<tapecast_fanout::TopicEntry>) {
-        if !Arc::ptr_eq(&entry.instrument, &self.instrument) {
+        let name = |i: &Instrument| (i.venue.clone(), i.symbol.clone());
+        let is_other = name(&entry.instrument) != name(&self.instrument);
+        if !is_other && entry.instrument.id != self.instrument.id {
+            if self.requests.succeed(entry, &self.instrument) {
+                self.publisher.tell_replaced(entry);
+            } else {
+                self.publisher.reopen_later(Arc::clone(entry));
+            }
+            return;
+        }
+        if is_other {
             let seq = self.other_seq;
-            let quote = update(&entry.instrument, seq, Body::Quote(&self.quote));
+            let quote = update(&entry.instrument, 1, seq, Body::Quote(&self.quote));
             let pos = StreamPos {
                 epoch: Epoch::new(1),
                 seq: Seq::new(seq),
@@ -306,9 +345,9 @@ impl Rig {
             },
         };
         let known = self.known[kind.index()];
-        let update = known.then(|| update(&self.instrument, seq, body));
+        let update = known.then(|| update(&self.instrument, self.epoch, seq, body));
         let pos = StreamPos {
-            epoch: Epoch::new(1),
+            epoch: Epoch::new(self.epoch),
             seq: Seq::new(seq),
         };
         self.publisher.open(entry, pos, update.as_ref());
@@ -373,10 +412,15 @@ impl Rig {
 }
 
 /// A request that could not be answered for want of room is put back to be answered later.
-pub(super) fn update<'a>(instrument: &'a Arc<Instrument>, seq: u64, body: Body<'a>) -> Update<'a> {
+pub(super) fn update<'a>(
+    instrument: &'a Arc<Instrument>,
+    epoch: u64,
+    seq: u64,
+    body: Body<'a>,
+) -> Update<'a> {
     Update {
         instrument,
-        epoch: Epoch::new(1),
+        epoch: Epoch::new(epoch),
         seq: Seq::new(seq),
         ts_event: None,
         ts_recv: UnixNanos::new(5),
