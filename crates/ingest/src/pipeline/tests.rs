@@ -211,6 +211,20 @@ fn trades(ids: &[u64]) -> EventBody {
     }
 }
 
+/// Trades whose ids have no holes at the venue.
+fn numbered(body: EventBody) -> EventBody {
+    match body {
+        EventBody::Trades {
+            trades, history, ..
+        } => EventBody::Trades {
+            trades,
+            history,
+            ids: TradeIds::Dense,
+        },
+        other => other,
+    }
+}
+
 fn history(ids: impl IntoIterator<Item = u64>) -> EventBody {
     EventBody::Trades {
         trades: ids.into_iter().map(trade).collect(),

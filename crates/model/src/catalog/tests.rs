@@ -320,17 +320,21 @@ fn the_version_moves_with_what_lists_say_and_with_nothing_else() {
     assert!(catalog.version() > named);
 }
 
+/// Any symbol may be named.
+fn any_symbol() -> Offer {
+    Offer {
+        channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
+        any_symbol: Some((Scale::default(), Scale::default())),
+        lossless: false,
+    }
+}
+
 #[test]
 fn an_instrument_with_other_scales_has_the_same_name_and_index() {
     let catalog = Catalog::new(2);
     let (desk, a) = names("desk", "A");
     let scale = Scale::default();
-    let offer = Offer {
-        channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
-        any_symbol: Some((scale, scale)),
-        lossless: false,
-    };
-    catalog.add_venue(&desk, offer);
+    catalog.add_venue(&desk, any_symbol());
     let before = catalog.ensure(&desk, &a).unwrap();
     let version = catalog.version();
     let (price, qty) = (Scale::new(3).unwrap(), Scale::new(4).unwrap());
@@ -357,12 +361,7 @@ fn an_invented_instrument_that_is_redefined_is_named() {
     let catalog = Catalog::new(1);
     let (desk, b) = names("desk", "B");
     let scale = Scale::default();
-    let offer = Offer {
-        channels: ChannelSet::EMPTY.with(ChannelKind::Quote),
-        any_symbol: Some((scale, scale)),
-        lossless: false,
-    };
-    catalog.add_venue(&desk, offer);
+    catalog.add_venue(&desk, any_symbol());
     let Resolved { instrument, lease } = invent(&catalog, "quote:desk:A").unwrap();
     let after = catalog.redefine(instrument.id, scale, scale).unwrap();
     assert!(!catalog.is_invented(after.id));

@@ -268,16 +268,6 @@ fn what_a_feed_says_is_lost_is_lost_of_these_channels_only() {
 #[test]
 fn trades_are_passed_on_once_whatever_history_comes_again() {
     let mut bench = Bench::live();
-    let numbered = |body| match body {
-        EventBody::Trades {
-            trades, history, ..
-        } => EventBody::Trades {
-            trades,
-            history,
-            ids: TradeIds::Dense,
-        },
-        other => other,
-    };
     bench.give(numbered(history(1..=3)));
     assert_eq!(bench.give(numbered(trades(&[4]))), ["trade 1: 4"]);
     assert_eq!(bench.give(numbered(trades(&[5]))), ["trade 2: 5"]);

@@ -3,19 +3,6 @@
 use super::channels::Statuses;
 use super::*;
 
-fn numbered(body: EventBody) -> EventBody {
-    match body {
-        EventBody::Trades {
-            trades, history, ..
-        } => EventBody::Trades {
-            trades,
-            history,
-            ids: TradeIds::Dense,
-        },
-        other => other,
-    }
-}
-
 fn lost(kind: ChannelKind) -> EventBody {
     EventBody::Feed(FeedEvent::Lost {
         channels: ChannelSet::EMPTY.with(kind),

@@ -102,34 +102,20 @@ fn topics_of_the_old_instrument_are_told_which_has_taken_its_place() {
     assert!(matches!(answer, Answer::Now(_)));
 }
 
-/// Trades whose ids have no holes at the venue.
-fn dense(ids: &[u64]) -> EventBody {
-    match trades(ids) {
-        EventBody::Trades {
-            trades, history, ..
-        } => EventBody::Trades {
-            trades,
-            history,
-            ids: TradeIds::Dense,
-        },
-        other => other,
-    }
-}
-
 #[test]
 fn ids_of_trades_go_on_and_the_books_snapshot_is_asked_for() {
     let requests = ReseedRequests::default();
     let mut bench = Bench::with(|config| config.reseed = requests.clone());
     let session = requests.session(|| {});
     session.serve(new());
-    give(&mut bench, OLD, dense(&[1, 2]));
+    give(&mut bench, OLD, numbered(trades(&[1, 2])));
     give(&mut bench, OLD, snapshot(Link::None, &[(5, 1)], &[(6, 1)]));
     give(&mut bench, OLD, scales(1));
     let request = session.take().unwrap();
     assert_eq!((request.instrument, request.want), (new(), Want::Reseed));
     assert!(!request.is_answered(1) && request.is_answered(2));
     // 2 is known from before; 4 tells that 3 never came.
-    let said = give(&mut bench, new(), dense(&[2, 4]));
+    let said = give(&mut bench, new(), numbered(trades(&[2, 4])));
     let epoch = EPOCH + 1;
     let of_trades: Vec<_> = said.iter().filter(|line| line.contains("trade")).collect();
     assert_eq!(
