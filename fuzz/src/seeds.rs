@@ -62,7 +62,7 @@ fn messages(path: &Path) -> Vec<Vec<u8>> {
         return Vec::new();
     };
     let (mut found, mut seen) = (Vec::new(), 0_usize);
-    while let Some(line) = capture.next_line() {
+    while let Some(line) = capture.next_row() {
         seen += 1;
         // The head of a recording has what is rare; later one of seven will do.
         if let Ok(message) = line.message

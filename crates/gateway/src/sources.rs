@@ -46,7 +46,7 @@ pub struct Prepared {
 
 enum Made {
     Feed(Box<dyn Feed>),
-    Push(push::Plan),
+    Push(push::Unbound),
 }
 
 /// Sources that can start.
@@ -212,7 +212,7 @@ impl Prepared {
                     Made::Feed(Box::new(made))
                 }
                 Source::Push(source) => {
-                    let made = push::Plan::new(source, &catalog, faults);
+                    let made = push::Unbound::new(source, &catalog, faults);
                     Made::Push(made.map_err(|e| SourceError::Push(number, e))?)
                 }
             };

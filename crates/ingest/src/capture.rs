@@ -27,7 +27,7 @@ pub struct Capture {
     reader: Box<dyn BufRead + Send>,
     number: u64,
     line: Vec<u8>,
-    row: Row,
+    row: RowFields,
     ended: bool,
 }
 
@@ -66,7 +66,7 @@ fn begins(path: &Path) -> &'static str {
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BrokenLine {
+pub enum BrokenRow {
     /// It is not JSON.
     #[error("not JSON: {0}")]
     Syntax(#[from] Syntax),
@@ -84,19 +84,19 @@ pub enum BrokenLine {
     CutOff,
 }
 
-/// One line.
-pub struct Line<'a> {
+/// One row: one line of the file.
+pub struct Row<'a> {
     /// Its number, from 1.
     pub number: u64,
     /// When the message was received, if the recording says.
     pub ts: Option<UnixNanos>,
     /// Its message, or what is wrong with it and the bytes that were read.
-    pub message: Result<Message<'a>, (BrokenLine, &'a [u8])>,
+    pub message: Result<Message<'a>, (BrokenRow, &'a [u8])>,
 }
 
 /// What a line says, unescaped.
 #[derive(Default)]
-struct Row {
+struct RowFields {
     ts: Option<UnixNanos>,
     raw: Vec<u8>,
     http: Option<String>,
@@ -161,13 +161,13 @@ impl Capture {
             reader,
             number: 0,
             line: Vec::new(),
-            row: Row::default(),
+            row: RowFields::default(),
             ended: false,
         })
     }
 
     /// The next line that is not blank; none at the end.
-    pub fn next_line(&mut self) -> Option<Line<'_>> {
+    pub fn next_row(&mut self) -> Option<Row<'_>> {
         let read = loop {
             if self.ended {
                 return None;
@@ -187,20 +187,20 @@ impl Capture {
                         break self.row.read(line);
                     }
                 }
-                Ok(Reached::TooLong) => break Err(BrokenLine::TooLong),
+                Ok(Reached::TooLong) => break Err(BrokenRow::TooLong),
                 Err(_) => {
                     self.ended = true;
-                    break Err(BrokenLine::CutOff);
+                    break Err(BrokenRow::CutOff);
                 }
             }
         };
-        let Row {
+        let RowFields {
             ts,
             raw,
             http,
             symbol,
         } = &mut self.row;
-        Some(Line {
+        Some(Row {
             number: self.number,
             ts: if read.is_ok() { *ts } else { None },
             message: match read {
@@ -215,16 +215,16 @@ impl Capture {
     }
 }
 
-// === impl Row ===
+// === impl RowFields ===
 
-impl Row {
-    fn read(&mut self, line: &[u8]) -> Result<(), BrokenLine> {
+impl RowFields {
+    fn read(&mut self, line: &[u8]) -> Result<(), BrokenRow> {
         self.ts = None;
         self.http = None;
         self.symbol = None;
         self.raw.clear();
         let line = line.trim_ascii();
-        let text = std::str::from_utf8(line).or(Err(BrokenLine::Utf8))?;
+        let text = std::str::from_utf8(line).or(Err(BrokenRow::Utf8))?;
         let mut cursor = Cursor::new(text);
         match cursor.peek() {
             Some(b'{') => {}
@@ -241,11 +241,11 @@ impl Row {
             }
             _ => {
                 cursor.value()?;
-                return Err(BrokenLine::Shape("not a JSON object"));
+                return Err(BrokenRow::Shape("not a JSON object"));
             }
         }
         let (mut raw, mut ts, mut other) = (None, None, false);
-        cursor.object::<BrokenLine>(|member, key| {
+        cursor.object::<BrokenRow>(|member, key| {
             match key.content().as_ref() {
                 "raw" => raw = Some(member.value()?),
                 "ts" => ts = Some(member.value()?),
@@ -263,26 +263,26 @@ impl Row {
             // Bare messages have keys of their own; `ts` among them is the venue's.
             (self.http, self.symbol) = (None, None);
             if !other {
-                return Err(BrokenLine::Shape("\"raw\" is missing"));
+                return Err(BrokenRow::Shape("\"raw\" is missing"));
             }
             self.raw.extend_from_slice(line);
             return Ok(());
         };
         let Some(raw) = as_text(raw) else {
-            return Err(BrokenLine::Shape("\"raw\" is not a string"));
+            return Err(BrokenRow::Shape("\"raw\" is not a string"));
         };
         if !raw.unescape_into(&mut self.raw) {
-            return Err(BrokenLine::Shape("\"raw\" has half of a surrogate pair"));
+            return Err(BrokenRow::Shape("\"raw\" has half of a surrogate pair"));
         }
         self.ts = ts.map(time).transpose()?;
         Ok(())
     }
 }
 
-fn time(value: &str) -> Result<UnixNanos, BrokenLine> {
+fn time(value: &str) -> Result<UnixNanos, BrokenRow> {
     let token = Cursor::new(value).scalar().ok().and_then(Scalar::token);
     let nanos = token.and_then(|t| t.parse().ok()).map(UnixNanos::new);
-    nanos.ok_or(BrokenLine::Shape("\"ts\" is not a time in nanoseconds"))
+    nanos.ok_or(BrokenRow::Shape("\"ts\" is not a time in nanoseconds"))
 }
 
 fn content(value: &str) -> Option<String> {
@@ -389,7 +389,7 @@ mod tests {
     fn read(path: &Path) -> Vec<(u64, Option<u64>, Result<String, String>)> {
         let mut capture = Capture::open(path).unwrap();
         let mut lines = Vec::new();
-        while let Some(line) = capture.next_line() {
+        while let Some(line) = capture.next_row() {
             let message = match line.message {
                 Ok(message) => Ok(String::from_utf8(message.raw.to_vec()).unwrap()),
                 Err((broken, _)) => Err(broken.to_string()),

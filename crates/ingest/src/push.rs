@@ -106,7 +106,7 @@ pub enum PushError {
 
 /// A push source whose symbols are in the catalogue, and that does not listen yet.
 #[derive(Debug)]
-pub struct PushPlan {
+pub struct UnboundPush {
     listen: SocketAddr,
     venue: Venue,
     catalog: Arc<Catalog>,
@@ -164,9 +164,9 @@ const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors in reserve, for the first publishers that find no others, and to tell the rest.
 const RESERVE: usize = 4;
 
-// === impl PushPlan ===
+// === impl UnboundPush ===
 
-impl PushPlan {
+impl UnboundPush {
     /// Adds the venue and its symbols to the catalogue.
     ///
     /// # Errors
@@ -266,7 +266,7 @@ impl PushServer {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn bind(config: PushConfig, catalog: Arc<Catalog>) -> Result<Self, PushError> {
-        PushPlan::new(config, catalog)?.bind()
+        UnboundPush::new(config, catalog)?.bind()
     }
 
     /// For tests: what makes its tasks panic.

@@ -14,7 +14,7 @@
 
 mod scan;
 
-use crate::capture::{Capture, CaptureError, Line};
+use crate::capture::{Capture, CaptureError, Row};
 use crate::event::{Event, Events, FeedEvent};
 use crate::feed::{Ended, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::{FeedCounters, FeedMetrics};
@@ -322,10 +322,10 @@ impl Player {
             origin: None,
         });
         let mut sent = 0_u64;
-        while let Some(line) = capture.next_line() {
+        while let Some(row) = capture.next_row() {
             self.check_stop()?;
-            let ts = line.ts;
-            self.take(line);
+            let ts = row.ts;
+            self.take(row);
             if ts.is_some() && sent.is_multiple_of(DELAY_SAMPLE) {
                 self.observe_delay(ts);
             }
@@ -344,10 +344,10 @@ impl Player {
         Ok(None)
     }
 
-    /// Reads a line's message to events.
-    fn take(&mut self, line: Line<'_>) {
+    /// Reads a row's message to events.
+    fn take(&mut self, row: Row<'_>) {
         let now = unix_now();
-        let message = match line.message {
+        let message = match row.message {
             Ok(message) => message,
             Err((_, raw)) => {
                 self.counters.reject(Reject::Line);

@@ -86,7 +86,7 @@ fn read(input: &[u8], read_bytes: usize) -> Option<Vec<Read>> {
     let source = Cursor::new(input.to_vec());
     let mut capture = Capture::read(source, Path::new("fuzz"), read_bytes).ok()?;
     let mut lines = Vec::new();
-    while let Some(line) = capture.next_line() {
+    while let Some(line) = capture.next_row() {
         let (text, is_answer) = match line.message {
             Ok(message) => (
                 String::from_utf8(message.raw.to_vec()).ok(),

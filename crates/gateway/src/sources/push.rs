@@ -6,12 +6,12 @@ use crate::config::PushSource;
 use crate::faults::Faults;
 use std::sync::Arc;
 use tapecast_ingest::event::FeedEvent;
-use tapecast_ingest::push::{PushConfig, PushError, PushFaults, PushPlan, PushServer};
+use tapecast_ingest::push::{PushConfig, PushError, PushFaults, PushServer, UnboundPush};
 use tapecast_model::{Catalog, ChannelSet, InstrumentId, Venue};
 
 /// A source that has its symbols, and not yet its address.
-pub(super) struct Plan {
-    plan: PushPlan,
+pub(super) struct Unbound {
+    push: UnboundPush,
     faults: PushFaults,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct PushFeed {
     server: PushServer,
 }
 
-impl Plan {
+impl Unbound {
     pub(super) fn new(
         source: PushSource,
         catalog: &Arc<Catalog>,
@@ -36,13 +36,13 @@ impl Plan {
             acceptor: faults.of("push"),
             publisher: faults.of("publisher"),
         };
-        let plan = PushPlan::new(config, Arc::clone(catalog))?;
-        Ok(Self { plan, faults })
+        let push = UnboundPush::new(config, Arc::clone(catalog))?;
+        Ok(Self { push, faults })
     }
 
     /// Takes its address.
     pub(super) fn bind(self) -> Result<PushFeed, PushError> {
-        let server = self.plan.bind()?.with_faults(self.faults);
+        let server = self.push.bind()?.with_faults(self.faults);
         Ok(PushFeed { server })
     }
 }

@@ -3,7 +3,7 @@
 //! Errors of single lines are reported within a limit, and only after at least one message could be read.
 
 use super::{ReplayConfig, ReplayError, ScanReport};
-use crate::capture::{Capture, Line};
+use crate::capture::{Capture, Row};
 use crate::plan::{FeedPlan, LeftOut};
 use crate::scan::RecordingScan;
 use crate::venue::{Format, MESSAGE_BYTES_MAX, Message, Reject};
@@ -24,9 +24,9 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
     let mut decoder = config.format.decoder();
     let mut report = ScanReport::default();
     let mut complaints = Complaints::new(&config.path);
-    while let Some(Line {
+    while let Some(Row {
         number, message, ..
-    }) = capture.next_line()
+    }) = capture.next_row()
     {
         let message = match message {
             Ok(message) => message,
@@ -91,7 +91,7 @@ fn likely_formats(config: &ReplayConfig) -> Vec<Format> {
         .map(|f| (f, f.decoder(), RecordingScan::new(f, HashMap::new()), 0_u32))
         .collect();
     for _ in 0..SAMPLED_LINES {
-        let Some(line) = capture.next_line() else {
+        let Some(line) = capture.next_row() else {
             break;
         };
         let Ok(Message { raw, http, symbol }) = line.message else {
