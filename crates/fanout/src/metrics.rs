@@ -10,9 +10,9 @@ use tapecast_wire::Encoding;
 #[derive(Clone, Debug)]
 pub struct FanoutMetrics {
     /// Frames serialised, once for everybody, by channel and encoding.
-    pub frames_encoded: [[IntCounter; Encoding::ALL.len()]; ChannelKind::ALL.len()],
+    pub frames_encoded: ByChannel,
     /// Snapshots serialised for joiners, by channel and encoding.
-    pub snapshots_encoded: [[IntCounter; Encoding::ALL.len()]; ChannelKind::ALL.len()],
+    pub snapshots_encoded: ByChannel,
     /// Bytes of frames serialised, by encoding.
     pub encoded_bytes: [IntCounter; Encoding::ALL.len()],
     /// Updates without subscribers, which were therefore not serialised.
@@ -32,6 +32,17 @@ pub struct FanoutMetrics {
     pub publish_delay: Histogram,
 }
 
+/// Counters by channel and encoding.
+#[derive(Clone, Debug)]
+pub struct ByChannel([[IntCounter; Encoding::ALL.len()]; ChannelKind::ALL.len()]);
+
+impl ByChannel {
+    /// The counter of a channel and an encoding.
+    pub const fn of(&self, channel: ChannelKind, encoding: Encoding) -> &IntCounter {
+        &self.0[channel.index()][encoding.index()]
+    }
+}
+
 /// Bucket bounds of the latency histograms, in seconds: 1 µs to 4 s, by factors of four. Coarse, for
 /// they are exported for every hop; the load harness measures finely.
 pub const LATENCY_BUCKETS: [f64; 12] = [
@@ -47,9 +58,10 @@ impl FanoutMetrics {
         let per_frame = |name: &str, help: &str| {
             let family = IntCounterVec::new(Opts::new(name, help), &["channel", "encoding"])?;
             registry.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(ChannelKind::ALL.map(|channel| {
+            let of = |channel: ChannelKind| {
                 Encoding::ALL.map(|e| family.with_label_values(&[channel.label(), e.label()]))
-            }))
+            };
+            Ok::<_, prometheus::Error>(ByChannel(ChannelKind::ALL.map(of)))
         };
         let frames_encoded = per_frame(
             "tapecast_frames_encoded_total",

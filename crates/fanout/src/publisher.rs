@@ -41,6 +41,7 @@ use deadlines::Deadlines;
 use live::{LiveTopic, Missed};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tapecast_model::{
     Instrument, InstrumentId, Mono, StreamKey, StreamKind, StreamPos, UnixNanos, Update, UpdateSink,
 };
@@ -57,8 +58,9 @@ pub struct Publisher {
     behind: Vec<Arc<TopicEntry>>,
     /// Topics to be opened again.
     reopened: Vec<Arc<TopicEntry>>,
-    /// The same, after the next turn.
+    /// The same, a little later, and when they are next.
     reopened_later: Vec<Arc<TopicEntry>>,
+    reopen_at: Mono,
     /// Topics that have successors, and the shards that are still to be told.
     replaced: Vec<(Arc<TopicEntry>, Encoding, ShardMask)>,
     /// Interval topics that hold something back.
@@ -141,6 +143,7 @@ impl Publisher {
             behind: Vec::new(),
             reopened: Vec::new(),
             reopened_later: Vec::new(),
+            reopen_at: Mono::default(),
             replaced: Vec::new(),
             due: Deadlines::default(),
             turn: TurnOutput::default(),
@@ -255,8 +258,8 @@ impl Publisher {
                 let (known, range) =
                     topic.write_snapshot(encoding, &mut self.turn, self.now, history);
                 if !range.is_empty() {
-                    let kind = topic.entry.stream().kind.index();
-                    self.metrics.snapshots_encoded[kind][encoding.index()].inc();
+                    let channel = topic.entry.topic.channel.kind();
+                    self.metrics.snapshots_encoded.of(channel, encoding).inc();
                 }
                 (known, Frame::Written(range))
             }
@@ -278,7 +281,10 @@ impl Publisher {
     /// long turn is not woken yet: its next batch is the larger.
     pub fn flush(&mut self, now: Mono, more: bool) {
         self.catch_up();
-        self.reopened.append(&mut self.reopened_later);
+        if !self.reopened_later.is_empty() && now >= self.reopen_at {
+            self.reopened.append(&mut self.reopened_later);
+            self.reopen_at = now.after(REOPEN_EVERY);
+        }
         if !self.turn.items.is_empty() {
             self.hand_out(now);
         }
@@ -395,7 +401,7 @@ impl Publisher {
     /// Whether some shard has missed something that is not made good yet: then [`Publisher::flush`]
     /// should be called again soon, also if nothing else happens.
     pub fn is_behind(&self) -> bool {
-        !(self.behind.is_empty() && self.replaced.is_empty() && self.reopened.is_empty())
+        !(self.behind.is_empty() && self.replaced.is_empty() && self.reopened_later.is_empty())
     }
 
     /// Topics whose joiners could not be answered before and can be now: to be opened again.
@@ -403,7 +409,7 @@ impl Publisher {
         self.reopened.pop()
     }
 
-    /// A topic's successor cannot begin yet: has the topic opened again after the next turn.
+    /// A topic's successor cannot begin yet: has the topic opened again in a millisecond.
     pub fn reopen_later(&mut self, entry: Arc<TopicEntry>) {
         self.reopened_later.push(entry);
     }
@@ -549,6 +555,8 @@ fn write_frame(
 const TURN_BYTES_MAX: usize = 128 * 1024;
 /// Or at this many items.
 const TURN_ITEMS_MAX: usize = 512;
+/// How often a topic that cannot get a successor is tried again.
+const REOPEN_EVERY: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests;

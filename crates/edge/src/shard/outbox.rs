@@ -122,6 +122,12 @@ impl Outbox {
         rest.or(self.data.front()).map(|e| e.published)
     }
 
+    /// Frames of a topic that are partly written: they cannot be given up.
+    pub(crate) fn partly_written(&self, slot: SlotId) -> u32 {
+        let rest = self.rest.as_ref().filter(|e| e.slot == Some(slot));
+        rest.map_or(0, |entry| entry.frames)
+    }
+
     /// Queues a control frame, ahead of all data.
     pub(crate) fn push_control(&mut self, frame: Bytes) {
         self.bytes += frame.len();

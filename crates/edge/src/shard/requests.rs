@@ -246,7 +246,8 @@ impl<S: Socket> Shard<S> {
             // A topic named twice is acknowledged once.
             if subscription.awaited == NOT_AWAITED {
                 subscription.awaited = topics.len() as u32;
-                subscription.queued = 0;
+                let outbox = conn.outbox.as_ref();
+                subscription.queued = outbox.map_or(0, |o| o.partly_written(subscription.slot));
                 subs.push(sub);
                 topics.push(PendingTopic {
                     slot: subscription.slot,

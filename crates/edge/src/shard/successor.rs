@@ -97,9 +97,12 @@ impl<S: Socket> Shard<S> {
             return;
         };
         let subscription = &mut conn.session.subs[sub];
-        subscription.queued = 0;
-        let (slot, outbox) = (subscription.slot, conn.outbox.as_mut());
-        let gone = outbox.map_or(0, |o| o.give_up(|other| other == slot).frames);
+        let slot = subscription.slot;
+        let Some(outbox) = &mut conn.outbox else {
+            return;
+        };
+        let gone = outbox.give_up(|other| other == slot).frames;
+        subscription.queued = outbox.partly_written(slot);
         self.count.conflated += u64::from(gone);
     }
 

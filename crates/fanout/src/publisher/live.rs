@@ -216,8 +216,8 @@ impl LiveTopic {
             } else {
                 (ItemKind::Reset, self.write_state(encoding, turn, now, &[]))
             };
-            let channel = update.body.kind().channel().index();
-            metrics.frames_encoded[channel][encoding.index()].inc();
+            let channel = update.body.kind().channel();
+            metrics.frames_encoded.of(channel, encoding).inc();
             metrics.encoded_bytes[encoding.index()].inc_by(u64::from(range.end - range.start));
             self.push(turn, encoding, kind, range, shards);
         }

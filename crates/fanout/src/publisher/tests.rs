@@ -250,7 +250,12 @@ fn nothing_is_encoded_when_nobody_subscribes() {
     rig.interests.leave(&entry, 0, Encoding::Json);
     rig.quote(3);
     rig.turn();
-    let encoded = rig.publisher.metrics.frames_encoded[StreamKind::Quote.index()][0].get();
+    let encoded = rig
+        .publisher
+        .metrics
+        .frames_encoded
+        .of(tapecast_model::ChannelKind::Quote, Encoding::Json)
+        .get();
     assert_eq!(
         (encoded, rig.publisher.metrics.updates_unwanted.get()),
         (1, 1)
@@ -270,7 +275,11 @@ fn shards_share_one_encoding_of_an_update() {
     assert_eq!(one[1].frame().as_ptr(), two[1].frame().as_ptr());
     assert_eq!(json(&one[1])["bid"], "7");
     assert_eq!(
-        rig.publisher.metrics.frames_encoded[StreamKind::Quote.index()][0].get(),
+        rig.publisher
+            .metrics
+            .frames_encoded
+            .of(tapecast_model::ChannelKind::Quote, Encoding::Json)
+            .get(),
         1
     );
 }
@@ -348,7 +357,11 @@ fn many_joiners_of_a_quiet_topic_cost_one_encoding() {
     assert_eq!(items.len(), 5);
     assert!(items.iter().all(|item| item.frame() == items[0].frame()));
     assert_eq!(
-        rig.publisher.metrics.snapshots_encoded[StreamKind::Book.index()][0].get(),
+        rig.publisher
+            .metrics
+            .snapshots_encoded
+            .of(tapecast_model::ChannelKind::Book, Encoding::Json)
+            .get(),
         1
     );
 }

@@ -1,7 +1,7 @@
 //! Two encodings of a topic: each made once where it is wanted, and not at all where it is not.
 
 use super::*;
-use tapecast_model::ChannelKind;
+use tapecast_model::{ChannelKind, ChannelStates, FeedState, Status, TradingState};
 use tapecast_wire::binary::{EpochMark, Record, RecordBody, Records};
 
 impl Rig {
@@ -13,11 +13,10 @@ impl Rig {
 
     /// How many frames and snapshots of a channel have been encoded.
     fn encoded(&self, kind: ChannelKind, encoding: Encoding) -> (u64, u64) {
-        let (kind, encoding) = (kind.index(), encoding.index());
         let metrics = &self.publisher.metrics;
         (
-            metrics.frames_encoded[kind][encoding].get(),
-            metrics.snapshots_encoded[kind][encoding].get(),
+            metrics.frames_encoded.of(kind, encoding).get(),
+            metrics.snapshots_encoded.of(kind, encoding).get(),
         )
     }
 }
@@ -187,5 +186,37 @@ fn an_overrun_of_one_encoding_is_made_good_in_that_encoding() {
     assert_eq!(quote.bid.unwrap().0, Price::from_mantissa(10));
     for kind in [ChannelKind::Quote, ChannelKind::Trade] {
         assert_eq!(rig.encoded(kind, Encoding::Json), (0, 0));
+    }
+}
+
+/// Channels and streams have indices of their own, which differ behind the book.
+#[test]
+fn snapshots_are_counted_under_their_channel() {
+    let mut rig = Rig::new(1, 64);
+    let status = Status {
+        feed: FeedState::Live,
+        trading: TradingState::Open,
+        reason: "".into(),
+        channels: ChannelStates::default(),
+    };
+    let entry = rig.join("status:okx:BTC-USDT", 0);
+    let pos = StreamPos {
+        epoch: Epoch::new(1),
+        seq: Seq::new(1),
+    };
+    let update = Update {
+        instrument: &entry.instrument,
+        epoch: pos.epoch,
+        seq: pos.seq,
+        ts_event: None,
+        ts_recv: UnixNanos::new(1),
+        venue_seq: None,
+        body: Body::Status(&status),
+    };
+    rig.publisher.open(&entry, pos, Some(&update));
+    for channel in ChannelKind::ALL {
+        let expected = u64::from(channel == ChannelKind::Status);
+        let (_, snapshots) = rig.encoded(channel, Encoding::Json);
+        assert_eq!(snapshots, expected, "{}", channel.label());
     }
 }
