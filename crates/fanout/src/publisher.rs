@@ -409,9 +409,17 @@ impl Publisher {
         self.reopened.pop()
     }
 
+    /// Whether there are such topics.
+    pub fn has_reopened(&self) -> bool {
+        !self.reopened.is_empty()
+    }
+
     /// A topic's successor cannot begin yet: has the topic opened again in a millisecond.
     pub fn reopen_later(&mut self, entry: Arc<TopicEntry>) {
-        self.reopened_later.push(entry);
+        let mut known = self.reopened_later.iter();
+        if !known.any(|other| Arc::ptr_eq(other, &entry)) {
+            self.reopened_later.push(entry);
+        }
     }
 
     fn note_overrun(&mut self, shard: usize, item: &Item) {
@@ -492,6 +500,15 @@ impl UpdateSink for Publisher {
             return;
         };
         let slots: Vec<_> = streams.iter_mut().flat_map(std::mem::take).collect();
+        let now = self.mono;
+        for &slot in &slots {
+            // Numbered and held back: nothing else would bring it.
+            self.conflate(slot, |conflator, publish| conflator.release(now, publish));
+        }
+        // While the topics live, so that one whose frame does not fit gets none after it.
+        if !self.turn.items.is_empty() {
+            self.hand_out(now);
+        }
         for slot in slots {
             if let Some(topic) = self.topics[slot.index()].take_if(|topic| topic.entry.slot == slot)
             {

@@ -189,7 +189,7 @@ impl<M: MarketState> PipelineThread<M> {
 
     /// Sleeps until an event, a request or the stop comes, or it is time to look at the clock.
     fn wait(&self) {
-        let longest = if self.publisher.is_behind() {
+        let longest = if self.publisher.is_behind() || self.publisher.has_reopened() {
             BEHIND_EVERY
         } else {
             IDLE_EVERY

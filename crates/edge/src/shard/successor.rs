@@ -56,6 +56,9 @@ impl<S: Socket> Shard<S> {
         };
         let subscription = &mut conn.session.subs[sub];
         let slot = subscription.slot;
+        if conn.muted {
+            return SubState::Joining(had);
+        }
         if subscription.awaited != NOT_AWAITED {
             if let Some(ack) = &mut conn.pending {
                 ack.start_over(subscription.awaited);
@@ -125,7 +128,9 @@ impl<S: Socket> Shard<S> {
             return false;
         };
         let entry = &slot.entry;
-        if subscription.tid == entry.tid || subscription.awaited != NOT_AWAITED {
+        let is_awaited = subscription.awaited != NOT_AWAITED;
+        // Behind a close frame nothing is said.
+        if subscription.tid == entry.tid || is_awaited || conn.muted {
             return false;
         }
         subscription.tid = entry.tid;

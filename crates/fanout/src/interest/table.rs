@@ -139,8 +139,8 @@ impl Table {
         }
     }
 
-    /// Puts a topic of this instrument in the place of one whose instrument was replaced. Until a shard joins
-    /// it, the successor lingers. None if the topic has a successor already, or if too many have.
+    /// Puts a topic of this instrument in the place of one whose instrument was replaced. If no shard has
+    /// joined it when the old one ends, it lingers. None if the topic has a successor already, or if too many have.
     pub(super) fn succeed(
         &mut self,
         entry: &Arc<TopicEntry>,
@@ -153,17 +153,19 @@ impl Table {
         let slot = self.slots.take()?;
         let tid = self.tids.take();
         let topic = entry.topic.clone();
-        let successor = Arc::new(TopicEntry::new(tid, slot, topic, by));
+        // With the old one's claim on the instrument, so that the classes count as before.
+        let resolved = Resolved {
+            instrument: Arc::clone(by),
+            lease: entry.lease.clone(),
+        };
+        let successor = Arc::new(TopicEntry::new(tid, slot, topic, resolved));
         let held = Held {
             entry: Arc::clone(&successor),
             since: None,
         };
         self.topics.insert(entry.topic.clone(), held);
-        self.living[class_of(entry)] -= 1;
-        self.living[class_of(&successor)] += 1;
         self.census.begin(&successor);
         self.succeeded.push(Arc::clone(entry));
-        self.linger(&successor, self.now);
         Some(successor)
     }
 
@@ -185,6 +187,10 @@ impl Table {
             self.tids.living.remove(&entry.tid);
             self.slots.give_back(entry.slot);
             self.census.end(&entry);
+            if let Some(successor) = entry.successor.get().filter(|s| !s.is_wanted()) {
+                let successor = Arc::clone(successor);
+                self.linger(&successor, self.now);
+            }
             ended.push(entry);
         }
     }

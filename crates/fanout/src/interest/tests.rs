@@ -373,3 +373,52 @@ fn successors_of_successors_are_found_at_once_and_are_not_without_limit() {
     rig.sweep(at(0));
     assert!(rig.requests.succeed(&last, &by), "one has ended");
 }
+
+#[test]
+fn successors_of_invented_topics_stay_within_their_class() {
+    let rig = Rig::new(2, 0);
+    let mut held = Vec::new();
+    for n in 0..20 {
+        let Ok(old) = rig.invented(&format!("I{n}")) else {
+            break;
+        };
+        rig.join(&old);
+        rig.turn(at(0));
+        let by = replaced(&rig, &old);
+        assert!(rig.requests.succeed(&old, &by));
+        let new = rig.invented(&format!("I{n}")).unwrap();
+        rig.join(&new);
+        rig.interests.abandon(&old, 0, Encoding::Json);
+        drop(old);
+        rig.turn(at(0));
+        rig.sweep(at(0));
+        held.push(new);
+    }
+    assert_eq!(held.len(), 1, "half as many invented topics as others");
+}
+
+#[test]
+fn a_topic_that_is_wanted_may_be_replaced_again_and_again() {
+    let rig = Rig::new(4, 0);
+    // It lingers in front of all others, and is not due.
+    rig.named("Z")
+        .map(|z| {
+            rig.join(&z);
+            rig.leave(z, at(0));
+        })
+        .unwrap();
+    let mut entry = rig.named("A").unwrap();
+    rig.join(&entry);
+    rig.turn(at(0));
+    for _ in 0..50 {
+        let by = replaced(&rig, &entry);
+        assert!(rig.requests.succeed(&entry, &by));
+        let next = rig.named("A").unwrap();
+        rig.join(&next);
+        rig.interests.abandon(&entry, 0, Encoding::Json);
+        entry = next;
+        rig.turn(at(1));
+        rig.sweep(at(1));
+    }
+    assert!(rig.requests.slots() <= 3);
+}

@@ -60,7 +60,7 @@ impl Publisher {
     }
 
     /// Works a topic's conflator, and sees to it that what it then holds is published in time.
-    fn conflate(
+    pub(super) fn conflate(
         &mut self,
         slot: TopicSlot,
         work: impl FnOnce(&mut Conflator, &mut dyn FnMut(&Update<'_>) -> bool),

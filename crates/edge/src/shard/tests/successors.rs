@@ -110,6 +110,55 @@ fn a_slow_client_gets_what_is_queued_then_the_notice_and_the_snapshot() {
 }
 
 #[test]
+fn trades_that_an_interval_held_back_come_before_the_notice() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &["trade:x:A@10ms"]);
+    rig.settle();
+    for _ in 0..4 {
+        rig.trade();
+    }
+    rig.redefine();
+    // All of them in one turn of the shard, before it hears of the successor.
+    rig.pipeline();
+    rig.round();
+    rig.clients[client].read();
+    assert_eq!(
+        (rig.clients[client].trades, rig.clients[client].renewed),
+        (4, 0)
+    );
+    rig.settle();
+    assert_eq!(
+        (rig.clients[client].trades, rig.clients[client].renewed),
+        (0, 1)
+    );
+    rig.balance();
+}
+
+#[test]
+fn nothing_is_said_of_a_successor_behind_a_close_frame() {
+    let mut rig = Rig::new(Limits::default(), false, 64);
+    let client = rig.connect();
+    rig.subscribe(client, &["quote:x:A"]);
+    rig.settle();
+    rig.quote(5);
+    rig.settle();
+    let (id, now) = (rig.clients[client].id, rig.now());
+    rig.shard.close(id, CloseReason::Drain, "the end", now);
+    rig.redefine();
+    rig.pipeline();
+    rig.shard.turn(Budget::default(), || now);
+    rig.quote(6);
+    rig.pipeline();
+    rig.shard.turn(Budget::default(), || now);
+    rig.shard.apply_effects(now);
+    // The client panics if anything comes behind the close frame.
+    rig.clients[client].read();
+    assert_eq!(rig.clients[client].renewed, 0);
+    assert!(rig.clients[client].closed.is_some());
+}
+
+#[test]
 fn a_full_ring_delays_the_word_and_does_not_lose_it() {
     let mut rig = Rig::new(Limits::default(), false, 8);
     let client = rig.connect();
