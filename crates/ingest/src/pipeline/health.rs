@@ -108,6 +108,7 @@ impl Health {
     }
 
     /// Data of a channel came. They bring back this channel only.
+    #[inline]
     pub(super) fn note_data(&mut self, kind: ChannelKind, at: Moment) {
         if kind == ChannelKind::Quote && std::mem::take(&mut self.shared) {
             // What its own stream was before that is past.
@@ -265,10 +266,17 @@ impl Health {
     }
 
     /// The status, and the feed state before it, if there is something new to say.
+    #[inline]
     pub(super) fn take_news(&mut self) -> Option<(FeedState, &Status)> {
-        if !std::mem::take(&mut self.changed) {
+        if !self.changed {
             return None;
         }
+        self.changed = false;
+        self.news()
+    }
+
+    #[cold]
+    fn news(&mut self) -> Option<(FeedState, &Status)> {
         let status = self.status();
         if !std::mem::take(&mut self.anew) && status == self.said {
             return None;

@@ -3,13 +3,15 @@
 //! It holds at most [`History::TRADES_MAX`] trades and drops the oldest. It allocates its memory with the
 //! first trade, and never again.
 
-use std::collections::VecDeque;
+mod kept;
+
+use kept::KeptTrades;
 use tapecast_model::Trade;
 
 /// The newest trades, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    trades: VecDeque<Trade>,
+    trades: KeptTrades,
     /// So many of the last have ids of the present numbering. Ids of the others say nothing.
     numbered: usize,
 }
@@ -22,13 +24,10 @@ impl History {
 
     /// Adds trades, oldest first.
     pub(super) fn extend(&mut self, trades: &[Trade]) {
-        if self.trades.capacity() == 0 {
-            self.trades.reserve_exact(Self::TRADES_MAX);
-        }
         let newest = &trades[trades.len().saturating_sub(Self::TRADES_MAX)..];
-        let surplus = (self.trades.len() + newest.len()).saturating_sub(Self::TRADES_MAX);
-        self.trades.drain(..surplus);
-        self.trades.extend(newest);
+        for trade in newest {
+            self.trades.push_back(trade);
+        }
         self.numbered = (self.numbered + newest.len()).min(Self::TRADES_MAX);
     }
 
@@ -53,12 +52,11 @@ impl History {
         let behind = self.numbered().position(is_lower);
         let at = behind.map_or(first, |behind| self.trades.len() - behind);
         if self.trades.len() < Self::TRADES_MAX {
-            self.trades.insert(at, *trade);
+            self.trades.insert(at, trade);
             self.numbered += 1;
         } else if at > 0 {
             self.numbered = (self.numbered + 1).min(Self::TRADES_MAX);
-            self.trades.pop_front();
-            self.trades.insert(at - 1, *trade);
+            self.trades.insert(at, trade);
         }
     }
 
@@ -68,11 +66,7 @@ impl History {
             return;
         };
         let behind = self.trades.len() - 1 - at;
-        if self.trades.len() == Self::TRADES_MAX {
-            self.trades.pop_front();
-        }
-        let at = self.trades.len() - behind;
-        self.trades.insert(at, *trade);
+        self.trades.insert(at + 1, trade);
         let is_numbered = behind < self.numbered;
         self.numbered = (self.numbered + usize::from(is_numbered)).min(self.trades.len());
     }
@@ -86,9 +80,7 @@ impl History {
 
     /// Whether a trade is among them, with all that is said of it, by ids of any numbering.
     pub(super) fn contains_exact(&self, trade: &Trade) -> bool {
-        // Sizes tell most trades apart, at less cost than ids.
-        let is_same = |other: &Trade| other.qty == trade.qty && other == trade;
-        self.trades.iter().rev().any(is_same)
+        self.trades.contains(trade)
     }
 
     /// Removes a trade of the present numbering.
@@ -125,7 +117,7 @@ impl History {
 
     /// The trades in one piece, oldest first.
     pub(super) fn trades(&mut self) -> &[Trade] {
-        self.trades.make_contiguous()
+        self.trades.as_slice()
     }
 }
 

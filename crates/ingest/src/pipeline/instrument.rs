@@ -24,7 +24,7 @@ use crate::event::{BookEvent, Event, EventBody, FeedEvent, Scales};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::reseed::{ReseedRequests, Want};
 use crate::sequencer::Sequencer;
-use quote::crossed;
+use quote::{MarkedQuote, crossed};
 use shown::BookState;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -53,9 +53,7 @@ pub(super) struct InstrumentState {
     /// The last quote of a separate quote stream was crossed, and held back.
     quote_crossed: bool,
     ticker: Option<(Ticker, EventStamp)>,
-    /// The last quote of a separate stream, if it has a number at the venue: to know it again. None after a
-    /// loss: then the same again is news.
-    marked_quote: Option<(Quote, EventStamp)>,
+    marked_quote: MarkedQuote,
     /// The ticker was received in this life of its feed: the same again is no news.
     ticker_repeats: bool,
     book: BookState,
@@ -113,7 +111,7 @@ impl InstrumentState {
             quote_of_book: false,
             quote_crossed: false,
             ticker: None,
-            marked_quote: None,
+            marked_quote: MarkedQuote::None,
             ticker_repeats: false,
         }
     }
@@ -160,7 +158,8 @@ impl InstrumentState {
         self.instrument = by;
         self.trades.forget_history();
         (self.quote, self.quote_of_book, self.quote_crossed) = (None, false, false);
-        (self.marked_quote, self.ticker, self.ticker_repeats) = (None, None, false);
+        self.marked_quote = MarkedQuote::None;
+        (self.ticker, self.ticker_repeats) = (None, false);
         self.health.note_uncrossed();
         let epoch = out.epochs.after(self.sequencer.epoch(), at.wall);
         self.sequencer.restart(epoch);
@@ -178,6 +177,7 @@ impl InstrumentState {
 
     /// Takes an event. Returns the moment from which silence is staleness, if nothing was waited for
     /// before.
+    #[inline]
     pub(super) fn handle<S: UpdateSink>(
         &mut self,
         event: Event,
@@ -225,9 +225,9 @@ impl InstrumentState {
             }
             EventBody::Quote(quote) if self.is_repeated(&quote, stamp) => self.counters.count_old(),
             EventBody::Quote(quote) => {
-                self.marked_quote = stamp.venue_seq.map(|_| (quote, stamp));
                 self.health.note_data(ChannelKind::Quote, at);
                 self.handle_quote(quote, stamp, out);
+                self.mark_quote(quote, stamp);
             }
             EventBody::Book(book) => self.handle_book(stamp, at, book, out),
             EventBody::Ticker(ticker) => self.handle_ticker(*ticker, stamp, at, out),
@@ -260,7 +260,7 @@ impl InstrumentState {
             }
             FeedEvent::Ended(reason) => {
                 // Whoever comes next may begin with what was the last.
-                (self.marked_quote, self.ticker_repeats) = (None, false);
+                (self.marked_quote, self.ticker_repeats) = (MarkedQuote::None, false);
                 self.health.note_down(reason, at);
             }
             FeedEvent::Gap(reason) => {
@@ -443,6 +443,7 @@ impl InstrumentState {
             return;
         }
         if self.quote.is_none_or(|(last, _)| last != quote) {
+            self.set_marked_quote_aside();
             self.handle_quote(quote, stamp, out);
         }
         self.quote_of_book = true;

@@ -336,6 +336,7 @@ impl Trades {
     }
 
     /// Compares trades with the kept ones by all that is said of them.
+    #[inline]
     fn take_unnumbered(&mut self, trades: &[Trade]) -> Cut {
         let mut cut = Cut::default();
         for trade in trades {

@@ -36,7 +36,7 @@ pub struct Taken {
     /// Its events, oldest first, losses included.
     pub events: SmallVec<[Event; 1]>,
     /// What is wrong with it, or with single trades of it.
-    pub mistakes: SmallVec<[LineError; 1]>,
+    pub mistakes: Vec<LineError>,
     /// It was refused, and its data may be of several instruments or channels.
     pub astray: Option<Astray>,
 }
@@ -58,6 +58,12 @@ pub fn take(line: &[u8], ts_recv: UnixNanos, instruments: &mut dyn Instruments) 
             ..Taken::default()
         };
     }
+    take_unusual(line, ts_recv, instruments)
+}
+
+/// Reads a line that is not as most are, or is wrong.
+#[inline(never)]
+fn take_unusual(line: &[u8], ts_recv: UnixNanos, instruments: &mut dyn Instruments) -> Taken {
     let mut taken = Taken::default();
     let mut fields = Fields::default();
     if let Err(mistake) = fields
@@ -65,7 +71,7 @@ pub fn take(line: &[u8], ts_recv: UnixNanos, instruments: &mut dyn Instruments) 
         .and_then(|()| fields.tell(ts_recv, instruments, &mut taken))
     {
         taken.events.clear();
-        taken.mistakes = SmallVec::from_buf([mistake]);
+        taken.mistakes = vec![mistake];
         fields.lose(ts_recv, instruments, &mut taken);
     }
     taken

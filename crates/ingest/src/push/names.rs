@@ -1,7 +1,7 @@
 //! The instruments that a publisher has named, by symbol: each is looked for in the catalogue once.
 
+use foldhash::quality::RandomState;
 use hashbrown::HashMap;
-use std::collections::hash_map::RandomState;
 use std::sync::Arc;
 use tapecast_model::{Catalog, Instrument, InstrumentId, Symbol, Venue};
 
@@ -22,7 +22,7 @@ pub struct Names {
     venue: Venue,
     catalog: Arc<Catalog>,
     instruments: Vec<Arc<Instrument>>,
-    // Keyed by what a peer sends: with a random seed.
+    // Keyed by what a peer sends: with a random seed, that no answer shows.
     by_symbol: HashMap<Box<str>, usize, RandomState>,
 }
 

@@ -166,11 +166,17 @@ impl ChannelHealth {
     }
 
     /// Data came. Returns whether this changed the state. A gap must be healed.
+    #[inline]
     pub(super) fn receive(&mut self, at: Moment) -> bool {
         if self.watched && !self.pending && self.down.is_none() && self.stale.is_none() {
             self.tick(at.now);
             return false;
         }
+        self.revive(at)
+    }
+
+    #[cold]
+    fn revive(&mut self, at: Moment) -> bool {
         self.watched = true;
         self.pending = false;
         self.down = None;
@@ -181,9 +187,13 @@ impl ChannelHealth {
     }
 
     /// What was lost was made good.
+    #[inline]
     pub(super) fn heal(&mut self, at: Moment) -> bool {
-        let healed = self.gap.take().is_some();
-        self.settle(healed, at);
+        let healed = self.gap.is_some();
+        if healed {
+            self.gap = None;
+            self.settle(true, at);
+        }
         healed
     }
 
@@ -244,6 +254,7 @@ impl ChannelHealth {
     }
 
     /// The channel had data: its limit starts again, and its pace is noted.
+    #[inline]
     fn tick(&mut self, now: Mono) {
         self.from = now;
         let last = self.last.replace(now);

@@ -2,6 +2,7 @@
 //! lost data.
 
 use super::super::health::{Moment, Reason};
+use super::quote::MarkedQuote;
 use super::{InstrumentState, Outlet, publish};
 use crate::book::EventStamp;
 use crate::metrics::{GapReason, LossReason};
@@ -69,6 +70,7 @@ impl InstrumentState {
             self.lose(StreamKind::Book, 1, reason, stamp, out);
         }
         if self.quote_of_book && self.quote.take().is_some() {
+            self.marked_quote = MarkedQuote::None;
             self.lose(StreamKind::Quote, 1, reason, stamp, out);
         }
     }

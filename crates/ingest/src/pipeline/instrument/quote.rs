@@ -5,6 +5,17 @@ use crate::book::EventStamp;
 use std::borrow::Cow;
 use tapecast_model::{Body, Book, Instrument, Price, Quote, StreamKind, UpdateSink};
 
+/// The last quote of a separate stream, if it has a number at the venue: to know it again. None after a
+/// loss: then the same again is news.
+#[derive(Debug)]
+pub(super) enum MarkedQuote {
+    None,
+    /// It is what is shown: kept once, as quotes come often.
+    Shown,
+    /// It is held back, or a quote of the book is shown.
+    Aside(Quote, EventStamp),
+}
+
 impl InstrumentState {
     /// The book, or the quote, is no longer crossed; publishes this if neither is crossed.
     pub(super) fn note_uncrossed(&mut self) {
@@ -17,13 +28,36 @@ impl InstrumentState {
     /// Whether a quote is the last one of its stream once more, by the venue's number. Without a number it
     /// may as well be a new one.
     pub(super) fn is_repeated(&self, quote: &Quote, stamp: EventStamp) -> bool {
-        let last = self.marked_quote.as_ref();
-        last.is_some_and(|(last, at)| at.is_same_moment(stamp) && last == quote)
+        let (last, at) = match &self.marked_quote {
+            MarkedQuote::None => return false,
+            MarkedQuote::Aside(last, at) => (last, at),
+            MarkedQuote::Shown => match &self.quote {
+                Some((last, at)) => (last, at),
+                None => return false,
+            },
+        };
+        at.is_same_moment(stamp) && last == quote
+    }
+
+    /// A quote of a separate stream was handled.
+    pub(super) fn mark_quote(&mut self, quote: Quote, stamp: EventStamp) {
+        self.marked_quote = match stamp.venue_seq {
+            None => MarkedQuote::None,
+            Some(_) if self.quote.is_some() => MarkedQuote::Shown,
+            Some(_) => MarkedQuote::Aside(quote, stamp),
+        };
+    }
+
+    /// Another quote is about to be shown.
+    pub(super) fn set_marked_quote_aside(&mut self) {
+        if let (MarkedQuote::Shown, Some((quote, stamp))) = (&self.marked_quote, self.quote) {
+            self.marked_quote = MarkedQuote::Aside(quote, stamp);
+        }
     }
 
     /// Forgets the quote. Whether there was one that was shown: a crossed one stands behind such.
     pub(super) fn take_quote(&mut self) -> bool {
-        self.marked_quote = None;
+        self.marked_quote = MarkedQuote::None;
         let crossed = std::mem::take(&mut self.quote_crossed);
         self.note_uncrossed();
         self.quote.take().is_some() || crossed

@@ -148,6 +148,23 @@ fn the_last_quote_once_more_is_no_life_and_no_event() {
 }
 
 #[test]
+fn a_quote_is_known_again_behind_one_of_the_book_until_that_is_lost() {
+    let mut bench = Statuses::by(LIMIT);
+    let events = |bench: &mut Statuses| bench.0.current(StreamKind::Quote).1;
+    let own = |bench: &mut Statuses| {
+        bench.give_marked(quote(10, 11), Some(900), None);
+        bench.0.current(StreamKind::Quote).1
+    };
+    assert_eq!(own(&mut bench), 1);
+    bench.give(with_quote(snapshot(Link::Step(100), &[(9, 1)], &[(12, 1)])));
+    assert_eq!(events(&mut bench), 2);
+    assert_eq!(own(&mut bench), 2, "it is the last of its stream");
+    bench.give(change(Link::Step(105), &[(8, 1)], &[]));
+    assert_eq!(events(&mut bench), 3, "lost with its book");
+    assert_eq!(own(&mut bench), 4, "after a loss the same is news");
+}
+
+#[test]
 fn the_last_ticker_once_more_is_no_life() {
     for (number, time) in [(Some(7), None), (None, Some(5))] {
         let mut bench = Statuses::by(LIMIT);
