@@ -57,6 +57,11 @@ const WALLS: &[(&str, &[&str], &str)] = &[
         &["tapecast-ingest", "tapecast-fanout", "tapecast-edge"],
         "a client speaks the protocol, like any other",
     ),
+    (
+        "crates/venuesim/",
+        &["tapecast-*"],
+        "a simulator that shared code with a feed would share its mistakes",
+    ),
 ];
 
 /// Dependencies through walls.

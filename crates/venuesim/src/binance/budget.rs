@@ -1,0 +1,236 @@
+//! What clients may use: attempts to connect, weight of requests, messages; and what they get when they use more.
+//! All clients are one address.
+
+use crate::config::Limits;
+use crate::venue::Refusal;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What the clients have used.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limits: Limits,
+    start_ms: u64,
+    /// The present minute of the wall clock, and what was used in it.
+    minute: u64,
+    used: u32,
+    refused: u32,
+    /// No request is answered before, although the weight would allow it.
+    pause_until: Duration,
+    banned_until: Duration,
+    bans: u32,
+    attempts: VecDeque<Duration>,
+    closed: VecDeque<Duration>,
+    counts: Counts,
+}
+
+/// What clients have used of what they may, over the whole simulation. A careful client keeps all of the second
+/// group at zero, unless a fault of the script is the reason.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Requests.
+    pub requests: u64,
+    /// The most weight in one minute.
+    pub weight_max: u32,
+    /// Attempts to connect.
+    pub attempts: u64,
+    /// The most attempts in one window.
+    pub attempts_max: usize,
+    /// The most streams of one connection.
+    pub streams_max: usize,
+    /// The most messages of one connection within a second.
+    pub messages_max: usize,
+
+    /// Requests that were refused because of their weight.
+    pub refused_requests: u64,
+    /// Requests and attempts before the end of a `Retry-After`.
+    pub impatient: u64,
+    /// Attempts that were refused because there were too many.
+    pub refused_attempts: u64,
+    /// Connections that were closed because of too many messages.
+    pub closed_for_messages: u64,
+    /// Bans.
+    pub bans: u32,
+    /// Pongs that no ping has asked for.
+    pub stray_pongs: u64,
+    /// Connections that were cut because a ping had no answer.
+    pub missed_pongs: u64,
+}
+
+/// Whether a request is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// It is.
+    Answer,
+    /// 429; the client may come back after so many seconds.
+    TooMany(u64),
+    /// 418; the client may come back after so many seconds.
+    Banned(u64),
+}
+
+// === impl Budget ===
+
+impl Budget {
+    pub(super) fn new(limits: Limits, start_ms: u64) -> Self {
+        Self {
+            limits,
+            start_ms,
+            minute: start_ms / MINUTE_MS,
+            used: 0,
+            refused: 0,
+            pause_until: Duration::ZERO,
+            banned_until: Duration::ZERO,
+            bans: 0,
+            attempts: VecDeque::new(),
+            closed: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// An attempt to connect.
+    pub(super) fn attempt(&mut self, now: Duration) -> Result<(), Refusal> {
+        self.counts.attempts += 1;
+        let window = self.limits.attempts_window;
+        while self
+            .attempts
+            .front()
+            .is_some_and(|first| now - *first >= window)
+        {
+            self.attempts.pop_front();
+        }
+        self.attempts.push_back(now);
+        let attempts = self.attempts.len();
+        self.counts.attempts_max = self.counts.attempts_max.max(attempts);
+        if let Some(left) = self.ban_left(now) {
+            self.counts.impatient += 1;
+            return Err(refusal(418, left));
+        }
+        // What is answered to too many attempts is not documented [U].
+        if attempts > self.limits.attempts {
+            self.counts.refused_attempts += 1;
+            let first = self.attempts.front().copied().unwrap_or(now);
+            return Err(refusal(429, seconds(first + window - now)));
+        }
+        Ok(())
+    }
+
+    /// A request of this weight.
+    pub(super) fn request(&mut self, weight: u32, now: Duration) -> Verdict {
+        self.turn_minute(now);
+        self.counts.requests += 1;
+        if let Some(left) = self.ban_left(now) {
+            self.counts.impatient += 1;
+            return Verdict::Banned(left);
+        }
+        if self.pause_until > now {
+            self.counts.impatient += 1;
+            return self.refuse(seconds(self.pause_until - now), now);
+        }
+        if self.used.saturating_add(weight) > self.limits.weight {
+            self.counts.refused_requests += 1;
+            if self.refused > 0 {
+                self.counts.impatient += 1;
+            }
+            let left = MINUTE_MS - self.wall_ms(now) % MINUTE_MS;
+            return self.refuse(left.div_ceil(1_000), now);
+        }
+        self.used += weight;
+        self.counts.weight_max = self.counts.weight_max.max(self.used);
+        Verdict::Answer
+    }
+
+    /// The weight that was used in this minute.
+    pub(super) fn used(&self) -> u32 {
+        self.used
+    }
+
+    /// Bans the clients for this long.
+    pub(super) fn ban(&mut self, time: Duration, now: Duration) {
+        self.banned_until = now + time;
+        self.counts.bans += 1;
+    }
+
+    /// A connection was closed because of too many messages; several of them are a ban.
+    pub(super) fn closed_for_messages(&mut self, now: Duration) {
+        self.counts.closed_for_messages += 1;
+        let window = self.limits.attempts_window;
+        self.closed.retain(|closed| now - *closed < window);
+        self.closed.push_back(now);
+        if self.closed.len() >= self.limits.closed_before_ban {
+            self.closed.clear();
+            self.next_ban(now);
+        }
+    }
+
+    pub(super) fn note_streams(&mut self, streams: usize) {
+        self.counts.streams_max = self.counts.streams_max.max(streams);
+    }
+
+    pub(super) fn note_messages(&mut self, messages: usize) {
+        self.counts.messages_max = self.counts.messages_max.max(messages);
+    }
+
+    pub(super) fn note_stray_pong(&mut self) {
+        self.counts.stray_pongs += 1;
+    }
+
+    pub(super) fn note_missed_pong(&mut self) {
+        self.counts.missed_pongs += 1;
+    }
+
+    /// Seconds until the end of a ban.
+    fn ban_left(&self, now: Duration) -> Option<u64> {
+        (self.banned_until > now).then(|| seconds(self.banned_until - now))
+    }
+
+    /// 429, or a ban for a client that does not stop.
+    fn refuse(&mut self, retry_after: u64, now: Duration) -> Verdict {
+        self.refused += 1;
+        if self.refused <= self.limits.refused_before_ban {
+            return Verdict::TooMany(retry_after);
+        }
+        self.refused = 0;
+        Verdict::Banned(self.next_ban(now))
+    }
+
+    /// Bans, each time for longer; seconds.
+    fn next_ban(&mut self, now: Duration) -> u64 {
+        let times = 2_u32.saturating_pow(self.bans.min(20));
+        let time = self.limits.ban.saturating_mul(times);
+        let time = time.min(self.limits.ban_max);
+        self.bans += 1;
+        self.ban(time, now);
+        seconds(time)
+    }
+
+    fn turn_minute(&mut self, now: Duration) {
+        let minute = self.wall_ms(now) / MINUTE_MS;
+        if minute != self.minute {
+            self.minute = minute;
+            self.used = 0;
+            self.refused = 0;
+        }
+    }
+
+    fn wall_ms(&self, now: Duration) -> u64 {
+        self.start_ms + u64::try_from(now.as_millis()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+fn refusal(status: u16, retry_after: u64) -> Refusal {
+    let mut refusal = Refusal::of(status, "");
+    let header = ("retry-after".to_owned(), retry_after.to_string());
+    refusal.headers.push(header);
+    refusal
+}
+
+/// Whole seconds, rounded up.
+fn seconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX)
+}
+
+const MINUTE_MS: u64 = 60_000;

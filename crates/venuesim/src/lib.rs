@@ -1,0 +1,26 @@
+//! Simulators of venues: servers that speak a venue's real protocol, keep its limits, and misbehave as it does.
+//!
+//! * [`venue`]: what a simulated venue takes and gives, without I/O and in virtual time: [`Venue`], [`Output`].
+//! * [`config`]: seed, symbols, limits and times: [`SimConfig`].
+//! * [`binance`]: Binance spot: [`BinanceSpot`].
+//! * [`truth`]: what really happened there, for tests to compare with: [`TruthTrade`], [`TruthBook`].
+//! * [`decimal`]: prices and quantities as whole numbers of 0.00000001.
+//!
+//! It is the proof of the live feeds, and therefore it depends on no crate of this workspace: a simulator that
+//! shared a parser, a book or a rule with a feed would share its mistakes. Shapes of messages are templates
+//! taken from captured frames or from the venue's documentation; comments say which, by marks that
+//! [`binance`] explains.
+
+mod agenda;
+pub mod binance;
+pub mod config;
+pub mod decimal;
+mod market;
+mod random;
+pub mod truth;
+pub mod venue;
+
+pub use binance::{BinanceSpot, Counts};
+pub use config::{Kept, Limits, Rates, SimConfig, SymbolConfig};
+pub use truth::{TruthBook, TruthSymbol, TruthTrade};
+pub use venue::{AnswerEnd, HttpAnswer, Output, Refusal, Venue};
