@@ -48,6 +48,18 @@ const WALLS: &[(&str, &[&str], &str)] = &[
         "it takes connections, whoever they are for",
     ),
     (
+        "crates/connect/",
+        &[
+            "tapecast-wire",
+            "tapecast-ingest",
+            "tapecast-fanout",
+            "tapecast-edge",
+            "tapecast-listen",
+            "tapecast-client",
+        ],
+        "it carries out commands, and knows no venue and no session",
+    ),
+    (
         "crates/edge/",
         &["tapecast-ingest"],
         "shards know updates, not venues",
