@@ -9,7 +9,8 @@
 //! 4. [`sequencer`]: epoch and sequence, once for all clients. [`pipeline`] connects 3 and 4 and gives
 //!    each numbered update to an [`UpdateSink`](tapecast_model::UpdateSink).
 //!
-//! The way back is [`reseed`]: the pipeline asks a feed for a snapshot.
+//! The way back is [`reseed`]: the pipeline asks a feed for a snapshot. [`verify`] replays a recording through 1 to 4
+//! and reports what it finds.
 //!
 //! This crate knows nothing of subscribers, frames or client sockets.
 
@@ -30,3 +31,4 @@ pub mod sequencer;
 pub mod sim;
 pub mod sources;
 pub mod venue;
+pub mod verify;

@@ -9,4 +9,4 @@ mod pipeline;
 pub use feed::{FeedCounters, FeedMetrics};
 pub use pipeline::{GapReason, LossReason, PipelineMetrics};
 
-pub(crate) use pipeline::VenueCounters;
+pub(crate) use pipeline::{PipelineCounts, VenueCounters};

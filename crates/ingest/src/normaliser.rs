@@ -28,7 +28,7 @@ use tapecast_model::{
 
 /// Reads the messages of one connection.
 pub struct Parser {
-    decoder: Box<dyn Decoder>,
+    pub(crate) decoder: Box<dyn Decoder>,
     normaliser: Normaliser,
 }
 

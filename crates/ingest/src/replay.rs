@@ -12,18 +12,22 @@
 //! row count as a lost connection: every instrument gets a gap, and the parser is reset. A recording that
 //! can no longer be read is down with a reason.
 
+pub(crate) mod rows;
 mod scan;
 
-use crate::capture::{Capture, CaptureError, Row};
+use crate::capture::{Capture, CaptureError};
 use crate::event::{Event, Events, FeedEvent};
 use crate::feed::{Ended, Pace, STOP_CHECK, StartGate, send};
-use crate::metrics::{FeedCounters, FeedMetrics};
-use crate::normaliser::{Asides, Parser};
+use crate::metrics::FeedMetrics;
+use crate::normaliser::Parser;
 use crate::plan::{FeedPlan, NoSymbol};
 use crate::sources::EventTx;
-use crate::venue::{Format, Reject};
+use crate::venue::Format;
 use hashbrown::HashMap;
+use rows::RowReader;
 use scan::{advice, scan};
+
+pub use scan::likely_formats;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,9 +132,6 @@ pub enum ReplayError {
     Speed(f64),
 }
 
-/// Refused messages in a row that count as a lost connection.
-const REJECTS_IN_A_ROW: u32 = 10;
-
 /// How long a lossless replay waits before it asks again whether there is room.
 const PACE_CHECK: Duration = Duration::from_micros(200);
 
@@ -230,13 +231,11 @@ impl Replay {
         let config = self.config.clone();
         let mut player = Player {
             config,
-            parser,
+            reader: RowReader::new(parser, counters),
             tx,
             pace,
             stop,
-            counters,
             events: Vec::new(),
-            faults: 0,
             log: RateLimit::of_log_lines(),
         };
         let played = start.wait(&player.stop).and_then(|()| player.play());
@@ -262,15 +261,12 @@ pub struct Unreadable(String);
 /// A recording being played.
 struct Player {
     config: ReplayConfig,
-    parser: Parser,
+    reader: RowReader,
     tx: EventTx,
     pace: Box<dyn Pace>,
     stop: Arc<AtomicBool>,
-    counters: FeedCounters,
     /// Of the message at hand.
     events: Vec<Event>,
-    /// Refused messages in a row.
-    faults: u32,
     log: RateLimit,
 }
 
@@ -285,13 +281,13 @@ struct Tempo {
 
 impl Player {
     fn play(&mut self) -> Result<Result<Played, Unreadable>, Ended> {
-        self.parser.announce_channels(unix_now(), &mut self.events);
+        let parser = &self.reader.parser;
+        parser.announce_channels(unix_now(), &mut self.events);
         self.send()?;
         loop {
             match self.round()? {
                 None if self.config.looped => {
-                    self.parser.reset();
-                    self.faults = 0;
+                    self.reader.reset();
                     self.announce(&FeedEvent::Restarted)?;
                 }
                 None => {
@@ -325,7 +321,13 @@ impl Player {
         while let Some(row) = capture.next_row() {
             self.check_stop()?;
             let ts = row.ts;
-            self.take(row);
+            let taken = self.reader.take(row, unix_now(), &mut self.events);
+            if taken.gave_up
+                && let Some(more) = self.log.pass(mono_now())
+            {
+                let path = self.config.path.display();
+                tracing::warn!(%path, more, "Ten messages in a row could not be read");
+            }
             if ts.is_some() && sent.is_multiple_of(DELAY_SAMPLE) {
                 self.observe_delay(ts);
             }
@@ -344,68 +346,18 @@ impl Player {
         Ok(None)
     }
 
-    /// Reads a row's message to events.
-    fn take(&mut self, row: Row<'_>) {
-        let now = unix_now();
-        let message = match row.message {
-            Ok(message) => message,
-            Err((_, raw)) => {
-                self.counters.reject(Reject::Line);
-                self.parser.lost(raw, now, &mut self.events);
-                return;
-            }
-        };
-        self.counters.messages.inc();
-        self.counters.bytes.inc_by(message.raw.len() as u64);
-        let result = self.parser.parse(message, now, &mut self.events);
-        let Asides {
-            no_trades,
-            no_updates,
-            faults,
-            undated,
-            beside,
-        } = self.parser.asides();
-        let beside = *beside;
-        self.counters.undated.inc_by(u64::from(*undated));
-        faults.iter().for_each(|part| self.counters.reject(*part));
-        no_trades.iter().for_each(|r| self.counters.no_trade(*r));
-        no_updates.iter().for_each(|r| self.counters.no_update(*r));
-        match result {
-            Ok(()) => self.faults = 0,
-            Err(reject) => {
-                self.counters.reject(reject);
-                self.faults += u32::from(reject.is_fault() && !beside);
-                if self.faults == REJECTS_IN_A_ROW {
-                    self.faults = 0;
-                    self.reconnect(now);
-                }
-            }
-        }
-    }
-
-    /// What a live feed would do after too many refused messages, as far as a recording can.
-    fn reconnect(&mut self, now: UnixNanos) {
-        if let Some(more) = self.log.pass(mono_now()) {
-            let path = self.config.path.display();
-            tracing::warn!(%path, more, "Ten messages in a row could not be read");
-        }
-        self.counters.reconnects_rejects.inc();
-        self.parser.reset();
-        self.events.clear();
-        let gap = FeedEvent::Gap(Cow::Borrowed("ten messages in a row could not be read"));
-        self.parser.announce(&gap, now, &mut self.events);
-    }
-
     fn observe_delay(&self, received: Option<UnixNanos>) {
         let venue_time = self.events.iter().find_map(|e| e.ts_event);
         if let Some((received, sent)) = received.zip(venue_time) {
-            self.counters
+            self.reader
+                .counters
                 .observe_delay(received.signed_since(sent.nanos()));
         }
     }
 
     fn announce(&mut self, event: &FeedEvent) -> Result<(), Ended> {
-        self.parser.announce(event, unix_now(), &mut self.events);
+        let parser = &mut self.reader.parser;
+        parser.announce(event, unix_now(), &mut self.events);
         self.send()
     }
 

@@ -62,6 +62,25 @@ pub(crate) struct VenueCounters {
     never_live: IntGauge,
 }
 
+/// What was counted so far. The difference over one event is what came of this event.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct PipelineCounts {
+    /// Numbers given, by channel.
+    pub(crate) events: [u64; ChannelKind::ALL.len()],
+    /// Those of them that were given to events that never came.
+    pub(crate) lost: [u64; ChannelKind::ALL.len()],
+    /// Trades that were known already.
+    pub(crate) repeated: u64,
+    /// Books that broke, by reason.
+    pub(crate) gaps: [u64; GapReason::ALL.len()],
+    pub(crate) checksums_ok: u64,
+    pub(crate) checksums_bad: u64,
+    /// Changes that came before a snapshot and could not be kept.
+    pub(crate) dropped: u64,
+    /// Messages that changed nothing.
+    pub(crate) old: u64,
+}
+
 // === impl PipelineMetrics ===
 
 impl PipelineMetrics {
@@ -173,6 +192,23 @@ impl PipelineMetrics {
     /// Counts an event of an unknown instrument.
     pub(crate) fn count_unknown_instrument(&self) {
         self.unknown_instruments.inc();
+    }
+
+    /// What was counted so far of all instruments of one venue, if there is no other venue.
+    pub(crate) fn counts(&self, venue: &VenueCounters) -> PipelineCounts {
+        let lost = |of_kind: &[IntCounter; LossReason::ALL.len()]| {
+            of_kind.iter().map(IntCounter::get).sum::<u64>()
+        };
+        PipelineCounts {
+            events: self.events.each_ref().map(IntCounter::get),
+            lost: self.lost.each_ref().map(lost),
+            repeated: self.repeated.get(),
+            gaps: venue.gaps.each_ref().map(IntCounter::get),
+            checksums_ok: venue.checksums_ok.get(),
+            checksums_bad: venue.checksums_bad.get(),
+            dropped: venue.dropped.get(),
+            old: venue.old.get(),
+        }
     }
 
     /// The handles of one venue; every label value exists from here on, at zero.

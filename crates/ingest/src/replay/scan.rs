@@ -3,10 +3,10 @@
 //! Errors of single lines are reported within a limit, and only after at least one message could be read.
 
 use super::{ReplayConfig, ReplayError, ScanReport};
-use crate::capture::{Capture, Row};
+use crate::capture::{Capture, CaptureError, Row};
 use crate::plan::{FeedPlan, LeftOut};
 use crate::scan::RecordingScan;
-use crate::venue::{Format, MESSAGE_BYTES_MAX, Message, Reject};
+use crate::venue::{Decoder, Format, MESSAGE_BYTES_MAX, Message, Reject};
 use hashbrown::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -66,7 +66,7 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
             path: config.path.clone(),
             messages: report.messages,
             format: config.format,
-            likely: likely_formats(config),
+            likely: likely_formats(&config.path).unwrap_or_default(),
         });
     }
     complaints.say();
@@ -81,32 +81,83 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
     Ok((plan, report))
 }
 
-/// The formats in which most of a recording's first messages can be read, if they contain market data.
-fn likely_formats(config: &ReplayConfig) -> Vec<Format> {
-    let Ok(mut capture) = Capture::open(&config.path) else {
-        return Vec::new();
-    };
-    let others = Format::ALL.into_iter().filter(|f| *f != config.format);
-    let mut readers: Vec<_> = others
-        .map(|f| (f, f.decoder(), RecordingScan::new(f, HashMap::new()), 0_u32))
+/// The formats in which most of a recording's first messages can be read, if they contain market data. Where one
+/// decoder reads two products, the messages, or else the file's name, say which it is; several are left if neither
+/// does.
+///
+/// # Errors
+/// If the file is no recording.
+pub fn likely_formats(path: &Path) -> Result<Vec<Format>, CaptureError> {
+    let mut capture = Capture::open(path)?;
+    let mut readers: Vec<_> = Format::ALL
+        .into_iter()
+        .map(|format| FormatReader {
+            format,
+            decoder: format.decoder(),
+            scan: RecordingScan::new(format, HashMap::new()),
+            read: 0,
+            own: 0,
+        })
         .collect();
     for _ in 0..SAMPLED_LINES {
         let Some(line) = capture.next_row() else {
             break;
         };
-        let Ok(Message { raw, http, symbol }) = line.message else {
+        let Ok(message) = line.message else {
             continue;
         };
-        for (_, decoder, scan, read) in &mut readers {
-            let raw = &mut raw.to_vec();
-            let result = decoder.read(Message { raw, http, symbol }, scan);
-            *read += u32::from(result.is_ok());
-        }
+        readers.iter_mut().for_each(|reader| reader.read(&message));
     }
-    readers.retain(|(_, _, scan, _)| scan.has_heard());
-    let most = readers.iter().map(|(.., read)| *read).max();
-    let best = readers.iter().filter(|(.., read)| Some(*read) == most);
-    best.map(|(format, ..)| *format).collect()
+    readers.retain(|reader| reader.scan.has_heard());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let rank = |reader: &FormatReader| (reader.read, reader.own, named(&name, reader.format));
+    let best = readers.iter().map(rank).max();
+    readers.retain(|reader| Some(rank(reader)) == best);
+    Ok(readers.iter().map(|reader| reader.format).collect())
+}
+
+/// One format, and how much of a recording it reads.
+struct FormatReader {
+    format: Format,
+    decoder: Box<dyn Decoder>,
+    scan: RecordingScan,
+    /// Messages that can be read.
+    read: u32,
+    /// Messages that only this of two products has.
+    own: u32,
+}
+
+impl FormatReader {
+    fn read(&mut self, message: &Message<'_>) {
+        let raw = &mut message.raw.to_vec();
+        self.own += u32::from(is_own(self.format, message.raw));
+        let Message { http, symbol, .. } = *message;
+        let result = self
+            .decoder
+            .read(Message { raw, http, symbol }, &mut self.scan);
+        self.read += u32::from(result.is_ok());
+    }
+}
+
+/// Whether only this product has such messages, of two that one decoder reads.
+fn is_own(format: Format, raw: &[u8]) -> bool {
+    let has = |word: &str| memchr::memmem::find(raw, word.as_bytes()).is_some();
+    let has_any = |words: &[&str]| words.iter().any(|word| has(word));
+    match format {
+        // Spot's trades have a flag that means nothing any more.
+        Format::Binance => has("\"M\":") || (has("\"depthUpdate\"") && !has("\"pu\":")),
+        Format::BinanceUsdm => has_any(&["\"pu\":", "\"X\":", "\"e\":\"bookTicker\""]),
+        Format::BybitSpot => has("\"usdIndexPrice\":"),
+        Format::BybitLinear => has_any(&["\"fundingRate\":", "\"openInterest\":"]),
+        Format::Coinbase | Format::Kraken | Format::Okx => false,
+    }
+}
+
+/// How much a file's name speaks for a format: words of the format's name and of its product's.
+fn named(name: &str, format: Format) -> usize {
+    let product = format.product().rsplit(' ').next();
+    let words = format.label().split('-').chain(product);
+    words.filter(|word| name.contains(word)).count()
 }
 
 /// What to do about a recording of which nothing could be read.
