@@ -11,7 +11,7 @@ use crate::start_error::StartError;
 use crate::terminal::{
     FAILURE, RUNTIME_REMEDY, USAGE, complain, fail, open_still, said, say, tell,
 };
-use crate::{files, log, watch};
+use crate::{files, log, verify, watch};
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -39,6 +39,8 @@ enum Command {
     Serve(Serve),
     /// Subscribe to topics and print their frames.
     Watch(watch::Watch),
+    /// Check recordings by the numbers and checksums of their venues.
+    Verify(verify::Verify),
     /// Print the default configuration, or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -88,6 +90,7 @@ pub fn run() -> ExitCode {
         None => serve(&Serve::default()),
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Watch(options)) => watch::run(&options),
+        Some(Command::Verify(options)) => verify::run(&options, environment()),
         Some(Command::Config(ConfigCommand::Print)) => say(DEFAULTS.trim_end()),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         Some(Command::Health { admin }) => health(admin),

@@ -1,7 +1,7 @@
 //! The process `tapecast`: the only crate that knows all the others.
 //!
 //! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
-//!   terminal; [`terminal`] is what both say there.
+//!   terminal, and [`verify`], which checks recordings; [`terminal`] is what all say there.
 //! * [`gateway`] starts and stops all rooms, each of which builds itself; [`start_error`] is why one cannot;
 //!   [`parts`] watches what must always run.
 //! * [`settings`] are what of the configuration is in force; SIGHUP changes it.
@@ -30,4 +30,5 @@ pub mod start_error;
 pub mod state_dir;
 mod terminal;
 pub mod threads;
+pub mod verify;
 pub mod watch;

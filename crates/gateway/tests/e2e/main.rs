@@ -24,3 +24,4 @@ mod parts;
 mod process;
 mod reload;
 mod support;
+mod verify;
