@@ -10,6 +10,7 @@
 mod budget;
 mod connection;
 mod control;
+mod faults;
 mod listing;
 mod messages;
 mod rest;
@@ -17,6 +18,7 @@ mod rest_messages;
 mod steer;
 mod stream;
 mod target;
+mod twist;
 
 pub use budget::Counts;
 
@@ -24,10 +26,12 @@ use crate::agenda::Agenda;
 use crate::config::SimConfig;
 use crate::market::{Acted, Market};
 use crate::random::Random;
+use crate::script::Planned;
 use crate::truth::{TruthBook, TruthSymbol, TruthTrade};
 use crate::venue::{HttpAnswer, Output, Refusal, Venue};
 use budget::Budget;
 use connection::Connection;
+use faults::Faults;
 use listing::Listing;
 use messages::{Clock, Message};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -47,6 +51,8 @@ pub struct BinanceSpot {
     outputs: VecDeque<Output>,
     budget: Budget,
     clock: Clock,
+    clock_wrong_until: Duration,
+    faults: Faults,
     now: Duration,
     random: Random,
 }
@@ -70,6 +76,16 @@ enum Task {
     PongDue(u64, Vec<u8>),
     /// A connection is too old.
     EndOfLife(u64),
+    /// A server shuts down.
+    EndOfServer(u64),
+    /// A message that was late arrives.
+    Late(u64, String),
+    /// A symbol trades again.
+    Resume(String),
+    /// The clock is right again.
+    ClockRight,
+    /// Something goes wrong.
+    Fault(Planned),
 }
 
 // === impl BinanceSpot ===
@@ -86,6 +102,8 @@ impl BinanceSpot {
             outputs: VecDeque::new(),
             budget: Budget::new(config.limits.clone(), config.start_ms),
             clock: Clock::new(config.start_ms),
+            clock_wrong_until: Duration::ZERO,
+            faults: Faults::new(config.kept.faults),
             now: Duration::ZERO,
             random: Random::new(config.seed, RANDOM_OF_VENUE),
             config,
@@ -97,6 +115,10 @@ impl BinanceSpot {
             .agenda
             .note(venue.config.rates.ticker, Task::MiniTickers);
         venue.agenda.note(AGE_EVERY, Task::Age);
+        for planned in venue.config.script.planned() {
+            let task = Task::Fault(planned.clone());
+            venue.agenda.note(planned.at, task);
+        }
         venue
     }
 
@@ -192,6 +214,17 @@ impl BinanceSpot {
             Task::PongDue(conn, payload) => self.check_pong(conn, &payload),
             // The code is not documented [U].
             Task::EndOfLife(conn) => self.close(conn, 1001, "connection is too old"),
+            Task::EndOfServer(conn) => self.close(conn, 1001, "server is shutting down"),
+            Task::Late(conn, text) => {
+                if self.can_write(conn) {
+                    self.outputs.push_back(Output::Text { conn, text });
+                }
+            }
+            Task::Resume(symbol) => {
+                self.resume(&symbol);
+            }
+            Task::ClockRight => self.right_clock(),
+            Task::Fault(planned) => self.plant(planned.fault, planned.symbol.as_deref()),
         }
     }
 
@@ -200,6 +233,9 @@ impl BinanceSpot {
         let Some(listing) = self.listings.get_mut(index) else {
             return;
         };
+        if listing.market.status.name().is_none() {
+            return;
+        }
         let Acted {
             best,
             trades,
@@ -237,6 +273,9 @@ impl BinanceSpot {
         let Some(listing) = self.listings.get_mut(index) else {
             return;
         };
+        if self.now < listing.slowed_until && !round.is_multiple_of(SLOWED_ONE_IN) {
+            return;
+        }
         let fast = listing.market.fast.take();
         let slow = if slow_due {
             listing.market.slow.take()
@@ -324,18 +363,49 @@ impl BinanceSpot {
         let Some(conns) = self.subscribers.get(stream) else {
             return;
         };
-        for conn in conns {
-            let Some(connection) = self.connections.get(conn) else {
+        for conn in conns.clone() {
+            let Some(connection) = self.connections.get_mut(&conn) else {
                 continue;
             };
             let text = connection.wrap(stream, message);
-            self.outputs.push_back(Output::Text { conn: *conn, text });
+            if connection.twists.is_empty() {
+                self.say(conn, text);
+                continue;
+            }
+            let twisted = connection.twist(stream, text);
+            if let Some(fault) = twisted.fault {
+                let symbol = stream.split('@').next().map(str::to_uppercase);
+                self.note_applied(fault, symbol.as_deref(), Some(conn));
+            }
+            for text in twisted.texts {
+                self.say(conn, text);
+            }
         }
     }
 
-    /// Sends text that belongs to no stream.
+    /// Sends a message that nobody has asked for.
+    fn say_event(&mut self, conn: u64, stream: &str, message: &Message) {
+        let connection = self.connections.get(&conn);
+        if let Some(text) = connection.map(|connection| connection.wrap(stream, message)) {
+            self.say(conn, text);
+        }
+    }
+
+    /// Sends a text; on a late connection it arrives later.
     fn say(&mut self, conn: u64, text: String) {
-        self.outputs.push_back(Output::Text { conn, text });
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
+        match connection.late(now) {
+            Some(at) => self.agenda.note(at, Task::Late(conn, text)),
+            None => self.outputs.push_back(Output::Text { conn, text }),
+        }
+    }
+
+    fn can_write(&self, conn: u64) -> bool {
+        let connection = self.connections.get(&conn);
+        connection.is_some_and(|connection| !connection.muted)
     }
 }
 
@@ -396,5 +466,7 @@ impl Venue for BinanceSpot {
 
 /// The venue's own part of the seed; markets have the numbers from 0.
 const RANDOM_OF_VENUE: u64 = u64::MAX;
+/// One depth message in so many is left of a slowed symbol.
+const SLOWED_ONE_IN: u32 = 50;
 /// Whole books are kept so often, for answers that come too late.
 const AGE_EVERY: Duration = Duration::from_secs(10);

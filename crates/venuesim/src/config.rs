@@ -1,6 +1,7 @@
 //! What a simulation is made of: its seed, its symbols, the venue's limits and times.
 
 use crate::decimal::ONE;
+use crate::script::Script;
 use std::time::Duration;
 
 /// A simulated venue's configuration.
@@ -18,6 +19,8 @@ pub struct SimConfig {
     pub limits: Limits,
     /// How much of the truth is kept for comparison.
     pub kept: Kept,
+    /// What goes wrong.
+    pub script: Script,
 }
 
 /// A symbol and its market.
@@ -106,7 +109,7 @@ pub struct Kept {
 
 impl SimConfig {
     /// Four symbols: two busy ones, a thin one, and one whose name is not ASCII; the venue's documented
-    /// limits and times.
+    /// limits and times. Nothing goes wrong.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -120,6 +123,7 @@ impl SimConfig {
             rates: Rates::default(),
             limits: Limits::default(),
             kept: Kept::default(),
+            script: Script::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! * [`config`]: seed, symbols, limits and times: [`SimConfig`].
 //! * [`binance`]: Binance spot: [`BinanceSpot`].
 //! * [`truth`]: what really happened there, for tests to compare with: [`TruthTrade`], [`TruthBook`].
+//! * [`fault`], [`script`]: what goes wrong there, and when: [`Fault`], [`Script`], [`Applied`].
 //! * [`decimal`]: prices and quantities as whole numbers of 0.00000001.
 //!
 //! It is the proof of the live feeds, and therefore it depends on no crate of this workspace: a simulator that
@@ -15,12 +16,16 @@ mod agenda;
 pub mod binance;
 pub mod config;
 pub mod decimal;
+pub mod fault;
 mod market;
 mod random;
+pub mod script;
 pub mod truth;
 pub mod venue;
 
 pub use binance::{BinanceSpot, Counts};
 pub use config::{Kept, Limits, Rates, SimConfig, SymbolConfig};
+pub use fault::{Fault, Mark};
+pub use script::{Applied, Planned, Script};
 pub use truth::{TruthBook, TruthSymbol, TruthTrade};
 pub use venue::{AnswerEnd, HttpAnswer, Output, Refusal, Venue};

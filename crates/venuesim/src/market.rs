@@ -144,6 +144,11 @@ impl Market {
         self.old.0 = std::mem::replace(&mut self.old.1, self.book.clone());
     }
 
+    /// A whole book of some seconds ago.
+    pub(crate) fn old(&self) -> &Book {
+        &self.old.0
+    }
+
     /// The best levels behind a change, if they are remembered.
     pub(crate) fn past(&self, last_update_id: u64) -> Option<&TruthBook> {
         let mut past = self.past.iter().rev();
@@ -185,6 +190,15 @@ impl Market {
         self.next_trade /= 4;
         self.next_aggregate /= 4;
         self.book.renumber();
+        self.fast = Changes::new(self.book.id());
+        self.slow = Changes::new(self.book.id());
+        self.past.clear();
+        self.old = (self.book.clone(), self.book.clone());
+    }
+
+    /// Forgets all books: the symbol is gone. Trades stay.
+    pub(crate) fn clear(&mut self) {
+        self.book.clear();
         self.fast = Changes::new(self.book.id());
         self.slow = Changes::new(self.book.id());
         self.past.clear();

@@ -47,6 +47,12 @@ impl Random {
         self.below(times) == 0
     }
 
+    /// One of a list; `None` of an empty list.
+    pub(crate) fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
+        let index = self.below(list.len() as u64);
+        list.get(usize::try_from(index).unwrap_or(0))
+    }
+
     /// A number with this mean and an exponential distribution, within a few per cent.
     pub(crate) fn exponential(&mut self, mean: u64) -> u64 {
         // -log2 of a number between 0 and 1, in steps of 1/1024: whole part by leading zeros, then linear.
@@ -77,6 +83,7 @@ mod tests {
         assert!((950..1_050).contains(&(sum / 100_000)), "{}", sum / 100_000);
         assert!((0..1_000).all(|_| (-3..=3).contains(&random.between(-3, 3))));
         assert_eq!(random.below(0), 0);
+        assert_eq!(random.pick::<u8>(&[]), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) struct Budget {
     refused: u32,
     /// No request is answered before, although the weight would allow it.
     pause_until: Duration,
+    /// No attempt to connect succeeds before.
+    attempts_pause_until: Duration,
     banned_until: Duration,
     bans: u32,
     attempts: VecDeque<Duration>,
@@ -49,7 +51,7 @@ pub struct Counts {
     pub refused_attempts: u64,
     /// Connections that were closed because of too many messages.
     pub closed_for_messages: u64,
-    /// Bans.
+    /// Bans that clients have earned.
     pub bans: u32,
     /// Pongs that no ping has asked for.
     pub stray_pongs: u64,
@@ -79,6 +81,7 @@ impl Budget {
             used: 0,
             refused: 0,
             pause_until: Duration::ZERO,
+            attempts_pause_until: Duration::ZERO,
             banned_until: Duration::ZERO,
             bans: 0,
             attempts: VecDeque::new(),
@@ -108,6 +111,10 @@ impl Budget {
         if let Some(left) = self.ban_left(now) {
             self.counts.impatient += 1;
             return Err(refusal(418, left));
+        }
+        if self.attempts_pause_until > now {
+            self.counts.impatient += 1;
+            return Err(refusal(429, seconds(self.attempts_pause_until - now)));
         }
         // What is answered to too many attempts is not documented [U].
         if attempts > self.limits.attempts {
@@ -148,10 +155,19 @@ impl Budget {
         self.used
     }
 
-    /// Bans the clients for this long.
+    /// Lets all requests fail for a while.
+    pub(super) fn pause(&mut self, until: Duration) {
+        self.pause_until = until;
+    }
+
+    /// Lets all attempts to connect fail for a while.
+    pub(super) fn pause_attempts(&mut self, until: Duration) {
+        self.attempts_pause_until = until;
+    }
+
+    /// Bans the clients for this long; this ban is not their fault.
     pub(super) fn ban(&mut self, time: Duration, now: Duration) {
         self.banned_until = now + time;
-        self.counts.bans += 1;
     }
 
     /// A connection was closed because of too many messages; several of them are a ban.
@@ -203,6 +219,7 @@ impl Budget {
         let time = self.limits.ban.saturating_mul(times);
         let time = time.min(self.limits.ban_max);
         self.bans += 1;
+        self.counts.bans += 1;
         self.ban(time, now);
         seconds(time)
     }

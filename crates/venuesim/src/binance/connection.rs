@@ -3,7 +3,9 @@
 use super::control;
 use super::messages::{Message, Unit};
 use super::target::Target;
+use super::twist::{Twist, Twisted};
 use super::{BinanceSpot, Task};
+use crate::fault::Fault;
 use crate::venue::{Output, Refusal};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +20,12 @@ pub(super) struct Connection {
     unit: Unit,
     /// Half open: nothing is sent or read any more.
     pub(super) muted: bool,
+    /// Faults of the next messages.
+    pub(super) twists: Vec<Twist>,
+    /// Messages come late until then.
+    pub(super) late_until: Duration,
+    /// When the last message that was late comes.
+    late_last: Duration,
     /// When the client's last messages came, for the limit.
     messages: VecDeque<Duration>,
     /// Pings without an answer, oldest first.
@@ -36,6 +44,32 @@ impl Connection {
             text.to_owned()
         }
     }
+
+    /// Applies the first fault that waits for this stream.
+    pub(super) fn twist(&mut self, stream: &str, text: String) -> Twisted {
+        let place = self.twists.iter().position(|twist| twist.stream == stream);
+        let Some(place) = place else {
+            return Twisted::unchanged(text);
+        };
+        let twisted = self.twists[place].apply(text);
+        if !twisted.stays {
+            self.twists.remove(place);
+        }
+        twisted
+    }
+
+    /// When a message that is sent now arrives, if that is later: messages of a late connection stay in order.
+    pub(super) fn late(&mut self, now: Duration) -> Option<Duration> {
+        let at = if now < self.late_until {
+            now + LATE_BY
+        } else {
+            self.late_last
+        };
+        self.late_last = self.late_last.max(at);
+        // At the very moment of the last late message, others of that moment may still wait.
+        let waits = self.late_last > Duration::ZERO && self.late_last >= now;
+        waits.then_some(self.late_last)
+    }
 }
 
 // === impl BinanceSpot ===
@@ -44,6 +78,7 @@ impl BinanceSpot {
     /// A handshake.
     pub(super) fn open(&mut self, conn: u64, target: &str) -> Result<(), Refusal> {
         self.budget.attempt(self.now)?;
+        self.refuse_handshake(conn)?;
         let target = Target::parse(target);
         let (combined, streams) = match target.path.as_str() {
             "/stream" => (true, target.param("streams").unwrap_or_default()),
@@ -71,6 +106,9 @@ impl BinanceSpot {
             combined,
             unit,
             muted: false,
+            twists: Vec::new(),
+            late_until: Duration::ZERO,
+            late_last: Duration::ZERO,
             messages: VecDeque::new(),
             pings: VecDeque::new(),
         };
@@ -81,6 +119,25 @@ impl BinanceSpot {
         self.agenda
             .note(self.now + rates.life, Task::EndOfLife(conn));
         Ok(())
+    }
+
+    /// A handshake fails if a fault waits for one.
+    fn refuse_handshake(&mut self, conn: u64) -> Result<(), Refusal> {
+        let Some(fault) = self.faults.handshakes.pop_front() else {
+            return Ok(());
+        };
+        self.note_applied(fault, None, Some(conn));
+        Err(match fault {
+            Fault::ConnectForbidden => Refusal::of(403, "<html>403 Forbidden</html>"),
+            Fault::ConnectTooMany => {
+                let mut refusal = Refusal::of(429, "");
+                let seconds = RETRY_AFTER.as_secs().to_string();
+                refusal.headers.push(("retry-after".to_owned(), seconds));
+                self.budget.pause_attempts(self.now + RETRY_AFTER);
+                refusal
+            }
+            _ => Refusal::of(503, "<html>503 Service Unavailable</html>"),
+        })
     }
 
     /// Adds streams to a connection; those that it has stay.
@@ -108,6 +165,9 @@ impl BinanceSpot {
         connection
             .streams
             .retain(|stream| !streams.contains(stream));
+        connection
+            .twists
+            .retain(|twist| !streams.contains(&twist.stream));
         for stream in streams {
             self.remove_subscriber(conn, stream);
         }
@@ -229,4 +289,8 @@ impl BinanceSpot {
     }
 }
 
+/// A client may come back after this time, when a fault has refused it.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
+/// Messages of a late connection are so late.
+const LATE_BY: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);

@@ -2,6 +2,8 @@
 //! JSON reader, so that even the columns are right.
 
 use super::BinanceSpot;
+use super::twist::Twist;
+use crate::fault::Fault;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -49,7 +51,7 @@ impl BinanceSpot {
 
     fn obey(&mut self, conn: u64, request: Request, id: Value) -> Option<String> {
         let answer = match request.method {
-            Method::Subscribe => self.obey_subscribe(conn, &request)?,
+            Method::Subscribe => self.obey_subscribe(conn, &request, &id)?,
             Method::Unsubscribe => request.streams().map(|streams| {
                 self.unsubscribe(conn, &streams);
                 Value::Null
@@ -73,8 +75,13 @@ impl BinanceSpot {
         })
     }
 
-    /// `None`: the connection has ended.
-    fn obey_subscribe(&mut self, conn: u64, request: &Request) -> Option<Result<Value, Mistake>> {
+    /// `None`: there is no answer, or the connection has ended.
+    fn obey_subscribe(
+        &mut self,
+        conn: u64,
+        request: &Request,
+        id: &Value,
+    ) -> Option<Result<Value, Mistake>> {
         let streams = match request.streams() {
             Ok(streams) => streams,
             Err(mistake) => return Some(Err(mistake)),
@@ -87,8 +94,42 @@ impl BinanceSpot {
             self.over_streams(conn);
             return None;
         }
-        self.subscribe(conn, streams);
-        Some(Ok(Value::Null))
+        let Some(fault) = self.faults.subscribes.pop_front() else {
+            self.subscribe(conn, streams);
+            return Some(Ok(Value::Null));
+        };
+        self.note_applied(fault, None, Some(conn));
+        match fault {
+            Fault::AckWithheld => {
+                self.subscribe(conn, streams);
+                None
+            }
+            Fault::SubscribeRefused => {
+                self.refuse_subscribe(conn, id);
+                None
+            }
+            _ => {
+                if let Some(connection) = self.connections.get_mut(&conn) {
+                    let silent = new.into_iter().cloned();
+                    let twists = silent.map(|stream| Twist::new(Fault::AckWithoutData, stream));
+                    connection.twists.extend(twists);
+                }
+                self.subscribe(conn, streams);
+                Some(Ok(Value::Null))
+            }
+        }
+    }
+
+    /// An error: the documented form, or the one that only others have seen [U].
+    fn refuse_subscribe(&mut self, conn: u64, id: &Value) {
+        let text = if self.random.one_in(2) {
+            Mistake::of(2, "Invalid request: try again later").text()
+        } else {
+            format!(
+                r#"{{"error":{{"code":2,"msg":"Invalid request: try again later"}},"id":{id}}}"#
+            )
+        };
+        self.say(conn, text);
     }
 }
 

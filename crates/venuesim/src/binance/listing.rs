@@ -3,6 +3,7 @@
 use super::stream::Names;
 use crate::market::Market;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A symbol in the list.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Listing {
     pub(super) active: bool,
     /// Whether something has changed since the last message of all tickers.
     pub(super) active_lately: bool,
+    /// Depth messages are rare until then.
+    pub(super) slowed_until: Duration,
 }
 
 // === impl Listing ===
@@ -24,6 +27,7 @@ impl Listing {
             market,
             active: true,
             active_lately: false,
+            slowed_until: Duration::ZERO,
         }
     }
 }

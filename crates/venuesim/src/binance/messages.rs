@@ -155,6 +155,23 @@ pub(super) fn mini_ticker(market: &Market, stamp: Stamp) -> Message {
     })
 }
 
+/// `serverShutdown` [D].
+pub(super) fn server_shutdown(stamp: Stamp) -> Message {
+    Message::timed(|unit| {
+        let time = stamp.text(unit);
+        format!(r#"{{"e":"serverShutdown","E":{time}}}"#)
+    })
+}
+
+/// A kind that nobody knows, at least so large. The venue adds kinds from time to time [D].
+pub(super) fn unknown_kind(size: usize, stamp: Stamp) -> Message {
+    let filling = "0123456789".repeat(size / 10);
+    Message::timed(|unit| {
+        let time = stamp.text(unit);
+        format!(r#"{{"e":"somethingNew","E":{time},"x":[{{"y":null}}],"z":"{filling}"}}"#)
+    })
+}
+
 /// Several messages as one.
 pub(super) fn array(messages: &[Message]) -> Message {
     let join = |unit| {

@@ -4,7 +4,8 @@ use super::budget::Verdict;
 use super::listing::Listing;
 use super::messages::{self, Unit};
 use super::target::Target;
-use super::{BinanceSpot, rest_messages};
+use super::{BinanceSpot, rest_messages, twist};
+use crate::fault::Fault;
 use crate::truth::TruthTrade;
 use crate::venue::{AnswerEnd, HttpAnswer};
 use std::time::Duration;
@@ -39,13 +40,83 @@ impl BinanceSpot {
             Verdict::TooMany(seconds) => return self.refuse(429, seconds),
             Verdict::Banned(seconds) => return self.refuse(418, seconds),
         }
-        match self.content(route, &target) {
+        match self.faults.answers.front().copied() {
+            Some(Fault::StaleSnapshot) if route != Route::Depth => {}
+            Some(fault) => {
+                self.faults.answers.pop_front();
+                self.note_applied(fault, target.param("symbol"), None);
+                return self.wrong_answer(fault, route, &target);
+            }
+            None => {}
+        }
+        self.right_answer(route, &target)
+    }
+
+    /// The answer without a fault.
+    fn right_answer(&mut self, route: Route, target: &Target) -> HttpAnswer {
+        match self.content(route, target) {
             Ok(body) => self.finish(200, Vec::new(), body),
             Err((status, code, message)) => {
                 let body = rest_messages::mistake(code, &message);
                 self.finish(status, Vec::new(), body)
             }
         }
+    }
+
+    /// The answer with a fault.
+    fn wrong_answer(&mut self, fault: Fault, route: Route, target: &Target) -> HttpAnswer {
+        let wait = RETRY_AFTER;
+        match fault {
+            Fault::RestTooMany => {
+                self.budget.pause(self.now + wait);
+                self.refuse(429, wait.as_secs())
+            }
+            Fault::RestBanned => {
+                self.budget.ban(wait * 2, self.now);
+                self.refuse(418, wait.as_secs() * 2)
+            }
+            // As seen from such places [L].
+            Fault::RestRegion => {
+                let message = "Service unavailable from a restricted location according to 'b. Eligibility' in the terms.";
+                self.finish(451, Vec::new(), rest_messages::mistake(0, message))
+            }
+            Fault::RestServerError => {
+                let status = self.random.pick(&[500, 502, 503]).copied().unwrap_or(500);
+                let body = if status == 500 {
+                    let message = "An unknown error occurred while processing the request.";
+                    rest_messages::mistake(-1000, message)
+                } else {
+                    format!("<html><h1>{status}</h1></html>")
+                };
+                self.finish(status, Vec::new(), body)
+            }
+            Fault::RestGarbage => {
+                let body = "<html><body>Please wait</body></html>".to_owned();
+                self.finish(200, Vec::new(), body)
+            }
+            Fault::StaleSnapshot => match self.stale_depth(target) {
+                Some(body) => self.finish(200, Vec::new(), body),
+                None => self.right_answer(route, target),
+            },
+            cut => {
+                let mut answer = self.right_answer(route, target);
+                if cut == Fault::RestTimeout {
+                    answer.end = AnswerEnd::Never;
+                } else {
+                    answer.end = AnswerEnd::Truncated;
+                    answer.body = twist::half(&answer.body);
+                }
+                answer
+            }
+        }
+    }
+
+    /// A book of some seconds ago.
+    fn stale_depth(&self, target: &Target) -> Option<String> {
+        let index = self.asked(target).ok()?;
+        let limit = limit(target, 100, 5_000).ok()?;
+        let book = self.listings[index].market.old().truth(limit);
+        Some(messages::partial_depth(&book).ms)
     }
 
     /// 429 and 418, with the time to wait.
@@ -280,6 +351,9 @@ impl Route {
         }
     }
 }
+
+/// A client may come back after this time, when a fault has refused it; twice the time for a ban.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 /// The parameter `limit`; more than the most is the most.
 fn limit(target: &Target, usual: usize, most: usize) -> Result<usize, (u16, i32, String)> {

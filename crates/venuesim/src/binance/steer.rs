@@ -17,7 +17,11 @@ impl BinanceSpot {
 
     /// A symbol leaves the list: requests find it no more, and nothing is said of it. Whether there was one.
     pub fn delist(&mut self, symbol: &str) -> bool {
-        self.set_status(symbol, Status::Delisted)
+        let listed = self.set_status(symbol, Status::Delisted);
+        if listed && let Some(index) = self.by_symbol.get(symbol) {
+            self.listings[*index].market.clear();
+        }
+        listed
     }
 
     /// A symbol stops trading: status HALT. Whether there was one.

@@ -170,6 +170,12 @@ impl Book {
         self.id /= 4;
     }
 
+    /// Removes all levels.
+    pub(crate) fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+    }
+
     /// A maker quotes between the best bid and the best offer.
     fn improve(
         &mut self,

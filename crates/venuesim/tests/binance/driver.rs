@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tapecast_venuesim::{BinanceSpot, HttpAnswer, Output, Refusal, SimConfig, Venue};
+use tapecast_venuesim::{BinanceSpot, Fault, HttpAnswer, Output, Refusal, SimConfig, Venue};
 
 /// A venue and what came out of it.
 pub(crate) struct Driver {
@@ -54,6 +54,11 @@ impl Driver {
         let answer = self.venue.http(target, self.now);
         self.drain();
         answer
+    }
+
+    pub(crate) fn plant(&mut self, fault: Fault, symbol: Option<&str>) {
+        self.venue.plant(fault, symbol);
+        self.drain();
     }
 
     /// The body of an answer that must be one.

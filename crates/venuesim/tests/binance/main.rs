@@ -4,6 +4,7 @@
 
 mod control;
 mod driver;
+mod faults;
 mod limits;
 mod rest;
 mod steer;
