@@ -17,6 +17,7 @@ mod http;
 mod metrics;
 mod proxy;
 mod readme;
+mod recordings;
 mod run;
 mod setup;
 mod steps;
@@ -34,6 +35,7 @@ cargo xtask <command>
   loom      test every interleaving of the fan-out's atomics
   page      run the live page's unit tests
   rules     check the alert and recording rules and run their tests
+  verify    compare `tapecast verify` with the verifiers beside the recordings
   clients   run other clients, a browser and the dashboards against a running gateway
   setup     only install what the tests need";
 
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         "loom" => steps::LOOM,
         "page" => steps::PAGE,
         "rules" => steps::RULES,
+        "verify" => steps::VERIFY,
         "clients" => steps::CLIENTS,
         "setup" => steps::SETUP,
         "help" | "--help" | "-h" => {

@@ -1,7 +1,7 @@
 //! The steps of each command, cheapest first.
 
 use crate::run::{Failure, Step, cargo, must, output, program, root};
-use crate::{clients, setup, tidy};
+use crate::{clients, recordings, setup, tidy};
 use std::path::PathBuf;
 
 type Outcome = Result<Option<String>, Failure>;
@@ -17,6 +17,7 @@ pub(crate) const TEST: &[Step] = &[
     RUST_STEP,
     LOOM_STEP,
     DOC,
+    VERIFY_STEP,
     CLIENTS_STEP,
 ];
 /// What needs nothing but Rust.
@@ -31,6 +32,8 @@ pub(crate) const LOOM: &[Step] = &[LOOM_STEP];
 pub(crate) const PAGE: &[Step] = &[SETUP_STEP, PAGE_STEP];
 /// The rules and their tests.
 pub(crate) const RULES: &[Step] = &[SETUP_STEP, RULES_STEP];
+/// Against the verifiers that lie beside recordings.
+pub(crate) const VERIFY: &[Step] = &[VERIFY_STEP];
 /// Against a running gateway.
 pub(crate) const CLIENTS: &[Step] = &[SETUP_STEP, CLIENTS_STEP];
 /// Only installs.
@@ -71,6 +74,10 @@ const PAGE_STEP: Step = Step {
 const RULES_STEP: Step = Step {
     name: "rules",
     run: rules,
+};
+const VERIFY_STEP: Step = Step {
+    name: "verify",
+    run: recordings::run,
 };
 const CLIENTS_STEP: Step = Step {
     name: "clients",
