@@ -214,6 +214,7 @@ impl Check {
     /// Reads a row, and passes its events on.
     fn take(&mut self, row: Row<'_>) {
         let (number, recorded) = (row.number, row.ts);
+        let broken = row.message.as_ref().err().map(|(broken, _)| *broken);
         self.rows += 1;
         if let Some(time) = recorded {
             self.clock.note(time);
@@ -238,16 +239,16 @@ impl Check {
             }
         }
         for (at, reject) in &named.faults {
-            self.rejects.note(*reject, number);
+            self.rejects.note(*reject, number, None);
             if let Some(at) = at {
-                self.symbols[*at].report.rejects.note(*reject, number);
+                self.symbols[*at].report.rejects.note(*reject, number, None);
             }
         }
         // A message is also refused if none of its parts could be read; these have been counted.
         if let Some(reject) = taken.refused.filter(|_| named.faults.is_empty()) {
-            self.rejects.note(reject, number);
+            self.rejects.note(reject, number, broken);
             if let Some(at) = named.open {
-                self.symbols[at].report.rejects.note(reject, number);
+                self.symbols[at].report.rejects.note(reject, number, broken);
             }
         }
         drop(named);

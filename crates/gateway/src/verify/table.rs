@@ -5,10 +5,11 @@ use super::json::{rate, recorded_rate};
 use tapecast_ingest::verify::{ChainKind, Finding, FindingKind, Place, Report, Span, SymbolReport};
 use tapecast_model::UnixNanos;
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "symbol",
     "messages",
     "per s",
+    "refused",
     "chain",
     "checksums",
     "crossed",
@@ -138,6 +139,7 @@ fn row(report: &SymbolReport) -> [String; COLUMNS.len()] {
         report.symbol.to_string(),
         report.messages.to_string(),
         recorded_rate(report.messages, *span).map_or_else(none, |rate| format!("{rate:.1}")),
+        if_any(report.rejects.total() > 0, report.rejects.total()),
         match book.chain {
             ChainKind::None if book.broken == 0 => none(),
             ChainKind::None | ChainKind::Numbers | ChainKind::Connection => {

@@ -3,6 +3,7 @@
 //! A [`Finding`] is something wrong with the recording. What a venue does itself (crossed books, repeated trades,
 //! new kinds of messages) is counted and is no finding.
 
+use crate::capture::BrokenRow;
 use crate::plan::LeftOut;
 use crate::venue::{Format, Reject};
 use std::path::PathBuf;
@@ -243,11 +244,12 @@ impl SymbolReport {
 // === impl Rejects ===
 
 impl Rejects {
-    /// Counts one; `row` is where it was.
-    pub(super) fn note(&mut self, reject: Reject, row: u64) {
+    /// Counts one. `row` is where it was; `broken` is what is wrong with the row itself.
+    pub(super) fn note(&mut self, reject: Reject, row: u64, broken: Option<BrokenRow>) {
         self.counts[reject.index()] += 1;
         if reject != Reject::Unknown && self.first.is_none() {
-            let reason = reject.to_string().into();
+            let reason = broken.map_or_else(|| reject.to_string(), |broken| broken.to_string());
+            let reason = reason.into();
             self.first = Some(Place { row, reason });
         }
     }

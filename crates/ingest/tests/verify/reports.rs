@@ -2,6 +2,8 @@
 
 use crate::market::{natives, recording};
 use crate::{check, of, write};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use std::path::Path;
 use std::time::Duration;
 use tapecast_ingest::replay::{ReplayError, likely_formats};
@@ -207,6 +209,59 @@ fn rows_that_cannot_be_read_have_a_reason_and_new_kinds_are_only_counted() {
     assert_eq!(of(&report, "ETHUSDT").rejects.total(), 1);
     assert_eq!(of(&report, "BTCUSDT").rejects.total(), 0);
     assert_eq!(report.rows, report.messages + 1);
+}
+
+/// What a killed recorder leaves.
+#[test]
+fn an_incomplete_file_is_read_as_far_as_it_goes() {
+    let rows = recording(Format::Okx, 9, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &rows);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let report = verify(Recording {
+        venue: Venue::new("okx").unwrap(),
+        format: Format::Okx,
+        path,
+        symbols: hashbrown::HashMap::new(),
+    });
+    // So little may fit in one block that nothing is left.
+    let Ok(report) = report else { return };
+    let found = report.unreadable().unwrap();
+    assert_eq!(found.times, 1);
+    let first = found.first.unwrap();
+    assert_eq!(first.row, report.rows);
+    assert_eq!(&*first.reason, "the file is incomplete or damaged here");
+}
+
+/// Whatever stands in a recording, there is a report or an error.
+#[test]
+fn damaged_recordings_are_checked_without_a_panic() {
+    let mut random = StdRng::seed_from_u64(1);
+    for format in Format::ALL {
+        let rows = recording(format, 10, 150);
+        for _ in 0..10 {
+            let mut text = rows.join("\n").into_bytes();
+            for _ in 0..random.random_range(1..40) {
+                let at = random.random_range(0..text.len());
+                text[at] = b"0123456789\"{}[],:-x"[random.random_range(0..19)];
+            }
+            // Ends of rows may be gone, too.
+            let left = text.split(|byte| *byte == b'\n').count() as u64;
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("damaged.jsonl");
+            std::fs::write(&path, text).unwrap();
+            let checked = verify(Recording {
+                venue: Venue::new("x").unwrap(),
+                format,
+                path,
+                symbols: hashbrown::HashMap::new(),
+            });
+            if let Ok(report) = checked {
+                assert_eq!(report.rows, left, "{format}");
+            }
+        }
+    }
 }
 
 #[test]
