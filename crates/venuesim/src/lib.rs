@@ -5,6 +5,7 @@
 //! * [`binance`]: Binance spot: [`BinanceSpot`].
 //! * [`truth`]: what really happened there, for tests to compare with: [`TruthTrade`], [`TruthBook`].
 //! * [`fault`], [`script`]: what goes wrong there, and when: [`Fault`], [`Script`], [`Applied`].
+//! * [`server`]: the shell that serves a simulated venue over real sockets: [`Server`].
 //! * [`decimal`]: prices and quantities as whole numbers of 0.00000001.
 //!
 //! It is the proof of the live feeds, and therefore it depends on no crate of this workspace: a simulator that
@@ -20,6 +21,7 @@ pub mod fault;
 mod market;
 mod random;
 pub mod script;
+pub mod server;
 pub mod truth;
 pub mod venue;
 
@@ -27,5 +29,6 @@ pub use binance::{BinanceSpot, Counts};
 pub use config::{Kept, Limits, Rates, SimConfig, SymbolConfig};
 pub use fault::{Fault, Mark};
 pub use script::{Applied, Planned, Script};
+pub use server::{Server, ServerConfig};
 pub use truth::{TruthBook, TruthSymbol, TruthTrade};
 pub use venue::{AnswerEnd, HttpAnswer, Output, Refusal, Venue};
