@@ -11,7 +11,7 @@ use crate::start_error::StartError;
 use crate::terminal::{
     FAILURE, RUNTIME_REMEDY, USAGE, complain, fail, open_still, said, say, tell,
 };
-use crate::{files, log, verify, watch};
+use crate::{files, log, simulate, verify, watch};
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -41,6 +41,9 @@ enum Command {
     Watch(watch::Watch),
     /// Check recordings by the numbers and checksums of their venues.
     Verify(verify::Verify),
+    /// Run a simulated venue on this machine, for development without a network.
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
     /// Print the default configuration, or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Watch(options)) => watch::run(&options),
         Some(Command::Verify(options)) => verify::run(&options, environment()),
+        Some(Command::Simulate(venue)) => simulate::run(&venue),
         Some(Command::Config(ConfigCommand::Print)) => say(DEFAULTS.trim_end()),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         Some(Command::Health { admin }) => health(admin),

@@ -25,6 +25,7 @@ pub mod pages;
 pub mod parts;
 pub mod settings;
 pub mod shards;
+pub mod simulate;
 pub mod sources;
 pub mod start_error;
 pub mod state_dir;

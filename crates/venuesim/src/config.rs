@@ -189,6 +189,32 @@ impl SymbolConfig {
         }
     }
 
+    /// A symbol by its name: one of those above, or a busy one whose name ends with a known currency. `None` if it
+    /// does not.
+    pub fn named(symbol: &str) -> Option<Self> {
+        let known = [
+            Self::btcusdt(),
+            Self::ethusdt(),
+            Self::thin(),
+            Self::non_ascii(),
+        ];
+        if let Some(known) = known.into_iter().find(|known| known.symbol == symbol) {
+            return Some(known);
+        }
+        let quote = QUOTES.iter().find(|quote| symbol.ends_with(*quote))?;
+        let base = symbol.strip_suffix(quote)?;
+        let fits = |c: char| c.is_alphanumeric() && !c.is_lowercase();
+        if base.is_empty() || !base.chars().all(fits) {
+            return None;
+        }
+        Some(Self {
+            symbol: symbol.to_owned(),
+            base: base.to_owned(),
+            quote: (*quote).to_owned(),
+            ..Self::numbered(0)
+        })
+    }
+
     /// Another busy symbol, for tests of many: `S7USDT`.
     pub fn numbered(number: u32) -> Self {
         Self {
@@ -250,6 +276,28 @@ impl Default for Kept {
             books: 200,
             book_levels: 50,
             faults: 100_000,
+        }
+    }
+}
+
+/// Currencies that prices are in; longer ones before those that they end with.
+const QUOTES: [&str; 11] = [
+    "FDUSD", "USDT", "USDC", "TUSD", "EUR", "TRY", "BRL", "BTC", "ETH", "BNB", "USD",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_split_at_their_currency() {
+        let split = |name| SymbolConfig::named(name).map(|config| (config.base, config.quote));
+        let pair = |base: &str, quote: &str| Some((base.to_owned(), quote.to_owned()));
+        assert_eq!(split("SOLFDUSD"), pair("SOL", "FDUSD"));
+        assert_eq!(split("SOLBTC"), pair("SOL", "BTC"));
+        assert_eq!(split("币安人生USDT"), pair("币安人生", "USDT"));
+        for wrong in ["", "USDT", "solusdt", "SOL/USDT", "SOL"] {
+            assert_eq!(split(wrong), None, "{wrong}");
         }
     }
 }

@@ -23,5 +23,6 @@ mod losses;
 mod parts;
 mod process;
 mod reload;
+mod simulate;
 mod support;
 mod verify;
