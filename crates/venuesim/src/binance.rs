@@ -224,7 +224,7 @@ impl BinanceSpot {
                 self.resume(&symbol);
             }
             Task::ClockRight => self.right_clock(),
-            Task::Fault(planned) => self.plant(planned.fault, planned.symbol.as_deref()),
+            Task::Fault(planned) => self.play(&planned),
         }
     }
 

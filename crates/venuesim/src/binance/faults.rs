@@ -4,7 +4,7 @@ use super::twist::{HUGE, Twist};
 use super::{BinanceSpot, Task, messages};
 use crate::config::SymbolConfig;
 use crate::fault::Fault;
-use crate::script::Applied;
+use crate::script::{Applied, Planned};
 use crate::venue::Output;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,6 +36,32 @@ impl Faults {
         }
     }
 
+    /// Where a fault waits for a handshake, a subscription or a request; `None` for other faults.
+    fn queue(&mut self, fault: Fault) -> Option<&mut VecDeque<Fault>> {
+        match fault {
+            Fault::ConnectForbidden | Fault::ConnectTooMany | Fault::ConnectUnavailable => {
+                Some(&mut self.handshakes)
+            }
+            Fault::AckWithheld | Fault::SubscribeRefused | Fault::AckWithoutData => {
+                Some(&mut self.subscribes)
+            }
+            Fault::StaleSnapshot
+            | Fault::RestTooMany
+            | Fault::RestBanned
+            | Fault::RestRegion
+            | Fault::RestServerError
+            | Fault::RestTimeout
+            | Fault::RestTruncated
+            | Fault::RestGarbage => Some(&mut self.answers),
+            _ => None,
+        }
+    }
+
+    /// Whether another fault waits for the same.
+    fn waits_already(&mut self, fault: Fault) -> bool {
+        self.queue(fault).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// Notes that a fault was applied.
     pub(super) fn note(
         &mut self,
@@ -64,21 +90,11 @@ impl Faults {
 impl BinanceSpot {
     /// Lets something go wrong now; with a symbol, it concerns that one.
     pub fn plant(&mut self, fault: Fault, symbol: Option<&str>) {
+        if let Some(queue) = self.faults.queue(fault) {
+            queue.push_back(fault);
+            return;
+        }
         match fault {
-            Fault::ConnectForbidden | Fault::ConnectTooMany | Fault::ConnectUnavailable => {
-                self.faults.handshakes.push_back(fault);
-            }
-            Fault::AckWithheld | Fault::SubscribeRefused | Fault::AckWithoutData => {
-                self.faults.subscribes.push_back(fault);
-            }
-            Fault::StaleSnapshot
-            | Fault::RestTooMany
-            | Fault::RestBanned
-            | Fault::RestRegion
-            | Fault::RestServerError
-            | Fault::RestTimeout
-            | Fault::RestTruncated
-            | Fault::RestGarbage => self.faults.answers.push_back(fault),
             Fault::SilentStream
             | Fault::SkippedDepth
             | Fault::RepeatedDepth
@@ -102,11 +118,17 @@ impl BinanceSpot {
             Fault::ClockBehind | Fault::ClockAhead => self.shift_clock(fault),
             Fault::Listing => self.list_another(),
             Fault::Delisting => self.delist_another(symbol),
-            Fault::FinerTick
-            | Fault::Halt
-            | Fault::Break
-            | Fault::Renumbering
-            | Fault::SlowedDepth => self.strike_symbol(fault, symbol),
+            // Of a symbol; those with a queue have returned.
+            _ => self.strike_symbol(fault, symbol),
+        }
+    }
+
+    /// A fault of the script.
+    pub(super) fn play(&mut self, planned: &Planned) {
+        if planned.alone && self.faults.waits_already(planned.fault) {
+            self.faults.unapplied += 1;
+        } else {
+            self.plant(planned.fault, planned.symbol.as_deref());
         }
     }
 
