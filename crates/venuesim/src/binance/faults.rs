@@ -105,6 +105,7 @@ impl BinanceSpot {
             | Fault::GarbageFrame
             | Fault::ChangedType
             | Fault::Exponents
+            | Fault::DoubledKey
             | Fault::HugeDepth => self.twist_stream(fault, symbol),
             Fault::Cut
             | Fault::CloseNormal
@@ -115,6 +116,7 @@ impl BinanceSpot {
             | Fault::LateConnection
             | Fault::UnknownKind
             | Fault::HugeUnknown => self.strike_connection(fault, symbol),
+            Fault::CutAll => self.cut_all(),
             Fault::ClockBehind | Fault::ClockAhead => self.shift_clock(fault),
             Fault::Listing => self.list_another(),
             Fault::Delisting => self.delist_another(symbol),
@@ -239,6 +241,7 @@ impl BinanceSpot {
             Fault::FinerTick => self.refine_tick(&symbol),
             Fault::Halt => self.halt(&symbol),
             Fault::Break => self.pause(&symbol),
+            Fault::CancelOnly => self.cancel_only(&symbol),
             Fault::SlowedDepth => {
                 let until = self.now + SLOWED_FOR;
                 let index = self.by_symbol.get(&symbol);
@@ -269,11 +272,28 @@ impl BinanceSpot {
             self.faults.unapplied += 1;
             return;
         }
-        if matches!(fault, Fault::Halt | Fault::Break) {
+        if matches!(fault, Fault::Halt | Fault::Break | Fault::CancelOnly) {
             let resume = Task::Resume(symbol.clone());
             self.agenda.note(self.now + HALTED_FOR, resume);
         }
         self.note_applied(fault, Some(&symbol), None);
+    }
+
+    /// Half-open connections stay half open.
+    fn cut_all(&mut self) {
+        let connections = self.connections.iter();
+        let open: Vec<u64> = connections
+            .filter(|(_, connection)| !connection.muted)
+            .map(|(conn, _)| *conn)
+            .collect();
+        if open.is_empty() {
+            self.faults.unapplied += 1;
+            return;
+        }
+        for conn in open {
+            self.cut(conn);
+        }
+        self.note_applied(Fault::CutAll, None, None);
     }
 
     fn shift_clock(&mut self, fault: Fault) {

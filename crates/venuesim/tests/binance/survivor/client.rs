@@ -143,11 +143,6 @@ impl Client {
         // One connection, and something goes wrong with it every few seconds.
         let (got, all) = (state.trades.len(), truth.len());
         assert!(got > all / 4, "{symbol}: {got} of {all}");
-        println!(
-            "{symbol}: {got} of {all} trades, {} holes, {} gaps",
-            state.holes.len(),
-            self.gaps
-        );
     }
 
     fn turn(&mut self) {
