@@ -205,6 +205,9 @@ pub enum FeedEvent {
     /// These channels of the instrument are asked for: from now on they are watched, and `pending` until
     /// their first event. None of them: which ones there are is not known, and the first event of any is due.
     Subscribed(ChannelSet),
+    /// The venue was asked about these channels, because they were silent: nothing has happened there. What is
+    /// known of them is right.
+    Quiet(ChannelSet),
     /// Messages of these channels were lost on the way to us, or could not be read: what they said is
     /// unknown. A book cannot be trusted until its next snapshot.
     Lost {

@@ -12,6 +12,8 @@
 //! The way back is [`reseed`]: the pipeline asks a feed for a snapshot. [`verify`] replays a recording through 1 to 4
 //! and reports what it finds.
 //!
+//! A live venue's connections are the business of its [`session`], without I/O.
+//!
 //! This crate knows nothing of subscribers, frames or client sockets.
 
 pub mod book;
@@ -28,6 +30,7 @@ pub mod replay;
 pub mod reseed;
 pub mod scan;
 pub mod sequencer;
+pub mod session;
 pub mod sim;
 pub mod sources;
 pub mod venue;

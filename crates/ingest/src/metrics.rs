@@ -5,8 +5,10 @@
 
 mod feed;
 mod pipeline;
+mod upstream;
 
 pub use feed::{FeedCounters, FeedMetrics};
 pub use pipeline::{GapReason, LossReason, PipelineMetrics};
+pub use upstream::UpstreamEvent;
 
 pub(crate) use pipeline::{PipelineCounts, VenueCounters};

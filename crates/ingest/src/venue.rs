@@ -26,7 +26,7 @@ pub mod okx;
 pub(crate) mod plain;
 pub mod symbols;
 pub mod tape;
-mod trading;
+pub(crate) mod trading;
 
 use crate::event::{Checksum, Link, TradeIds};
 use std::fmt;
@@ -477,7 +477,19 @@ impl NoUpdate {
     }
 }
 
-// === impl VenueStream ===
+// === impl Carries, VenueStream ===
+
+impl Carries {
+    /// The channel that it serves.
+    pub const fn channel(self) -> ChannelKind {
+        match self {
+            Self::Trades => ChannelKind::Trade,
+            Self::Quote | Self::SpareQuote => ChannelKind::Quote,
+            Self::Top | Self::Book | Self::WholeBook | Self::Seed => ChannelKind::Book,
+            Self::Ticker => ChannelKind::Ticker,
+        }
+    }
+}
 
 impl VenueStream {
     /// A stream.

@@ -256,6 +256,12 @@ impl ChannelSet {
         Self(self.0 | 1 << kind as u8)
     }
 
+    /// This set without one.
+    #[must_use]
+    pub const fn without(self, kind: ChannelKind) -> Self {
+        Self(self.0 & !(1 << kind as u8))
+    }
+
     /// Both sets.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {

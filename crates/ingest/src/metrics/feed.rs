@@ -1,5 +1,6 @@
 //! The feeds' counters.
 
+use super::upstream::UpstreamEvent;
 use crate::venue::{NoTrade, NoUpdate, Reject};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
@@ -19,6 +20,7 @@ pub struct FeedMetrics {
     answers_dropped: IntCounterVec,
     publishers_refused: IntCounterVec,
     publishers_failed: IntCounterVec,
+    upstream: IntCounterVec,
     delay: HistogramVec,
     clock_ahead: IntCounterVec,
 }
@@ -43,6 +45,7 @@ pub struct FeedCounters {
     pub publishers_refused: IntCounter,
     /// Publishers that were disconnected by a fault of ours.
     pub publishers_failed: IntCounter,
+    upstream: [IntCounter; UpstreamEvent::ALL.len()],
     delay: Histogram,
     clock_ahead: IntCounter,
 }
@@ -126,6 +129,11 @@ impl FeedMetrics {
                 "Publishers that were disconnected because their task panicked: a fault of the gateway.",
                 &["venue"],
             )?,
+            upstream: counters(
+                "tapecast_upstream_events_total",
+                "What happened on connections to a live venue: opened, ended, replaced, refused, repaired.",
+                &["venue", "event"],
+            )?,
             delay,
             clock_ahead: counters(
                 "tapecast_venue_clock_ahead_total",
@@ -150,6 +158,8 @@ impl FeedMetrics {
             answers_dropped: self.answers_dropped.with_label_values(&[venue]),
             publishers_refused: self.publishers_refused.with_label_values(&[venue]),
             publishers_failed: self.publishers_failed.with_label_values(&[venue]),
+            upstream: UpstreamEvent::ALL
+                .map(|event| self.upstream.with_label_values(&[venue, event.label()])),
             delay: self.delay.with_label_values(&[venue]),
             clock_ahead: self.clock_ahead.with_label_values(&[venue]),
         }
@@ -167,6 +177,16 @@ impl FeedCounters {
     /// Counts a row of a tape that is not a trade.
     pub fn no_trade(&self, reason: NoTrade) {
         self.no_trades[reason as usize].inc();
+    }
+
+    /// Counts something on the way to the venue.
+    pub fn upstream(&self, event: UpstreamEvent, times: u64) {
+        self.upstream[event as usize].inc_by(times);
+    }
+
+    /// How often this happened on the way to the venue.
+    pub fn upstream_count(&self, event: UpstreamEvent) -> u64 {
+        self.upstream[event as usize].get()
     }
 
     /// How many rows of a tape were no trades for this reason.

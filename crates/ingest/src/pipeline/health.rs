@@ -130,6 +130,14 @@ impl Health {
         self.news_of(kind, news);
     }
 
+    /// The venue was asked about a channel that was silent, and nothing has happened there.
+    pub(super) fn note_quiet(&mut self, kind: ChannelKind, at: Moment) {
+        let news = self
+            .channel(kind)
+            .is_some_and(|channel| channel.be_quiet(at));
+        self.news_of(kind, news);
+    }
+
     /// A message of the book came, but there is no book. The book's stream is alive.
     pub(super) fn note_heard(&mut self, at: Moment) {
         let news = self.book.hear(at);
@@ -211,9 +219,9 @@ impl Health {
         self.crossed.is_some()
     }
 
-    /// Whether the book has been silent for longer than its limit.
-    pub(super) const fn is_book_silent(&self) -> bool {
-        self.book.is_silent()
+    /// Whether the book, or a quote of its own, has been silent for longer than its limit.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.book.is_silent() || (self.quote.is_silent() && !self.shared)
     }
 
     /// The venue's state of trading. Limits start again when trading opens.

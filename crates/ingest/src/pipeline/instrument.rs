@@ -268,6 +268,11 @@ impl InstrumentState {
                 self.break_off(ChannelSet::ALL, None, LossReason::Messages, stamp, out);
             }
             FeedEvent::Subscribed(kinds) => self.health.note_asked(kinds, at),
+            FeedEvent::Quiet(kinds) => {
+                for kind in kinds.iter() {
+                    self.health.note_quiet(kind, at);
+                }
+            }
             FeedEvent::Lost {
                 channels,
                 events,
@@ -288,9 +293,9 @@ impl InstrumentState {
         out: &mut Outlet<'_, S>,
     ) -> Option<Mono> {
         let at = Moment { now, wall: ts_recv };
-        let was_silent = self.health.is_book_silent();
+        let was_silent = self.health.is_silent();
         let next = self.health.note_time(at);
-        if !was_silent && self.health.is_book_silent() {
+        if !was_silent && self.health.is_silent() {
             out.reseed.ask(self.id(), Want::Probe, self.book.snapshots);
         }
         self.say_news(

@@ -437,7 +437,7 @@ fn partial_depth(stream: &str) -> Option<u32> {
 
 /// Of several diff depth streams of a symbol, which are chains of their own, the fastest is used.
 /// Deeper than any partial depth.
-fn diff_rank(stream: &str) -> u32 {
+pub(crate) fn diff_rank(stream: &str) -> u32 {
     let millis = stream
         .split('@')
         .nth(2)

@@ -5,7 +5,7 @@
 use tapecast_model::TradingState;
 
 /// Binance futures, `cs` of `contractInfo`.
-pub(super) fn binance(status: &str) -> Option<TradingState> {
+pub(crate) fn binance(status: &str) -> Option<TradingState> {
     Some(match status {
         "TRADING" => TradingState::Open,
         "PENDING_TRADING" => TradingState::PreOpen,

@@ -127,11 +127,12 @@ const GIVEN_UP: [(&str, &str); 20] = [
 ];
 
 /// Where such a word has its common meaning: a beginning of paths, and the word.
-const COMMON_MEANING: [(&str, &str); 3] = [
+const COMMON_MEANING: [(&str, &str); 4] = [
     // How much a market's orders are multiples of.
     ("crates/ingest/src/sim/", "lot"),
     // A venue's name for the same.
     ("crates/venuesim/", "lot"),
+    ("crates/ingest/src/session/binance.rs", "lot"),
     // It says which words these are not.
     ("docs/adr/0006-rooms-for-what-comes.md", "lot"),
 ];

@@ -37,6 +37,8 @@ pub(super) struct ChannelHealth {
     from: Mono,
     /// The last event, if nothing has interrupted the channel since.
     last: Option<Mono>,
+    /// So often its venue has said that it is only quiet, since the last data: each time its limit doubles.
+    quiet: u8,
     /// Boxed, as most channels have a fixed limit, or none.
     pace: Option<Box<Intervals>>,
 }
@@ -64,6 +66,7 @@ impl ChannelHealth {
             since: UnixNanos::new(0),
             from: Mono::new(0),
             last: None,
+            quiet: 0,
             pace: None,
         }
     }
@@ -186,6 +189,20 @@ impl ChannelHealth {
         true
     }
 
+    /// Its venue says that nothing has happened. What is known is as good as new. Returns whether this changed the
+    /// state. A channel that waits for its first data still waits.
+    pub(super) fn be_quiet(&mut self, at: Moment) -> bool {
+        if self.pending || !self.watched || self.down.is_some() {
+            return false;
+        }
+        (self.from, self.last) = (at.now, None);
+        self.quiet = self.quiet.saturating_add(1);
+        let revived = self.stale.take().is_some();
+        self.settle(revived, at);
+        // Also to be looked at later than before.
+        true
+    }
+
     /// What was lost was made good.
     #[inline]
     pub(super) fn heal(&mut self, at: Moment) -> bool {
@@ -239,7 +256,7 @@ impl ChannelHealth {
         let limit = if self.pending {
             earliest - self.from
         } else {
-            self.limit.at_pace(self.pace.as_deref())
+            self.limit.at_pace(self.pace.as_deref(), self.quiet)
         };
         let due = self.from.after(limit);
         if now < due { Ok(Some(due)) } else { Err(limit) }
@@ -256,7 +273,7 @@ impl ChannelHealth {
     /// The channel had data: its limit starts again, and its pace is noted.
     #[inline]
     fn tick(&mut self, now: Mono) {
-        self.from = now;
+        (self.from, self.quiet) = (now, 0);
         let last = self.last.replace(now);
         if self.limit.follows_pace(self.kind)
             && let Some(last) = last

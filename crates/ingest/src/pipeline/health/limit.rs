@@ -65,14 +65,18 @@ impl SilenceLimit {
         }
     }
 
-    /// A watched channel's limit at its pace.
-    pub(super) fn at_pace(self, pace: Option<&Intervals>) -> Duration {
+    /// A watched channel's limit at its pace; it doubles each time that its venue has said that it is quiet.
+    pub(super) fn at_pace(self, pace: Option<&Intervals>, quiet: u8) -> Duration {
         match self {
-            Self::Fixed(limit) => limit,
+            Self::Fixed(limit) => limit
+                .saturating_mul(1 << quiet.min(10))
+                .min(limit.max(Self::LONGEST)),
             Self::ByPace => pace
                 .and_then(Intervals::median)
                 .map_or(Self::SHORTEST, |median| median * Self::MEDIANS)
-                .clamp(Self::SHORTEST, Self::LONGEST),
+                .clamp(Self::SHORTEST, Self::LONGEST)
+                .checked_mul(1 << quiet.min(10))
+                .map_or(Self::LONGEST, |limit| limit.min(Self::LONGEST)),
         }
     }
 
@@ -128,7 +132,7 @@ mod tests {
         for &millis in millis {
             pace.note(Duration::from_millis(millis));
         }
-        SilenceLimit::ByPace.at_pace(Some(&pace))
+        SilenceLimit::ByPace.at_pace(Some(&pace), 0)
     }
 
     #[test]
@@ -149,6 +153,19 @@ mod tests {
             let expected = at_least..=Duration::from_secs(seconds);
             assert!(expected.contains(&limit), "{intervals:?}: {limit:?}");
         }
+    }
+
+    #[test]
+    fn a_limit_doubles_with_each_word_that_it_is_only_quiet() {
+        let limit = |quiet| SilenceLimit::ByPace.at_pace(None, quiet).as_secs();
+        assert_eq!(
+            [0, 1, 2, 4, 5, 255].map(limit),
+            [30, 60, 120, 480, 600, 600]
+        );
+        let fixed = |quiet| SilenceLimit::Fixed(Duration::from_secs(5)).at_pace(None, quiet);
+        assert_eq!([0, 1, 255].map(|q| fixed(q).as_secs()), [5, 10, 600]);
+        let hour = SilenceLimit::Fixed(Duration::from_hours(1));
+        assert_eq!(hour.at_pace(None, 3).as_secs(), 3_600);
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! What happens on the way to a venue, as it is counted.
+
+/// Something that a session of a live venue has done or met.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UpstreamEvent {
+    /// A line was opened.
+    LineOpened,
+    /// An open line ended, for whatever reason.
+    LineEnded,
+    /// A new line was opened in the place of an old one.
+    Rotation,
+    /// The venue refused a stream, or a snapshot.
+    Refusal,
+    /// A stream was asked for anew, because it was dead or could not be read.
+    AskedAnew,
+    /// A snapshot was older than the stream, and asked for again.
+    OldSnapshot,
+    /// A request by HTTP failed.
+    RequestFailed,
+    /// A message was dropped unread, because too many waited.
+    Overflow,
+}
+
+// === impl UpstreamEvent ===
+
+impl UpstreamEvent {
+    /// All of them, in order of declaration.
+    pub const ALL: [Self; 8] = [
+        Self::LineOpened,
+        Self::LineEnded,
+        Self::Rotation,
+        Self::Refusal,
+        Self::AskedAnew,
+        Self::OldSnapshot,
+        Self::RequestFailed,
+        Self::Overflow,
+    ];
+
+    /// The name in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::LineOpened => "line_opened",
+            Self::LineEnded => "line_ended",
+            Self::Rotation => "rotation",
+            Self::Refusal => "refusal",
+            Self::AskedAnew => "asked_anew",
+            Self::OldSnapshot => "old_snapshot",
+            Self::RequestFailed => "request_failed",
+            Self::Overflow => "overflow",
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! The session of a live venue, without I/O: which connections there are, what is asked for on them, and what is
+//! done when the venue does not do what it should.
+//!
+//! ```text
+//!              handle_connected, handle_message, handle_http …            poll_transmit
+//! shell (sockets, TLS, HTTP)  ───────────────────────────────►  Session  ───────────────►  shell
+//!                                        handle_time, next_deadline │ poll_event
+//!                                                                   ▼
+//!                                                         channel to the pipeline
+//! ```
+//!
+//! It has one owner, a thread that also drives it: [`Session::next_deadline`] says when [`Session::handle_time`] is
+//! due, and after each call [`Session::poll_transmit`] and [`Session::poll_event`] are asked until they are empty. It
+//! has no clock, socket or randomness of its own, so that tests run months in minutes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`venue`] | what differs between venues: a trait; [`binance`] |
+//! | `definitions` | which instruments are wanted, and the venue's list of them |
+//! | `line`, `lines` | connections: connect, subscribe, ping, replace |
+//! | `books`, `book_start` | snapshots that are asked for by HTTP |
+//! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
+//! | `position` | which message continues, while two lines have the same streams |
+//!
+//! # What it owns
+//! The *wanted* set, which is configuration and the venue's list of instruments, and apart from it what the venue has
+//! accepted on each line. A stream that was accepted and has no data is not live. Each line has a decoder of its own.
+//!
+//! # Wrong
+//! * A line that ends, or does not answer a ping, is opened again after a pause that grows; its instruments are `down`.
+//! * A request without an answer is sent three times; a refused one is halved until the stream is found that the venue
+//!   refuses. Only that one has a gap, and is asked for again after a while.
+//! * Ten messages in a row of one stream that cannot be read: this stream is asked for anew. Only if all streams of a
+//!   line are affected, the line is opened anew.
+//! * A book that breaks in the pipeline, or falls silent, gets a snapshot from the venue, within its weight.
+//! * A number with more digits than the instrument has: the list of instruments is read again, and if the scales have
+//!   changed, the instrument is replaced.
+//!
+//! # Full
+//! It holds no data, but for the events of the message at hand. Its queues have at most one entry per instrument,
+//! stream or line. It never waits; its owner may, while the channel to the pipeline is full.
+
+mod backoff;
+pub mod binance;
+mod book_start;
+mod books;
+mod budget;
+mod definitions;
+mod io;
+mod line;
+mod lines;
+mod listing;
+mod position;
+mod report;
+mod requests;
+mod rotation;
+pub mod venue;
+
+pub use definitions::{Pattern, PatternError, VenueInstrument, WantedSet};
+pub use io::{Failure, Frame, HttpAnswer, SessionCommand, Transmit};
+pub use report::{LineReport, SessionReport};
+
+use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, FeedEvent, LineId, Link, Scales};
+use crate::metrics::{FeedCounters, UpstreamEvent};
+use crate::normaliser::Asides;
+use crate::reseed::Want;
+use crate::venue::{Message, Reject};
+use backoff::Backoff;
+use book_start::BookStart;
+use budget::Budget;
+use hashbrown::HashMap;
+use line::{Line, SubscriptionState};
+use position::{Position, channel_of};
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
+use requests::Requests;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tapecast_model::{
+    Catalog, ChannelKind, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol,
+    TradingState, UnixNanos, Venue,
+};
+use venue::{Control, LiveVenue};
+
+/// What a session is made for.
+pub struct SessionConfig {
+    /// The venue's name in topics.
+    pub venue: Venue,
+    /// What differs between venues.
+    pub live: Box<dyn LiveVenue>,
+    /// Which instruments and channels.
+    pub wanted: WantedSet,
+    /// Instruments that an earlier session of this process has entered in the catalogue.
+    pub known: Vec<InstrumentId>,
+    /// For pauses.
+    pub seed: u64,
+    /// Where instruments are entered.
+    pub catalog: Arc<Catalog>,
+    /// What is counted.
+    pub counters: FeedCounters,
+}
+
+/// The session of one venue.
+pub struct Session {
+    venue: Venue,
+    live: Box<dyn LiveVenue>,
+    wanted: WantedSet,
+    known: Vec<Arc<Instrument>>,
+    catalog: Arc<Catalog>,
+    counters: FeedCounters,
+    random: SmallRng,
+    /// The time of the last call, by both clocks.
+    now: Mono,
+    wall: UnixNanos,
+    instruments: Vec<LiveInstrument>,
+    by_id: HashMap<InstrumentId, usize>,
+    by_native: HashMap<Box<str>, usize>,
+    lines: BTreeMap<u32, Line>,
+    /// The number of the last line.
+    last_line: u32,
+    /// The number of the last request on a line.
+    last_request: u64,
+    connects: Budget,
+    requests: Requests,
+    /// When the list of instruments is read next.
+    list_due: Option<Mono>,
+    /// When it was read last.
+    listed: Option<Mono>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<(u32, Vec<Event>)>,
+    /// Instruments that are new, or have a new id.
+    served: Vec<InstrumentId>,
+    /// Memory of the events of the message at hand.
+    scratch: Vec<Event>,
+    log: RateLimit,
+    stopped: bool,
+}
+
+/// An instrument that is wanted, and known by the venue.
+struct LiveInstrument {
+    native: Box<str>,
+    symbol: Symbol,
+    scales: Scales,
+    id: InstrumentId,
+    channels: ChannelSet,
+    trading: TradingState,
+    /// Channels of which data have come on the present line.
+    live: ChannelSet,
+    /// The line that has its streams.
+    line: u32,
+    /// A line that takes over.
+    standby: Option<u32>,
+    book: BookStart,
+    position: Position,
+    /// The number that the quote stream must have passed by then, or it is dead.
+    quote_due: Option<(u64, Mono)>,
+}
+
+/// Messages of one stream in a row that cannot be read, after which it is asked for anew.
+const BAD_IN_A_ROW: u32 = 10;
+
+// === impl Session ===
+
+impl Session {
+    /// A session that has done nothing yet.
+    pub fn new(config: SessionConfig, now: Mono, wall: UnixNanos) -> Self {
+        let SessionConfig {
+            venue,
+            live,
+            wanted,
+            known,
+            seed,
+            catalog,
+            counters,
+        } = config;
+        let (limit, span) = live.rules().connects();
+        Self {
+            requests: Requests::new(live.rules()),
+            venue,
+            live,
+            wanted,
+            known: known.into_iter().filter_map(|id| catalog.get(id)).collect(),
+            catalog,
+            counters,
+            random: SmallRng::seed_from_u64(seed),
+            now,
+            wall,
+            instruments: Vec::new(),
+            by_id: HashMap::new(),
+            by_native: HashMap::new(),
+            lines: BTreeMap::new(),
+            last_line: LineId::FIRST,
+            last_request: 0,
+            connects: Budget::new(limit, span),
+            list_due: Some(now),
+            listed: None,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            served: Vec::new(),
+            scratch: Vec::new(),
+            log: RateLimit::of_log_lines(),
+            stopped: false,
+        }
+    }
+
+    /// What is to be done outside, oldest first.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// Events for the pipeline, all of one line, whose number is with them.
+    pub fn poll_event(&mut self) -> Option<(u32, Vec<Event>)> {
+        self.events.pop_front()
+    }
+
+    /// An instrument that is served from now on under this id.
+    pub fn poll_served(&mut self) -> Option<InstrumentId> {
+        self.served.pop()
+    }
+
+    /// The instruments that are served.
+    pub fn instruments(&self) -> impl Iterator<Item = InstrumentId> {
+        self.instruments.iter().map(|instrument| instrument.id)
+    }
+
+    /// When [`Session::handle_time`] is due.
+    pub fn next_deadline(&mut self) -> Option<Mono> {
+        if self.stopped {
+            return None;
+        }
+        let life = self.live.rules().life();
+        let lines = self.lines.values().map(|line| line.next_deadline(life));
+        let probes = self.instruments.iter().filter_map(|i| i.book.probe_at());
+        let quotes = self.instruments.iter().filter_map(|i| Some(i.quote_due?.1));
+        let joins = self.joins_due();
+        let other = self.list_due.into_iter().chain(joins);
+        let next = lines.chain(probes).chain(quotes).chain(other).min();
+        let requests = self.requests.next_deadline(self.now);
+        next.into_iter().chain(requests).min()
+    }
+
+    /// Time has passed.
+    pub fn handle_time(&mut self, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        if self.stopped {
+            return;
+        }
+        self.ask_for_list();
+        self.visit_lines();
+        self.visit_rotations();
+        self.visit_books();
+        self.visit_requests();
+    }
+
+    /// The line is open.
+    pub fn handle_connected(&mut self, line: u32, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        self.open_line(line);
+        self.handle_time(now, wall);
+    }
+
+    /// The line could not be opened.
+    pub fn handle_failed(&mut self, line: u32, failure: &Failure, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        self.fail_line(line, failure);
+        self.handle_time(now, wall);
+    }
+
+    /// The line has ended, with a code if the venue closed it.
+    pub fn handle_closed(
+        &mut self,
+        line: u32,
+        (code, reason): (Option<u16>, &str),
+        now: Mono,
+        wall: UnixNanos,
+    ) {
+        (self.now, self.wall) = (now, wall);
+        let why = match code {
+            Some(code) if reason.is_empty() => format!("the venue closed the connection ({code})"),
+            Some(code) => format!("the venue closed the connection ({code}: {reason})"),
+            None => format!("the connection ended: {reason}"),
+        };
+        self.end_line(line, why);
+        self.handle_time(now, wall);
+    }
+
+    /// Messages of the line were dropped before they were read, because we are too slow.
+    pub fn handle_overflow(&mut self, line: u32, messages: u64, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        let Some(it) = self.lines.get_mut(&line) else {
+            return;
+        };
+        let why = format!("overload: {messages} messages were dropped before they were read");
+        let mut events = Vec::new();
+        it.parser
+            .announce(&FeedEvent::Gap(why.into()), wall, &mut events);
+        let instruments: Vec<_> = it.subscriptions.iter().map(|s| s.instrument).collect();
+        self.counters.upstream(UpstreamEvent::Overflow, messages);
+        self.pass_on(line, events);
+        for at in instruments {
+            if self.instruments[at].line == line {
+                self.instruments[at].book.begin();
+                self.instruments[at].position.forget_book();
+                self.ask_for_snapshot(at, true);
+            }
+        }
+        self.handle_time(now, wall);
+    }
+
+    /// A message of the line, received at these times.
+    pub fn handle_message(&mut self, line: u32, frame: Frame<'_>, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        let Some(it) = self.lines.get_mut(&line).filter(|it| it.is_open()) else {
+            return;
+        };
+        (it.heard, it.pinged) = (now, None);
+        let raw = match frame {
+            Frame::Ping | Frame::Pong => return,
+            Frame::Text(raw) | Frame::Binary(raw) => raw,
+        };
+        self.counters.messages.inc();
+        self.counters.bytes.inc_by(raw.len() as u64);
+        match self.live.control(raw) {
+            Control::Data => self.read_data(line, raw),
+            Control::Accepted { id } => self.accept(line, id),
+            Control::Refused { id, reason } => self.refuse(line, id, &reason),
+            Control::EndsSoon => self.rotate(line),
+        }
+        if !self.transmits.is_empty() || self.requests.counts().0 > 0 {
+            self.visit_requests();
+        }
+    }
+
+    /// An answer to a request.
+    pub fn handle_http(&mut self, id: u64, answer: HttpAnswer<'_>, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        self.take_answer(id, answer);
+        self.handle_time(now, wall);
+    }
+
+    /// A request failed on its way.
+    pub fn handle_http_failed(&mut self, id: u64, failure: &Failure, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        if let Some(job) = self.requests.answered(id) {
+            self.ask_again(job, &failure.text);
+        }
+        self.handle_time(now, wall);
+    }
+
+    /// What somebody else asks for.
+    pub fn handle_command(&mut self, command: SessionCommand, now: Mono, wall: UnixNanos) {
+        (self.now, self.wall) = (now, wall);
+        match command {
+            SessionCommand::Reseed(request) => {
+                let at = self.by_id.get(&request.instrument).copied();
+                if let Some(at) = at
+                    && !request.is_answered(self.instruments[at].book.snapshots)
+                {
+                    let is_reseed = request.want == Want::Reseed;
+                    if is_reseed {
+                        self.instruments[at].book.need();
+                    }
+                    // A book that is perhaps wrong waits behind those that are not there.
+                    self.ask_for_snapshot(at, is_reseed);
+                }
+            }
+            SessionCommand::Rotate => {
+                let lines: Vec<_> = self.lines.keys().copied().collect();
+                lines.into_iter().for_each(|line| self.rotate(line));
+            }
+            SessionCommand::Stop => {
+                self.stopped = true;
+                let lines = std::mem::take(&mut self.lines);
+                let open = lines.iter().filter(|(_, line)| line.is_open());
+                let close = |(number, _): (&u32, _)| Transmit::Close { line: *number };
+                self.transmits = open.map(close).collect();
+                return;
+            }
+        }
+        self.handle_time(now, wall);
+    }
+
+    /// Reads a message with data, and passes on what continues.
+    fn read_data(&mut self, line: u32, raw: &mut [u8]) {
+        let Some(it) = self.lines.get_mut(&line) else {
+            return;
+        };
+        let mut events = std::mem::take(&mut self.scratch);
+        let message = Message {
+            raw,
+            http: None,
+            symbol: None,
+        };
+        let result = it.parser.parse(message, self.wall, &mut events);
+        let Asides {
+            no_trades,
+            no_updates,
+            faults,
+            undated,
+            beside: _,
+        } = it.parser.asides();
+        self.counters.undated.inc_by(u64::from(*undated));
+        faults.iter().for_each(|part| self.counters.reject(*part));
+        no_trades.iter().for_each(|r| self.counters.no_trade(*r));
+        no_updates.iter().for_each(|r| self.counters.no_update(*r));
+        match result {
+            Ok(()) if it.bad.is_empty() => {}
+            Ok(()) => {
+                it.bad.remove("");
+                if let Some(name) = self.live.name_of(raw) {
+                    it.bad.remove(name.as_str());
+                }
+            }
+            Err(reject) => {
+                self.counters.reject(reject);
+                self.note_bad(line, reject, raw);
+            }
+        }
+        self.admit(line, &mut events, true);
+        events.clear();
+        self.scratch = events;
+    }
+
+    /// Notes what events say of a line's streams, if they came on it, and passes on those that are news.
+    fn admit(&mut self, line: u32, events: &mut Vec<Event>, on_stream: bool) {
+        for event in events.drain(..) {
+            let Some(at) = self.by_id.get(&event.instrument).copied() else {
+                continue;
+            };
+            let channel = channel_of(&event);
+            if let Some(channel) = channel.filter(|_| on_stream) {
+                self.note_data(line, at, channel);
+            }
+            if !self.is_news(line, at, &event, channel) {
+                continue;
+            }
+            let instrument = &mut self.instruments[at];
+            if let EventBody::Book(book) = &event.body {
+                if book.snapshot {
+                    instrument.book.snapshots += 1;
+                } else if let Link::Range { first, .. } = book.link {
+                    instrument.book.note_change(first);
+                }
+            }
+            instrument.position.note(&event);
+            batch(&mut self.events, line).push(event);
+        }
+    }
+
+    /// Data of a stream came: it is live.
+    fn note_data(&mut self, line: u32, at: usize, channel: ChannelKind) {
+        let instrument = &mut self.instruments[at];
+        if instrument.line == line {
+            if instrument.live.contains(channel) {
+                return;
+            }
+            instrument.live = instrument.live.with(channel);
+        }
+        if let Some(it) = self.lines.get_mut(&line)
+            && let Some(place) = it.place(at, channel)
+        {
+            let subscription = &mut it.subscriptions[place];
+            (subscription.state, subscription.tries) = (SubscriptionState::Live, 0);
+        }
+    }
+
+    fn pass_on(&mut self, line: u32, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            batch(&mut self.events, line).push(event);
+        }
+    }
+
+    /// One event of an instrument that is not of a line's data.
+    fn say(&mut self, at: usize, body: EventBody) {
+        let instrument = &self.instruments[at];
+        let event = Event {
+            instrument: instrument.id,
+            ts_event: None,
+            ts_recv: self.wall,
+            venue_seq: None,
+            body,
+        };
+        let line = instrument.line;
+        self.pass_on(line, [event]);
+    }
+
+    /// A channel of an instrument has a hole, for this reason.
+    fn say_lost(&mut self, at: usize, channels: ChannelSet, reason: String) {
+        let lost = FeedEvent::Lost {
+            channels,
+            events: None,
+            reason: reason.into(),
+        };
+        self.say(at, EventBody::Feed(lost));
+    }
+
+    /// A message of the line could not be read.
+    fn note_bad(&mut self, line: u32, reject: Reject, raw: &[u8]) {
+        if reject == Reject::Scale {
+            // Perhaps a tick has gained a digit: the list says so.
+            self.list_soon();
+        }
+        if !reject.is_fault() {
+            return;
+        }
+        let name = self.live.name_of(raw).unwrap_or_default();
+        let Some(it) = self.lines.get_mut(&line) else {
+            return;
+        };
+        let known = it.by_name.get(name.as_str()).copied();
+        let name = if known.is_some() { name } else { String::new() };
+        let count = it.bad.entry(name.clone()).or_insert(0);
+        *count += 1;
+        if *count < BAD_IN_A_ROW {
+            return;
+        }
+        *count = 0;
+        let all = it.bad.len() >= it.subscriptions.len();
+        match known {
+            Some(subscription) if !all => self.ask_anew(line, subscription),
+            _ => {
+                self.counters.reconnects_rejects.inc();
+                self.transmits.push_back(Transmit::Close { line });
+                self.end_line(line, "ten messages in a row could not be read".into());
+            }
+        }
+    }
+}
+
+/// The batch to which the next event of a line belongs.
+fn batch(batches: &mut VecDeque<(u32, Vec<Event>)>, line: u32) -> &mut Vec<Event> {
+    let fits =
+        |(last, events): &(u32, Vec<Event>)| *last == line && events.len() < BATCH_EVENTS_MAX;
+    if !batches.back().is_some_and(fits) {
+        batches.push_back((line, Vec::with_capacity(4)));
+    }
+    let last = batches.len() - 1;
+    &mut batches[last].1
+}
+
+/// A pause between tries of what the venue refuses.
+const fn refusals() -> Backoff {
+    Backoff::new(
+        std::time::Duration::from_secs(30),
+        std::time::Duration::from_secs(600),
+    )
+}

@@ -1,0 +1,333 @@
+//! Binance spot.
+//!
+//! Market data come from `data-stream.binance.vision`, which has no account functions and is reached from more
+//! places. One line has all four streams of an instrument. A book begins with a REST snapshot of 1,000 levels: with
+//! fewer, levels outside of it appear only when they change. Times are asked for in microseconds.
+//!
+//! An unknown symbol is accepted and silent, so names are checked against the list of instruments before they are
+//! asked for. Trades are not repeated after a reconnect, and no public request returns them by id: a hole is said.
+
+use super::VenueInstrument;
+use super::venue::{Control, LiveVenue, Request, StreamName, VenueRules};
+use crate::event::Scales;
+use crate::venue::binance::diff_rank;
+use crate::venue::tape::{Json, Node};
+use crate::venue::{Carries, Format, Reject, VenueStream, trading};
+use std::fmt::Write as _;
+use tapecast_model::{ChannelKind, Decimal, Scale, Symbol, TradingState};
+
+/// Binance spot, with these rules.
+#[derive(Clone, Debug)]
+pub struct BinanceSpot {
+    rules: VenueRules,
+}
+
+/// A stream of a book, as the decoder gets its rank.
+const DEPTH: &str = "@depth@100ms";
+
+// === impl BinanceSpot ===
+
+impl BinanceSpot {
+    /// The venue with these rules.
+    pub const fn new(rules: VenueRules) -> Self {
+        Self { rules }
+    }
+
+    /// What a snapshot of so many levels costs.
+    const fn snapshot_weight(levels: u32) -> u32 {
+        match levels {
+            0..=100 => 5,
+            101..=500 => 25,
+            501..=1_000 => 50,
+            _ => 250,
+        }
+    }
+
+    fn request(id: u64, method: &str, names: &[&str]) -> String {
+        let mut text = format!("{{\"method\":\"{method}\",\"params\":[");
+        for (at, name) in names.iter().enumerate() {
+            if at > 0 {
+                text.push(',');
+            }
+            // Names are of the venue's list and have neither quotes nor backslashes: `read_definitions` sees to it.
+            let _ = write!(text, "\"{name}\"");
+        }
+        let _ = write!(text, "],\"id\":{id}}}");
+        text
+    }
+}
+
+impl LiveVenue for BinanceSpot {
+    fn format(&self) -> Format {
+        Format::Binance
+    }
+
+    fn rules(&self) -> &VenueRules {
+        &self.rules
+    }
+
+    fn stream(&self, native: &str, channel: ChannelKind) -> Option<StreamName> {
+        let suffix = match channel {
+            ChannelKind::Trade => "@trade",
+            ChannelKind::Quote => "@bookTicker",
+            ChannelKind::Book => DEPTH,
+            ChannelKind::Ticker => "@ticker",
+            ChannelKind::Bar | ChannelKind::Status | ChannelKind::Instrument => return None,
+        };
+        let name = format!("{}{suffix}", native.to_lowercase());
+        Some(StreamName { group: 0, name })
+    }
+
+    fn streams(&self) -> Vec<VenueStream> {
+        vec![
+            VenueStream::new(Carries::Trades, 2),
+            VenueStream::new(Carries::Quote, 1),
+            VenueStream::new(Carries::Book, diff_rank(DEPTH)),
+            VenueStream::new(Carries::Ticker, 2),
+        ]
+    }
+
+    fn shares_numbers(&self) -> bool {
+        true
+    }
+
+    fn url(&self, _group: u8) -> String {
+        format!("{}/stream?timeUnit=MICROSECOND", self.rules.stream_url)
+    }
+
+    fn subscribe(&self, id: u64, names: &[&str]) -> String {
+        Self::request(id, "SUBSCRIBE", names)
+    }
+
+    fn unsubscribe(&self, id: u64, names: &[&str]) -> String {
+        Self::request(id, "UNSUBSCRIBE", names)
+    }
+
+    fn control(&self, text: &[u8]) -> Control {
+        if text.starts_with(b"{\"stream\":\"") && !text.starts_with(b"{\"stream\":\"!server") {
+            return Control::Data;
+        }
+        let mut text = text.to_vec();
+        let control = Json::default().read(&mut text, |root| Ok(control(root)));
+        control.unwrap_or(Control::Data)
+    }
+
+    fn name_of(&self, text: &[u8]) -> Option<String> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (_, rest) = text.split_once("\"stream\":\"")?;
+        let (name, _) = rest.split_once('"')?;
+        Some(name.to_owned())
+    }
+
+    fn definitions(&self) -> Request {
+        Request {
+            url: format!("{}/api/v3/exchangeInfo", self.rules.rest_url),
+            weight: 20,
+        }
+    }
+
+    fn read_definitions(&self, body: &mut [u8]) -> Result<Vec<VenueInstrument>, String> {
+        let read = Json::default().read(body, |root| {
+            let mut list = Vec::new();
+            for item in root.items("symbols")? {
+                // One that cannot be read is left out, and the others are served.
+                list.extend(instrument(item).ok());
+            }
+            Ok(list)
+        });
+        match read {
+            Ok(list) if list.is_empty() => Err("it lists no instrument that can be read".into()),
+            Ok(list) => Ok(list),
+            Err(reject) => Err(format!("it cannot be read: {}", reject.label())),
+        }
+    }
+
+    fn snapshot(&self, native: &str) -> Option<Request> {
+        let VenueRules {
+            rest_url,
+            snapshot_levels,
+            ..
+        } = &self.rules;
+        let mut symbol = String::new();
+        for byte in native.bytes() {
+            match byte {
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'-' | b'.' => {
+                    symbol.push(char::from(byte));
+                }
+                other => {
+                    let _ = write!(symbol, "%{other:02X}");
+                }
+            }
+        }
+        Some(Request {
+            url: format!("{rest_url}/api/v3/depth?symbol={symbol}&limit={snapshot_levels}"),
+            weight: Self::snapshot_weight(*snapshot_levels),
+        })
+    }
+}
+
+fn control(root: Node<'_, '_>) -> Control {
+    let shutdown = |node: Node<'_, '_>| node.text_of("e") == Some("serverShutdown");
+    if shutdown(root) || root.get("data").is_some_and(shutdown) {
+        return Control::EndsSoon;
+    }
+    let id = root.uint_of("id").ok().flatten();
+    let error = root.get("error").unwrap_or(root);
+    if let Some(reason) = error.text_of("msg") {
+        let reason = reason.chars().take(200).collect();
+        return Control::Refused { id, reason };
+    }
+    match id {
+        Some(id) if root.get("e").is_none() && root.get("stream").is_none() => {
+            Control::Accepted { id }
+        }
+        _ => Control::Data,
+    }
+}
+
+/// An instrument of the list. The steps of prices and sizes give the digits, not the `*Precision` fields.
+fn instrument(item: Node<'_, '_>) -> Result<VenueInstrument, Reject> {
+    let native = item.text("symbol")?;
+    if native.is_empty() || native.contains(['"', '\\', '@', '/']) || native.len() > 64 {
+        return Err(Reject::Symbol);
+    }
+    let (base, quote) = (item.text("baseAsset")?, item.text("quoteAsset")?);
+    let (mut price_scale, mut qty_scale) = (None, None);
+    for filter in item.items("filters")? {
+        match filter.text_of("filterType") {
+            Some("PRICE_FILTER") => price_scale = Some(digits(filter.text("tickSize")?)?),
+            Some("LOT_SIZE") => qty_scale = Some(digits(filter.text("stepSize")?)?),
+            _ => {}
+        }
+    }
+    let status = item.text_of("status").and_then(trading::binance);
+    Ok(VenueInstrument {
+        native: native.into(),
+        symbol: Symbol::new(&format!("{base}-{quote}")).ok(),
+        scales: Scales {
+            price_scale: price_scale.ok_or(Reject::Missing("tickSize"))?,
+            qty_scale: qty_scale.ok_or(Reject::Missing("stepSize"))?,
+        },
+        trading: status.unwrap_or(TradingState::Unknown),
+    })
+}
+
+/// The digits after the point that a step has, without zeros at the end.
+fn digits(step: &str) -> Result<Scale, Reject> {
+    let step = Decimal::parse(step.as_bytes()).map_err(|e| Reject::of_number("tickSize", e))?;
+    let (mut mantissa, mut scale) = (step.mantissa(), step.scale());
+    if mantissa <= 0 {
+        return Err(Reject::Number("tickSize"));
+    }
+    while scale > 0 && mantissa % 10 == 0 {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    Scale::new(scale).ok_or(Reject::Scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn venue() -> BinanceSpot {
+        BinanceSpot::new(VenueRules::of("binance", &toml::Table::new()).unwrap())
+    }
+
+    #[test]
+    fn the_digits_of_steps() {
+        for (step, expected) in [
+            ("0.01000000", 2),
+            ("0.00000001", 8),
+            ("1.00000000", 0),
+            ("10", 0),
+            ("0.00001000", 5),
+            ("1e-8", 8),
+            ("0.5", 1),
+        ] {
+            assert_eq!(digits(step).map(Scale::digits), Ok(expected), "{step}");
+        }
+        for step in ["0", "0.00000000", "-1", "x", ""] {
+            assert!(digits(step).is_err(), "{step}");
+        }
+    }
+
+    #[test]
+    fn answers_are_told_apart_from_data() {
+        let venue = venue();
+        let control = |text: &str| venue.control(text.as_bytes());
+        let refused = |id, reason: &str| Control::Refused {
+            id,
+            reason: reason.into(),
+        };
+        assert_eq!(
+            control(r#"{"result":null,"id":7}"#),
+            Control::Accepted { id: 7 }
+        );
+        assert_eq!(
+            control(r#"{"code":2,"msg":"Invalid request","id":7}"#),
+            refused(Some(7), "Invalid request")
+        );
+        assert_eq!(
+            control(r#"{"error":{"code":3,"msg":"Invalid JSON"}}"#),
+            refused(None, "Invalid JSON")
+        );
+        for text in [
+            r#"{"e":"serverShutdown","E":1770123456789}"#,
+            r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#,
+        ] {
+            assert_eq!(control(text), Control::EndsSoon);
+        }
+        for text in [
+            r#"{"stream":"btcusdt@trade","data":{"e":"trade","msg":"x","id":3}}"#,
+            r#"{"e":"trade","id":3}"#,
+            "{",
+            "",
+            "null",
+        ] {
+            assert_eq!(control(text), Control::Data, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_list_gives_symbols_scales_and_states() {
+        let mut body = br#"{"timezone":"UTC","symbols":[
+            {"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[
+              {"filterType":"PRICE_FILTER","minPrice":"0.01","tickSize":"0.01000000"},
+              {"filterType":"LOT_SIZE","stepSize":"0.00001000"}]},
+            {"symbol":"BAD","status":"TRADING","baseAsset":"B","quoteAsset":"AD","filters":[]},
+            {"symbol":"ODD","status":"NEW_WORD","baseAsset":"O","quoteAsset":"D","filters":[
+              {"filterType":"PRICE_FILTER","tickSize":"1"},{"filterType":"LOT_SIZE","stepSize":"1"}]}]}"#
+            .to_vec();
+        let list = venue().read_definitions(&mut body).unwrap();
+        let names: Vec<_> = list.iter().map(|i| &*i.native).collect();
+        assert_eq!(names, ["BTCUSDT", "ODD"]);
+        let first = &list[0];
+        let scales = (
+            first.scales.price_scale.digits(),
+            first.scales.qty_scale.digits(),
+        );
+        assert_eq!((scales, first.trading), ((2, 5), TradingState::Open));
+        assert_eq!(first.symbol.as_ref().map(Symbol::as_str), Some("BTC-USDT"));
+        assert_eq!(list[1].trading, TradingState::Unknown);
+        for body in ["", "{}", r#"{"symbols":[]}"#, r#"{"symbols":7}"#, "<html>"] {
+            assert!(
+                venue()
+                    .read_definitions(&mut body.as_bytes().to_vec())
+                    .is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_ascii_is_escaped_in_addresses() {
+        let venue = venue();
+        let url = venue.snapshot("币安USDT").unwrap().url;
+        assert!(
+            url.ends_with("depth?symbol=%E5%B8%81%E5%AE%89USDT&limit=1000"),
+            "{url}"
+        );
+        let stream = venue.stream("币安USDT", ChannelKind::Trade).unwrap();
+        assert_eq!(stream.name, "币安usdt@trade");
+    }
+}

@@ -1,0 +1,266 @@
+//! Snapshots: asked for by HTTP, judged, and given to the pipeline.
+
+use super::book_start::Worth;
+use super::requests::{Job, Purpose, TIMEOUT, Verdict};
+use super::{HttpAnswer, Session, Transmit};
+use crate::event::{Event, EventBody, FeedEvent, Link};
+use crate::metrics::UpstreamEvent;
+use crate::venue::Message;
+use std::time::Duration;
+use tapecast_model::{ChannelKind, ChannelSet, Quote};
+
+/// How long a stream has to come as far as its venue.
+const STREAM_LAG: Duration = Duration::from_secs(3);
+/// How long to wait for a snapshot that is as new as the stream.
+const NEWER_AFTER: Duration = Duration::from_millis(700);
+
+impl Session {
+    /// A book's stream begins: it needs a snapshot.
+    pub(super) fn begin_book(&mut self, at: usize) {
+        if !self.instruments[at].channels.contains(ChannelKind::Book) {
+            return;
+        }
+        self.instruments[at].book.begin();
+        self.instruments[at].position.forget_book();
+        self.ask_for_snapshot(at, false);
+    }
+
+    /// Asks for a snapshot, before others if somebody waits for it.
+    pub(super) fn ask_for_snapshot(&mut self, at: usize, first: bool) {
+        let instrument = &self.instruments[at];
+        if let Some(request) = self.live.snapshot(&instrument.native) {
+            let purpose = Purpose::Snapshot(at);
+            self.requests.ask(purpose, request, self.now, first);
+        }
+    }
+
+    /// Finds streams that are dead: the venue has come further, and they have not followed.
+    pub(super) fn visit_books(&mut self) {
+        for at in 0..self.instruments.len() {
+            self.visit_quote(at);
+            let instrument = &mut self.instruments[at];
+            if !instrument
+                .book
+                .is_dead(instrument.position.book(), self.now)
+            {
+                continue;
+            }
+            let line = instrument.line;
+            let place = self
+                .lines
+                .get(&line)
+                .and_then(|line| line.place(at, ChannelKind::Book));
+            if let Some(place) = place {
+                self.ask_anew(line, place);
+            }
+        }
+    }
+
+    /// A quote that has not come as far as the book: its stream is dead.
+    fn visit_quote(&mut self, at: usize) {
+        let instrument = &mut self.instruments[at];
+        let due = instrument.quote_due.filter(|(_, due)| *due <= self.now);
+        let Some((number, _)) = due else { return };
+        instrument.quote_due = None;
+        let last = instrument.position.quote().map_or(0, |(last, _)| last);
+        let line = instrument.line;
+        let place = self
+            .lines
+            .get(&line)
+            .and_then(|line| line.place(at, ChannelKind::Quote));
+        if last < number
+            && let Some(place) = place
+        {
+            self.instruments[at].position.forget_quote();
+            self.ask_anew(line, place);
+            self.ask_for_snapshot(at, true);
+        }
+    }
+
+    /// A book with this number and these best levels is right: so the quote stream, which has the same numbers, must
+    /// say the same. A stream of changes says nothing in a quiet market; then the quote is the book's.
+    fn check_quote(&mut self, at: usize, number: u64, best: Quote) {
+        let instrument = &mut self.instruments[at];
+        if !instrument.channels.contains(ChannelKind::Quote) || !self.live.shares_numbers() {
+            return;
+        }
+        let channels = ChannelSet::EMPTY.with(ChannelKind::Quote);
+        match instrument.position.quote() {
+            Some((last, quote)) if last <= number && quote == best => {
+                self.say(at, EventBody::Feed(FeedEvent::Quiet(channels)));
+            }
+            Some((last, _)) if last <= number => {
+                // It may be on its way.
+                let due = self.now.after(STREAM_LAG);
+                instrument.quote_due = Some((number, due));
+            }
+            Some(_) => {}
+            None => {
+                let event = Event {
+                    instrument: instrument.id,
+                    ts_event: None,
+                    ts_recv: self.wall,
+                    venue_seq: Some(number),
+                    body: EventBody::Quote(best),
+                };
+                instrument.position.note(&event);
+                let line = instrument.line;
+                self.pass_on(line, [event]);
+            }
+        }
+    }
+
+    /// Sends requests that may be sent, and gives up those that are overdue.
+    pub(super) fn visit_requests(&mut self) {
+        while let Some(job) = self.requests.overdue(self.now) {
+            self.ask_again(job, "there was no answer");
+        }
+        while let Some((id, request)) = self.requests.next(self.now) {
+            let transmit = Transmit::Http {
+                id,
+                url: request.url.clone(),
+                timeout: TIMEOUT,
+            };
+            self.transmits.push_back(transmit);
+        }
+    }
+
+    /// A request failed: it is tried again after a pause.
+    pub(super) fn ask_again(&mut self, job: Job, why: &str) {
+        self.counters.upstream(UpstreamEvent::RequestFailed, 1);
+        if let Some(more) = self.log.pass(self.now) {
+            tracing::warn!(venue = %self.venue, purpose = ?job.purpose, reason = why, more, "Request failed");
+        }
+        self.requests.ask_again(job, self.now, &mut self.random);
+    }
+
+    /// An answer came.
+    pub(super) fn take_answer(&mut self, id: u64, answer: HttpAnswer<'_>) {
+        let header = self.live.rules().weight_header.as_deref();
+        let used = header.and_then(|name| answer.header(name)?.trim().parse().ok());
+        if let Some(used) = used {
+            self.requests.note_weight(used, self.now);
+        }
+        let Some(job) = self.requests.answered(id) else {
+            return;
+        };
+        match Verdict::of(answer.status, answer.retry_after()) {
+            Verdict::Granted => {
+                self.requests.permit();
+                match job.purpose {
+                    Purpose::Definitions => self.take_list(job, answer.body),
+                    Purpose::Snapshot(at) => self.take_snapshot(job, at, answer.body),
+                }
+            }
+            Verdict::Forbidden(pause) => {
+                let seconds = self.requests.forbid(pause, self.now).as_secs();
+                let why = format!(
+                    "status {}: not from here; asked again in {seconds} s",
+                    answer.status
+                );
+                self.ask_again(job, &why);
+            }
+            Verdict::Paused(pause) => {
+                self.requests.pause(pause, self.now);
+                let seconds = pause.as_secs();
+                let why = format!(
+                    "status {}; the venue is left alone for {seconds} s",
+                    answer.status
+                );
+                self.ask_again(job, &why);
+            }
+            Verdict::Wrong => self.take_refusal(job, answer.status),
+            Verdict::Failed => {
+                let why = format!("status {}", answer.status);
+                self.ask_again(job, &why);
+            }
+        }
+    }
+
+    /// The venue refuses this request: its book has a gap, and is asked for again.
+    fn take_refusal(&mut self, job: Job, status: u16) {
+        if let Purpose::Snapshot(at) = job.purpose {
+            let native = &self.instruments[at].native;
+            let why = format!("the venue refuses a snapshot of {native} (status {status})");
+            self.counters.upstream(UpstreamEvent::Refusal, 1);
+            self.say_lost(at, ChannelSet::EMPTY.with(ChannelKind::Book), why);
+        }
+        self.ask_again(job, &format!("status {status}"));
+    }
+
+    fn take_snapshot(&mut self, job: Job, at: usize, body: &mut [u8]) {
+        let native = self.instruments[at].native.clone();
+        let number = self.instruments[at].line;
+        if !(self.instruments[at].book.is_awaiting() || self.instruments[at].book.is_good()) {
+            return;
+        }
+        let Some(line) = self.lines.get_mut(&number) else {
+            return;
+        };
+        let mut events = Vec::new();
+        let message = Message {
+            raw: body,
+            http: Some(&job.request.url),
+            symbol: Some(&native),
+        };
+        let result = line.parser.parse(message, self.wall, &mut events);
+        let snapshot = events.iter().find_map(number_of);
+        let Some(snapshot) = snapshot.filter(|_| result.is_ok()) else {
+            if let Err(reject) = result {
+                self.counters.reject(reject);
+                if reject == crate::venue::Reject::Scale {
+                    self.list_soon();
+                }
+            }
+            return self.ask_again(job, "the snapshot cannot be read");
+        };
+        let quote = best_of(&events);
+        let instrument = &mut self.instruments[at];
+        let last = instrument.position.book();
+        let wait = self.now.after(STREAM_LAG);
+        match instrument.book.judge(snapshot, last, self.now, wait) {
+            Worth::Begins => {
+                self.admit(number, &mut events, false);
+                self.check_quote(at, snapshot, quote);
+            }
+            Worth::Quiet => {
+                let book = ChannelSet::EMPTY.with(ChannelKind::Book);
+                self.say(at, EventBody::Feed(FeedEvent::Quiet(book)));
+                self.check_quote(at, snapshot, quote);
+            }
+            Worth::TooOld => {
+                let doublings = instrument.book.too_old.min(5);
+                let after = self.now.after(NEWER_AFTER * (1 << (doublings - 1)));
+                let purpose = Purpose::Snapshot(at);
+                self.requests.ask(purpose, job.request, after, true);
+                self.counters.upstream(UpstreamEvent::OldSnapshot, 1);
+            }
+            Worth::AheadOfStream | Worth::Behind => {}
+        }
+    }
+}
+
+/// The best levels of a snapshot.
+fn best_of(events: &[Event]) -> Quote {
+    let book = events.iter().find_map(|event| match &event.body {
+        EventBody::Book(book) if book.snapshot => Some(book),
+        _ => None,
+    });
+    let level = |level: &tapecast_model::Level| (level.price, level.qty);
+    book.map_or_else(Quote::default, |book| Quote {
+        bid: book.bids.iter().map(level).max_by_key(|(price, _)| *price),
+        ask: book.asks.iter().map(level).min_by_key(|(price, _)| *price),
+    })
+}
+
+/// The number of a snapshot.
+fn number_of(event: &Event) -> Option<u64> {
+    match &event.body {
+        EventBody::Book(book) if book.snapshot => match book.link {
+            Link::Range { last, .. } | Link::Step(last) | Link::Whole(last) => Some(last),
+            Link::Previous { last, .. } => u64::try_from(last).ok(),
+            Link::None => None,
+        },
+        _ => None,
+    }
+}

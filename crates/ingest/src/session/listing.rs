@@ -1,0 +1,269 @@
+//! The venue's list of instruments: read at the start, every hour, and when a number does not fit.
+
+use super::definitions::Selection;
+use super::line::{Line, Phase};
+use super::requests::{Job, Purpose};
+use super::venue::StreamName;
+use super::{LiveInstrument, Session, VenueInstrument};
+use crate::event::{EventBody, Scales};
+use crate::plan::PlannedInstrument;
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_model::catalog::Definition;
+use tapecast_model::{ChannelKind, ChannelSet, InstrumentId, Symbol, TradingState};
+
+/// The list is not read more often, whatever does not fit.
+const LIST_AT_MOST_EVERY: Duration = Duration::from_secs(30);
+
+impl Session {
+    /// The list as it was known before this process: streams begin before the venue has answered.
+    pub fn define(&mut self, list: &[VenueInstrument]) {
+        self.take_definitions(list);
+    }
+
+    /// Whether the venue has said which instruments there are.
+    pub const fn is_defined(&self) -> bool {
+        self.listed.is_some()
+    }
+
+    /// Asks for the list, if it is due.
+    pub(super) fn ask_for_list(&mut self) {
+        if self.list_due.is_some_and(|at| at <= self.now) {
+            self.list_due = None;
+            let request = self.live.definitions();
+            self.requests
+                .ask(Purpose::Definitions, request, self.now, true);
+        }
+    }
+
+    /// Something does not fit the list that we have.
+    pub(super) fn list_soon(&mut self) {
+        let earliest = match self.listed {
+            Some(at) => at.after(LIST_AT_MOST_EVERY).max(self.now),
+            None => return,
+        };
+        self.list_due = self.list_due.map(|at| at.min(earliest));
+    }
+
+    /// The list came.
+    pub(super) fn take_list(&mut self, job: Job, body: &mut [u8]) {
+        match self.live.read_definitions(body) {
+            Ok(list) => {
+                self.take_definitions(&list);
+                self.listed = Some(self.now);
+                self.list_due = Some(self.now.after(self.live.rules().definitions_every()));
+            }
+            Err(why) => self.ask_again(job, &why),
+        }
+    }
+
+    fn take_definitions(&mut self, list: &[VenueInstrument]) {
+        let Selection {
+            chosen,
+            unknown,
+            surplus,
+        } = self.wanted.choose(list);
+        let is_first = self.listed.is_none();
+        if is_first {
+            for symbol in unknown {
+                tracing::warn!(venue = %self.venue, %symbol, "The venue has no such instrument; it is left out");
+            }
+            if surplus > 0 {
+                tracing::warn!(venue = %self.venue, surplus, "More instruments are wanted than the maximum; the rest is left out");
+            }
+        }
+        for listed in list {
+            if let Some(at) = self.by_native.get(&*listed.native).copied() {
+                self.update(at, listed);
+            }
+        }
+        self.tell_delisted(list);
+        for at in chosen {
+            if !self.by_native.contains_key(&*list[at].native)
+                && self.instruments.len() < self.wanted.most
+            {
+                self.add(&list[at]);
+            }
+        }
+    }
+
+    /// Instruments that the list does not have any more will not trade again.
+    fn tell_delisted(&mut self, list: &[VenueInstrument]) {
+        let natives: hashbrown::HashSet<&str> = list.iter().map(|listed| &*listed.native).collect();
+        for at in 0..self.instruments.len() {
+            let instrument = &self.instruments[at];
+            if !natives.contains(&*instrument.native)
+                && instrument.trading != TradingState::Delisted
+            {
+                self.say_trading(at, TradingState::Delisted);
+            }
+        }
+    }
+
+    fn say_trading(&mut self, at: usize, trading: TradingState) {
+        self.instruments[at].trading = trading;
+        self.say(at, EventBody::Trading(trading));
+    }
+
+    /// What the list says of an instrument that is served.
+    fn update(&mut self, at: usize, listed: &VenueInstrument) {
+        if self.instruments[at].trading != listed.trading {
+            self.say_trading(at, listed.trading);
+        }
+        let (line, standby) = (self.instruments[at].line, self.instruments[at].standby);
+        let mut next = None;
+        for (number, is_first) in [(Some(line), true), (standby, false)] {
+            let Some(it) = number.and_then(|number| self.lines.get_mut(&number)) else {
+                continue;
+            };
+            let mut events = Vec::new();
+            let id = it
+                .parser
+                .redefine(&listed.native, listed.scales, self.wall, &mut events);
+            if is_first && let Some(id) = id {
+                next = Some(id);
+                self.pass_on(line, events);
+            }
+        }
+        if let Some(id) = next {
+            let old = std::mem::replace(&mut self.instruments[at].id, id);
+            self.by_id.remove(&old);
+            self.by_id.insert(id, at);
+            self.instruments[at].live = ChannelSet::EMPTY;
+            self.instruments[at].scales = listed.scales;
+            self.served.push(id);
+            tracing::info!(venue = %self.venue, native = %listed.native, "The venue has changed the digits of an instrument");
+            self.begin_book(at);
+        }
+    }
+
+    /// Serves one more instrument.
+    fn add(&mut self, listed: &VenueInstrument) {
+        let Some(symbol) = &listed.symbol else { return };
+        let Some((id, scales)) = self.enter(symbol, listed) else {
+            return;
+        };
+        let wanted = self.wanted.channels;
+        let stream =
+            |channel: ChannelKind| Some((channel, self.live.stream(&listed.native, channel)?));
+        let kinds = ChannelKind::ALL
+            .into_iter()
+            .filter(|kind| wanted.contains(*kind));
+        let streams: Vec<(ChannelKind, StreamName)> = kinds.filter_map(stream).collect();
+        let Some((_, StreamName { group, .. })) = streams.first() else {
+            return;
+        };
+        let (at, group) = (self.instruments.len(), *group);
+        let number = self.line_with_room(group, streams.len());
+        let channels = streams
+            .iter()
+            .fold(ChannelSet::EMPTY, |set, (kind, _)| set.with(*kind));
+        self.instruments.push(LiveInstrument {
+            native: listed.native.clone(),
+            id,
+            channels,
+            trading: TradingState::Unknown,
+            live: ChannelSet::EMPTY,
+            line: number,
+            standby: None,
+            book: Default::default(),
+            position: Default::default(),
+            quote_due: None,
+            symbol: symbol.clone(),
+            scales,
+        });
+        self.served.push(id);
+        self.by_id.insert(id, at);
+        self.by_native.insert(listed.native.clone(), at);
+        let planned = self.planned(at);
+        let Some(line) = self.lines.get_mut(&number) else {
+            return;
+        };
+        if let Err(error) = line.parser.add(planned, id) {
+            tracing::warn!(venue = %self.venue, %symbol, %error, "An instrument is left out");
+        }
+        let places: Vec<_> = streams
+            .into_iter()
+            .map(|(channel, stream)| line.want(at, channel, stream.name))
+            .collect();
+        let is_open = line.is_open();
+        if is_open {
+            line.ask_for(&places);
+        }
+        let asked = crate::event::FeedEvent::Subscribed(channels);
+        self.say(at, EventBody::Feed(asked));
+        self.say_trading(at, listed.trading);
+        if is_open {
+            self.begin_book(at);
+            self.send_requests(number);
+        }
+        if scales != listed.scales {
+            // As an earlier session knew it.
+            self.update(at, listed);
+        }
+    }
+
+    /// Enters an instrument in the catalogue, unless an earlier session of this process has. Returns its id, and the
+    /// scales that it has there.
+    fn enter(&self, symbol: &Symbol, listed: &VenueInstrument) -> Option<(InstrumentId, Scales)> {
+        let definition = Definition {
+            symbol: symbol.clone(),
+            native: listed.native.clone(),
+            price_scale: listed.scales.price_scale,
+            qty_scale: listed.scales.qty_scale,
+        };
+        let mut known = self.known.iter();
+        let entered = match known.find(|known| known.symbol == *symbol) {
+            Some(known) => Ok(Arc::clone(known)),
+            None => self.catalog.add_instrument(&self.venue, definition),
+        };
+        match entered {
+            Ok(instrument) => Some((
+                instrument.id,
+                Scales {
+                    price_scale: instrument.price_scale,
+                    qty_scale: instrument.qty_scale,
+                },
+            )),
+            Err(error) => {
+                tracing::warn!(venue = %self.venue, %symbol, %error, "An instrument is left out");
+                None
+            }
+        }
+    }
+
+    /// A line of a group with room for so many streams.
+    fn line_with_room(&mut self, group: u8, streams: usize) -> u32 {
+        let most = self.live.rules().streams_max;
+        let has_room = |line: &Line| {
+            line.group == group
+                && line.replaces.is_none()
+                && line.replaced_by.is_none()
+                && line.subscriptions.len() + streams <= most
+        };
+        let found = self.lines.iter().find(|(_, line)| has_room(line));
+        if let Some((number, _)) = found {
+            return *number;
+        }
+        let number = self.next_line();
+        let line = Line::new(group, self.parser_of(&[]), self.live.rules(), self.now);
+        debug_assert!(matches!(line.phase, Phase::Waiting(_)));
+        self.lines.insert(number, line);
+        number
+    }
+
+    /// What is used of an instrument.
+    pub(super) fn planned(&self, at: usize) -> PlannedInstrument {
+        let instrument = &self.instruments[at];
+        let wanted = |stream: &crate::venue::VenueStream| {
+            instrument.channels.contains(stream.carries.channel())
+        };
+        let streams = self.live.streams().into_iter().filter(wanted);
+        PlannedInstrument::new(
+            &instrument.native,
+            instrument.symbol.clone(),
+            instrument.scales,
+            streams,
+        )
+    }
+}

@@ -1,0 +1,271 @@
+//! What differs between venues, as far as a session needs it: where they are, what they are told, and how they
+//! answer. All of it is text in and text out; the [`Session`](super::Session) holds the state.
+//!
+//! Messages with data are read by the venue's decoder ([`crate::venue`]). What is left are words about the
+//! connection itself ([`Control`]).
+
+use super::VenueInstrument;
+use crate::venue::{Format, VenueStream};
+use serde::Deserialize;
+use std::time::Duration;
+use tapecast_model::ChannelKind;
+
+/// A venue that can be connected to.
+pub trait LiveVenue: Send {
+    /// How its messages are read.
+    fn format(&self) -> Format;
+
+    /// Its addresses, limits and deadlines.
+    fn rules(&self) -> &VenueRules;
+
+    /// The stream of an instrument that serves a channel; none if the venue has none.
+    fn stream(&self, native: &str, channel: ChannelKind) -> Option<StreamName>;
+
+    /// The streams of all instruments, as the decoder names them.
+    fn streams(&self) -> Vec<VenueStream>;
+
+    /// The address of a line for streams of a group.
+    fn url(&self, group: u8) -> String;
+
+    /// Whether quotes have the numbers of the book, so that one tells of the other.
+    fn shares_numbers(&self) -> bool;
+
+    /// The message that asks for these streams.
+    fn subscribe(&self, id: u64, names: &[&str]) -> String;
+
+    /// The message that ends these streams.
+    fn unsubscribe(&self, id: u64, names: &[&str]) -> String;
+
+    /// What a message says of the connection. Asked for every message, so a message with data must be told apart at
+    /// little cost.
+    fn control(&self, text: &[u8]) -> Control;
+
+    /// The stream of a message that cannot be read, if it shows.
+    fn name_of(&self, text: &[u8]) -> Option<String>;
+
+    /// Where the list of instruments is.
+    fn definitions(&self) -> Request;
+
+    /// The list of instruments.
+    ///
+    /// # Errors
+    /// If it cannot be read: why.
+    fn read_definitions(&self, body: &mut [u8]) -> Result<Vec<VenueInstrument>, String>;
+
+    /// Where a book's snapshot is; none if it comes in the stream.
+    fn snapshot(&self, native: &str) -> Option<Request>;
+}
+
+/// A stream at its venue.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct StreamName {
+    /// Streams of different groups cannot be on one line.
+    pub group: u8,
+    /// The name by which it is asked for.
+    pub name: String,
+}
+
+/// A request by HTTP.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// `https://…`
+    pub url: String,
+    /// What it costs of the venue's weight.
+    pub weight: u32,
+}
+
+/// What a message says of the connection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Control {
+    /// Nothing: it has data, or is of no interest.
+    Data,
+    /// A request was accepted. That is not data: whether these come is seen later.
+    Accepted {
+        /// Which request.
+        id: u64,
+    },
+    /// A request was refused as a whole.
+    Refused {
+        /// Which request, if the answer says so.
+        id: Option<u64>,
+        /// Why, in the venue's words.
+        reason: String,
+    },
+    /// The venue will end this line soon.
+    EndsSoon,
+}
+
+/// A venue's addresses, limits and deadlines: data that a configuration can override. Those that are built in are
+/// in `venues.toml`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct VenueRules {
+    /// When, and by what, these rules were known.
+    pub known: String,
+    /// Where streams are, without path.
+    pub stream_url: String,
+    /// Where requests go, without path.
+    pub rest_url: String,
+    /// Addresses that it has left.
+    pub retired: Vec<String>,
+    /// Streams of one line.
+    pub streams_max: usize,
+    /// Streams in one request.
+    pub batch_max: usize,
+    messages_max: u32,
+    messages_seconds: f32,
+    connects_max: u32,
+    connects_seconds: f32,
+    weight_max: u32,
+    weight_seconds: f32,
+    /// The header in which the venue says how much weight is used.
+    pub weight_header: Option<String>,
+    life_seconds: f32,
+    definitions_seconds: f32,
+    /// Levels of each side in a snapshot that is asked for.
+    pub snapshot_levels: u32,
+}
+
+/// So many in so long.
+pub type Limit = (u32, Duration);
+
+/// Why rules cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RulesError {
+    /// No venue has this name.
+    #[error("{0:?} is no venue that can be connected to; write one of {1}")]
+    Unknown(String, String),
+    /// A key is not there, or has a wrong value.
+    #[error("rules: {0}")]
+    Wrong(String),
+}
+
+/// The rules that are built in, as they are written.
+pub const BUILT_IN: &str = include_str!("venues.toml");
+
+// === impl VenueRules ===
+
+impl VenueRules {
+    /// The rules of a venue, with some keys overridden.
+    ///
+    /// # Errors
+    /// If the venue is unknown, or a key is.
+    pub fn of(venue: &str, overrides: &toml::Table) -> Result<Self, RulesError> {
+        let built_in: toml::Table = BUILT_IN.parse().map_err(wrong)?;
+        let Some(toml::Value::Table(mut rules)) = built_in.get(venue).cloned() else {
+            let names: Vec<_> = built_in.keys().cloned().collect();
+            return Err(RulesError::Unknown(venue.to_owned(), names.join(", ")));
+        };
+        for (key, value) in overrides {
+            let value = match (rules.get(key), value) {
+                (Some(toml::Value::Float(_)), toml::Value::Integer(whole)) => {
+                    toml::Value::Float(*whole as f64)
+                }
+                _ => value.clone(),
+            };
+            rules.insert(key.clone(), value);
+        }
+        let rules: Self = rules.try_into().map_err(wrong)?;
+        let positive = [
+            ("messages_seconds", rules.messages_seconds),
+            ("connects_seconds", rules.connects_seconds),
+            ("weight_seconds", rules.weight_seconds),
+            ("life_seconds", rules.life_seconds),
+            ("definitions_seconds", rules.definitions_seconds),
+        ];
+        for (key, value) in positive {
+            if !(value > 0.0 && value <= 1e7) {
+                return Err(RulesError::Wrong(format!(
+                    "{key}: {value} is not allowed; write seconds above 0, at most ten million"
+                )));
+            }
+        }
+        for (key, value) in [
+            ("messages_max", rules.messages_max),
+            ("connects_max", rules.connects_max),
+            ("weight_max", rules.weight_max),
+            ("snapshot_levels", rules.snapshot_levels),
+        ] {
+            if value == 0 {
+                return Err(RulesError::Wrong(format!(
+                    "{key}: 0 is not allowed; write 1 or more"
+                )));
+            }
+        }
+        Ok(rules)
+    }
+
+    /// Our messages on one line.
+    pub fn messages(&self) -> Limit {
+        (self.messages_max, seconds(self.messages_seconds))
+    }
+
+    /// Attempts to connect from one address.
+    pub fn connects(&self) -> Limit {
+        (self.connects_max, seconds(self.connects_seconds))
+    }
+
+    /// Weight of requests from one address.
+    pub fn weight(&self) -> Limit {
+        (self.weight_max, seconds(self.weight_seconds))
+    }
+
+    /// A line is replaced after this time, before the venue cuts it.
+    pub fn life(&self) -> Duration {
+        seconds(self.life_seconds)
+    }
+
+    /// How often the list of instruments is read.
+    pub fn definitions_every(&self) -> Duration {
+        seconds(self.definitions_seconds)
+    }
+
+    /// An address of these rules that the venue has left, if there is one.
+    pub fn retired_url(&self) -> Option<&str> {
+        let mut urls = [&self.stream_url, &self.rest_url].into_iter();
+        let is_retired = |url: &&String| self.retired.iter().any(|old| url.contains(old.as_str()));
+        urls.find(is_retired).map(String::as_str)
+    }
+}
+
+fn seconds(seconds: f32) -> Duration {
+    Duration::from_secs_f32(seconds)
+}
+
+fn wrong(error: toml::de::Error) -> RulesError {
+    RulesError::Wrong(error.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_keys_are_overridden_and_wrong_ones_refused() {
+        let of = |text: &str| VenueRules::of("binance", &text.parse().unwrap());
+        let rules = of("rest_url = \"https://x\"\nlife_seconds = 60").unwrap();
+        assert_eq!(
+            (rules.rest_url.as_str(), rules.life().as_secs()),
+            ("https://x", 60)
+        );
+        assert_eq!(rules.weight(), (5_900, Duration::from_secs(61)));
+        for (text, part) in [
+            ("rest_ur = 1", "rest_ur"),
+            ("rest_url = 1", "invalid type"),
+            ("weight_max = 0", "weight_max"),
+            ("life_seconds = -1", "life_seconds"),
+        ] {
+            let error = of(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let error = VenueRules::of("ftx", &toml::Table::new()).unwrap_err();
+        assert!(error.to_string().contains("binance"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_a_venue_has_left_is_found() {
+        let text = "retired = [\"old.example\"]\nstream_url = \"wss://old.example:9443\"";
+        let rules = VenueRules::of("binance", &text.parse().unwrap()).unwrap();
+        assert_eq!(rules.retired_url(), Some("wss://old.example:9443"));
+    }
+}

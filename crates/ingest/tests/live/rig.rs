@@ -1,0 +1,450 @@
+//! A session, a simulated venue and a pipeline, driven by one virtual clock.
+
+use crate::witness::{Seen, Witness};
+use prometheus::Registry;
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tapecast_ingest::metrics::{FeedCounters, FeedMetrics, PipelineMetrics, UpstreamEvent};
+use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
+use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
+use tapecast_ingest::session::binance::BinanceSpot as Live;
+use tapecast_ingest::session::venue::VenueRules;
+use tapecast_ingest::session::{
+    Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, Transmit, WantedSet,
+};
+use tapecast_model::catalog::Offer;
+use tapecast_model::{Catalog, ChannelKind, ChannelSet, Mono, UnixNanos, Venue as VenueName};
+use tapecast_venuesim::{AnswerEnd, BinanceSpot, Output, SimConfig, Venue as _};
+
+/// How long a connection takes.
+const CONNECT: Duration = Duration::from_millis(40);
+
+/// How long the answer to a ping waits for a newer ping.
+const PONG: Duration = Duration::from_millis(250);
+
+/// What the shell will report.
+#[derive(Debug)]
+enum Coming {
+    Connected(u32),
+    Failed(u32, Failure),
+    Http(u64, u16, Vec<(String, String)>, String),
+    HttpFailed(u64, String),
+}
+
+pub(crate) struct Rig {
+    pub(crate) venue: BinanceSpot,
+    pub(crate) session: Session,
+    pub(crate) witness: Witness,
+    pub(crate) counters: FeedCounters,
+    pub(crate) now: Duration,
+    pipeline: Pipeline,
+    reseed: ReseedSession,
+    start_ms: u64,
+    coming: Vec<(Duration, Coming)>,
+    pongs: Vec<(Duration, u64, Vec<u8>)>,
+    /// What the session has asked for, newest last.
+    pub(crate) asked: VecDeque<(Duration, Transmit)>,
+    /// Texts of a line may be changed, or dropped, on their way.
+    pub(crate) filter: Box<dyn FnMut(&mut String) -> bool>,
+    /// What a test is about to do.
+    pub(crate) note: String,
+    /// Lines that are cut from the world: nothing goes in or out.
+    pub(crate) dead: Vec<u64>,
+}
+
+/// What is wanted of the venue.
+pub(crate) fn wanted(symbols: &[&str]) -> WantedSet {
+    WantedSet {
+        symbols: symbols.iter().map(|text| text.parse().unwrap()).collect(),
+        exclude: Vec::new(),
+        most: 1_000,
+        channels: all(),
+    }
+}
+
+pub(crate) fn all() -> ChannelSet {
+    let kinds = [
+        ChannelKind::Trade,
+        ChannelKind::Quote,
+        ChannelKind::Book,
+        ChannelKind::Ticker,
+    ];
+    kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with)
+}
+
+impl Rig {
+    pub(crate) fn new(config: SimConfig, wanted: WantedSet, rules: &str) -> Self {
+        let start_ms = config.start_ms;
+        let registry = Registry::new();
+        let catalog = Arc::new(Catalog::new(10_000));
+        let name = VenueName::new("binance").unwrap();
+        catalog.add_venue(
+            &name,
+            Offer {
+                channels: wanted.channels.with(ChannelKind::Status),
+                ..Offer::default()
+            },
+        );
+        let (now, wall) = (Mono::default(), UnixNanos::from_millis(start_ms));
+        let reseed = ReseedRequests::default();
+        let mut pipeline = PipelineConfig::new(wall);
+        pipeline.silence = SilenceLimit::ByPace;
+        pipeline.reseed = reseed.clone();
+        let counters = FeedMetrics::register(&registry).unwrap().of_venue(&name);
+        let rules = VenueRules::of("binance", &rules.parse().unwrap()).unwrap();
+        let session = SessionConfig {
+            venue: name,
+            live: Box::new(Live::new(rules)),
+            wanted,
+            known: Vec::new(),
+            seed: config.seed,
+            catalog: Arc::clone(&catalog),
+            counters: counters.clone(),
+        };
+        Self {
+            venue: BinanceSpot::new(config),
+            session: Session::new(session, now, wall),
+            witness: Witness::default(),
+            counters,
+            now: Duration::ZERO,
+            pipeline: Pipeline::new(
+                catalog,
+                pipeline,
+                PipelineMetrics::register(&registry).unwrap(),
+            ),
+            reseed: reseed.session(|| {}),
+            start_ms,
+            coming: Vec::new(),
+            pongs: Vec::new(),
+            asked: VecDeque::new(),
+            filter: Box::new(|_| true),
+            note: String::new(),
+            dead: Vec::new(),
+        }
+    }
+
+    pub(crate) fn count(&self, event: UpstreamEvent) -> u64 {
+        self.counters.upstream_count(event)
+    }
+
+    fn mono(&self) -> Mono {
+        Mono::default().after(self.now)
+    }
+
+    fn wall(&self) -> UnixNanos {
+        let nanos = u64::try_from(self.now.as_nanos()).unwrap();
+        UnixNanos::new(self.start_ms * 1_000_000 + nanos)
+    }
+
+    /// Runs for so long.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let until = self.now + span;
+        while self.step(until) {}
+    }
+
+    /// Runs until something holds.
+    pub(crate) fn run_until(&mut self, most: Duration, mut holds: impl FnMut(&Self) -> bool) {
+        let until = self.now + most;
+        while !holds(self) {
+            let happens = self.step(until);
+            assert!(
+                happens,
+                "it did not happen within {most:?}\n{}",
+                self.explain()
+            );
+        }
+    }
+
+    /// How it is, for a test that fails.
+    pub(crate) fn explain(&mut self) -> String {
+        let mut text = format!("{}{:?}\n", self.note, self.session.report());
+        for (native, seen) in self.witness.seen.iter().take(8) {
+            let Seen {
+                trades,
+                books,
+                quotes,
+                lost,
+                states,
+                ..
+            } = seen;
+            let trades = trades.len();
+            let _ = writeln!(
+                text,
+                "{native}: {trades} trades, {books} books, {quotes} quotes, lost {lost:?}, {states:?}"
+            );
+        }
+        for (at, transmit) in self.asked.iter().rev().take(8) {
+            let _ = writeln!(text, "{at:?} {transmit:?}");
+        }
+        text
+    }
+
+    /// Until every named instrument is live.
+    pub(crate) fn run_until_live(&mut self, most: Duration, natives: &[&str]) {
+        let natives: Vec<_> = natives.iter().map(|native| (*native).to_owned()).collect();
+        self.run_until(most, |rig| {
+            natives.iter().all(|native| {
+                let seen = rig.witness.seen.get(native);
+                seen.is_some_and(|seen| {
+                    seen.feed == Some(tapecast_model::FeedState::Live) && seen.books > 0
+                })
+            })
+        });
+    }
+
+    /// Does what is due next, if it is due before `until`; else goes to `until`.
+    fn step(&mut self, until: Duration) -> bool {
+        let of_mono = |at: Mono| at - Mono::default();
+        let session = self.session.next_deadline().map(of_mono);
+        let pipeline = self.pipeline.next_deadline().map(of_mono);
+        let coming = self.coming.iter().map(|(at, _)| *at).min();
+        let pong = self.pongs.iter().map(|(at, ..)| *at).min();
+        let next = [session, pipeline, coming, pong, self.venue.next_deadline()];
+        let next = next.into_iter().flatten().min().unwrap_or(until);
+        if next > until {
+            self.now = until;
+            return false;
+        }
+        self.now = next.max(self.now);
+        self.venue.advance(self.now);
+        self.take_outputs();
+        while let Some(at) = self.pongs.iter().position(|(at, ..)| *at <= self.now) {
+            let (_, conn, payload) = self.pongs.remove(at);
+            if !self.dead.contains(&conn) {
+                self.venue.receive_pong(conn, &payload, self.now);
+            }
+        }
+        while let Some(at) = self.coming.iter().position(|(at, _)| *at <= self.now) {
+            let (_, coming) = self.coming.remove(at);
+            self.report(coming);
+        }
+        let (mono, wall) = (self.mono(), self.wall());
+        self.session.handle_time(mono, wall);
+        self.pipeline.handle_time(mono, &mut self.witness);
+        self.settle();
+        true
+    }
+
+    /// What the venue sends.
+    fn take_outputs(&mut self) {
+        while let Some(output) = self.venue.poll() {
+            let conn = output.conn();
+            if self.dead.contains(&conn) {
+                continue;
+            }
+            let line = u32::try_from(conn).unwrap();
+            let (mono, wall) = (self.mono(), self.wall());
+            match output {
+                Output::Text { mut text, .. } => {
+                    if (self.filter)(&mut text) {
+                        let mut bytes = text.into_bytes();
+                        let frame = Frame::Text(&mut bytes);
+                        self.session.handle_message(line, frame, mono, wall);
+                    }
+                }
+                Output::Ping { payload, .. } => {
+                    self.session.handle_message(line, Frame::Ping, mono, wall);
+                    // The newest ping is answered, a quarter of a second later at most.
+                    let pong = self.pongs.iter_mut().find(|(_, other, _)| *other == conn);
+                    match pong {
+                        Some((_, _, newest)) => *newest = payload,
+                        None => self.pongs.push((self.now + PONG, conn, payload)),
+                    }
+                }
+                Output::Pong { .. } => {
+                    self.session.handle_message(line, Frame::Pong, mono, wall);
+                }
+                Output::Close { code, reason, .. } => {
+                    let end = (Some(code), reason.as_str());
+                    self.session.handle_closed(line, end, mono, wall);
+                }
+                Output::Cut { .. } => {
+                    self.session
+                        .handle_closed(line, (None, "reset by peer"), mono, wall);
+                }
+                Output::Mute { .. } => self.dead.push(conn),
+            }
+            self.settle();
+        }
+    }
+
+    /// What the session wants, until it wants nothing more.
+    fn settle(&mut self) {
+        loop {
+            while let Some(transmit) = self.session.poll_transmit() {
+                self.asked.push_back((self.now, transmit.clone()));
+                self.carry_out(transmit);
+            }
+            while let Some(id) = self.session.poll_served() {
+                self.reseed.serve(id);
+            }
+            let (mono, wall) = (self.mono(), self.wall());
+            while let Some((_, events)) = self.session.poll_event() {
+                for event in events {
+                    self.pipeline.handle_event(event, mono, &mut self.witness);
+                }
+            }
+            self.witness.compare(&self.venue);
+            let Some(request) = self.reseed.take() else {
+                return;
+            };
+            let command = SessionCommand::Reseed(request);
+            self.session.handle_command(command, mono, wall);
+        }
+    }
+
+    fn carry_out(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Connect { line, url } => {
+                let target = url.splitn(4, '/').nth(3).map(|path| format!("/{path}"));
+                let target = target.unwrap_or_default();
+                let coming = match self.venue.connect(u64::from(line), &target, self.now) {
+                    Ok(()) => Coming::Connected(line),
+                    Err(refusal) => {
+                        let after = refusal
+                            .headers
+                            .iter()
+                            .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+                        let seconds = after.and_then(|(_, value)| value.parse().ok());
+                        let failure = Failure {
+                            text: refusal.body,
+                            status: Some(refusal.status),
+                            retry_after: seconds.map(Duration::from_secs),
+                        };
+                        Coming::Failed(line, failure)
+                    }
+                };
+                self.coming.push((self.now + CONNECT, coming));
+            }
+            Transmit::Send { line, text } => {
+                let conn = u64::from(line);
+                if !self.dead.contains(&conn) {
+                    self.venue.receive(conn, &text, self.now);
+                }
+            }
+            Transmit::Ping { line } => {
+                let conn = u64::from(line);
+                if !self.dead.contains(&conn) {
+                    self.venue.receive_ping(conn, b"", self.now);
+                }
+            }
+            Transmit::Close { line } => {
+                let conn = u64::from(line);
+                if !self.dead.contains(&conn) {
+                    self.venue.receive_close(conn, self.now);
+                }
+            }
+            Transmit::Http { id, url, timeout } => {
+                let target = url.splitn(4, '/').nth(3).map(|path| format!("/{path}"));
+                let answer = self.venue.http(&target.unwrap_or_default(), self.now);
+                let (after, coming) = match answer.end {
+                    AnswerEnd::Whole => (
+                        answer.delay.min(timeout),
+                        Coming::Http(id, answer.status, answer.headers, answer.body),
+                    ),
+                    AnswerEnd::Truncated => (
+                        answer.delay,
+                        Coming::HttpFailed(id, "the answer was cut off".into()),
+                    ),
+                    AnswerEnd::Never => (timeout, Coming::HttpFailed(id, "no answer".into())),
+                };
+                self.coming.push((self.now + after, coming));
+            }
+        }
+    }
+
+    fn report(&mut self, coming: Coming) {
+        let (mono, wall) = (self.mono(), self.wall());
+        match coming {
+            Coming::Connected(line) => self.session.handle_connected(line, mono, wall),
+            Coming::Failed(line, failure) => {
+                self.session.handle_failed(line, &failure, mono, wall);
+            }
+            Coming::Http(id, status, headers, body) => {
+                let mut body = body.into_bytes();
+                let answer = HttpAnswer {
+                    status,
+                    headers: &headers,
+                    body: &mut body,
+                };
+                self.session.handle_http(id, answer, mono, wall);
+            }
+            Coming::HttpFailed(id, text) => {
+                let failure = Failure {
+                    text,
+                    ..Failure::default()
+                };
+                self.session.handle_http_failed(id, &failure, mono, wall);
+            }
+        }
+        self.settle();
+    }
+
+    /// Nobody uses its numbers again.
+    pub(crate) fn command(&mut self, command: SessionCommand) {
+        let (mono, wall) = (self.mono(), self.wall());
+        self.session.handle_command(command, mono, wall);
+        self.settle();
+    }
+
+    /// Each of these books soon is as its venue's.
+    pub(crate) fn check_books(&mut self, natives: &[&str]) {
+        for native in natives {
+            let native = (*native).to_owned();
+            let _ = writeln!(self.note, "the book of {native}");
+            self.run_until(Duration::from_secs(30), |rig| {
+                let truth = rig.venue.book(&native).map(|book| book.last_update_id);
+                truth == Some(rig.witness.of(&native).last_book)
+            });
+        }
+    }
+
+    /// Trades of an instrument: each once, in order; what is missing was announced. Returns how many were missing.
+    pub(crate) fn check_trades(&self, native: &str) -> u64 {
+        let seen = self.witness.of(native);
+        let truth: Vec<_> = self
+            .venue
+            .trades(native)
+            .iter()
+            .map(|trade| trade.id)
+            .collect();
+        let count = |ids: &[u64]| {
+            let mut counts = std::collections::BTreeMap::<u64, i64>::new();
+            ids.iter()
+                .for_each(|id| *counts.entry(*id).or_default() += 1);
+            counts
+        };
+        // Numbers that begin again are there more than once.
+        let (there, came) = (count(&truth), count(&seen.trades));
+        for (id, times) in &came {
+            let most = there.get(id).copied().unwrap_or(0);
+            assert!(
+                *times <= most,
+                "{native}: trade {id} came {times} times of {most}"
+            );
+        }
+        // Where each trade is in the truth: behind the one before it, unless it came late.
+        let (mut at, mut missing) = (None::<usize>, 0);
+        for (number, id) in seen.trades.iter().enumerate() {
+            let from = at.map_or(0, |at| at + 1);
+            let Some(next) = truth[from..].iter().position(|other| other == id) else {
+                continue;
+            };
+            if at.is_some() && next > 0 {
+                missing += next as u64;
+                let mut lost = seen.lost.iter();
+                let said = lost.any(|(kind, _, before)| {
+                    *kind == tapecast_model::StreamKind::Trade && *before == number
+                });
+                assert!(
+                    said,
+                    "{native}: {next} trades are missing before {id}, and nobody said so"
+                );
+            }
+            at = Some(from + next);
+        }
+        missing
+    }
+}

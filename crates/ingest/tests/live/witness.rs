@@ -1,0 +1,141 @@
+//! What subscribers of all topics would have seen, and whether it was right.
+
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tapecast_model::{
+    Body, FeedState, Instrument, InstrumentId, Side, StreamKind, Update, UpdateSink,
+};
+use tapecast_venuesim::{BinanceSpot, TruthBook};
+
+/// Levels of each side that must be right at every moment.
+const PROTECTED: usize = 20;
+
+/// What was seen of one instrument.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Ids of trades, in order.
+    pub(crate) trades: Vec<u64>,
+    /// Losses: of which stream, how many, and how many trades had come before.
+    pub(crate) lost: Vec<(StreamKind, u64, usize)>,
+    pub(crate) books: u64,
+    pub(crate) quotes: u64,
+    pub(crate) tickers: u64,
+    pub(crate) feed: Option<FeedState>,
+    /// All states, with reasons.
+    pub(crate) states: Vec<String>,
+    pub(crate) trading: String,
+    /// The last number of a book or quote.
+    pub(crate) last_book: u64,
+    pub(crate) quote: Option<(i64, i64)>,
+    /// It has been replaced so often.
+    pub(crate) replaced: u32,
+}
+
+impl Seen {
+    /// How many trades were announced as lost.
+    pub(crate) fn lost_trades(&self) -> u64 {
+        let lost = self
+            .lost
+            .iter()
+            .filter(|(kind, ..)| *kind == StreamKind::Trade);
+        lost.map(|(_, events, _)| events).sum()
+    }
+}
+
+/// All instruments, by the venue's name.
+#[derive(Default)]
+pub(crate) struct Witness {
+    pub(crate) seen: BTreeMap<String, Seen>,
+    names: HashMap<InstrumentId, String>,
+    /// Published books that have to be compared with the truth.
+    pub(crate) pending: Vec<(String, TruthBook)>,
+    pub(crate) compared: u64,
+}
+
+impl Witness {
+    pub(crate) fn of(&self, native: &str) -> &Seen {
+        &self.seen[native]
+    }
+
+    /// Compares what was published since the last call.
+    pub(crate) fn compare(&mut self, venue: &BinanceSpot) {
+        for (native, book) in self.pending.drain(..) {
+            let Some(mut truth) = venue.past_book(&native, book.last_update_id) else {
+                continue;
+            };
+            truth.bids.truncate(PROTECTED);
+            truth.asks.truncate(PROTECTED);
+            assert_eq!(book, truth, "the book of {native}");
+            self.compared += 1;
+        }
+    }
+}
+
+impl UpdateSink for Witness {
+    fn publish(&mut self, update: &Update<'_>) {
+        let native = update.instrument.native.to_string();
+        let seen = self.seen.entry(native.clone()).or_default();
+        match update.body {
+            Body::Trades(trades) => {
+                seen.trades
+                    .extend(trades.iter().filter_map(|trade| trade.id.number()));
+            }
+            Body::Quote(quote) => {
+                seen.quotes += 1;
+                let price = |side: Option<(tapecast_model::Price, _)>| {
+                    side.map_or(0, |(p, _)| p.mantissa())
+                };
+                seen.quote = Some((price(quote.bid), price(quote.ask)));
+            }
+            Body::Book { book, .. } => {
+                seen.books += 1;
+                seen.last_book = update.venue_seq.unwrap_or(0);
+                let levels = |side| {
+                    book.levels(side)
+                        .take(PROTECTED)
+                        .map(|level| {
+                            in_units(
+                                update.instrument,
+                                level.price.mantissa(),
+                                level.qty.mantissa(),
+                            )
+                        })
+                        .collect()
+                };
+                let published = TruthBook {
+                    last_update_id: seen.last_book,
+                    bids: levels(Side::Bid),
+                    asks: levels(Side::Ask),
+                };
+                self.pending.push((native, published));
+            }
+            Body::Lost { kind, events } => {
+                let before = seen.trades.len();
+                seen.lost.push((kind, events, before));
+            }
+            Body::Ticker(_) => seen.tickers += 1,
+            Body::Status(status) => {
+                seen.feed = Some(status.feed);
+                seen.trading = format!("{:?}", status.trading);
+                seen.states
+                    .push(format!("{} {}", status.feed.label(), status.reason));
+            }
+        }
+    }
+
+    fn replace(&mut self, replaced: InstrumentId, by: &Arc<Instrument>) {
+        self.names.remove(&replaced);
+        let seen = self.seen.entry(by.native.to_string()).or_default();
+        seen.replaced += 1;
+    }
+}
+
+/// Price and size in 0.00000001.
+fn in_units(instrument: &Instrument, price: i64, qty: i64) -> (i64, i64) {
+    let scale = |value: i64, digits: u8| value * 10_i64.pow(u32::from(8 - digits));
+    (
+        scale(price, instrument.price_scale.digits()),
+        scale(qty, instrument.qty_scale.digits()),
+    )
+}
