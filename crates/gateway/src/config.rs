@@ -8,6 +8,7 @@ pub mod address;
 mod check;
 mod effect;
 mod keys;
+mod live;
 mod load;
 mod places;
 mod ranges;
@@ -18,6 +19,7 @@ mod text;
 mod wrong;
 
 pub use effect::{Changes, Effect};
+pub use live::LiveSource;
 pub use load::{ConfigError, Given};
 pub use source::{PushSource, ReplaySource, Source};
 pub use tables::{SimSource, Start};

@@ -70,6 +70,7 @@ pub fn fit(config: &Config, files: Option<usize>) -> Result<(), Squeezed> {
 fn beside_clients(config: &Config) -> usize {
     let of_source = |source: &Source| match source {
         Source::Push(_) => PUBLISHERS_MAX + OF_LISTENER,
+        Source::Live(_) => OF_VENUE,
         Source::Replay(_) | Source::Sim(_) => 2,
     };
     OF_PROCESS
@@ -90,6 +91,9 @@ const OF_PROCESS: usize = 48;
 const OF_SHARD: usize = 4;
 /// A listener, its reserve, and a runtime of its own.
 const OF_LISTENER: usize = 16;
+
+/// A runtime of its own, lines and requests to a venue.
+const OF_VENUE: usize = 64;
 
 #[cfg(test)]
 mod tests {

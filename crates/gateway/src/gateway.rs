@@ -34,6 +34,9 @@ use std::time::Duration;
 use tapecast_edge::io::listener::Listener;
 use tokio::task::JoinSet;
 
+/// How long clients wait for venues to say which instruments there are.
+const DEFINED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A running gateway.
 pub struct Gateway {
     listeners: Listeners,
@@ -69,6 +72,7 @@ impl Gateway {
         // What can be refused, along the data path.
         let Ready { sources } = Ready::new(config, faults)?;
         let catalog = Arc::clone(sources.catalog());
+        let reseed = sources.reseed().clone();
         let reservation = Reservation::start(config.state_dir.as_deref(), &registry)?;
         let sources = sources.bind()?;
         let sockets = Sockets::bind(&config.listen)?;
@@ -91,6 +95,7 @@ impl Gateway {
                 config.pipeline.stale_after,
             ),
             rings: edge.rings,
+            reseed,
             requests: edge.requests,
             parts: &parts,
         };
@@ -103,6 +108,7 @@ impl Gateway {
         };
         let sources = Sources::start(sources, &around, &registry)?;
         let renewal = reservation.keep_renewed(&parts);
+        sources.until_defined(DEFINED_WITHIN).await;
 
         // Who asks, and is answered.
         let public = Listener::new(

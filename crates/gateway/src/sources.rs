@@ -6,6 +6,7 @@
 //! has its own file.
 
 mod handle;
+mod live;
 mod push;
 mod replay;
 mod report;
@@ -24,6 +25,7 @@ use prometheus::Registry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tapecast_connect::ConnectError;
 use tapecast_fanout::pace::Pacer;
 use tapecast_ingest::event::SourceId;
 use tapecast_ingest::feed::StartGate;
@@ -31,14 +33,17 @@ use tapecast_ingest::metrics::FeedMetrics;
 use tapecast_ingest::pipeline::SilenceLimit;
 use tapecast_ingest::push::PushError;
 use tapecast_ingest::replay::ReplayError;
+use tapecast_ingest::reseed::ReseedRequests;
 use tapecast_ingest::sim::SimError;
 use tapecast_ingest::sources::SourceOpener;
 use tapecast_model::catalog::CatalogError;
 use tapecast_model::{Catalog, Venue};
+use tokio::sync::watch;
 
 /// Sources that have all they need except for their addresses, and the catalogue in which their symbols are.
 pub struct Prepared {
     catalog: Arc<Catalog>,
+    reseed: ReseedRequests,
     gate: Arc<StartGate>,
     /// Each with whether the process is not ready without it.
     sources: Vec<(Made, bool)>,
@@ -79,6 +84,9 @@ enum SourceError {
     /// A desk's own events.
     #[error("source {0} (push): {1}")]
     Push(usize, PushError),
+    /// A connection to a venue.
+    #[error("source {0} (live): {1}")]
+    Live(usize, ConnectError),
 }
 
 /// Why the command to start replays does nothing.
@@ -102,6 +110,8 @@ pub enum NotStarted {
 pub struct Sources {
     handles: Vec<SourceHandle>,
     gate: Arc<StartGate>,
+    /// Whether venues have said which instruments there are.
+    defined: Vec<watch::Receiver<bool>>,
 }
 
 /// What sources have of the process.
@@ -136,12 +146,21 @@ impl SourceError {
                 ReplayError::Speed(_) => (number, "speed"),
             },
             Self::Empty { number, .. } => (number, "path"),
+            Self::Live(number, error) => (number, key_of(error)),
             Self::Push(number, error) => match error {
                 PushError::Listen { .. } => (number, "listen"),
                 PushError::Catalog(error) => (number, of_catalog(error)),
             },
         };
         format!("source {number}: {key}")
+    }
+}
+
+/// The key of a connection that is wrong.
+const fn key_of(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::Proxy { .. } => "proxy",
+        _ => "ca_file",
     }
 }
 
@@ -191,6 +210,7 @@ impl Prepared {
     ) -> Result<Self, StartError> {
         let catalog = Arc::new(Catalog::new(instruments_max));
         let gate = Arc::new(StartGate::default());
+        let reseed = ReseedRequests::default();
         let mut prepared = Vec::with_capacity(sources.len());
         for (index, source) in sources.iter().enumerate() {
             let number = index + 1;
@@ -211,6 +231,10 @@ impl Prepared {
                     let made = made.map_err(|e| SourceError::Replay(number, Box::new(e)))?;
                     Made::Feed(Box::new(made))
                 }
+                Source::Live(source) => {
+                    let made = live::LiveFeed::new(*source, &catalog, &reseed, faults);
+                    Made::Feed(Box::new(made.map_err(|e| SourceError::Live(number, e))?))
+                }
                 Source::Push(source) => {
                     let made = push::Unbound::new(source, &catalog, faults);
                     Made::Push(made.map_err(|e| SourceError::Push(number, e))?)
@@ -220,6 +244,7 @@ impl Prepared {
         }
         Ok(Self {
             catalog,
+            reseed,
             gate,
             sources: prepared,
         })
@@ -228,6 +253,11 @@ impl Prepared {
     /// All venues and symbols.
     pub const fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Where the pipeline asks venues for snapshots.
+    pub const fn reseed(&self) -> &ReseedRequests {
+        &self.reseed
     }
 
     /// Takes the addresses of push sources. Must be called within a tokio runtime.
@@ -271,6 +301,10 @@ impl Sources {
         let mut sources = Self {
             handles: Vec::with_capacity(feeds.len()),
             gate,
+            defined: feeds
+                .iter()
+                .filter_map(|(feed, _)| feed.defined())
+                .collect(),
         };
         for (index, (feed, required)) in feeds.into_iter().enumerate() {
             let number = index + 1;
@@ -310,6 +344,19 @@ impl Sources {
     /// The answer of `GET /debug/sources`, made for each request.
     pub fn reporter(&self) -> impl Fn() -> String + Send + Sync + 'static {
         report::reporter(&self.handles)
+    }
+
+    /// Waits until all venues have said which instruments there are, but not longer than this.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub async fn until_defined(&self, most: Duration) {
+        let all = async {
+            for defined in &self.defined {
+                let _ = defined.clone().wait_for(|defined| *defined).await;
+            }
+        };
+        let _ = tokio::time::timeout(most, all).await;
     }
 
     /// Ends every source.

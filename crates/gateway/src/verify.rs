@@ -123,7 +123,7 @@ fn targets(
         let sources = sources(file.clone(), environment).map_err(|error| error.to_string())?;
         let replays = sources.into_iter().filter_map(|source| match source {
             Source::Replay(replay) => Some(Target::of_source(replay)),
-            Source::Sim(_) | Source::Push(_) => None,
+            Source::Sim(_) | Source::Push(_) | Source::Live(_) => None,
         });
         targets.extend(replays);
         if targets.is_empty() {

@@ -39,18 +39,17 @@ pub(crate) struct Market {
     /// States of the best levels, oldest first.
     past: VecDeque<TruthBook>,
     /// Whole books of some seconds ago, for answers that come too late: an older and a newer one.
-    old: (TruthBook, TruthBook),
+    old: (Book, Book),
     kept: Kept,
     random: Random,
 }
 
-/// Whether a symbol trades, in the venue's words `[D]`.
+/// Whether a symbol trades, in the venue's words [D].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Status {
     Trading,
     Halt,
     Break,
-    CancelOnly,
     /// Gone from the list.
     Delisted,
 }
@@ -96,7 +95,7 @@ impl Market {
             next_aggregate: next_trade / 2,
             renumbered: 0,
             past: VecDeque::new(),
-            old: (book.truth(OLD_LEVELS), book.truth(OLD_LEVELS)),
+            old: (book.clone(), book.clone()),
             kept: kept.clone(),
             book,
             random,
@@ -142,12 +141,11 @@ impl Market {
 
     /// Keeps the whole book, for answers that come too late; call it every few seconds.
     pub(crate) fn age(&mut self) {
-        let book = self.book.truth(OLD_LEVELS);
-        self.old.0 = std::mem::replace(&mut self.old.1, book);
+        self.old.0 = std::mem::replace(&mut self.old.1, self.book.clone());
     }
 
     /// A whole book of some seconds ago.
-    pub(crate) fn old(&self) -> &TruthBook {
+    pub(crate) fn old(&self) -> &Book {
         &self.old.0
     }
 
@@ -195,7 +193,7 @@ impl Market {
         self.fast = Changes::new(self.book.id());
         self.slow = Changes::new(self.book.id());
         self.past.clear();
-        self.forget_old();
+        self.old = (self.book.clone(), self.book.clone());
     }
 
     /// Forgets all books: the symbol is gone. Trades stay.
@@ -204,12 +202,7 @@ impl Market {
         self.fast = Changes::new(self.book.id());
         self.slow = Changes::new(self.book.id());
         self.past.clear();
-        self.forget_old();
-    }
-
-    fn forget_old(&mut self) {
-        let book = self.book.truth(OLD_LEVELS);
-        self.old = (book.clone(), book);
+        self.old = (self.book.clone(), self.book.clone());
     }
 
     /// Which way the market is pulled: up or down if it is far from where it began.
@@ -335,14 +328,11 @@ impl Status {
             Self::Trading => Some("TRADING"),
             Self::Halt => Some("HALT"),
             Self::Break => Some("BREAK"),
-            Self::CancelOnly => Some("CANCEL_ONLY"),
             Self::Delisted => None,
         }
     }
 }
 
-/// An old book has so many levels at most: those of the largest answer.
-const OLD_LEVELS: usize = 5_000;
 /// A taker goes through so many levels at most.
 const TAKEN_LEVELS_MAX: usize = 3;
 

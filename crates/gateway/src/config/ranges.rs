@@ -176,6 +176,11 @@ pub(super) fn time(key: &str, given: Span, bounds: &RangeInclusive<Duration>) ->
     outside.then(|| format!("{key}: {given:?} is not allowed; write \"{least:?}\" to \"{most:?}\""))
 }
 
+/// A `stale_after` of a source outside of its bounds.
+pub(super) fn late(stale_after: Option<Span>) -> Option<String> {
+    time("stale_after", stale_after?, &STALE_AFTER)
+}
+
 const MILLI: Duration = Duration::from_millis(1);
 /// As much as may be, and not nothing.
 const SOME: RangeInclusive<usize> = 1..=usize::MAX;

@@ -1,6 +1,7 @@
 //! `[[source]]` tables: each kind has its own keys.
 
-use super::ranges::{number, time};
+use super::live::{LiveSource, live};
+use super::ranges::{late, number};
 use super::tables::{PushTable, ReplayTable, SimSource, Start};
 use super::wrong::read_table;
 use super::{STALE_AFTER, Span};
@@ -26,6 +27,8 @@ pub enum Source {
     Replay(ReplaySource),
     /// A desk's own events.
     Push(PushSource),
+    /// A connection to a venue.
+    Live(Box<LiveSource>),
 }
 
 /// A recording.
@@ -73,7 +76,7 @@ pub struct PushSource {
 /// Factors of a replay's time.
 const SPEEDS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 
-const KINDS: &str = "\"sim\", \"replay\" or \"push\"";
+const KINDS: &str = "\"sim\", \"replay\", \"push\" or \"live\"";
 
 // === impl Source ===
 
@@ -84,6 +87,7 @@ impl Source {
             Self::Sim(sim) => &sim.venue,
             Self::Replay(replay) => replay.venue.as_str(),
             Self::Push(push) => push.venue.as_str(),
+            Self::Live(live) => live.venue.as_str(),
         }
     }
 
@@ -98,6 +102,7 @@ impl Source {
             Self::Sim(sim) => sim.stale_after,
             Self::Replay(replay) => replay.stale_after,
             Self::Push(push) => push.stale_after,
+            Self::Live(live) => live.stale_after,
         }
     }
 
@@ -107,6 +112,7 @@ impl Source {
             Self::Sim(sim) => sim.required,
             Self::Replay(replay) => replay.required,
             Self::Push(push) => push.required,
+            Self::Live(live) => live.required,
         }
     }
 
@@ -115,7 +121,7 @@ impl Source {
         let said = self.stale_after().or(of_all);
         match (said, self) {
             (Some(Span(limit)), _) => SilenceLimit::Fixed(limit),
-            (None, Self::Replay(_)) => SilenceLimit::ByPace,
+            (None, Self::Replay(_) | Self::Live(_)) => SilenceLimit::ByPace,
             (None, Self::Sim(_) | Self::Push(_)) => SilenceLimit::Fixed(STALE_AFTER),
         }
     }
@@ -128,6 +134,7 @@ impl Source {
             "sim" => sim(read_table(table)?).map(Self::Sim),
             "replay" => replay(read_table(table)?).map(Self::Replay),
             "push" => push(read_table(table)?).map(Self::Push),
+            "live" => live(read_table(table)?).map(|live| Self::Live(Box::new(live))),
             other => Err(format!("kind: {other:?} is not allowed; write {KINDS}")),
         }
     }
@@ -140,11 +147,6 @@ fn sim(source: SimSource) -> Result<SimSource, String> {
         .or_else(|| number("events_per_second", events, &(1..=EVENTS_PER_SECOND_MAX)))
         .or_else(|| late(source.stale_after));
     outside.map_or(Ok(source), Err)
-}
-
-/// A `stale_after` outside of its bounds.
-fn late(stale_after: Option<Span>) -> Option<String> {
-    time("stale_after", stale_after?, &super::ranges::STALE_AFTER)
 }
 
 fn replay(table: ReplayTable) -> Result<ReplaySource, String> {

@@ -4,7 +4,7 @@ use super::Span;
 use super::keys::known;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// A simulated market.
@@ -74,6 +74,39 @@ pub(super) struct PushTable {
     pub(super) required: bool,
 }
 
+/// A connection to a venue, as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LiveTable {
+    pub(super) venue: String,
+    pub(super) name: Option<String>,
+    pub(super) symbols: Vec<String>,
+    #[serde(default)]
+    pub(super) exclude: Vec<String>,
+    #[serde(default = "thousand")]
+    pub(super) symbols_max: usize,
+    #[serde(default = "all_channels")]
+    pub(super) channels: Vec<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) proxy: Option<String>,
+    pub(super) bind: Option<IpAddr>,
+    #[serde(default)]
+    pub(super) rules: toml::Table,
+    pub(super) stale_after: Option<Span>,
+    #[serde(default)]
+    pub(super) required: bool,
+}
+
+const fn thousand() -> usize {
+    1_000
+}
+
+fn all_channels() -> Vec<String> {
+    ["trade", "quote", "book", "ticker"]
+        .map(str::to_owned)
+        .into()
+}
+
 const fn yes() -> bool {
     true
 }
@@ -105,10 +138,11 @@ impl Default for SimSource {
 }
 
 /// The kinds of sources and their keys, in the order in which a key that is in a wrong place is looked for.
-pub(super) fn kinds() -> [(&'static str, Vec<String>); 3] {
+pub(super) fn kinds() -> [(&'static str, Vec<String>); 4] {
     [
         ("replay", known::<ReplayTable>()),
         ("push", known::<PushTable>()),
+        ("live", known::<LiveTable>()),
         ("sim", known::<SimSource>()),
     ]
 }

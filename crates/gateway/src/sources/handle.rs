@@ -16,16 +16,21 @@ use prometheus::IntGauge;
 use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapecast_fanout::pace::Pacer;
 use tapecast_ingest::event::FeedEvent;
 use tapecast_ingest::feed::{Ended, announce};
 use tapecast_ingest::metrics::{FeedCounters, FeedMetrics};
+use tapecast_ingest::session::SessionReport;
 use tapecast_ingest::sources::EventTx;
 use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{InstrumentId, Venue};
+use tokio::sync::watch;
+
+/// What a session last said of itself, for those who look.
+pub(super) type SharedReport = Arc<Mutex<SessionReport>>;
 
 /// What a kind of source brings.
 pub trait Feed: Send {
@@ -41,6 +46,16 @@ pub trait Feed: Send {
     /// Whether it waits for `POST /replay/start` before its first run.
     fn is_on_command(&self) -> bool {
         false
+    }
+
+    /// Whether its venue has said which instruments there are, for a feed that has to ask.
+    fn defined(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
+
+    /// How its connections are, for a feed that has some.
+    fn details(&self) -> Option<SharedReport> {
+        None
     }
 
     /// Runs from the beginning until the end, a failure, or the word to stop. It may be run again.
@@ -82,6 +97,7 @@ pub struct SourceHandle {
     on_command: bool,
     part: Arc<Part>,
     counters: FeedCounters,
+    details: Option<SharedReport>,
     stop: Stop,
     thread: JoinHandle<()>,
 }
@@ -177,7 +193,7 @@ impl SourceHandle {
         watch: Watch,
     ) -> io::Result<Self> {
         let (kind, venue) = (feed.kind(), feed.venue().clone());
-        let on_command = feed.is_on_command();
+        let (on_command, details) = (feed.is_on_command(), feed.details());
         let (part, stop) = (Arc::clone(&run.part), run.stop.clone());
         let counters = run.metrics.of_venue(&venue);
         run.set(State::Starting);
@@ -194,6 +210,7 @@ impl SourceHandle {
             on_command,
             part,
             counters,
+            details,
             stop,
             thread,
         })
@@ -227,6 +244,11 @@ impl SourceHandle {
     /// What it counts; sources of one venue count together.
     pub fn counters(&self) -> &FeedCounters {
         &self.counters
+    }
+
+    /// How its connections are, if it has some.
+    pub(super) fn details(&self) -> Option<&SharedReport> {
+        self.details.as_ref()
     }
 
     /// Ends the present run and begins another, in a new epoch.

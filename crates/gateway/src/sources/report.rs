@@ -1,10 +1,14 @@
 //! The states of the sources, as `GET /debug/sources` returns them.
 
 use super::SourceHandle;
+use super::handle::SharedReport;
 use crate::parts::{Part, State};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tapecast_ingest::metrics::FeedCounters;
+use tapecast_ingest::session::LineReport;
+use tapecast_model::Mono;
+use tapecast_model::clock::mono_now;
 
 /// One source.
 #[derive(Serialize)]
@@ -20,6 +24,38 @@ struct Report<'a> {
     /// Of all sources of its venue.
     messages: u64,
     rejected: u64,
+    /// Of a live venue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<Connections>,
+}
+
+/// The connections of a live venue. Ages and waits are in seconds.
+#[derive(Serialize)]
+struct Connections {
+    instruments: usize,
+    books_awaited: usize,
+    requests_waiting: usize,
+    requests_sent: usize,
+    weight_left: u32,
+    connects_left: u32,
+    /// How long no request is sent, because the venue has said so.
+    paused_s: Option<f64>,
+    lines: Vec<Line>,
+}
+
+/// One line of a live venue.
+#[derive(Serialize)]
+struct Line {
+    line: u32,
+    state: &'static str,
+    /// How long it has been open.
+    age_s: Option<f64>,
+    /// When it is tried next.
+    next_try_s: Option<f64>,
+    wanted: usize,
+    unaccepted: usize,
+    last_end: Option<String>,
+    last_end_s: Option<f64>,
 }
 
 /// What a report is made of.
@@ -29,6 +65,7 @@ struct Seen {
     venue: String,
     part: Arc<Part>,
     counters: FeedCounters,
+    details: Option<SharedReport>,
 }
 
 /// Something that reports on these sources, also when they are held elsewhere.
@@ -41,12 +78,56 @@ pub(super) fn reporter(
         venue: handle.venue().as_str().to_owned(),
         part: Arc::clone(handle.part()),
         counters: handle.counters().clone(),
+        details: handle.details().cloned(),
     };
     let sources: Vec<Seen> = handles.iter().map(seen).collect();
     move || {
         let reports: Vec<Report<'_>> = sources.iter().map(report).collect();
         // Plain fields: it cannot fail.
         serde_json::to_string(&reports).unwrap_or_default()
+    }
+}
+
+impl Connections {
+    fn of(shared: &SharedReport) -> Self {
+        let now = mono_now();
+        let report = shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let line = |line: LineReport| {
+            let open = line.state == "open";
+            let (ended, why) = line.last_end.unzip();
+            Line {
+                line: line.number,
+                state: line.state,
+                age_s: open.then(|| seconds(line.at, now)),
+                next_try_s: (!open).then(|| seconds(now, line.at)),
+                wanted: line.wanted,
+                unaccepted: line.unaccepted,
+                last_end: why,
+                last_end_s: ended.map(|at| seconds(at, now)),
+            }
+        };
+        Self {
+            instruments: report.instruments,
+            books_awaited: report.books_awaited,
+            requests_waiting: report.requests.0,
+            requests_sent: report.requests.1,
+            weight_left: report.weight_left,
+            connects_left: report.connects_left,
+            paused_s: report.paused_until.map(|until| seconds(now, until)),
+            lines: report.lines.into_iter().map(line).collect(),
+        }
+    }
+}
+
+/// From one moment to another; 0 if it is past.
+fn seconds(from: Mono, to: Mono) -> f64 {
+    if to > from {
+        (to - from).as_secs_f64()
+    } else {
+        0.0
     }
 }
 
@@ -69,5 +150,6 @@ fn report(seen: &Seen) -> Report<'_> {
         restarts: seen.part.restarts(),
         messages: seen.counters.messages.get(),
         rejected: seen.counters.rejected_in_all(),
+        session: seen.details.as_ref().map(Connections::of),
     }
 }

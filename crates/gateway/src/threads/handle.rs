@@ -14,6 +14,7 @@ use tapecast_fanout::ring::RingTx;
 use tapecast_fanout::{FanoutMetrics, Publisher, Requests};
 use tapecast_ingest::metrics::PipelineMetrics;
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
+use tapecast_ingest::reseed::ReseedRequests;
 use tapecast_ingest::sources::{SourceChannels, SourceOpener};
 use tapecast_model::clock::unix_now;
 use tapecast_model::{Catalog, EpochSource, Venue};
@@ -36,6 +37,8 @@ pub struct Around<'a> {
     pub silence_by_venue: HashMap<Venue, SilenceLimit>,
     /// Where the publisher puts frames, by shard.
     pub rings: Vec<RingTx>,
+    /// Where venues are asked for snapshots.
+    pub reseed: ReseedRequests,
     /// Topics that shards ask for.
     pub requests: Requests,
     /// Where its state is kept.
@@ -64,6 +67,7 @@ impl PipelineHandle {
         let mut market = PipelineConfig::new(unix_now());
         market.epochs = Arc::clone(around.epochs);
         market.silence_by_venue = around.silence_by_venue;
+        market.reseed = around.reseed;
         let of_market = PipelineMetrics::register(registry)?;
         let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let (sources, opener) = SourceChannels::new();

@@ -17,6 +17,7 @@ mod files;
 mod gateway;
 mod http;
 mod intervals;
+mod live;
 mod lives;
 mod log;
 mod losses;

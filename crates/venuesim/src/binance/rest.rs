@@ -1,4 +1,4 @@
-//! Requests over HTTP: their weights, their answers and their mistakes `[D; the book's answer C]`.
+//! Requests over HTTP: their weights, their answers and their mistakes [D; the book's answer C].
 
 use super::budget::Verdict;
 use super::listing::Listing;
@@ -115,9 +115,7 @@ impl BinanceSpot {
     fn stale_depth(&self, target: &Target) -> Option<String> {
         let index = self.asked(target).ok()?;
         let limit = limit(target, 100, 5_000).ok()?;
-        let mut book = self.listings[index].market.old().clone();
-        book.bids.truncate(limit);
-        book.asks.truncate(limit);
+        let book = self.listings[index].market.old().truth(limit);
         Some(messages::partial_depth(&book).ms)
     }
 
@@ -329,7 +327,7 @@ impl Route {
         })
     }
 
-    /// The documented weight `[D]`.
+    /// The documented weight [D].
     fn weight(self, target: &Target) -> u32 {
         match self {
             Self::Ping | Self::Time => 1,

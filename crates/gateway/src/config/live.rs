@@ -1,0 +1,121 @@
+//! `[[source]]` tables of kind `live`: which venue, which of its instruments, and how it is reached.
+
+use super::Span;
+use super::ranges::late;
+use super::tables::LiveTable;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use tapecast_connect::Proxy;
+use tapecast_ingest::session::venue::VenueRules;
+use tapecast_ingest::session::{Pattern, WantedSet};
+use tapecast_model::{ChannelKind, ChannelSet, Venue};
+
+/// A connection to a venue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveSource {
+    /// The venue's name in topics.
+    pub venue: Venue,
+    /// Which venue it is: its name among the built-in rules.
+    pub exchange: String,
+    /// Which instruments and channels.
+    pub wanted: WantedSet,
+    /// Addresses, limits and deadlines.
+    pub rules: VenueRules,
+    /// Certificates that are trusted beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Through which proxy.
+    pub proxy: Proxy,
+    /// The local address.
+    pub bind: Option<IpAddr>,
+    /// As in `[pipeline]`, for this source.
+    pub stale_after: Option<Span>,
+    /// The process is not ready without it.
+    pub required: bool,
+}
+
+/// Channels that venues have.
+const CHANNELS: [ChannelKind; 4] = [
+    ChannelKind::Trade,
+    ChannelKind::Quote,
+    ChannelKind::Book,
+    ChannelKind::Ticker,
+];
+
+/// Instruments of one source at the most.
+const SYMBOLS_MAX: usize = 10_000;
+
+/// Reads a table.
+pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
+    let rules = VenueRules::of(&table.venue, &table.rules).map_err(|e| match e {
+        tapecast_ingest::session::venue::RulesError::Unknown(..) => format!("venue: {e}"),
+        tapecast_ingest::session::venue::RulesError::Wrong(_) => e.to_string(),
+    })?;
+    let name = table.name.as_deref().unwrap_or(&table.venue);
+    let venue = Venue::new(name).map_err(|e| format!("name: {e}"))?;
+    if let Some(wrong) = late(table.stale_after) {
+        return Err(wrong);
+    }
+    let most = table.symbols_max;
+    if !(1..=SYMBOLS_MAX).contains(&most) {
+        return Err(format!(
+            "symbols_max: {most} is not allowed; write 1 to {SYMBOLS_MAX}"
+        ));
+    }
+    if table.symbols.is_empty() {
+        return Err(
+            "symbols: there is none; write symbols, or patterns such as \"*-USDT\"".to_owned(),
+        );
+    }
+    let proxy = match table.proxy.as_deref() {
+        None => Proxy::FromEnvironment,
+        Some("none") => Proxy::None,
+        Some(url) if url.starts_with("http://") => Proxy::Url(url.to_owned()),
+        Some(_) => {
+            // It may hold a password, so it is not shown.
+            return Err(
+                "proxy: it is not allowed; write http://[user:password@]host:port, or \"none\""
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(LiveSource {
+        venue,
+        exchange: table.venue,
+        wanted: WantedSet {
+            symbols: patterns("symbols", &table.symbols)?,
+            exclude: patterns("exclude", &table.exclude)?,
+            most,
+            channels: channels(&table.channels)?,
+        },
+        rules,
+        ca_file: table.ca_file,
+        proxy,
+        bind: table.bind,
+        stale_after: table.stale_after,
+        required: table.required,
+    })
+}
+
+fn patterns(key: &str, texts: &[String]) -> Result<Vec<Pattern>, String> {
+    let pattern = |text: &String| text.parse().map_err(|e| format!("{key}: {e}"));
+    texts.iter().map(pattern).collect()
+}
+
+fn channels(names: &[String]) -> Result<ChannelSet, String> {
+    let mut channels = ChannelSet::EMPTY;
+    for name in names {
+        let kind = CHANNELS.into_iter().find(|kind| kind.label() == name);
+        let Some(kind) = kind else {
+            let all: Vec<_> = CHANNELS.iter().map(|kind| kind.label()).collect();
+            return Err(format!(
+                "channels: {name:?} is not allowed; write some of {}",
+                all.join(", ")
+            ));
+        };
+        channels = channels.with(kind);
+    }
+    match channels.is_empty() {
+        true => Err("channels: there is none; leave the key out for all of them".to_owned()),
+        false => Ok(channels),
+    }
+}

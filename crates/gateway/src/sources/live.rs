@@ -1,0 +1,351 @@
+//! A connection to a venue as a source: its thread drives a session, and the session's shell owns the sockets.
+//!
+//! The thread carries out what the session wants, gives its events to the pipeline, and sleeps until the shell
+//! reports something, the pipeline asks for a snapshot, or the session has something to do. While the channel to the
+//! pipeline is full, it waits; the shell reads on meanwhile, and pings are answered. After a run that failed, the
+//! next one serves the same instruments, and the venue's list is read again.
+
+use super::handle::SharedReport;
+use super::{Feed, Finish, Run};
+use crate::config::LiveSource;
+use crate::faults::Faults;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tapecast_connect::{
+    Command, Commands, ConnectConfig, ConnectError, Failure, FailureKind, Frame, Report, Reports,
+    Shell,
+};
+use tapecast_ingest::event::Events;
+use tapecast_ingest::feed::{Ended, send};
+use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
+use tapecast_ingest::session::binance::BinanceSpot;
+use tapecast_ingest::session::venue::LiveVenue;
+use tapecast_ingest::session::{
+    Failure as SessionFailure, Frame as SessionFrame, HttpAnswer, Session, SessionCommand,
+    SessionConfig, Transmit,
+};
+use tapecast_ingest::sources::EventTx;
+use tapecast_model::catalog::Offer;
+use tapecast_model::clock::{mono_now, unix_now};
+use tapecast_model::{Catalog, ChannelKind, Fault, InstrumentId, Mono, UnixNanos, Venue};
+use tokio::sync::watch;
+
+/// A venue that can be connected to.
+pub(super) struct LiveFeed {
+    source: LiveSource,
+    catalog: Arc<Catalog>,
+    reseed: ReseedRequests,
+    /// The instruments that it serves.
+    served: Vec<InstrumentId>,
+    /// Whether the venue has said which instruments there are.
+    defined: watch::Sender<bool>,
+    report: SharedReport,
+    fault: Fault,
+}
+
+/// A session and its shell.
+struct Driver<'a> {
+    session: Session,
+    commands: Commands,
+    reports: Reports,
+    reseed: ReseedSession,
+    run: &'a Run,
+    /// The way of the last line's events.
+    line: EventTx,
+    report: SharedReport,
+    reported: Mono,
+}
+
+/// How long the thread sleeps at most before it looks whether it should end.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+/// Reports that are taken before events are given on.
+const REPORTS_AT_ONCE: usize = 64;
+/// How often the session's state is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+// === impl LiveFeed ===
+
+impl LiveFeed {
+    /// Checks what can be checked without a connection.
+    ///
+    /// # Errors
+    /// If a file or an address of its configuration cannot be used.
+    pub(super) fn new(
+        source: LiveSource,
+        catalog: &Arc<Catalog>,
+        reseed: &ReseedRequests,
+        faults: &Faults,
+    ) -> Result<Self, ConnectError> {
+        // A shell that is dropped at once: it has no connection.
+        Shell::start("venue-check", connect_config(&source)).map(drop)?;
+        if let Some(url) = source.rules.retired_url() {
+            tracing::warn!(venue = %source.venue, url, "The venue has left this address; delete the key from [source.rules]");
+        }
+        catalog.add_venue(
+            &source.venue,
+            Offer {
+                channels: source.wanted.channels.with(ChannelKind::Status),
+                ..Offer::default()
+            },
+        );
+        Ok(Self {
+            catalog: Arc::clone(catalog),
+            reseed: reseed.clone(),
+            served: Vec::new(),
+            defined: watch::Sender::new(false),
+            report: SharedReport::default(),
+            fault: faults.of("live"),
+            source,
+        })
+    }
+}
+
+fn connect_config(source: &LiveSource) -> ConnectConfig {
+    ConnectConfig {
+        ca_file: source.ca_file.clone(),
+        proxy: source.proxy.clone(),
+        bind: source.bind,
+        ..ConnectConfig::default()
+    }
+}
+
+/// What differs between venues. The configuration has checked the name.
+fn live_venue(source: &LiveSource) -> Option<Box<dyn LiveVenue>> {
+    match source.exchange.as_str() {
+        "binance" => Some(Box::new(BinanceSpot::new(source.rules.clone()))),
+        _ => None,
+    }
+}
+
+impl Feed for LiveFeed {
+    fn kind(&self) -> &'static str {
+        "live"
+    }
+
+    fn venue(&self) -> &Venue {
+        &self.source.venue
+    }
+
+    fn instruments(&self) -> Vec<InstrumentId> {
+        self.served.clone()
+    }
+
+    fn defined(&self) -> Option<watch::Receiver<bool>> {
+        Some(self.defined.subscribe())
+    }
+
+    fn details(&self) -> Option<SharedReport> {
+        Some(Arc::clone(&self.report))
+    }
+
+    fn run(&mut self, run: &Run) -> Finish {
+        self.fault.look();
+        let source = &self.source;
+        let Some(live) = live_venue(source) else {
+            return Finish::Failed(format!("no venue {}", source.exchange));
+        };
+        let name = format!("venue-{}", source.venue);
+        let (commands, reports) = match Shell::start(&name, connect_config(source)) {
+            Ok(shell) => shell,
+            Err(error) => return Finish::Failed(error.to_string()),
+        };
+        let config = SessionConfig {
+            venue: source.venue.clone(),
+            live,
+            wanted: source.wanted.clone(),
+            known: std::mem::take(&mut self.served),
+            seed: RandomState::new().hash_one(0),
+            catalog: Arc::clone(&self.catalog),
+            counters: run.metrics.of_venue(&source.venue),
+        };
+        let mut driver = Driver {
+            session: Session::new(config, mono_now(), unix_now()),
+            reseed: self.reseed.session(reports.waker()),
+            commands,
+            reports,
+            run,
+            line: run.events.clone(),
+            report: Arc::clone(&self.report),
+            reported: Mono::default(),
+        };
+        loop {
+            let turn = driver.turn();
+            self.served.clear();
+            self.served.extend(driver.session.instruments());
+            if driver.session.is_defined() {
+                self.defined
+                    .send_if_modified(|defined| !std::mem::replace(defined, true));
+            }
+            if turn.is_err() {
+                return Finish::Stopped;
+            }
+            if driver.reports.has_ended() {
+                return Finish::Failed("the thread of its connections has ended".to_owned());
+            }
+        }
+    }
+}
+
+// === impl Driver ===
+
+impl Driver<'_> {
+    /// Waits for something to happen, and does what follows from it.
+    fn turn(&mut self) -> Result<(), Ended> {
+        let (mono, wall) = (mono_now(), unix_now());
+        let due = self.session.next_deadline();
+        let mut wait = due.map_or(STOP_CHECK, |at| {
+            if at > mono { at - mono } else { Duration::ZERO }
+        });
+        if due.is_some_and(|at| at <= mono) {
+            self.session.handle_time(mono, wall);
+            wait = Duration::ZERO;
+        }
+        let mut report = self.reports.recv_timeout(wait.min(STOP_CHECK));
+        for _ in 0..REPORTS_AT_ONCE {
+            let Some(some) = report.take() else { break };
+            self.take(some);
+            report = self.reports.recv_timeout(Duration::ZERO);
+        }
+        if let Some(some) = report {
+            self.take(some);
+        }
+        while let Some(request) = self.reseed.take() {
+            let command = SessionCommand::Reseed(request);
+            self.session.handle_command(command, mono_now(), unix_now());
+        }
+        self.carry_out();
+        self.show(mono);
+        if self
+            .run
+            .stop
+            .flag()
+            .load(std::sync::atomic::Ordering::Relaxed)
+        {
+            self.session
+                .handle_command(SessionCommand::Stop, mono_now(), unix_now());
+            self.carry_out();
+            return Err(Ended);
+        }
+        self.give_on()
+    }
+
+    /// Tells the session what the shell reports.
+    fn take(&mut self, report: Report) {
+        let (now, unix) = (mono_now(), unix_now());
+        let session = &mut self.session;
+        match report {
+            Report::Connected { line } => session.handle_connected(line, now, unix),
+            Report::Closed { line, code, reason } => {
+                session.handle_closed(line, (code, reason.as_str()), now, unix);
+            }
+            Report::Failed { line, failure } => {
+                session.handle_failed(line, &of_shell(failure), now, unix);
+            }
+            Report::Message {
+                line,
+                frame,
+                mono,
+                wall,
+            } => message(session, line, frame, (mono, wall)),
+            Report::Overflow { line, messages, .. } => {
+                session.handle_overflow(line, messages, now, unix);
+            }
+            Report::Http {
+                id,
+                status,
+                headers,
+                mut body,
+                mono,
+                wall,
+            } => {
+                let answer = HttpAnswer {
+                    status,
+                    headers: &headers,
+                    body: &mut body,
+                };
+                session.handle_http(id, answer, mono, wall);
+            }
+            Report::HttpFailed { id, failure } => {
+                session.handle_http_failed(id, &of_shell(failure), now, unix);
+            }
+        }
+    }
+
+    /// What the session wants of the shell.
+    fn carry_out(&mut self) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            self.commands.send(match transmit {
+                Transmit::Connect { line, url } => Command::Connect { line, url },
+                Transmit::Send { line, text } => Command::Send { line, text },
+                Transmit::Ping { line } => Command::Ping {
+                    line,
+                    payload: Vec::new(),
+                },
+                Transmit::Close { line } => Command::Close { line },
+                Transmit::Http { id, url, timeout } => Command::Http {
+                    id,
+                    url,
+                    headers: Vec::new(),
+                    timeout,
+                },
+            });
+        }
+        while let Some(id) = self.session.poll_served() {
+            self.reseed.serve(id);
+        }
+    }
+
+    /// Gives events to the pipeline, and waits for room.
+    fn give_on(&mut self) -> Result<(), Ended> {
+        while let Some((line, events)) = self.session.poll_event() {
+            if self.line.line().number != line {
+                self.line = self.run.events.of_line(line);
+            }
+            send(&self.line, Events::from_vec(events), self.run.stop.flag())?;
+        }
+        Ok(())
+    }
+
+    /// Shows how the session is, a few times a second.
+    fn show(&mut self, now: Mono) {
+        if now < self.reported.after(SHOW_EVERY) {
+            return;
+        }
+        self.reported = now;
+        let report = self.session.report();
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+}
+
+fn message(session: &mut Session, line: u32, frame: Frame, (mono, wall): (Mono, UnixNanos)) {
+    let mut bytes;
+    let frame = match frame {
+        Frame::Text(text) => {
+            bytes = text;
+            SessionFrame::Text(&mut bytes)
+        }
+        Frame::Binary(binary) => {
+            bytes = binary;
+            SessionFrame::Binary(&mut bytes)
+        }
+        Frame::Ping(_) => SessionFrame::Ping,
+        Frame::Pong(_) => SessionFrame::Pong,
+    };
+    session.handle_message(line, frame, mono, wall);
+}
+
+fn of_shell(failure: Failure) -> SessionFailure {
+    let (status, retry_after) = match failure.kind {
+        FailureKind::Http {
+            status,
+            retry_after,
+        } => (Some(status), retry_after),
+        _ => (None, None),
+    };
+    SessionFailure {
+        text: failure.text,
+        status,
+        retry_after,
+    }
+}

@@ -1,0 +1,121 @@
+//! A gateway that is connected to a venue: a simulated one, over real sockets and TLS.
+
+use crate::support::{PATIENCE, connect, gateway, http, next, try_gateway, wait_for_metric};
+use tapecast_client::book::ClientBook;
+use tapecast_client::{Client, MessageKind};
+use tapecast_venuesim::server::{Server, ServerConfig};
+use tapecast_venuesim::{BinanceSpot, Fault, SimConfig};
+use tempfile::TempDir;
+
+struct Venue {
+    server: Server<BinanceSpot>,
+    folder: TempDir,
+}
+
+async fn venue() -> Venue {
+    let folder = tempfile::tempdir().unwrap();
+    let venue = BinanceSpot::new(SimConfig::new(11));
+    let server = Server::start(venue, ServerConfig::default()).await.unwrap();
+    std::fs::write(folder.path().join("ca.pem"), server.ca_pem().unwrap()).unwrap();
+    Venue { server, folder }
+}
+
+impl Venue {
+    /// The source that connects to it.
+    fn source(&self, more: &str) -> String {
+        let (port, ca) = (self.server.addr().port(), self.folder.path().join("ca.pem"));
+        format!(
+            "[[source]]\nkind = \"live\"\nvenue = \"binance\"\nsymbols = [\"BTC-USDT\", \"ETH-*\"]\n\
+             proxy = \"none\"\nca_file = {ca:?}\n{more}\n[source.rules]\n\
+             stream_url = \"wss://localhost:{port}\"\nrest_url = \"https://localhost:{port}\"\n"
+        )
+    }
+}
+
+/// Takes messages until one of a topic is of this type, and has this in its text.
+async fn until(client: &mut Client, topic: &str, part: &str) -> String {
+    tokio::time::timeout(PATIENCE, async {
+        loop {
+            let message = next(client).await;
+            let text = message.text();
+            if text.contains(topic) && text.contains(part) {
+                return text.to_owned();
+            }
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_of_a_venue_is_live_over_tls_and_again_after_a_cut() {
+    let venue = venue().await;
+    let gateway = gateway(&venue.source("")).await;
+    let listed = http(gateway.public_address(), "GET /v1/instruments").await;
+    assert!(
+        listed.contains("BTC-USDT") && listed.contains("ETH-USDT"),
+        "{listed}"
+    );
+    let mut client = connect(&gateway).await;
+    let topics = [
+        "book.25:binance:BTC-USDT",
+        "trade:binance:ETH-USDT",
+        "status:binance:BTC-USDT",
+    ];
+    client.subscribe(&topics).await.unwrap();
+    let mut book = ClientBook::new(topics[0]).unwrap();
+    let mut updates = 0;
+    while updates < 20 {
+        let message = tokio::time::timeout(PATIENCE, client.next())
+            .await
+            .unwrap()
+            .unwrap();
+        if let MessageKind::Data(frame) = message.kind()
+            && frame.topic == topics[0]
+        {
+            book.apply(frame).unwrap();
+            updates += 1;
+        }
+    }
+    assert_eq!(book.bids().len(), 25);
+    venue.server.with(|venue| venue.plant(Fault::Cut, None));
+    until(&mut client, "status:binance:BTC-USDT", "\"feed\":\"down\"").await;
+    until(&mut client, "status:binance:BTC-USDT", "\"feed\":\"live\"").await;
+    let lines = "tapecast_upstream_events_total{event=\"line_opened\",venue=\"binance\"}";
+    wait_for_metric(&gateway, lines, |opened| opened >= 2).await;
+    let sources = http(gateway.admin_address(), "GET /debug/sources").await;
+    for part in [
+        "\"kind\":\"live\"",
+        "\"state\":\"open\"",
+        "\"unaccepted\":0",
+        "the connection ended",
+    ] {
+        assert!(sources.contains(part), "{part}: {sources}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_does_not_verify_is_said_and_the_process_runs() {
+    let (venue, other) = (venue().await, venue().await);
+    let source = venue.source("").replace(
+        &format!("{:?}", venue.folder.path().join("ca.pem")),
+        &format!("{:?}", other.folder.path().join("ca.pem")),
+    );
+    // It does not wait longer than ten seconds for a venue's list.
+    let gateway = gateway(&source).await;
+    let ready = http(gateway.admin_address(), "GET /readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    let failures = "tapecast_upstream_events_total{event=\"request_failed\",venue=\"binance\"}";
+    wait_for_metric(&gateway, failures, |failed| failed > 0).await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_is_refused_by_its_key() {
+    let venue = venue().await;
+    let missing = venue.source("").replace("ca.pem", "nothing.pem");
+    let error = try_gateway(&missing).await.err().unwrap();
+    assert_eq!(error.key(), Some("source 1: ca_file"));
+    assert!(error.to_string().contains("nothing.pem"), "{error}");
+}
