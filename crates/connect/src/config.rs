@@ -18,7 +18,7 @@ pub struct ConnectConfig {
     pub bind: Option<IpAddr>,
     /// Sent as `User-Agent`. Default `tapecast/` and the version.
     pub user_agent: String,
-    /// How much a line's queue may hold, in bytes; each message counts 64 bytes more than it has. Default 64 MiB.
+    /// How much a line's queue may hold, in bytes; each message counts 128 bytes more than it has. Default 64 MiB.
     pub queue_bytes: usize,
     /// How old the oldest message of a queue may be when another one comes. Default 5 s.
     pub queue_age: Duration,

@@ -211,3 +211,26 @@ pub(crate) const LOOKUPS_AT_ONCE: usize = 16;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Proxy;
+
+    #[tokio::test]
+    async fn sockets_send_at_once_and_probe_silent_peers() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = ConnectConfig {
+            proxy: Proxy::None,
+            ..ConnectConfig::default()
+        };
+        let dialer = Dialer::new(&config).unwrap();
+        let until = after(Duration::from_secs(30));
+        let tcp = dialer.connect("127.0.0.1", port, until).await.unwrap();
+        let socket = SockRef::from(&tcp);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+    }
+}

@@ -392,6 +392,10 @@ impl Line {
     fn take(&mut self) -> Option<Report> {
         let report = self.waiting.pop_front()?;
         self.count(&report, false);
+        // The room for a rush is not kept.
+        if self.waiting.is_empty() && self.waiting.capacity() > ROOM_KEPT {
+            self.waiting = VecDeque::new();
+        }
         Some(report)
     }
 
@@ -470,8 +474,10 @@ impl Line {
 const REPORTS_IN_TURN: u32 = 64;
 /// Bytes of messages that one line gives before the next one does; one more than that may be a large one.
 const BYTES_IN_TURN: usize = 256 << 10;
-/// What a message costs beside its own bytes.
-const MESSAGE_COST: usize = 64;
+/// What a message costs beside its own bytes: its place in the queue, and what the allocator adds.
+const MESSAGE_COST: usize = 128;
+/// Places that an empty queue keeps.
+const ROOM_KEPT: usize = 1_024;
 /// The longest wait; a longer one is cut, so that the clock does not overflow.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

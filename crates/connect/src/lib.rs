@@ -20,7 +20,7 @@
 //!
 //! * [`shell`]: one thread with one runtime, and the [`Commands`] to it.
 //! * [`inbox`]: what waits for the session, a queue per line: the [`Reports`].
-//! * [`line`]: one WebSocket connection, from the look-up to its end; [`outbox`]: what waits to be sent on it.
+//! * [`mod@line`]: one WebSocket connection, from the look-up to its end; [`outbox`]: what waits to be sent on it.
 //! * [`request`]: one GET.
 //! * [`dial`]: a connected, verified [`socket`] to an [`endpoint`], directly or through a [`proxy`]; [`tls`]:
 //!   which certificates are trusted.

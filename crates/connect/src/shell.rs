@@ -84,7 +84,7 @@ impl Shell {
         let reports = Reports::new(Arc::clone(&inbox));
         let ends = [commands_dropped, lines_ended];
         thread::Builder::new()
-            .name(name.to_owned())
+            .name(name.replace('\0', ""))
             .spawn(move || run(runtime, ends, &inbox, config.close_timeout))
             .map_err(thread_error)?;
         Ok((commands, reports))

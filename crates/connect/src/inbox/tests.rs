@@ -4,7 +4,7 @@ use super::*;
 use crate::failure::{Failure, FailureKind};
 
 /// The limits of these tests.
-const QUEUE_BYTES: usize = 1_000;
+const QUEUE_BYTES: usize = 10 * (36 + MESSAGE_COST);
 const QUEUE_AGE: Duration = Duration::from_secs(5);
 
 /// An inbox, and the time of its messages.
@@ -77,7 +77,7 @@ fn a_full_queue_is_emptied_and_that_is_said_once_in_its_place() {
         rig.message(1, one, 36);
     }
     assert_eq!(Reports::new(Arc::clone(&rig.inbox)).queued(1), (9, 324));
-    // Ten would cost 1,000: that is the limit, and not above it.
+    // Ten are the limit, and not above it.
     rig.message(1, one, 36);
     rig.message(1, one, 7);
     assert_eq!(Reports::new(Arc::clone(&rig.inbox)).queued(1), (1, 7));
@@ -116,28 +116,31 @@ fn a_message_above_the_limit_of_the_queue_is_lost_and_said() {
     rig.message(1, one, 10);
     rig.message(1, one, QUEUE_BYTES);
     rig.message(1, one, 11);
-    assert_eq!(rig.take(), ["1:lost 2/1010", "1:m11"]);
+    assert_eq!(
+        rig.take(),
+        [format!("1:lost 2/{}", QUEUE_BYTES + 10), "1:m11".to_owned()]
+    );
 }
 
 #[test]
 fn messages_stay_with_their_connection_when_queues_overflow() {
     let rig = Rig::new();
     let one = rig.begin(1);
-    rig.message(1, one, 400);
+    rig.message(1, one, 500);
     rig.closed(1, one, 1_000);
     let two = rig.begin(1);
     rig.inbox.report(1, two, Report::Connected { line: 1 });
-    rig.message(1, two, 401);
-    rig.message(1, two, 402);
+    rig.message(1, two, 501);
+    rig.message(1, two, 502);
     rig.message(1, one, 77);
     assert_eq!(
         rig.take(),
         [
-            "1:lost 1/400",
+            "1:lost 1/500",
             "1:closed 1000",
             "1:connected",
-            "1:lost 1/401",
-            "1:m402"
+            "1:lost 1/501",
+            "1:m502"
         ]
     );
 }
@@ -218,6 +221,20 @@ fn lines_and_answers_come_in_turn() {
         taken.iter().rposition(|report| *report == large),
         Some(67 + 9 * 65 - 1)
     );
+}
+
+#[test]
+fn the_room_for_a_rush_is_not_kept() {
+    let rig = Rig {
+        inbox: Arc::new(Inbox::new(1 << 30, QUEUE_AGE)),
+        seconds: 0,
+    };
+    let one = rig.begin(1);
+    for _ in 0..100_000 {
+        rig.message(1, one, 0);
+    }
+    assert_eq!(rig.take().len(), 100_000);
+    assert!(rig.inbox.lock().lines[&1].waiting.capacity() <= ROOM_KEPT);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use std::io::Write as _;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -37,6 +37,24 @@ impl Authority {
 
     /// For a server of this name, with a certificate that ends with a year.
     pub(crate) fn server_until(&self, name: &str, year: i32) -> Arc<ServerConfig> {
+        self.config(name, year, rustls::ALL_VERSIONS)
+    }
+
+    /// For a server of this name that speaks one version.
+    pub(crate) fn server_with(
+        &self,
+        name: &str,
+        version: &'static SupportedProtocolVersion,
+    ) -> Arc<ServerConfig> {
+        self.config(name, 2100, &[version])
+    }
+
+    fn config(
+        &self,
+        name: &str,
+        year: i32,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
@@ -46,7 +64,7 @@ impl Authority {
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)

@@ -45,6 +45,30 @@ fn a_certificate_of_the_configured_authority_verifies_and_large_messages_come() 
 }
 
 #[test]
+fn both_versions_are_spoken_and_the_name_is_sent() {
+    let authority = Authority::new();
+    let file = authority.file();
+    let rig = Rig::new(trusting(file.path()));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let server = authority.server_with("localhost", version);
+        let port = serve(move |connection| {
+            let mut socket = accept(tls(connection, &server));
+            let name = socket.get_ref().conn.server_name().map(str::to_owned);
+            let version = socket.get_ref().conn.protocol_version();
+            let text = format!("{name:?} {version:?}");
+            socket.send(Message::text(text)).unwrap();
+            drain(&mut socket);
+        });
+        rig.connected(1, format!("wss://localhost:{port}/"));
+        let expected = format!("Some(\"localhost\") Some({:?})", version.version);
+        assert_eq!(rig.text(), expected);
+        rig.commands
+            .send(tapecast_connect::Command::Close { line: 1 });
+        assert_eq!(rig.closed().1, Some(1000));
+    }
+}
+
+#[test]
 fn a_certificate_that_does_not_verify_fails_with_why_and_what_to_do() {
     let (authority, renewed) = (Authority::new(), Authority::new());
     let other = Authority::named("another authority");

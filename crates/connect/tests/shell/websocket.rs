@@ -310,3 +310,41 @@ fn a_peer_that_breaks_the_protocol_is_closed_with_a_reason() {
         1009,
     );
 }
+
+#[test]
+fn random_bytes_end_at_most_their_own_line() {
+    let url = websocket(|mut socket| {
+        // Small lengths and all kinds of frames are more frequent than in plain noise.
+        let mut state = u64::from(socket.get_ref().peer_addr().unwrap().port()) | 1 << 40;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..50 {
+            let first = if random() % 8 == 0 {
+                random() as u8
+            } else {
+                0x80 | (random() % 11) as u8
+            };
+            let length = (random() % 128) as u8;
+            let mut bytes = vec![first, length];
+            bytes.extend((0..length).map(|_| random() as u8 & 0x7f));
+            if socket.get_mut().write_all(&bytes).is_err() {
+                return;
+            }
+        }
+    });
+    let rig = Rig::new(config());
+    for _ in 0..200 {
+        rig.connected(1, url.clone());
+        loop {
+            match rig.next() {
+                Report::Closed { .. } => break,
+                Report::Message { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
