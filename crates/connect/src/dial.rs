@@ -95,11 +95,21 @@ impl Dialer {
         deadline: Instant,
     ) -> Result<TcpStream, Failure> {
         let addresses = self.addresses(host, port, deadline).await?;
+        self.connect_one(host, &addresses, deadline).await
+    }
+
+    /// Connects to one of a host's addresses.
+    async fn connect_one(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<TcpStream, Failure> {
         let mut last = None;
         for (tried, address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let late = || format!("{host}:{port} ({address}) did not answer in time");
+            let late = || format!("{host} ({address}) did not answer in time");
             let connecting = self.connect_to(*address);
             let until = Instant::now() + share;
             let failure = match within(until, connecting, FailureKind::Timeout, late).await {
@@ -176,11 +186,7 @@ impl Dialer {
             (Some(bind), io::ErrorKind::AddrNotAvailable) => {
                 format!("the bind address {bind} is not an address of this machine: {error}")
             }
-            _ => format!(
-                "{host}:{} ({address}) cannot be reached: {}",
-                address.port(),
-                causes(error)
-            ),
+            _ => format!("{host} ({address}) cannot be reached: {}", causes(error)),
         };
         Failure::new(kind, text)
     }
@@ -216,21 +222,52 @@ const KEEPALIVE_RETRIES: u32 = 4;
 mod tests {
     use super::*;
     use crate::Proxy;
+    use socket2::{Domain, Socket, Type};
+
+    fn dialer() -> Dialer {
+        let config = ConnectConfig {
+            proxy: Proxy::None,
+            ..ConnectConfig::default()
+        };
+        Dialer::new(&config).unwrap()
+    }
 
     #[tokio::test]
     async fn sockets_send_at_once_and_probe_silent_peers() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let config = ConnectConfig {
-            proxy: Proxy::None,
-            ..ConnectConfig::default()
-        };
-        let dialer = Dialer::new(&config).unwrap();
         let until = after(Duration::from_secs(30));
-        let tcp = dialer.connect("127.0.0.1", port, until).await.unwrap();
+        let tcp = dialer().connect("127.0.0.1", port, until).await.unwrap();
         let socket = SockRef::from(&tcp);
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+    }
+
+    /// A listener whose queue is full does not answer, like a host that is away.
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        full.bind(&any.into()).unwrap();
+        full.listen(0).unwrap();
+        let away = full.local_addr().unwrap().as_socket().unwrap();
+        let fill = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+            // It is under way.
+            let _ = socket.connect(&away.into());
+            socket
+        };
+        let _filled: Vec<Socket> = std::iter::repeat_with(fill).take(8).collect();
+        let there = std::net::TcpListener::bind(any).unwrap();
+        let addresses = [away, away, there.local_addr().unwrap()];
+        let until = after(Duration::from_secs(2));
+        let tcp = dialer().connect_one("v.test", &addresses, until).await;
+        assert_eq!(tcp.unwrap().peer_addr().unwrap(), addresses[2]);
+        assert!(Instant::now() < until);
+        let until = after(Duration::from_millis(100));
+        let away = dialer().connect_one("v.test", &addresses[..2], until).await;
+        let failure = away.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
     }
 }

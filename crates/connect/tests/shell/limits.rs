@@ -32,6 +32,22 @@ fn five_megabytes_are_a_message_and_one_byte_above_the_limit_is_a_close() {
 }
 
 #[test]
+fn one_frame_may_be_as_large_as_a_message() {
+    // More than the library's own limit for frames.
+    const BYTES: usize = 20 << 20;
+    let url = websocket(|mut socket| {
+        socket.send(Message::binary(vec![0; BYTES])).unwrap();
+        drain(&mut socket);
+    });
+    let rig = Rig::new(config());
+    rig.connected(1, url);
+    let Report::Message { frame, .. } = rig.next() else {
+        panic!("a message");
+    };
+    assert_eq!(frame.payload().len(), BYTES);
+}
+
+#[test]
 fn fragments_together_have_the_same_limit() {
     use tokio_tungstenite::tungstenite::protocol::frame::Frame as Raw;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};

@@ -2,16 +2,15 @@
 
 use crate::peer::{self, answer, drain, serve, text, until_end, websocket};
 use crate::{LONG, Rig, config};
+use socket2::SockRef;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 use tapecast_connect::{Command, ConnectConfig, FailureKind, Frame, Report};
 use tapecast_model::clock::{mono_now, unix_now};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-
-const SHORT: Duration = Duration::from_millis(50);
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 #[test]
 fn a_line_sends_and_receives_in_order_with_times_and_our_name() {
@@ -24,7 +23,10 @@ fn a_line_sends_and_receives_in_order_with_times_and_our_name() {
             .unwrap();
         connection.flush().unwrap();
         let mut socket = peer::accept(connection);
-        socket.send(Message::text("hello")).unwrap();
+        // Both with one write, so that one read takes them.
+        socket.write(Message::text("hello")).unwrap();
+        socket.write(Message::text("hello")).unwrap();
+        socket.flush().unwrap();
         let asked = text(&mut socket);
         socket.send(Message::text(asked + "!")).unwrap();
         socket.send(Message::binary(vec![1, 2])).unwrap();
@@ -48,6 +50,10 @@ fn a_line_sends_and_receives_in_order_with_times_and_our_name() {
     assert_eq!((line, frame), (7, Frame::Text(b"hello".to_vec())));
     assert!(before.0 <= mono && mono <= mono_now());
     assert!(before.1 <= wall && wall <= unix_now());
+    let Report::Message { mono: second, .. } = rig.next() else {
+        panic!("a message");
+    };
+    assert_eq!(second, mono, "the time is that of the read");
     assert_eq!(rig.text(), "subscribe!");
     let Report::Message { frame, .. } = rig.next() else {
         panic!("a message");
@@ -95,8 +101,12 @@ fn the_peers_close_comes_after_its_messages_and_is_answered() {
             reason: "restart\n".into(),
         };
         socket.close(Some(frame)).unwrap();
-        drain(&mut socket);
-        saw.send(()).unwrap();
+        let last = loop {
+            if let Err(last) = socket.read() {
+                break last;
+            }
+        };
+        saw.send(last).unwrap();
     });
     let rig = Rig::new(config());
     rig.connected(1, url);
@@ -104,7 +114,9 @@ fn the_peers_close_comes_after_its_messages_and_is_answered() {
         assert_eq!(rig.text(), n.to_string());
     }
     assert_eq!(rig.closed(), (1, Some(1012), "restart".to_owned()));
-    seen.recv_timeout(LONG).unwrap();
+    // The peer has our answer.
+    let last = seen.recv_timeout(LONG).unwrap();
+    assert!(matches!(last, Error::ConnectionClosed), "{last}");
 }
 
 #[test]
@@ -154,23 +166,29 @@ fn our_close_sends_what_waits_and_is_answered() {
 fn a_dead_peer_delays_neither_its_close_nor_another_connect() {
     // It completes the handshake, then neither reads nor writes.
     let (hold, held) = mpsc::channel();
-    let url = websocket(move |socket| hold.send(socket).unwrap());
+    let url = websocket(move |socket| {
+        let small = SockRef::from(socket.get_ref()).set_recv_buffer_size(4_096);
+        small.unwrap();
+        hold.send(socket).unwrap();
+    });
     let rig = Rig::new(ConnectConfig {
-        close_timeout: SHORT,
+        close_timeout: Duration::from_secs(1),
         ..config()
     });
     rig.connected(1, url.clone());
     let _first = held.recv_timeout(LONG).unwrap();
-    // More than the kernel takes, so that the close frame cannot be sent.
-    for _ in 0..3 {
-        rig.send(1, &"x".repeat(1 << 20));
-    }
+    // More than the kernel takes, in two steps, so that less than the limit waits to be sent. The close frame
+    // cannot be sent after that.
+    let text = "x".repeat(1_300_000);
+    (0..3).for_each(|_| rig.send(1, &text));
+    rig.connected(2, url.clone());
+    (0..2).for_each(|_| rig.send(1, &text));
     rig.commands.send(Command::Close { line: 1 });
-    rig.connect(2, url.clone());
-    assert_eq!(rig.next(), Report::Connected { line: 2 });
+    rig.connect(3, url.clone());
+    assert_eq!(rig.next(), Report::Connected { line: 3 });
     let (line, code, reason) = rig.closed();
     assert_eq!((line, code), (1, None));
-    assert!(reason.contains("did not answer within 50ms"), "{reason}");
+    assert!(reason.contains("did not answer within 1s"), "{reason}");
     // The same number at once: its close comes first.
     rig.commands.send(Command::Close { line: 2 });
     rig.connect(2, url);
