@@ -5,7 +5,7 @@
 //!
 //! All clients count as one address, so that limits per address are those of the whole simulation. Streams
 //! that are not simulated (klines, average prices, windows other than 24 hours, reference prices, block trades) are
-//! acknowledged and silent, as streams of unknown symbols are [L for futures, U for spot].
+//! acknowledged and silent, as streams of unknown symbols are `[L for futures, U for spot]`.
 
 mod budget;
 mod connection;
@@ -224,7 +224,7 @@ impl BinanceSpot {
                 self.resume(&symbol);
             }
             Task::ClockRight => self.right_clock(),
-            Task::Fault(planned) => self.plant(planned.fault, planned.symbol.as_deref()),
+            Task::Fault(planned) => self.play(&planned),
         }
     }
 

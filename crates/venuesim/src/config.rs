@@ -175,7 +175,7 @@ impl SymbolConfig {
         }
     }
 
-    /// Its name has letters that are not ASCII; such symbols are listed since December 2025 [D].
+    /// Its name has letters that are not ASCII; such symbols are listed since December 2025 `[D]`.
     pub fn non_ascii() -> Self {
         Self {
             symbol: "币安人生USDT".to_owned(),
@@ -233,7 +233,7 @@ impl SymbolConfig {
 // === impl Rates ===
 
 impl Default for Rates {
-    /// As documented by the venue [D].
+    /// As documented by the venue `[D]`.
     fn default() -> Self {
         Self {
             depth: Duration::from_millis(100),
@@ -251,7 +251,7 @@ impl Default for Rates {
 // === impl Limits ===
 
 impl Default for Limits {
-    /// As documented by the venue [D]; how many violations are a ban is not documented [U].
+    /// As documented by the venue `[D]`; how many violations are a ban is not documented `[U]`.
     fn default() -> Self {
         Self {
             streams: 1_024,

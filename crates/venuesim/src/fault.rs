@@ -9,6 +9,8 @@
 pub enum Fault {
     /// A connection breaks without a close frame.
     Cut,
+    /// All connections break at the same moment, as for works at the venue.
+    CutAll,
     /// A connection is closed with code 1000, as if all were well.
     CloseNormal,
     /// A connection is closed with code 1008.
@@ -56,6 +58,8 @@ pub enum Fault {
     ChangedType,
     /// Decimals of a depth message have an exponent; their values are right.
     Exponents,
+    /// A depth message has a key twice, with the same value.
+    DoubledKey,
     /// Five megabytes of a kind that nobody knows.
     HugeUnknown,
     /// Five megabytes of a depth message: it removes levels that are not there.
@@ -94,6 +98,8 @@ pub enum Fault {
     Halt,
     /// A symbol has the status BREAK for some seconds.
     Break,
+    /// A symbol has the status CANCEL_ONLY for some seconds; the venue has it since July 2026.
+    CancelOnly,
     /// The venue's clock is seconds behind, for half a minute.
     ClockBehind,
     /// The venue's clock is seconds ahead, for half a minute.
@@ -114,8 +120,9 @@ pub enum Mark {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::Cut,
+        Self::CutAll,
         Self::CloseNormal,
         Self::ClosePolicy,
         Self::HalfOpen,
@@ -138,6 +145,7 @@ impl Fault {
         Self::UnknownKind,
         Self::ChangedType,
         Self::Exponents,
+        Self::DoubledKey,
         Self::HugeUnknown,
         Self::HugeDepth,
         Self::StaleSnapshot,
@@ -156,6 +164,7 @@ impl Fault {
         Self::Delisting,
         Self::Halt,
         Self::Break,
+        Self::CancelOnly,
         Self::ClockBehind,
         Self::ClockAhead,
     ];
@@ -164,7 +173,7 @@ impl Fault {
     pub fn mark(self) -> (Mark, &'static str) {
         use Mark::{Invisible, Visible};
         match self {
-            Self::Cut => (Visible, "the socket ends"),
+            Self::Cut | Self::CutAll => (Visible, "the socket ends"),
             Self::CloseNormal | Self::ClosePolicy => (Visible, "a close frame"),
             Self::HalfOpen => (Visible, "no ping of the venue for 20 s"),
             Self::ServerShutdown => (Visible, "the event, then a close frame"),
@@ -186,6 +195,7 @@ impl Fault {
             Self::UnknownKind | Self::HugeUnknown => (Visible, "the kind of the message"),
             Self::ChangedType => (Visible, "the type of a field; numbers if it was refused"),
             Self::Exponents => (Visible, "the spelling; numbers if it was refused"),
+            Self::DoubledKey => (Visible, "the key; numbers if it was refused"),
             Self::HugeDepth => (Visible, "the size; U above u + 1 if it was refused"),
             Self::StaleSnapshot => (Visible, "lastUpdateId is below the first U"),
             Self::RestTooMany => (Visible, "status 429 and Retry-After"),
@@ -200,7 +210,7 @@ impl Fault {
             Self::ConnectUnavailable => (Visible, "status 503"),
             Self::FinerTick => (Visible, "digits of prices, and tickSize in exchangeInfo"),
             Self::Listing | Self::Delisting => (Visible, "the list in exchangeInfo"),
-            Self::Halt | Self::Break => (Visible, "the status in exchangeInfo"),
+            Self::Halt | Self::Break | Self::CancelOnly => (Visible, "the status in exchangeInfo"),
             Self::ClockBehind | Self::ClockAhead => (Visible, "E jumps"),
         }
     }

@@ -39,17 +39,18 @@ pub(crate) struct Market {
     /// States of the best levels, oldest first.
     past: VecDeque<TruthBook>,
     /// Whole books of some seconds ago, for answers that come too late: an older and a newer one.
-    old: (Book, Book),
+    old: (TruthBook, TruthBook),
     kept: Kept,
     random: Random,
 }
 
-/// Whether a symbol trades, in the venue's words [D].
+/// Whether a symbol trades, in the venue's words `[D]`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Status {
     Trading,
     Halt,
     Break,
+    CancelOnly,
     /// Gone from the list.
     Delisted,
 }
@@ -95,7 +96,7 @@ impl Market {
             next_aggregate: next_trade / 2,
             renumbered: 0,
             past: VecDeque::new(),
-            old: (book.clone(), book.clone()),
+            old: (book.truth(OLD_LEVELS), book.truth(OLD_LEVELS)),
             kept: kept.clone(),
             book,
             random,
@@ -141,11 +142,12 @@ impl Market {
 
     /// Keeps the whole book, for answers that come too late; call it every few seconds.
     pub(crate) fn age(&mut self) {
-        self.old.0 = std::mem::replace(&mut self.old.1, self.book.clone());
+        let book = self.book.truth(OLD_LEVELS);
+        self.old.0 = std::mem::replace(&mut self.old.1, book);
     }
 
     /// A whole book of some seconds ago.
-    pub(crate) fn old(&self) -> &Book {
+    pub(crate) fn old(&self) -> &TruthBook {
         &self.old.0
     }
 
@@ -193,7 +195,7 @@ impl Market {
         self.fast = Changes::new(self.book.id());
         self.slow = Changes::new(self.book.id());
         self.past.clear();
-        self.old = (self.book.clone(), self.book.clone());
+        self.forget_old();
     }
 
     /// Forgets all books: the symbol is gone. Trades stay.
@@ -202,7 +204,12 @@ impl Market {
         self.fast = Changes::new(self.book.id());
         self.slow = Changes::new(self.book.id());
         self.past.clear();
-        self.old = (self.book.clone(), self.book.clone());
+        self.forget_old();
+    }
+
+    fn forget_old(&mut self) {
+        let book = self.book.truth(OLD_LEVELS);
+        self.old = (book.clone(), book);
     }
 
     /// Which way the market is pulled: up or down if it is far from where it began.
@@ -328,11 +335,14 @@ impl Status {
             Self::Trading => Some("TRADING"),
             Self::Halt => Some("HALT"),
             Self::Break => Some("BREAK"),
+            Self::CancelOnly => Some("CANCEL_ONLY"),
             Self::Delisted => None,
         }
     }
 }
 
+/// An old book has so many levels at most: those of the largest answer.
+const OLD_LEVELS: usize = 5_000;
 /// A taker goes through so many levels at most.
 const TAKEN_LEVELS_MAX: usize = 3;
 

@@ -19,6 +19,9 @@ pub struct Planned {
     pub fault: Fault,
     /// The symbol that it is for; without one, chance decides.
     pub symbol: Option<String>,
+    /// Whether it is dropped if another fault waits for the same: for the next handshake, subscription or request.
+    /// So a client that asks less often than faults come still succeeds from time to time.
+    pub alone: bool,
 }
 
 /// A fault that was applied.
@@ -47,6 +50,7 @@ impl Script {
             at,
             fault,
             symbol: None,
+            alone: false,
         };
         Self {
             planned: faults.into_iter().map(plan).collect(),
@@ -70,6 +74,7 @@ impl Script {
                 at,
                 fault,
                 symbol: None,
+                alone: true,
             }));
             at += every;
         }
@@ -83,6 +88,7 @@ impl Script {
             at,
             fault,
             symbol: Some(symbol.to_owned()),
+            alone: false,
         });
         self
     }

@@ -235,7 +235,7 @@ impl BinanceSpot {
         }
     }
 
-    /// Ends a connection whose client did not answer a ping. How the venue ends it is not documented [U].
+    /// Ends a connection whose client did not answer a ping. How the venue ends it is not documented `[U]`.
     pub(super) fn check_pong(&mut self, conn: u64, payload: &[u8]) {
         let connection = self.connections.get(&conn);
         let waits = connection.is_some_and(|connection| {
@@ -273,7 +273,7 @@ impl BinanceSpot {
         !connection.muted
     }
 
-    /// Too many streams on a connection; what happens then is not documented [U].
+    /// Too many streams on a connection; what happens then is not documented `[U]`.
     pub(super) fn over_streams(&mut self, conn: u64) {
         self.close(conn, 1008, control::TOO_MANY_STREAMS);
     }

@@ -1,4 +1,4 @@
-//! Requests on a connection, their answers and their mistakes [D]. The venue's own messages are those of this
+//! Requests on a connection, their answers and their mistakes `[D]`. The venue's own messages are those of this
 //! JSON reader, so that even the columns are right.
 
 use super::BinanceSpot;
@@ -120,7 +120,7 @@ impl BinanceSpot {
         }
     }
 
-    /// An error: the documented form, or the one that only others have seen [U].
+    /// An error: the documented form, or the one that only others have seen `[U]`.
     fn refuse_subscribe(&mut self, conn: u64, id: &Value) {
         let text = if self.random.one_in(2) {
             Mistake::of(2, "Invalid request: try again later").text()
@@ -133,7 +133,7 @@ impl BinanceSpot {
     }
 }
 
-/// `{"result":null,"id":1}` [D].
+/// `{"result":null,"id":1}` `[D]`.
 fn acknowledged(result: &Value, id: &Value) -> String {
     format!(r#"{{"result":{result},"id":{id}}}"#)
 }
@@ -231,7 +231,7 @@ impl Mistake {
         Self::of(2, "Invalid request: too many parameters")
     }
 
-    /// `{"code":2,"msg":"…"}`, some with the number of the request [D].
+    /// `{"code":2,"msg":"…"}`, some with the number of the request `[D]`.
     fn text(&self) -> String {
         let Self(code, message, id) = self;
         let message = Value::from(message.as_str());
@@ -242,5 +242,5 @@ impl Mistake {
     }
 }
 
-/// A number that is a word has at most so many bytes [D].
+/// A number that is a word has at most so many bytes `[D]`.
 const ID_BYTES_MAX: usize = 36;

@@ -4,7 +4,7 @@ use super::twist::{HUGE, Twist};
 use super::{BinanceSpot, Task, messages};
 use crate::config::SymbolConfig;
 use crate::fault::Fault;
-use crate::script::Applied;
+use crate::script::{Applied, Planned};
 use crate::venue::Output;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,6 +36,32 @@ impl Faults {
         }
     }
 
+    /// Where a fault waits for a handshake, a subscription or a request; `None` for other faults.
+    fn queue(&mut self, fault: Fault) -> Option<&mut VecDeque<Fault>> {
+        match fault {
+            Fault::ConnectForbidden | Fault::ConnectTooMany | Fault::ConnectUnavailable => {
+                Some(&mut self.handshakes)
+            }
+            Fault::AckWithheld | Fault::SubscribeRefused | Fault::AckWithoutData => {
+                Some(&mut self.subscribes)
+            }
+            Fault::StaleSnapshot
+            | Fault::RestTooMany
+            | Fault::RestBanned
+            | Fault::RestRegion
+            | Fault::RestServerError
+            | Fault::RestTimeout
+            | Fault::RestTruncated
+            | Fault::RestGarbage => Some(&mut self.answers),
+            _ => None,
+        }
+    }
+
+    /// Whether another fault waits for the same.
+    fn waits_already(&mut self, fault: Fault) -> bool {
+        self.queue(fault).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// Notes that a fault was applied.
     pub(super) fn note(
         &mut self,
@@ -64,21 +90,11 @@ impl Faults {
 impl BinanceSpot {
     /// Lets something go wrong now; with a symbol, it concerns that one.
     pub fn plant(&mut self, fault: Fault, symbol: Option<&str>) {
+        if let Some(queue) = self.faults.queue(fault) {
+            queue.push_back(fault);
+            return;
+        }
         match fault {
-            Fault::ConnectForbidden | Fault::ConnectTooMany | Fault::ConnectUnavailable => {
-                self.faults.handshakes.push_back(fault);
-            }
-            Fault::AckWithheld | Fault::SubscribeRefused | Fault::AckWithoutData => {
-                self.faults.subscribes.push_back(fault);
-            }
-            Fault::StaleSnapshot
-            | Fault::RestTooMany
-            | Fault::RestBanned
-            | Fault::RestRegion
-            | Fault::RestServerError
-            | Fault::RestTimeout
-            | Fault::RestTruncated
-            | Fault::RestGarbage => self.faults.answers.push_back(fault),
             Fault::SilentStream
             | Fault::SkippedDepth
             | Fault::RepeatedDepth
@@ -89,6 +105,7 @@ impl BinanceSpot {
             | Fault::GarbageFrame
             | Fault::ChangedType
             | Fault::Exponents
+            | Fault::DoubledKey
             | Fault::HugeDepth => self.twist_stream(fault, symbol),
             Fault::Cut
             | Fault::CloseNormal
@@ -99,14 +116,21 @@ impl BinanceSpot {
             | Fault::LateConnection
             | Fault::UnknownKind
             | Fault::HugeUnknown => self.strike_connection(fault, symbol),
+            Fault::CutAll => self.cut_all(),
             Fault::ClockBehind | Fault::ClockAhead => self.shift_clock(fault),
             Fault::Listing => self.list_another(),
             Fault::Delisting => self.delist_another(symbol),
-            Fault::FinerTick
-            | Fault::Halt
-            | Fault::Break
-            | Fault::Renumbering
-            | Fault::SlowedDepth => self.strike_symbol(fault, symbol),
+            // Of a symbol; those with a queue have returned.
+            _ => self.strike_symbol(fault, symbol),
+        }
+    }
+
+    /// A fault of the script.
+    pub(super) fn play(&mut self, planned: &Planned) {
+        if planned.alone && self.faults.waits_already(planned.fault) {
+            self.faults.unapplied += 1;
+        } else {
+            self.plant(planned.fault, planned.symbol.as_deref());
         }
     }
 
@@ -217,6 +241,7 @@ impl BinanceSpot {
             Fault::FinerTick => self.refine_tick(&symbol),
             Fault::Halt => self.halt(&symbol),
             Fault::Break => self.pause(&symbol),
+            Fault::CancelOnly => self.cancel_only(&symbol),
             Fault::SlowedDepth => {
                 let until = self.now + SLOWED_FOR;
                 let index = self.by_symbol.get(&symbol);
@@ -247,11 +272,28 @@ impl BinanceSpot {
             self.faults.unapplied += 1;
             return;
         }
-        if matches!(fault, Fault::Halt | Fault::Break) {
+        if matches!(fault, Fault::Halt | Fault::Break | Fault::CancelOnly) {
             let resume = Task::Resume(symbol.clone());
             self.agenda.note(self.now + HALTED_FOR, resume);
         }
         self.note_applied(fault, Some(&symbol), None);
+    }
+
+    /// Half-open connections stay half open.
+    fn cut_all(&mut self) {
+        let connections = self.connections.iter();
+        let open: Vec<u64> = connections
+            .filter(|(_, connection)| !connection.muted)
+            .map(|(conn, _)| *conn)
+            .collect();
+        if open.is_empty() {
+            self.faults.unapplied += 1;
+            return;
+        }
+        for conn in open {
+            self.cut(conn);
+        }
+        self.note_applied(Fault::CutAll, None, None);
     }
 
     fn shift_clock(&mut self, fault: Fault) {

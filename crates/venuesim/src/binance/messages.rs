@@ -37,7 +37,7 @@ pub(super) enum Unit {
     Micro,
 }
 
-/// `@depth`, `@depth@100ms` [C].
+/// `@depth`, `@depth@100ms` `[C]`.
 pub(super) fn depth_update(symbol: &str, changes: &Changes, stamp: Stamp) -> Message {
     let Changes { first, last, .. } = changes;
     let bids = levels(changes.bids.iter().rev().map(|(price, qty)| (*price, *qty)));
@@ -50,7 +50,7 @@ pub(super) fn depth_update(symbol: &str, changes: &Changes, stamp: Stamp) -> Mes
     })
 }
 
-/// `@depth5`, `@depth10`, `@depth20`, and the body of `/api/v3/depth` [D; C for the latter]. It has no symbol and
+/// `@depth5`, `@depth10`, `@depth20`, and the body of `/api/v3/depth` `[D; C for the latter]`. It has no symbol and
 /// no time.
 pub(super) fn partial_depth(book: &TruthBook) -> Message {
     let id = book.last_update_id;
@@ -61,7 +61,7 @@ pub(super) fn partial_depth(book: &TruthBook) -> Message {
     ))
 }
 
-/// `@bookTicker` [C]: no kind and no time.
+/// `@bookTicker` `[C]`: no kind and no time.
 pub(super) fn book_ticker(symbol: &str, book: &Book) -> Message {
     let (bid, ask) = book.best();
     let (bid, ask) = (bid.unwrap_or_default(), ask.unwrap_or_default());
@@ -75,7 +75,7 @@ pub(super) fn book_ticker(symbol: &str, book: &Book) -> Message {
     ))
 }
 
-/// `@trade` [C, 2024: without the numbers of the orders].
+/// `@trade` `[C, 2024: without the numbers of the orders]`.
 pub(super) fn trade(symbol: &str, trade: &TruthTrade, stamp: Stamp) -> Message {
     let (price, qty) = (text(trade.price), text(trade.qty));
     let (id, maker) = (trade.id, trade.buyer_is_maker);
@@ -87,7 +87,7 @@ pub(super) fn trade(symbol: &str, trade: &TruthTrade, stamp: Stamp) -> Message {
     })
 }
 
-/// `@aggTrade` [C].
+/// `@aggTrade` `[C]`.
 pub(super) fn agg_trade(symbol: &str, aggregate: &Aggregate, stamp: Stamp) -> Message {
     let (price, qty) = (text(aggregate.price), text(aggregate.qty));
     let Aggregate {
@@ -105,7 +105,7 @@ pub(super) fn agg_trade(symbol: &str, aggregate: &Aggregate, stamp: Stamp) -> Me
     })
 }
 
-/// `@ticker` [D].
+/// `@ticker` `[D]`.
 pub(super) fn ticker(market: &Market, stamp: Stamp) -> Message {
     let (bid, ask) = market.book.best();
     let (bid, ask) = (bid.unwrap_or_default(), ask.unwrap_or_default());
@@ -137,7 +137,7 @@ pub(super) fn ticker(market: &Market, stamp: Stamp) -> Message {
     })
 }
 
-/// `@miniTicker` [D].
+/// `@miniTicker` `[D]`.
 pub(super) fn mini_ticker(market: &Market, stamp: Stamp) -> Message {
     let day = &market.day;
     let symbol = &market.config.symbol;
@@ -155,7 +155,7 @@ pub(super) fn mini_ticker(market: &Market, stamp: Stamp) -> Message {
     })
 }
 
-/// `serverShutdown` [D].
+/// `serverShutdown` `[D]`.
 pub(super) fn server_shutdown(stamp: Stamp) -> Message {
     Message::timed(|unit| {
         let time = stamp.text(unit);
@@ -163,7 +163,7 @@ pub(super) fn server_shutdown(stamp: Stamp) -> Message {
     })
 }
 
-/// A kind that nobody knows, at least so large. The venue adds kinds from time to time [D].
+/// A kind that nobody knows, at least so large. The venue adds kinds from time to time `[D]`.
 pub(super) fn unknown_kind(size: usize, stamp: Stamp) -> Message {
     let filling = "0123456789".repeat(size / 10);
     Message::timed(|unit| {
@@ -181,7 +181,7 @@ pub(super) fn array(messages: &[Message]) -> Message {
     Message::timed(join)
 }
 
-/// Levels as the venue writes them: `[["61737.63000000","0.00000000"]]` [C].
+/// Levels as the venue writes them: `[["61737.63000000","0.00000000"]]` `[C]`.
 fn levels(levels: impl Iterator<Item = (i64, i64)>) -> String {
     let mut written = String::from("[");
     for (price, qty) in levels {

@@ -1,4 +1,4 @@
-//! Requests over HTTP: their weights, their answers and their mistakes [D; the book's answer C].
+//! Requests over HTTP: their weights, their answers and their mistakes `[D; the book's answer C]`.
 
 use super::budget::Verdict;
 use super::listing::Listing;
@@ -115,7 +115,9 @@ impl BinanceSpot {
     fn stale_depth(&self, target: &Target) -> Option<String> {
         let index = self.asked(target).ok()?;
         let limit = limit(target, 100, 5_000).ok()?;
-        let book = self.listings[index].market.old().truth(limit);
+        let mut book = self.listings[index].market.old().clone();
+        book.bids.truncate(limit);
+        book.asks.truncate(limit);
         Some(messages::partial_depth(&book).ms)
     }
 
@@ -327,7 +329,7 @@ impl Route {
         })
     }
 
-    /// The documented weight [D].
+    /// The documented weight `[D]`.
     fn weight(self, target: &Target) -> u32 {
         match self {
             Self::Ping | Self::Time => 1,

@@ -1,4 +1,4 @@
-//! Templates of answers over HTTP, with the keys and the order of the documentation [D].
+//! Templates of answers over HTTP, with the keys and the order of the documentation `[D]`.
 
 use super::messages::{Stamp, Unit};
 use crate::decimal::{product, text, wide};

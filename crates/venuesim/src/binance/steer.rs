@@ -7,7 +7,7 @@ use crate::market::Status;
 // === impl BinanceSpot ===
 
 impl BinanceSpot {
-    /// A new symbol. Connections that have subscribed to it already get its messages from now on [U]. A symbol
+    /// A new symbol. Connections that have subscribed to it already get its messages from now on `[U]`. A symbol
     /// that is in the list stays as it is.
     pub fn list_symbol(&mut self, config: SymbolConfig) {
         if self.status(&config.symbol).is_none() {
@@ -34,6 +34,12 @@ impl BinanceSpot {
         self.set_status(symbol, Status::Break)
     }
 
+    /// Orders of a symbol can only be cancelled: status CANCEL_ONLY, which the venue has since July 2026 `[D]`. Nothing
+    /// changes meanwhile. Whether there was one.
+    pub fn cancel_only(&mut self, symbol: &str) -> bool {
+        self.set_status(symbol, Status::CancelOnly)
+    }
+
     /// A symbol trades again: status TRADING. Whether there was one.
     pub fn resume(&mut self, symbol: &str) -> bool {
         self.set_status(symbol, Status::Trading)
@@ -48,7 +54,7 @@ impl BinanceSpot {
     }
 
     /// All numbers of a symbol begin again below the present ones. The real venue would do so only while nobody
-    /// is connected [U]; connections stay here, so cut them if they are to notice.
+    /// is connected `[U]`; connections stay here, so cut them if they are to notice.
     pub fn renumber(&mut self, symbol: &str) -> bool {
         let Some(index) = self.by_symbol.get(symbol) else {
             return false;

@@ -1,4 +1,4 @@
-//! Names of streams: the symbol in small letters, then what and how fast [D].
+//! Names of streams: the symbol in small letters, then what and how fast `[D]`.
 
 /// The streams of one symbol.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Names {
     pub(super) mini_ticker: String,
 }
 
-/// Small tickers of all symbols that have changed. `!ticker@arr` was retired in March 2026 [D].
+/// Small tickers of all symbols that have changed. `!ticker@arr` was retired in March 2026 `[D]`.
 pub(super) const MINI_TICKERS: &str = "!miniTicker@arr";
 
 // === impl Names ===
@@ -42,5 +42,5 @@ impl Names {
     }
 }
 
-/// How many levels the partial streams may have [D].
+/// How many levels the partial streams may have `[D]`.
 const PARTIAL: [usize; 3] = [5, 10, 20];

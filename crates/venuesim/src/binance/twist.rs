@@ -62,6 +62,7 @@ impl Twist {
             Fault::RepeatedDepth | Fault::RepeatedTrade => vec![text.clone(), text],
             Fault::GarbageFrame => vec![half(&text)],
             Fault::Exponents => vec![with_exponents(&text)],
+            Fault::DoubledKey => vec![with_a_key_twice(&text)],
             other => {
                 let twisted = match other {
                     Fault::LostLevel => without_a_level(&text),
@@ -122,6 +123,12 @@ fn exponent(part: &str) -> String {
         return "0e0".to_owned();
     }
     format!("{number}e-{}", fraction.len())
+}
+
+/// A message that says its kind twice.
+fn with_a_key_twice(text: &str) -> String {
+    let key = "\"e\":\"depthUpdate\",";
+    text.replacen(key, &format!("{key}{key}"), 1)
 }
 
 /// A number that is a string now: `"U":157` is `"U":"157"`. `None` if there is no such number.

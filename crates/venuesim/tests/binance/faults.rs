@@ -61,6 +61,7 @@ fn every_fault_has_a_mark() {
         .collect();
     let expected = [
         (Fault::Cut, Visible),
+        (Fault::CutAll, Visible),
         (Fault::CloseNormal, Visible),
         (Fault::ClosePolicy, Visible),
         (Fault::HalfOpen, Visible),
@@ -83,6 +84,7 @@ fn every_fault_has_a_mark() {
         (Fault::UnknownKind, Visible),
         (Fault::ChangedType, Visible),
         (Fault::Exponents, Visible),
+        (Fault::DoubledKey, Visible),
         (Fault::HugeUnknown, Visible),
         (Fault::HugeDepth, Visible),
         (Fault::StaleSnapshot, Visible),
@@ -101,6 +103,7 @@ fn every_fault_has_a_mark() {
         (Fault::Delisting, Visible),
         (Fault::Halt, Visible),
         (Fault::Break, Visible),
+        (Fault::CancelOnly, Visible),
         (Fault::ClockBehind, Visible),
         (Fault::ClockAhead, Visible),
     ];
@@ -108,7 +111,7 @@ fn every_fault_has_a_mark() {
 }
 
 #[test]
-fn connections_end_in_four_ways() {
+fn connections_end_in_five_ways() {
     for (fault, end) in [
         (Fault::Cut, Output::Cut { conn: 1 }),
         (
@@ -135,6 +138,10 @@ fn connections_end_in_four_ways() {
         assert!(driver.texts(1).is_empty());
         assert!(driver.venue.connections().is_empty());
     }
+    let mut driver = started();
+    driver.connect(2, "/ws").unwrap();
+    strike(&mut driver, Fault::CutAll);
+    assert!(driver.end(1).is_some() && driver.end(2).is_some());
     let mut driver = started();
     strike(&mut driver, Fault::HalfOpen);
     assert_eq!(driver.outputs.last().unwrap().1, Output::Mute { conn: 1 });
@@ -337,7 +344,11 @@ fn symbols_come_stop_and_go() {
     assert_eq!(status(&mut driver, &listed), None);
     driver.plant(Fault::Delisting, None);
     assert_eq!(driver.venue.unapplied(), 1);
-    for (fault, name) in [(Fault::Halt, "HALT"), (Fault::Break, "BREAK")] {
+    for (fault, name) in [
+        (Fault::Halt, "HALT"),
+        (Fault::Break, "BREAK"),
+        (Fault::CancelOnly, "CANCEL_ONLY"),
+    ] {
         driver.plant(fault, Some("ETHUSDT"));
         assert_eq!(status(&mut driver, "ETHUSDT").as_deref(), Some(name));
         driver.run_secs(20);

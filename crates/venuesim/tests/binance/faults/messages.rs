@@ -146,6 +146,14 @@ fn messages_are_no_json_or_unknown_or_of_another_type() {
         .filter(|value| value["data"]["U"].is_string() || value["data"]["t"].is_string());
     assert_eq!(changed.count(), 1);
 
+    strike(&mut driver, Fault::DoubledKey);
+    let twice = r#""e":"depthUpdate","e":"depthUpdate""#;
+    let doubled = driver
+        .texts(1)
+        .into_iter()
+        .filter(|text| text.contains(twice));
+    assert_eq!(doubled.count(), 1);
+
     strike(&mut driver, Fault::Exponents);
     let messages = depths(&mut driver);
     assert_eq!(breaks(&messages), [0_usize; 0]);
