@@ -73,7 +73,7 @@ impl Session {
             None => format!("no connection: {}", failure.text),
         };
         let least = match failure.status {
-            Some(403 | 451) => Duration::from_secs(60),
+            Some(403 | 451) => Duration::from_secs(30),
             _ => Duration::ZERO,
         };
         self.end_line_for(number, why, failure.retry_after.unwrap_or(least));

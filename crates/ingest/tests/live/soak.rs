@@ -31,11 +31,14 @@ fn soak(seed: u64, span: Duration, faults: &[Fault]) {
     let script = Script::seeded_from(seed, Duration::from_secs(1), span, faults);
     for planned in script.planned() {
         rig.run((from + planned.at).saturating_sub(rig.now));
-        rig.venue.plant(planned.fault, None);
+        // Faults that wait for a handshake or a request do not pile up: then there would be no venue at all.
+        if rig.venue.waiting().len() < 2 {
+            rig.venue.plant(planned.fault, None);
+        }
     }
     rig.run(until.saturating_sub(rig.now));
     // Bans, pauses and closed markets end.
-    rig.run(minutes(12));
+    rig.run(minutes(15));
     let listed: Vec<_> = rig.venue.symbols();
     for symbol in listed.iter().filter(|symbol| symbol.status.is_some()) {
         let native = symbol.symbol.as_str();
