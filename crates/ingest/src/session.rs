@@ -121,6 +121,8 @@ pub struct Session {
     /// The number of the last request on a line.
     last_request: u64,
     connects: Budget,
+    /// No line is opened before: the venue has said so.
+    held: Mono,
     requests: Requests,
     /// When the list of instruments is read next.
     list_due: Option<Mono>,
@@ -192,6 +194,7 @@ impl Session {
             last_line: LineId::FIRST,
             last_request: 0,
             connects: Budget::new(limit, span),
+            held: Mono::default(),
             list_due: Some(now),
             listed: None,
             transmits: VecDeque::new(),
@@ -443,7 +446,25 @@ impl Session {
                 }
             }
             instrument.position.note(&event);
+            let lost = lost_by(&event);
             batch(&mut self.events, line).push(event);
+            if lost.contains(ChannelKind::Book) || lost.contains(ChannelKind::Quote) {
+                self.make_good(at, lost);
+            }
+        }
+    }
+
+    /// What a message said of these channels is lost: the venue's state makes up for it.
+    fn make_good(&mut self, at: usize, lost: ChannelSet) {
+        let instrument = &mut self.instruments[at];
+        if lost.contains(ChannelKind::Quote) {
+            instrument.position.forget_quote();
+        }
+        if lost.contains(ChannelKind::Book) {
+            instrument.book.need();
+        }
+        if instrument.channels.contains(ChannelKind::Book) {
+            self.ask_for_snapshot(at, true);
         }
     }
 
@@ -524,6 +545,15 @@ impl Session {
                 self.end_line(line, "ten messages in a row could not be read".into());
             }
         }
+    }
+}
+
+/// Channels of which an event says that something is lost.
+fn lost_by(event: &Event) -> ChannelSet {
+    match &event.body {
+        EventBody::Feed(FeedEvent::Lost { channels, .. }) => *channels,
+        EventBody::Feed(FeedEvent::Gap(_)) => ChannelSet::ALL,
+        _ => ChannelSet::EMPTY,
     }
 }
 

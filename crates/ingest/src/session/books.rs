@@ -162,6 +162,8 @@ impl Session {
             }
             Verdict::Paused(pause) => {
                 self.requests.pause(pause, self.now);
+                // Whoever asks too much may be kept out altogether: no new line either.
+                self.hold_lines(pause);
                 let seconds = pause.as_secs();
                 let why = format!(
                     "status {}; the venue is left alone for {seconds} s",
@@ -235,7 +237,8 @@ impl Session {
                 self.requests.ask(purpose, job.request, after, true);
                 self.counters.upstream(UpstreamEvent::OldSnapshot, 1);
             }
-            Worth::AheadOfStream | Worth::Behind => {}
+            // It says something of the quote, which may be silent alone.
+            Worth::AheadOfStream | Worth::Behind => self.check_quote(at, snapshot, quote),
         }
     }
 }

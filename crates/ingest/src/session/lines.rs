@@ -51,13 +51,9 @@ impl Session {
     /// The line could not be opened.
     pub(super) fn fail_line(&mut self, number: u32, failure: &Failure) {
         if let Some(pause) = failure.retry_after {
-            // Whoever is banned on one line is banned on all.
-            let until = self.now.after(pause);
-            for line in self.lines.values_mut() {
-                if let Phase::Waiting(at) = &mut line.phase {
-                    *at = (*at).max(until);
-                }
-            }
+            // Whoever is banned on one line is banned on all, and as an address.
+            self.hold_lines(pause);
+            self.requests.pause(pause, self.now);
         }
         let why = match failure.status {
             Some(status @ (403 | 451)) => {
@@ -77,6 +73,11 @@ impl Session {
             _ => Duration::ZERO,
         };
         self.end_line_for(number, why, failure.retry_after.unwrap_or(least));
+    }
+
+    /// No line is opened for so long.
+    pub(super) fn hold_lines(&mut self, pause: Duration) {
+        self.held = self.held.max(self.now.after(pause));
     }
 
     /// The line has ended: it will be opened anew, under another number.
@@ -330,6 +331,10 @@ impl Session {
             Phase::Waiting(at) if at <= now => {
                 if line.subscriptions.is_empty() {
                     return self.drop_line(number);
+                }
+                if now < self.held {
+                    line.phase = Phase::Waiting(self.held);
+                    return;
                 }
                 if let Err(later) = self.connects.spend(1, now) {
                     line.phase = Phase::Waiting(later);

@@ -58,6 +58,8 @@ pub(super) struct Requests {
     paused: Mono,
     /// So often in a row it was said that we may not ask.
     forbidden: u32,
+    /// The venue has said that we ask too much, and granted nothing since: one request at a time.
+    careful: bool,
 }
 
 /// Requests that are on their way at once: enough for a distant venue, and few enough to be stopped in time.
@@ -109,6 +111,7 @@ impl Requests {
             weight: Budget::new(limit, span),
             paused: Mono::default(),
             forbidden: 0,
+            careful: false,
         }
     }
 
@@ -148,7 +151,7 @@ impl Requests {
 
     /// The next request that may be sent now, and its number.
     pub(super) fn next(&mut self, now: Mono) -> Option<(u64, &Request)> {
-        if now < self.paused || self.sent.len() >= SENT_MAX {
+        if now < self.paused || self.sent.len() >= self.sent_max() {
             return None;
         }
         let at = self.waiting.iter().position(|job| job.after <= now)?;
@@ -189,12 +192,17 @@ impl Requests {
 
     /// A request was granted: we may ask.
     pub(super) const fn permit(&mut self) {
-        self.forbidden = 0;
+        (self.forbidden, self.careful) = (0, false);
+    }
+
+    const fn sent_max(&self) -> usize {
+        if self.careful { 1 } else { SENT_MAX }
     }
 
     /// All requests pause.
     pub(super) fn pause(&mut self, pause: Duration, now: Mono) {
         self.paused = self.paused.max(now.after(pause));
+        self.careful = true;
     }
 
     /// Until when all requests pause; none if they do not.
@@ -220,7 +228,7 @@ impl Requests {
     /// When something is to do next.
     pub(super) fn next_deadline(&mut self, now: Mono) -> Option<Mono> {
         let overdue = self.sent.values().map(|(_, deadline)| *deadline).min();
-        if self.sent.len() >= SENT_MAX {
+        if self.sent.len() >= self.sent_max() {
             return overdue;
         }
         let first = self.waiting.iter().min_by_key(|job| job.after.max(now));
