@@ -115,10 +115,8 @@ impl BinanceSpot {
             .agenda
             .note(venue.config.rates.ticker, Task::MiniTickers);
         venue.agenda.note(AGE_EVERY, Task::Age);
-        for planned in venue.config.script.planned() {
-            let task = Task::Fault(planned.clone());
-            venue.agenda.note(planned.at, task);
-        }
+        let script = std::mem::take(&mut venue.config.script);
+        venue.follow(&script);
         venue
     }
 

@@ -4,7 +4,7 @@ use super::twist::{HUGE, Twist};
 use super::{BinanceSpot, Task, messages};
 use crate::config::SymbolConfig;
 use crate::fault::Fault;
-use crate::script::{Applied, Planned};
+use crate::script::{Applied, Planned, Script};
 use crate::venue::Output;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -122,6 +122,14 @@ impl BinanceSpot {
             Fault::Delisting => self.delist_another(symbol),
             // Of a symbol; those with a queue have returned.
             _ => self.strike_symbol(fault, symbol),
+        }
+    }
+
+    /// Follows a script from now on: its times count from here. Other scripts go on.
+    pub fn follow(&mut self, script: &Script) {
+        for planned in script.planned() {
+            let task = Task::Fault(planned.clone());
+            self.agenda.note(self.now + planned.at, task);
         }
     }
 

@@ -405,6 +405,13 @@ fn a_script_is_played_at_its_times_and_the_same_each_time() {
             driver.outputs.len(),
         )
     };
+    // A venue that runs can follow a script, too.
+    let mut driver = started();
+    let script = Script::of(vec![(second * 5, Fault::Cut)]);
+    driver.venue.follow(&script);
+    driver.run_secs(5);
+    assert_eq!(last(&driver.venue, Fault::Cut).at, second * 15);
+
     let (applied, unapplied, outputs) = play();
     assert!(applied.len() > 60, "{} {unapplied}", applied.len());
     assert!(
