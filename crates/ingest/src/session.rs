@@ -18,7 +18,7 @@
 //! | [`venue`] | what differs between venues: a trait; [`binance`] |
 //! | `definitions` | which instruments are wanted, and the venue's list of them |
 //! | `line`, `lines` | connections: connect, subscribe, ping, replace |
-//! | `books`, `book_start` | snapshots that are asked for by HTTP |
+//! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
 //! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
 //! | `position` | which message continues, while two lines have the same streams |
 //!
@@ -32,6 +32,7 @@
 //!   refuses. Only that one has a gap, and is asked for again after a while.
 //! * Ten messages in a row of one stream that cannot be read: this stream is asked for anew. Only if all streams of a
 //!   line are affected, the line is opened anew.
+//! * A level that the venue has lost shows in no number: now and then each book is compared with the venue's.
 //! * A book that breaks in the pipeline, or falls silent, gets a snapshot from the venue, within its weight.
 //! * A number with more digits than the instrument has: the list of instruments is read again, and if the scales have
 //!   changed, the instrument is replaced.
@@ -42,6 +43,7 @@
 
 mod backoff;
 pub mod binance;
+mod book_check;
 mod book_start;
 mod books;
 mod budget;
@@ -66,6 +68,7 @@ use crate::normaliser::Asides;
 use crate::reseed::Want;
 use crate::venue::{Message, Reject};
 use backoff::Backoff;
+use book_check::BookCheck;
 use book_start::BookStart;
 use budget::Budget;
 use hashbrown::HashMap;
@@ -156,6 +159,10 @@ struct LiveInstrument {
     position: Position,
     /// The number that the quote stream must have passed by then, or it is dead.
     quote_due: Option<(u64, Mono)>,
+    /// The book is being compared with the venue's.
+    check: Option<BookCheck>,
+    /// When it is compared next.
+    check_at: Mono,
 }
 
 /// Messages of one stream in a row that cannot be read, after which it is asked for anew.
@@ -235,9 +242,16 @@ impl Session {
         let lines = self.lines.values().map(|line| line.next_deadline(life));
         let probes = self.instruments.iter().filter_map(|i| i.book.probe_at());
         let quotes = self.instruments.iter().filter_map(|i| Some(i.quote_due?.1));
+        let good = self.instruments.iter().filter(|i| i.book.is_good());
+        let checks = good.map(|instrument| instrument.check_at);
         let joins = self.joins_due();
         let other = self.list_due.into_iter().chain(joins);
-        let next = lines.chain(probes).chain(quotes).chain(other).min();
+        let next = lines
+            .chain(probes)
+            .chain(quotes)
+            .chain(checks)
+            .chain(other)
+            .min();
         let requests = self.requests.next_deadline(self.now);
         next.into_iter().chain(requests).min()
     }
@@ -443,6 +457,9 @@ impl Session {
                     instrument.book.snapshots += 1;
                 } else if let Link::Range { first, .. } = book.link {
                     instrument.book.note_change(first);
+                    if let Some(check) = &mut instrument.check {
+                        check.note(book);
+                    }
                 }
             }
             instrument.position.note(&event);

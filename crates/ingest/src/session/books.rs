@@ -1,11 +1,13 @@
 //! Snapshots: asked for by HTTP, judged, and given to the pipeline.
 
+use super::book_check::BookCheck;
 use super::book_start::Worth;
 use super::requests::{Job, Purpose, TIMEOUT, Verdict};
 use super::{HttpAnswer, Session, Transmit};
 use crate::event::{Event, EventBody, FeedEvent, Link};
 use crate::metrics::UpstreamEvent;
 use crate::venue::Message;
+use rand::Rng as _;
 use std::time::Duration;
 use tapecast_model::{ChannelKind, ChannelSet, Quote};
 
@@ -36,6 +38,7 @@ impl Session {
 
     /// Finds streams that are dead: the venue has come further, and they have not followed.
     pub(super) fn visit_books(&mut self) {
+        self.ask_for_checks();
         for at in 0..self.instruments.len() {
             self.visit_quote(at);
             let instrument = &mut self.instruments[at];
@@ -115,10 +118,13 @@ impl Session {
         while let Some(job) = self.requests.overdue(self.now) {
             self.ask_again(job, "there was no answer");
         }
-        while let Some((id, request)) = self.requests.next(self.now) {
+        while let Some((id, job)) = self.requests.next(self.now) {
+            if let Purpose::Check(at) = job.purpose {
+                self.instruments[at].check = Some(BookCheck::default());
+            }
             let transmit = Transmit::Http {
                 id,
-                url: request.url.clone(),
+                url: job.request.url.clone(),
                 timeout: TIMEOUT,
             };
             self.transmits.push_back(transmit);
@@ -128,6 +134,11 @@ impl Session {
     /// A request failed: it is tried again after a pause.
     pub(super) fn ask_again(&mut self, job: Job, why: &str) {
         self.counters.upstream(UpstreamEvent::RequestFailed, 1);
+        if let Purpose::Check(at) = job.purpose {
+            // It was not urgent: the next one comes in its time.
+            self.instruments[at].check = None;
+            return;
+        }
         if let Some(more) = self.log.pass(self.now) {
             tracing::warn!(venue = %self.venue, purpose = ?job.purpose, reason = why, more, "Request failed");
         }
@@ -150,6 +161,7 @@ impl Session {
                 match job.purpose {
                     Purpose::Definitions => self.take_list(job, answer.body),
                     Purpose::Snapshot(at) => self.take_snapshot(job, at, answer.body),
+                    Purpose::Check(at) => self.take_check(&job, at, answer.body),
                 }
             }
             Verdict::Forbidden(pause) => {
@@ -190,6 +202,60 @@ impl Session {
         self.ask_again(job, &format!("status {status}"));
     }
 
+    /// A book that seems right is compared with its venue.
+    fn take_check(&mut self, job: &Job, at: usize, body: &mut [u8]) {
+        let instrument = &mut self.instruments[at];
+        let (number, last) = (instrument.line, instrument.position.book());
+        let Some((check, last)) = instrument.check.take().zip(last) else {
+            return;
+        };
+        if !instrument.book.is_good() || instrument.standby.is_some() {
+            return;
+        }
+        let native = instrument.native.clone();
+        let Some(line) = self.lines.get_mut(&number) else {
+            return;
+        };
+        let mut events = Vec::new();
+        let message = Message {
+            raw: body,
+            http: Some(&job.request.url),
+            symbol: Some(&native),
+        };
+        if line.parser.parse(message, self.wall, &mut events).is_err() {
+            return;
+        }
+        let found = events
+            .into_iter()
+            .find_map(|event| Some((number_of(&event)?, event)));
+        let Some((snapshot, event)) = found else {
+            return;
+        };
+        let best = best_of(std::slice::from_ref(&event));
+        if let Some(book) = check.settle(event, snapshot, last) {
+            self.admit(number, &mut vec![book], false);
+            self.check_quote(at, snapshot, best);
+        }
+    }
+
+    /// Asks for a comparison of each book whose time has come.
+    fn ask_for_checks(&mut self) {
+        let every = self.live.rules().check_every();
+        for at in 0..self.instruments.len() {
+            let instrument = &mut self.instruments[at];
+            if instrument.check_at > self.now || !instrument.book.is_good() {
+                continue;
+            }
+            // Not all at the same time.
+            let after = every.mul_f64(self.random.random_range(0.75..1.0));
+            instrument.check_at = self.now.after(after);
+            if let Some(request) = self.live.snapshot(&instrument.native) {
+                self.requests
+                    .ask(Purpose::Check(at), request, self.now, false);
+            }
+        }
+    }
+
     fn take_snapshot(&mut self, job: Job, at: usize, body: &mut [u8]) {
         let native = self.instruments[at].native.clone();
         let number = self.instruments[at].line;
@@ -222,6 +288,9 @@ impl Session {
         let wait = self.now.after(STREAM_LAG);
         match instrument.book.judge(snapshot, last, self.now, wait) {
             Worth::Begins => {
+                let every = self.live.rules().check_every();
+                let after = every.mul_f64(self.random.random_range(0.25..1.0));
+                instrument.check_at = self.now.after(after);
                 self.admit(number, &mut events, false);
                 self.check_quote(at, snapshot, quote);
             }

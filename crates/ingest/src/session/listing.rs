@@ -169,6 +169,8 @@ impl Session {
             book: Default::default(),
             position: Default::default(),
             quote_due: None,
+            check: None,
+            check_at: self.now,
             symbol: symbol.clone(),
             scales,
         });

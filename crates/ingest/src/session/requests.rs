@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Definitions,
     /// A snapshot of an instrument's book: its place among the instruments.
     Snapshot(usize),
+    /// The same, to compare a book that seems right.
+    Check(usize),
 }
 
 /// A request that waits or is on its way.
@@ -150,7 +152,7 @@ impl Requests {
     }
 
     /// The next request that may be sent now, and its number.
-    pub(super) fn next(&mut self, now: Mono) -> Option<(u64, &Request)> {
+    pub(super) fn next(&mut self, now: Mono) -> Option<(u64, &Job)> {
         if now < self.paused || self.sent.len() >= self.sent_max() {
             return None;
         }
@@ -166,7 +168,7 @@ impl Requests {
             .entry(id)
             .insert((job, now.after(TIMEOUT + GRACE)))
             .into_mut();
-        Some((id, &job.request))
+        Some((id, job))
     }
 
     /// The request of this number, which is answered; none if nobody waits for it.

@@ -122,6 +122,7 @@ pub struct VenueRules {
     pub weight_header: Option<String>,
     life_seconds: f32,
     definitions_seconds: f32,
+    check_seconds: f32,
     /// Levels of each side in a snapshot that is asked for.
     pub snapshot_levels: u32,
 }
@@ -172,6 +173,7 @@ impl VenueRules {
             ("weight_seconds", rules.weight_seconds),
             ("life_seconds", rules.life_seconds),
             ("definitions_seconds", rules.definitions_seconds),
+            ("check_seconds", rules.check_seconds),
         ];
         for (key, value) in positive {
             if !(value > 0.0 && value <= 1e7) {
@@ -218,6 +220,11 @@ impl VenueRules {
     /// How often the list of instruments is read.
     pub fn definitions_every(&self) -> Duration {
         seconds(self.definitions_seconds)
+    }
+
+    /// How often a book that seems right is compared with the venue's.
+    pub fn check_every(&self) -> Duration {
+        seconds(self.check_seconds)
     }
 
     /// An address of these rules that the venue has left, if there is one.

@@ -8,7 +8,7 @@ use tapecast_ingest::metrics::UpstreamEvent;
 use tapecast_ingest::session::SessionCommand;
 use tapecast_ingest::session::Transmit;
 use tapecast_model::{FeedState, StreamKind};
-use tapecast_venuesim::{SimConfig, SymbolConfig};
+use tapecast_venuesim::{Fault, SimConfig, SymbolConfig};
 
 const NATIVES: [&str; 3] = ["BTCUSDT", "ETHUSDT", "NKNUSDT"];
 const MINUTE: Duration = Duration::from_secs(60);
@@ -247,6 +247,28 @@ fn five_hundred_books_are_live_as_soon_as_the_weight_allows() {
         "{counts:?}"
     );
     assert_eq!(rig.venue.connections().len(), 3, "800 streams on each");
+}
+
+#[test]
+fn a_level_that_the_venue_lost_is_found_by_comparing_books() {
+    let mut rig = Rig::new(SimConfig::new(4), wanted(&["*"]), "check_seconds = 60");
+    rig.run_until_live(MINUTE, &NATIVES);
+    rig.witness.tolerant = true;
+    for _ in 0..20 {
+        rig.run(Duration::from_secs(1));
+        rig.venue.plant(Fault::LostLevel, None);
+    }
+    rig.run(2 * MINUTE);
+    assert!(rig.witness.wrong > 0, "the fault makes books wrong");
+    rig.witness.tolerant = false;
+    rig.run(MINUTE);
+    for native in NATIVES {
+        assert_eq!(
+            rig.witness.of(native).lost,
+            [],
+            "{native}: nobody notices the comparison"
+        );
+    }
 }
 
 #[test]

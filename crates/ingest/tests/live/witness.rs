@@ -51,6 +51,10 @@ pub(crate) struct Witness {
     /// Published books that have to be compared with the truth.
     pub(crate) pending: Vec<(String, TruthBook)>,
     pub(crate) compared: u64,
+    /// Books may be wrong at present.
+    pub(crate) tolerant: bool,
+    /// Books that were wrong.
+    pub(crate) wrong: u64,
 }
 
 impl Witness {
@@ -66,8 +70,13 @@ impl Witness {
             };
             truth.bids.truncate(PROTECTED);
             truth.asks.truncate(PROTECTED);
-            assert_eq!(book, truth, "the book of {native}");
             self.compared += 1;
+            let right = book == truth;
+            self.wrong += u64::from(!right);
+            assert!(
+                right || self.tolerant,
+                "the book of {native}: {book:?}, not {truth:?}"
+            );
         }
     }
 }
