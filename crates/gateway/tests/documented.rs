@@ -64,3 +64,24 @@ fn every_key_of_a_section_is_explained() {
         before = line;
     }
 }
+
+#[test]
+fn the_file_of_live_venues_can_be_served() {
+    let text = include_str!("../../../deploy/live-crypto.toml");
+    let config = Config::parse(text, "live-crypto.toml", std::iter::empty()).unwrap();
+    assert!(!config.sources.is_empty());
+}
+
+#[test]
+fn the_documented_live_source_can_be_served() {
+    let (_, rest) = DEFAULTS.split_once("# kind = \"live\"").unwrap();
+    let (lines, _) = rest.split_once("\n\n").unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line));
+    // What explains a key begins with two marks.
+    let text: Vec<_> = lines.filter(|line| !line.starts_with('#')).collect();
+    let text = format!("[[source]]\nkind = \"live\"\n{}", text.join("\n"));
+    let config = Config::parse(&text, "t.toml", std::iter::empty()).unwrap();
+    assert_eq!(config.sources.len(), 1);
+}
