@@ -166,3 +166,42 @@ fn a_bind_address_is_where_connections_come_from() {
         &["192.0.2.1", "not an address of this machine"],
     );
 }
+
+/// The environment belongs to a process, so that each case has one: this program, with only the next test.
+#[test]
+fn the_environment_names_a_proxy_and_exceptions() {
+    let check = |list: &str, expected: &str| {
+        let port = answer("HTTP/1.1 403 Forbidden\r\n\r\n");
+        let outcome = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "proxy::a_process_with_a_proxy_in_its_environment",
+            ])
+            .env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"))
+            .env("NO_PROXY", list)
+            .env(EXPECTED, expected)
+            .output();
+        let outcome = outcome.unwrap();
+        let said = String::from_utf8_lossy(&outcome.stdout);
+        assert!(
+            outcome.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+    };
+    check("", "Proxy");
+    check("other.invalid", "Proxy");
+    check("other.invalid,venue.invalid", "Dns");
+}
+
+#[test]
+#[ignore = "a part of the test above, in a process of its own"]
+fn a_process_with_a_proxy_in_its_environment() {
+    let rig = Rig::new(ConnectConfig::default());
+    rig.connect(1, "wss://venue.invalid/");
+    let kind = format!("{:?}", rig.failure().kind);
+    assert_eq!(kind, std::env::var(EXPECTED).unwrap());
+}
+
+/// What kind of failure the process is to see.
+const EXPECTED: &str = "TAPECAST_TEST_EXPECTED";
