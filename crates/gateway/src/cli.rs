@@ -11,7 +11,7 @@ use crate::start_error::StartError;
 use crate::terminal::{
     FAILURE, RUNTIME_REMEDY, USAGE, complain, fail, open_still, said, say, tell,
 };
-use crate::{files, log, simulate, verify, watch};
+use crate::{files, log, simulate, venues, verify, watch};
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -41,6 +41,8 @@ enum Command {
     Watch(watch::Watch),
     /// Check recordings by the numbers and checksums of their venues.
     Verify(verify::Verify),
+    /// List the venues that can be connected to, with what is known of each.
+    Venues(venues::Venues),
     /// Run a simulated venue on this machine, for development without a network.
     #[command(subcommand)]
     Simulate(simulate::Simulate),
@@ -94,6 +96,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Watch(options)) => watch::run(&options),
         Some(Command::Verify(options)) => verify::run(&options, environment()),
+        Some(Command::Venues(options)) => venues::run(&options),
         Some(Command::Simulate(venue)) => simulate::run(&venue),
         Some(Command::Config(ConfigCommand::Print)) => say(DEFAULTS.trim_end()),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),

@@ -2,6 +2,7 @@
 //!
 //! * [`config`] reads the configuration; [`cli`] is the command line, with [`watch`], a client in the
 //!   terminal, and [`verify`], which checks recordings; [`terminal`] is what all say there.
+//! * [`exchange`] is the table of venues that can be connected to; [`venues`] lists them.
 //! * [`gateway`] starts and stops all rooms, each of which builds itself; [`start_error`] is why one cannot;
 //!   [`parts`] watches what must always run.
 //! * [`settings`] are what of the configuration is in force; SIGHUP changes it.
@@ -15,6 +16,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod cores;
+pub mod exchange;
 pub mod faults;
 pub mod files;
 pub mod gateway;
@@ -31,5 +33,6 @@ pub mod start_error;
 pub mod state_dir;
 mod terminal;
 pub mod threads;
+pub mod venues;
 pub mod verify;
 pub mod watch;

@@ -3,12 +3,13 @@
 use super::Span;
 use super::ranges::late;
 use super::tables::LiveTable;
+use crate::exchange::{CHANNELS, Exchange};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use tapecast_connect::Proxy;
 use tapecast_ingest::session::venue::VenueRules;
 use tapecast_ingest::session::{Pattern, WantedSet};
-use tapecast_model::{ChannelKind, ChannelSet, Venue};
+use tapecast_model::{ChannelSet, Venue};
 
 /// A connection to a venue.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +17,7 @@ pub struct LiveSource {
     /// The venue's name in topics.
     pub venue: Venue,
     /// Which venue it is: its name among the built-in rules.
-    pub exchange: String,
+    pub exchange: Exchange,
     /// Which instruments and channels.
     pub wanted: WantedSet,
     /// Addresses, limits and deadlines.
@@ -33,14 +34,6 @@ pub struct LiveSource {
     pub required: bool,
 }
 
-/// Channels that venues have.
-const CHANNELS: [ChannelKind; 4] = [
-    ChannelKind::Trade,
-    ChannelKind::Quote,
-    ChannelKind::Book,
-    ChannelKind::Ticker,
-];
-
 /// Instruments of one source at the most.
 const SYMBOLS_MAX: usize = 10_000;
 
@@ -50,6 +43,7 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
         tapecast_ingest::session::venue::RulesError::Unknown(..) => format!("venue: {e}"),
         tapecast_ingest::session::venue::RulesError::Wrong(_) => e.to_string(),
     })?;
+    let exchange = (table.venue.parse()).map_err(|e| format!("venue: {e}"))?;
     let name = table.name.as_deref().unwrap_or(&table.venue);
     let venue = Venue::new(name).map_err(|e| format!("name: {e}"))?;
     if let Some(wrong) = late(table.stale_after) {
@@ -80,7 +74,7 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
     };
     Ok(LiveSource {
         venue,
-        exchange: table.venue,
+        exchange,
         wanted: WantedSet {
             symbols: patterns("symbols", &table.symbols)?,
             exclude: patterns("exclude", &table.exclude)?,

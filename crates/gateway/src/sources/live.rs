@@ -19,8 +19,6 @@ use tapecast_connect::{
 use tapecast_ingest::event::Events;
 use tapecast_ingest::feed::{Ended, send};
 use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
-use tapecast_ingest::session::binance::BinanceSpot;
-use tapecast_ingest::session::venue::LiveVenue;
 use tapecast_ingest::session::{
     Failure as SessionFailure, Frame as SessionFrame, HttpAnswer, Session, SessionCommand,
     SessionConfig, Transmit,
@@ -110,14 +108,6 @@ fn connect_config(source: &LiveSource) -> ConnectConfig {
     }
 }
 
-/// What differs between venues. The configuration has checked the name.
-fn live_venue(source: &LiveSource) -> Option<Box<dyn LiveVenue>> {
-    match source.exchange.as_str() {
-        "binance" => Some(Box::new(BinanceSpot::new(source.rules.clone()))),
-        _ => None,
-    }
-}
-
 impl Feed for LiveFeed {
     fn kind(&self) -> &'static str {
         "live"
@@ -142,9 +132,7 @@ impl Feed for LiveFeed {
     fn run(&mut self, run: &Run) -> Finish {
         self.fault.look();
         let source = &self.source;
-        let Some(live) = live_venue(source) else {
-            return Finish::Failed(format!("no venue {}", source.exchange));
-        };
+        let live = source.exchange.connector(source.rules.clone());
         let name = format!("venue-{}", source.venue);
         let (commands, reports) = match Shell::start(&name, connect_config(source)) {
             Ok(shell) => shell,
