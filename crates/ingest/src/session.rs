@@ -20,6 +20,7 @@
 //! | `line`, `lines` | connections: connect, subscribe, ping, replace |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
 //! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
+//! | `messages` | messages with data: read, measured, passed on |
 //! | `position` | which message continues, while two lines have the same streams |
 //!
 //! # What it owns
@@ -48,10 +49,12 @@ mod book_start;
 mod books;
 mod budget;
 mod definitions;
+mod freshness;
 mod io;
 mod line;
 mod lines;
 mod listing;
+mod messages;
 mod position;
 mod report;
 mod requests;
@@ -62,26 +65,25 @@ pub use definitions::{Pattern, PatternError, VenueInstrument, WantedSet};
 pub use io::{Failure, Frame, HttpAnswer, SessionCommand, Transmit};
 pub use report::{LineReport, SessionReport};
 
-use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, FeedEvent, LineId, Link, Scales};
+use crate::event::{Event, FeedEvent, LineId, Scales};
 use crate::metrics::{FeedCounters, UpstreamEvent};
-use crate::normaliser::Asides;
 use crate::reseed::Want;
-use crate::venue::{Message, Reject};
 use backoff::Backoff;
 use book_check::BookCheck;
 use book_start::BookStart;
 use budget::Budget;
+use freshness::Freshness;
 use hashbrown::HashMap;
-use line::{Line, SubscriptionState};
-use position::{Position, channel_of};
+use line::Line;
+use position::Position;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use requests::Requests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tapecast_model::{
-    Catalog, ChannelKind, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol,
-    TradingState, UnixNanos, Venue,
+    Catalog, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol, TradingState,
+    UnixNanos, Venue,
 };
 use venue::{Control, LiveVenue};
 
@@ -137,6 +139,9 @@ pub struct Session {
     served: Vec<InstrumentId>,
     /// Memory of the events of the message at hand.
     scratch: Vec<Event>,
+    freshness: Freshness,
+    /// Messages with data since the last whose delay was measured.
+    unmeasured: u32,
     log: RateLimit,
     stopped: bool,
 }
@@ -164,9 +169,6 @@ struct LiveInstrument {
     /// When it is compared next.
     check_at: Mono,
 }
-
-/// Messages of one stream in a row that cannot be read, after which it is asked for anew.
-const BAD_IN_A_ROW: u32 = 10;
 
 // === impl Session ===
 
@@ -208,6 +210,8 @@ impl Session {
             events: VecDeque::new(),
             served: Vec::new(),
             scratch: Vec::new(),
+            freshness: Freshness::new(now),
+            unmeasured: 0,
             log: RateLimit::of_log_lines(),
             stopped: false,
         }
@@ -244,12 +248,14 @@ impl Session {
         let quotes = self.instruments.iter().filter_map(|i| Some(i.quote_due?.1));
         let good = self.instruments.iter().filter(|i| i.book.is_good());
         let checks = good.map(|instrument| instrument.check_at);
+        let starts = self.instruments.iter().filter_map(|i| i.book.ask_at());
         let joins = self.joins_due();
         let other = self.list_due.into_iter().chain(joins);
         let next = lines
             .chain(probes)
             .chain(quotes)
             .chain(checks)
+            .chain(starts)
             .chain(other)
             .min();
         let requests = self.requests.next_deadline(self.now);
@@ -316,9 +322,7 @@ impl Session {
         self.pass_on(line, events);
         for at in instruments {
             if self.instruments[at].line == line {
-                self.instruments[at].book.begin();
-                self.instruments[at].position.forget_book();
-                self.ask_for_snapshot(at, true);
+                self.begin_book(at);
             }
         }
         self.handle_time(now, wall);
@@ -396,193 +400,6 @@ impl Session {
         }
         self.handle_time(now, wall);
     }
-
-    /// Reads a message with data, and passes on what continues.
-    fn read_data(&mut self, line: u32, raw: &mut [u8]) {
-        let Some(it) = self.lines.get_mut(&line) else {
-            return;
-        };
-        let mut events = std::mem::take(&mut self.scratch);
-        let message = Message {
-            raw,
-            http: None,
-            symbol: None,
-        };
-        let result = it.parser.parse(message, self.wall, &mut events);
-        let Asides {
-            no_trades,
-            no_updates,
-            faults,
-            undated,
-            beside: _,
-        } = it.parser.asides();
-        self.counters.undated.inc_by(u64::from(*undated));
-        faults.iter().for_each(|part| self.counters.reject(*part));
-        no_trades.iter().for_each(|r| self.counters.no_trade(*r));
-        no_updates.iter().for_each(|r| self.counters.no_update(*r));
-        match result {
-            Ok(()) if it.bad.is_empty() => {}
-            Ok(()) => {
-                it.bad.remove("");
-                if let Some(name) = self.live.name_of(raw) {
-                    it.bad.remove(name.as_str());
-                }
-            }
-            Err(reject) => {
-                self.counters.reject(reject);
-                self.note_bad(line, reject, raw);
-            }
-        }
-        self.admit(line, &mut events, true);
-        events.clear();
-        self.scratch = events;
-    }
-
-    /// Notes what events say of a line's streams, if they came on it, and passes on those that are news.
-    fn admit(&mut self, line: u32, events: &mut Vec<Event>, on_stream: bool) {
-        for event in events.drain(..) {
-            let Some(at) = self.by_id.get(&event.instrument).copied() else {
-                continue;
-            };
-            let channel = channel_of(&event);
-            if let Some(channel) = channel.filter(|_| on_stream) {
-                self.note_data(line, at, channel);
-            }
-            if !self.is_news(line, at, &event, channel) {
-                continue;
-            }
-            let instrument = &mut self.instruments[at];
-            if let EventBody::Book(book) = &event.body {
-                if book.snapshot {
-                    instrument.book.snapshots += 1;
-                } else if let Link::Range { first, .. } = book.link {
-                    instrument.book.note_change(first);
-                    if let Some(check) = &mut instrument.check {
-                        check.note(book);
-                    }
-                }
-            }
-            instrument.position.note(&event);
-            let lost = lost_by(&event);
-            batch(&mut self.events, line).push(event);
-            if lost.contains(ChannelKind::Book) || lost.contains(ChannelKind::Quote) {
-                self.make_good(at, lost);
-            }
-        }
-    }
-
-    /// What a message said of these channels is lost: the venue's state makes up for it.
-    fn make_good(&mut self, at: usize, lost: ChannelSet) {
-        let instrument = &mut self.instruments[at];
-        if lost.contains(ChannelKind::Quote) {
-            instrument.position.forget_quote();
-        }
-        if lost.contains(ChannelKind::Book) {
-            instrument.book.need();
-        }
-        if instrument.channels.contains(ChannelKind::Book) {
-            self.ask_for_snapshot(at, true);
-        }
-    }
-
-    /// Data of a stream came: it is live.
-    fn note_data(&mut self, line: u32, at: usize, channel: ChannelKind) {
-        let instrument = &mut self.instruments[at];
-        if instrument.line == line {
-            if instrument.live.contains(channel) {
-                return;
-            }
-            instrument.live = instrument.live.with(channel);
-        }
-        if let Some(it) = self.lines.get_mut(&line)
-            && let Some(place) = it.place(at, channel)
-        {
-            let subscription = &mut it.subscriptions[place];
-            (subscription.state, subscription.tries) = (SubscriptionState::Live, 0);
-        }
-    }
-
-    fn pass_on(&mut self, line: u32, events: impl IntoIterator<Item = Event>) {
-        for event in events {
-            batch(&mut self.events, line).push(event);
-        }
-    }
-
-    /// One event of an instrument that is not of a line's data.
-    fn say(&mut self, at: usize, body: EventBody) {
-        let instrument = &self.instruments[at];
-        let event = Event {
-            instrument: instrument.id,
-            ts_event: None,
-            ts_recv: self.wall,
-            venue_seq: None,
-            body,
-        };
-        let line = instrument.line;
-        self.pass_on(line, [event]);
-    }
-
-    /// A channel of an instrument has a hole, for this reason.
-    fn say_lost(&mut self, at: usize, channels: ChannelSet, reason: String) {
-        let lost = FeedEvent::Lost {
-            channels,
-            events: None,
-            reason: reason.into(),
-        };
-        self.say(at, EventBody::Feed(lost));
-    }
-
-    /// A message of the line could not be read.
-    fn note_bad(&mut self, line: u32, reject: Reject, raw: &[u8]) {
-        if reject == Reject::Scale {
-            // Perhaps a tick has gained a digit: the list says so.
-            self.list_soon();
-        }
-        if !reject.is_fault() {
-            return;
-        }
-        let name = self.live.name_of(raw).unwrap_or_default();
-        let Some(it) = self.lines.get_mut(&line) else {
-            return;
-        };
-        let known = it.by_name.get(name.as_str()).copied();
-        let name = if known.is_some() { name } else { String::new() };
-        let count = it.bad.entry(name.clone()).or_insert(0);
-        *count += 1;
-        if *count < BAD_IN_A_ROW {
-            return;
-        }
-        *count = 0;
-        let all = it.bad.len() >= it.subscriptions.len();
-        match known {
-            Some(subscription) if !all => self.ask_anew(line, subscription),
-            _ => {
-                self.counters.reconnects_rejects.inc();
-                self.transmits.push_back(Transmit::Close { line });
-                self.end_line(line, "ten messages in a row could not be read".into());
-            }
-        }
-    }
-}
-
-/// Channels of which an event says that something is lost.
-fn lost_by(event: &Event) -> ChannelSet {
-    match &event.body {
-        EventBody::Feed(FeedEvent::Lost { channels, .. }) => *channels,
-        EventBody::Feed(FeedEvent::Gap(_)) => ChannelSet::ALL,
-        _ => ChannelSet::EMPTY,
-    }
-}
-
-/// The batch to which the next event of a line belongs.
-fn batch(batches: &mut VecDeque<(u32, Vec<Event>)>, line: u32) -> &mut Vec<Event> {
-    let fits =
-        |(last, events): &(u32, Vec<Event>)| *last == line && events.len() < BATCH_EVENTS_MAX;
-    if !batches.back().is_some_and(fits) {
-        batches.push_back((line, Vec::with_capacity(4)));
-    }
-    let last = batches.len() - 1;
-    &mut batches[last].1
 }
 
 /// A pause between tries of what the venue refuses.

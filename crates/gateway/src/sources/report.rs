@@ -34,10 +34,15 @@ struct Report<'a> {
 struct Connections {
     instruments: usize,
     books_awaited: usize,
+    /// The first of these, by the venue's names.
+    awaited: Vec<Box<str>>,
     requests_waiting: usize,
     requests_sent: usize,
     weight_left: u32,
     connects_left: u32,
+    /// How old messages are: the median of the last ten seconds, and what is usual.
+    delay_s: Option<f64>,
+    usual_delay_s: Option<f64>,
     /// How long no request is sent, because the venue has said so.
     paused_s: Option<f64>,
     lines: Vec<Line>,
@@ -112,10 +117,13 @@ impl Connections {
         Self {
             instruments: report.instruments,
             books_awaited: report.books_awaited,
+            awaited: report.awaited,
             requests_waiting: report.requests.0,
             requests_sent: report.requests.1,
             weight_left: report.weight_left,
             connects_left: report.connects_left,
+            delay_s: report.delays.0.map(|nanos| nanos as f64 / 1e9),
+            usual_delay_s: report.delays.1.map(|nanos| nanos as f64 / 1e9),
             paused_s: report.paused_until.map(|until| seconds(now, until)),
             lines: report.lines.into_iter().map(line).collect(),
         }

@@ -15,6 +15,9 @@ pub(super) struct BookStart {
     /// What the venue had when it was asked whether a silent book is right, and until when the stream must have
     /// come as far.
     probe: Option<(u64, Mono)>,
+    /// A snapshot is asked for then, or when the first change has come: what is older than the stream can only be told
+    /// by a change. None: it has been asked for.
+    ask_at: Option<Mono>,
     /// Snapshots that were passed on, as the pipeline counts them.
     pub(super) snapshots: u64,
     /// Snapshots in a row that were older than the stream.
@@ -50,15 +53,17 @@ pub(super) enum Worth {
 // === impl BookStart ===
 
 impl BookStart {
-    /// The stream begins, or begins anew.
-    pub(super) fn begin(&mut self) {
+    /// The stream begins, or begins anew; without a change, its snapshot is asked for at this time.
+    pub(super) fn begin(&mut self, ask_at: Mono) {
         (self.state, self.first, self.probe) = (State::Awaiting, None, None);
+        self.ask_at = Some(ask_at);
         self.too_old = 0;
     }
 
     /// The stream has ended.
     pub(super) fn end(&mut self) {
         (self.state, self.first, self.probe) = (State::None, None, None);
+        self.ask_at = None;
     }
 
     /// Another snapshot is needed, of the same stream.
@@ -79,11 +84,26 @@ impl BookStart {
         self.state == State::Good
     }
 
-    /// A change of the stream came.
-    pub(super) fn note_change(&mut self, first: u64) {
+    /// A change of the stream came. Returns whether a snapshot must be asked for now.
+    pub(super) fn note_change(&mut self, first: u64) -> bool {
         if self.first.is_none() {
             self.first = Some(first);
         }
+        self.ask_at.take().is_some()
+    }
+
+    /// When a snapshot must be asked for, if no change comes before.
+    pub(super) fn ask_at(&self) -> Option<Mono> {
+        self.ask_at
+    }
+
+    /// Whether a snapshot must be asked for now, without a change.
+    pub(super) fn is_due(&mut self, now: Mono) -> bool {
+        let due = self.ask_at.is_some_and(|at| at <= now);
+        if due {
+            self.ask_at = None;
+        }
+        due
     }
 
     /// A snapshot with this number came; the last change had `last`.

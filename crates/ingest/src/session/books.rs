@@ -11,6 +11,8 @@ use rand::Rng as _;
 use std::time::Duration;
 use tapecast_model::{ChannelKind, ChannelSet, Quote};
 
+/// How long the first change of a stream is waited for before its snapshot is asked for.
+const CHANGE_WITHIN: Duration = Duration::from_millis(1_500);
 /// How long a stream has to come as far as its venue.
 const STREAM_LAG: Duration = Duration::from_secs(3);
 /// How long to wait for a snapshot that is as new as the stream.
@@ -22,9 +24,9 @@ impl Session {
         if !self.instruments[at].channels.contains(ChannelKind::Book) {
             return;
         }
-        self.instruments[at].book.begin();
+        let ask_at = self.now.after(CHANGE_WITHIN);
+        self.instruments[at].book.begin(ask_at);
         self.instruments[at].position.forget_book();
-        self.ask_for_snapshot(at, false);
     }
 
     /// Asks for a snapshot, before others if somebody waits for it.
@@ -41,6 +43,9 @@ impl Session {
         self.ask_for_checks();
         for at in 0..self.instruments.len() {
             self.visit_quote(at);
+            if self.instruments[at].book.is_due(self.now) {
+                self.ask_for_snapshot(at, false);
+            }
             let instrument = &mut self.instruments[at];
             if !instrument
                 .book

@@ -21,6 +21,8 @@ pub struct SessionReport {
     pub weight_left: u32,
     /// Attempts to connect that are left.
     pub connects_left: u32,
+    /// How old messages are, in nanoseconds: the median of the last ten seconds, and what is usual.
+    pub delays: (Option<i64>, Option<i64>),
     /// Until when no request is sent, because the venue has said so.
     pub paused_until: Option<Mono>,
 }
@@ -73,6 +75,7 @@ impl Session {
             requests: self.requests.counts(),
             weight_left: self.requests.weight_left(self.now),
             connects_left: self.connects.left(self.now),
+            delays: self.freshness.delays(),
             paused_until: self.requests.paused_until(self.now),
         }
     }

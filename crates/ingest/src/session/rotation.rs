@@ -14,6 +14,8 @@ use crate::normaliser::Parser;
 use std::time::Duration;
 use tapecast_model::{ChannelKind, ChannelSet, Mono};
 
+/// No message is on its way for longer.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// How often it is looked whether a new line has come as far.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -147,9 +149,10 @@ impl Session {
         line.replaces = None;
         let mut late = Vec::new();
         for subscription in &line.subscriptions {
+            // Since it was accepted, it brings all that happens; a second covers what was on its way on the old line.
             let accepted = matches!(
                 subscription.state,
-                SubscriptionState::Accepted(at) if at.after(QUIET_AFTER) <= self.now
+                SubscriptionState::Accepted(at) if at.after(ON_ITS_WAY) <= self.now
             );
             let state = matches!(
                 subscription.channel,

@@ -226,8 +226,8 @@ fn a_name_that_the_venue_does_not_have_is_left_out_and_the_others_are_served() {
 fn five_hundred_books_are_live_as_soon_as_the_weight_allows() {
     let mut config = SimConfig::new(9);
     let symbol = |number| SymbolConfig {
-        every: Duration::from_secs(5),
-        levels: 50,
+        every: Duration::from_secs(60),
+        levels: 20,
         ..SymbolConfig::numbered(number)
     };
     config.symbols = (0..500).map(symbol).collect();

@@ -382,7 +382,14 @@ impl Rig {
         self.settle();
     }
 
-    /// Nobody uses its numbers again.
+    /// Messages of a line were dropped before they were read.
+    pub(crate) fn overflow(&mut self, line: u32, messages: u64) {
+        let (mono, wall) = (self.mono(), self.wall());
+        self.session.handle_overflow(line, messages, mono, wall);
+        self.settle();
+    }
+
+    /// Somebody asks for something.
     pub(crate) fn command(&mut self, command: SessionCommand) {
         let (mono, wall) = (self.mono(), self.wall());
         self.session.handle_command(command, mono, wall);

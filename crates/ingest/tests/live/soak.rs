@@ -16,7 +16,7 @@ fn minutes(count: u64) -> Duration {
 }
 
 /// One seed: faults, then quiet.
-fn soak(seed: u64, span: Duration, faults: &[Fault]) {
+fn soak(seed: u64, (span, quiet): (Duration, Duration), faults: &[Fault]) {
     let mut config = SimConfig::new(seed);
     config.symbols.truncate(3);
     config.symbols.push(SymbolConfig::numbered(7));
@@ -38,7 +38,7 @@ fn soak(seed: u64, span: Duration, faults: &[Fault]) {
     }
     rig.run(until.saturating_sub(rig.now));
     // Bans, pauses and closed markets end.
-    rig.run(minutes(15));
+    rig.run(quiet);
     let listed: Vec<_> = rig.venue.symbols();
     for symbol in listed.iter().filter(|symbol| symbol.status.is_some()) {
         let native = symbol.symbol.as_str();
@@ -53,7 +53,7 @@ fn soak(seed: u64, span: Duration, faults: &[Fault]) {
     let counts = rig.venue.counts();
     assert_eq!(counts.bans, 0, "seed {seed}: {counts:?}");
     assert_eq!(counts.closed_for_messages, 0, "seed {seed}: {counts:?}");
-    assert!(rig.witness.compared > 1_000, "seed {seed}");
+    assert!(rig.witness.compared > 500, "seed {seed}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_fault_every_second() {
     let all = Fault::ALL.into_iter();
     let faults: Vec<_> = all.filter(|fault| !NOT_COMPARED.contains(fault)).collect();
     for seed in 1..=seeds {
-        soak(seed, minutes(span), &faults);
+        soak(seed, (minutes(span), minutes(15)), &faults);
     }
 }
 
@@ -75,7 +75,7 @@ fn a_fault_every_second() {
 fn each_fault_alone() {
     for fault in Fault::ALL {
         if !NOT_COMPARED.contains(&fault) {
-            soak(3, Duration::from_secs(20), &[fault]);
+            soak(3, (Duration::from_secs(10), minutes(3)), &[fault]);
         }
     }
 }
