@@ -2,7 +2,8 @@
 //!
 //! A line is `{"ts":<receive time, ns>,"raw":"<frame text>"}`; rows that were fetched over HTTP also have
 //! `http` and `symbol`. A line may also be a message alone, without a receive time. A byte order mark at
-//! the beginning of the file, carriage returns and blank lines are skipped.
+//! the beginning of the file, carriage returns and blank lines are skipped, and so are rows whose only key is
+//! `tapecast`: what [`crate::recorder`] says of a connection.
 //!
 //! # Limits
 //! One line of at most [`LINE_BYTES_MAX`] is in memory at a time. A longer line is skipped without being
@@ -183,7 +184,7 @@ impl Capture {
                         1 => unmarked(&self.line),
                         _ => &self.line,
                     };
-                    if !line.trim_ascii().is_empty() {
+                    if !line.trim_ascii().is_empty() && !is_aside(line) {
                         break self.row.read(line);
                     }
                 }
@@ -339,6 +340,11 @@ fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Reached
             });
         }
     }
+}
+
+/// Whether a line is about the recording itself, and no message.
+fn is_aside(line: &[u8]) -> bool {
+    line.starts_with(b"{\"tapecast\":{\"row\":")
 }
 
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

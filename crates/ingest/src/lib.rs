@@ -14,6 +14,8 @@
 //!
 //! A live venue's connections are the business of its [`session`], without I/O.
 //!
+//! [`recorder`] writes down what a live venue sends, for [`replay`].
+//!
 //! This crate knows nothing of subscribers, frames or client sockets.
 
 pub mod book;
@@ -26,6 +28,7 @@ mod old;
 pub mod pipeline;
 pub mod plan;
 pub mod push;
+pub mod recorder;
 pub mod replay;
 pub mod reseed;
 pub mod scan;
