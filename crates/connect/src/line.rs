@@ -24,6 +24,7 @@ use hyper::header::USER_AGENT;
 use hyper::{Response, header};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -190,6 +191,11 @@ fn error_reason(error: &Error) -> (String, Option<CloseCode>) {
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => (
+            "the peer closed the connection without a close frame".to_owned(),
+            None,
+        ),
+        // What the TLS library says of it is for programmers.
+        Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => (
             "the peer closed the connection without a close frame".to_owned(),
             None,
         ),

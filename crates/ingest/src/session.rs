@@ -68,7 +68,6 @@ pub use report::{LineReport, SessionReport};
 use crate::event::{Event, FeedEvent, LineId, Scales};
 use crate::metrics::{FeedCounters, UpstreamEvent};
 use crate::reseed::Want;
-use backoff::Backoff;
 use book_check::BookCheck;
 use book_start::BookStart;
 use budget::Budget;
@@ -238,7 +237,7 @@ impl Session {
     }
 
     /// When [`Session::handle_time`] is due.
-    pub fn next_deadline(&mut self) -> Option<Mono> {
+    pub fn next_deadline(&self) -> Option<Mono> {
         if self.stopped {
             return None;
         }
@@ -400,12 +399,4 @@ impl Session {
         }
         self.handle_time(now, wall);
     }
-}
-
-/// A pause between tries of what the venue refuses.
-const fn refusals() -> Backoff {
-    Backoff::new(
-        std::time::Duration::from_secs(30),
-        std::time::Duration::from_secs(600),
-    )
 }

@@ -61,6 +61,8 @@ struct Line {
     unaccepted: usize,
     last_end: Option<String>,
     last_end_s: Option<f64>,
+    last_failure: Option<String>,
+    last_failure_s: Option<f64>,
 }
 
 /// What a report is made of.
@@ -103,6 +105,7 @@ impl Connections {
         let line = |line: LineReport| {
             let open = line.state == "open";
             let (ended, why) = line.last_end.unzip();
+            let (failed, failure) = line.last_failure.unzip();
             Line {
                 line: line.number,
                 state: line.state,
@@ -112,6 +115,8 @@ impl Connections {
                 unaccepted: line.unaccepted,
                 last_end: why,
                 last_end_s: ended.map(|at| seconds(at, now)),
+                last_failure: failure,
+                last_failure_s: failed.map(|at| seconds(at, now)),
             }
         };
         Self {

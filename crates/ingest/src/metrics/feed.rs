@@ -1,6 +1,7 @@
 //! The feeds' counters.
 
 use super::upstream::UpstreamEvent;
+use crate::normaliser::Asides;
 use crate::venue::{NoTrade, NoUpdate, Reject};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
@@ -177,6 +178,21 @@ impl FeedCounters {
     /// Counts a row of a tape that is not a trade.
     pub fn no_trade(&self, reason: NoTrade) {
         self.no_trades[reason as usize].inc();
+    }
+
+    /// Counts what a message had beside its events.
+    pub fn count_asides(&self, asides: &Asides) {
+        let Asides {
+            no_trades,
+            no_updates,
+            faults,
+            undated,
+            beside: _,
+        } = asides;
+        self.undated.inc_by(u64::from(*undated));
+        faults.iter().for_each(|part| self.reject(*part));
+        no_trades.iter().for_each(|reason| self.no_trade(*reason));
+        no_updates.iter().for_each(|reason| self.no_update(*reason));
     }
 
     /// Counts something on the way to the venue.

@@ -4,7 +4,7 @@
 use crate::capture::Row;
 use crate::event::{Event, FeedEvent};
 use crate::metrics::FeedCounters;
-use crate::normaliser::{Asides, Parser};
+use crate::normaliser::Parser;
 use crate::venue::Reject;
 use std::borrow::Cow;
 use tapecast_model::UnixNanos;
@@ -64,18 +64,9 @@ impl RowReader {
         self.counters.messages.inc();
         self.counters.bytes.inc_by(message.raw.len() as u64);
         let result = self.parser.parse(message, now, out);
-        let Asides {
-            no_trades,
-            no_updates,
-            faults,
-            undated,
-            beside,
-        } = self.parser.asides();
-        let beside = *beside;
-        self.counters.undated.inc_by(u64::from(*undated));
-        faults.iter().for_each(|part| self.counters.reject(*part));
-        no_trades.iter().for_each(|r| self.counters.no_trade(*r));
-        no_updates.iter().for_each(|r| self.counters.no_update(*r));
+        let asides = self.parser.asides();
+        self.counters.count_asides(asides);
+        let beside = asides.beside;
         let mut gave_up = false;
         match result {
             Ok(()) => self.faults = 0,

@@ -24,6 +24,11 @@ impl Backoff {
         }
     }
 
+    /// So many tries have failed already.
+    pub(super) const fn with_tries(self, tries: u32) -> Self {
+        Self { tries, ..self }
+    }
+
     /// A try failed: how long to wait, at random up to a limit that doubles, and never less than half of the shortest.
     pub(super) fn fail(&mut self, random: &mut SmallRng) -> Duration {
         let limit = self.shortest.saturating_mul(1 << self.tries.min(20));

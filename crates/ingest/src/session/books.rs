@@ -6,10 +6,10 @@ use super::requests::{Job, Purpose, TIMEOUT, Verdict};
 use super::{HttpAnswer, Session, Transmit};
 use crate::event::{Event, EventBody, FeedEvent, Link};
 use crate::metrics::UpstreamEvent;
-use crate::venue::Message;
+use crate::venue::{Message, Reject};
 use rand::Rng as _;
 use std::time::Duration;
-use tapecast_model::{ChannelKind, ChannelSet, Quote};
+use tapecast_model::{ChannelKind, ChannelSet, Level, Quote};
 
 /// How long the first change of a stream is waited for before its snapshot is asked for.
 const CHANGE_WITHIN: Duration = Duration::from_millis(1_500);
@@ -17,6 +17,15 @@ const CHANGE_WITHIN: Duration = Duration::from_millis(1_500);
 const STREAM_LAG: Duration = Duration::from_secs(3);
 /// How long to wait for a snapshot that is as new as the stream.
 const NEWER_AFTER: Duration = Duration::from_millis(700);
+
+/// A book as its venue has sent it.
+struct Snapshot {
+    /// The venue's number.
+    number: u64,
+    /// Its best levels.
+    best: Quote,
+    event: Event,
+}
 
 impl Session {
     /// A book's stream begins: it needs a snapshot.
@@ -217,30 +226,38 @@ impl Session {
         if !instrument.book.is_good() || instrument.standby.is_some() {
             return;
         }
-        let native = instrument.native.clone();
-        let Some(line) = self.lines.get_mut(&number) else {
+        let Some(Snapshot {
+            number: snapshot,
+            best,
+            event,
+        }) = self.read_snapshot(job, at, body)
+        else {
             return;
         };
-        let mut events = Vec::new();
-        let message = Message {
-            raw: body,
-            http: Some(&job.request.url),
-            symbol: Some(&native),
-        };
-        if line.parser.parse(message, self.wall, &mut events).is_err() {
-            return;
-        }
-        let found = events
-            .into_iter()
-            .find_map(|event| Some((number_of(&event)?, event)));
-        let Some((snapshot, event)) = found else {
-            return;
-        };
-        let best = best_of(std::slice::from_ref(&event));
         if let Some(book) = check.settle(event, snapshot, last) {
             self.admit(number, &mut vec![book], false);
             self.check_quote(at, snapshot, best);
         }
+    }
+
+    /// Reads an answer by the decoder of the instrument's line; none if it is no snapshot.
+    fn read_snapshot(&mut self, job: &Job, at: usize, body: &mut [u8]) -> Option<Snapshot> {
+        let instrument = &self.instruments[at];
+        let line = self.lines.get_mut(&instrument.line)?;
+        let mut events = Vec::new();
+        let message = Message {
+            raw: body,
+            http: Some(&job.request.url),
+            symbol: Some(&instrument.native),
+        };
+        if let Err(reject) = line.parser.parse(message, self.wall, &mut events) {
+            self.counters.reject(reject);
+            if reject == Reject::Scale {
+                self.list_soon();
+            }
+            return None;
+        }
+        events.into_iter().find_map(Snapshot::of)
     }
 
     /// Asks for a comparison of each book whose time has come.
@@ -262,33 +279,20 @@ impl Session {
     }
 
     fn take_snapshot(&mut self, job: Job, at: usize, body: &mut [u8]) {
-        let native = self.instruments[at].native.clone();
-        let number = self.instruments[at].line;
-        if !(self.instruments[at].book.is_awaiting() || self.instruments[at].book.is_good()) {
+        let instrument = &self.instruments[at];
+        if !(instrument.book.is_awaiting() || instrument.book.is_good()) {
             return;
         }
-        let Some(line) = self.lines.get_mut(&number) else {
-            return;
-        };
-        let mut events = Vec::new();
-        let message = Message {
-            raw: body,
-            http: Some(&job.request.url),
-            symbol: Some(&native),
-        };
-        let result = line.parser.parse(message, self.wall, &mut events);
-        let snapshot = events.iter().find_map(number_of);
-        let Some(snapshot) = snapshot.filter(|_| result.is_ok()) else {
-            if let Err(reject) = result {
-                self.counters.reject(reject);
-                if reject == crate::venue::Reject::Scale {
-                    self.list_soon();
-                }
-            }
+        let Some(Snapshot {
+            number: snapshot,
+            best: quote,
+            event,
+        }) = self.read_snapshot(&job, at, body)
+        else {
             return self.ask_again(job, "the snapshot cannot be read");
         };
-        let quote = best_of(&events);
         let instrument = &mut self.instruments[at];
+        let number = instrument.line;
         let last = instrument.position.book();
         let wait = self.now.after(STREAM_LAG);
         match instrument.book.judge(snapshot, last, self.now, wait) {
@@ -296,7 +300,7 @@ impl Session {
                 let every = self.live.rules().check_every();
                 let after = every.mul_f64(self.random.random_range(0.25..1.0));
                 instrument.check_at = self.now.after(after);
-                self.admit(number, &mut events, false);
+                self.admit(number, &mut vec![event], false);
                 self.check_quote(at, snapshot, quote);
             }
             Worth::Quiet => {
@@ -317,27 +321,28 @@ impl Session {
     }
 }
 
-/// The best levels of a snapshot.
-fn best_of(events: &[Event]) -> Quote {
-    let book = events.iter().find_map(|event| match &event.body {
-        EventBody::Book(book) if book.snapshot => Some(book),
-        _ => None,
-    });
-    let level = |level: &tapecast_model::Level| (level.price, level.qty);
-    book.map_or_else(Quote::default, |book| Quote {
-        bid: book.bids.iter().map(level).max_by_key(|(price, _)| *price),
-        ask: book.asks.iter().map(level).min_by_key(|(price, _)| *price),
-    })
-}
+// === impl Snapshot ===
 
-/// The number of a snapshot.
-fn number_of(event: &Event) -> Option<u64> {
-    match &event.body {
-        EventBody::Book(book) if book.snapshot => match book.link {
-            Link::Range { last, .. } | Link::Step(last) | Link::Whole(last) => Some(last),
-            Link::Previous { last, .. } => u64::try_from(last).ok(),
-            Link::None => None,
-        },
-        _ => None,
+impl Snapshot {
+    /// The snapshot that an event is, if it has a number.
+    fn of(event: Event) -> Option<Self> {
+        let EventBody::Book(book) = &event.body else {
+            return None;
+        };
+        let number = match book.link {
+            Link::Range { last, .. } | Link::Step(last) | Link::Whole(last) => last,
+            Link::Previous { last, .. } => u64::try_from(last).ok()?,
+            Link::None => return None,
+        };
+        let level = |level: &Level| (level.price, level.qty);
+        let best = Quote {
+            bid: book.bids.iter().map(level).max_by_key(|(price, _)| *price),
+            ask: book.asks.iter().map(level).min_by_key(|(price, _)| *price),
+        };
+        book.snapshot.then_some(Self {
+            number,
+            best,
+            event,
+        })
     }
 }

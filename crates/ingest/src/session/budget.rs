@@ -40,20 +40,29 @@ impl Budget {
     /// If it is not there yet: when to ask again. More than the whole limit is spent when nothing else is.
     pub(super) fn spend(&mut self, amount: u32, now: Mono) -> Result<(), Mono> {
         self.forget(now);
-        let amount = amount.min(self.limit);
-        let mut excess = (self.sum + amount).saturating_sub(self.limit);
-        if excess == 0 {
-            self.sum += amount;
-            self.spent.push_back((now, amount));
-            return Ok(());
-        }
-        for (at, some) in &self.spent {
-            excess = excess.saturating_sub(*some);
-            if excess == 0 {
-                return Err(at.after(self.span));
+        match self.when(amount, now) {
+            at if at > now => Err(at),
+            _ => {
+                let amount = amount.min(self.limit);
+                self.sum += amount;
+                self.spent.push_back((now, amount));
+                Ok(())
             }
         }
-        Err(now.after(self.span))
+    }
+
+    /// When an amount can be spent, not before `from`.
+    pub(super) fn when(&self, amount: u32, from: Mono) -> Mono {
+        let mut excess = (self.sum + amount.min(self.limit)).saturating_sub(self.limit);
+        let mut spent = self.spent.iter();
+        let mut at = from;
+        while excess > 0
+            && let Some((then, some)) = spent.next()
+        {
+            excess = excess.saturating_sub(*some);
+            at = from.max(then.after(self.span));
+        }
+        at
     }
 
     /// The venue has counted more than we have: others share our address. The difference counts as spent now.

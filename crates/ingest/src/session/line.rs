@@ -49,8 +49,10 @@ pub(super) struct Line {
     pub(super) batch_max: usize,
     /// Lines in a row that ended right behind a request.
     pub(super) ended_on_request: u32,
-    /// Why the last one ended.
+    /// Why the last connection ended.
     pub(super) last_end: Option<(Mono, String)>,
+    /// Why the last attempt to connect failed.
+    pub(super) last_failure: Option<(Mono, String)>,
 }
 
 /// How far a line is.
@@ -146,6 +148,7 @@ impl Line {
             batch_max: rules.batch_max,
             ended_on_request: 0,
             last_end: None,
+            last_failure: None,
         }
     }
 

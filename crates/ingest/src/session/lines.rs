@@ -1,15 +1,19 @@
 //! The session's lines: open, ask for streams, stay alive, open again.
 
+use super::backoff::Backoff;
 use super::line::{
     ANSWER_WITHIN, Asked, BLAME_WITHIN, CONNECT_WITHIN, GOOD_AFTER, Line, PING_AFTER, PONG_WITHIN,
     Phase, Subscription, SubscriptionState, TRIES,
 };
-use super::{Failure, Session, Transmit, refusals};
+use super::{Failure, Session, Transmit};
 use crate::event::FeedEvent;
 use crate::metrics::UpstreamEvent;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 use tapecast_model::{ChannelSet, Mono};
+
+/// Pauses between tries of what the venue refuses.
+const REFUSALS: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(600));
 
 /// How long until a stream is asked for anew the second time; each further time it doubles.
 const ANEW_AFTER: Duration = Duration::from_secs(2);
@@ -107,7 +111,11 @@ impl Session {
         }
         let pause = line.backoff.fail(&mut self.random).max(least);
         line.phase = Phase::Waiting(now.after(pause));
-        line.last_end = Some((now, why.clone()));
+        let last = match was_open {
+            true => &mut line.last_end,
+            false => &mut line.last_failure,
+        };
+        *last = Some((now, why.clone()));
         line.forget_requests();
         line.parser.reset();
         let next = self.next_line();
@@ -173,10 +181,7 @@ impl Session {
             tries,
             ..
         } = &mut line.subscriptions[place];
-        let mut pause = refusals();
-        for _ in 1..(*tries).max(1) {
-            pause.fail(&mut self.random);
-        }
+        let mut pause = REFUSALS.with_tries(tries.saturating_sub(1));
         let until = self.now.after(pause.fail(&mut self.random));
         *state = SubscriptionState::Refused(until);
         *tries += 1;

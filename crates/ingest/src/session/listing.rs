@@ -16,11 +16,6 @@ use tapecast_model::{ChannelKind, ChannelSet, InstrumentId, Symbol, TradingState
 const LIST_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 
 impl Session {
-    /// The list as it was known before this process: streams begin before the venue has answered.
-    pub fn define(&mut self, list: &[VenueInstrument]) {
-        self.take_definitions(list);
-    }
-
     /// Whether the venue has said which instruments there are.
     pub const fn is_defined(&self) -> bool {
         self.listed.is_some()
@@ -67,6 +62,15 @@ impl Session {
         if is_first {
             for symbol in unknown {
                 tracing::warn!(venue = %self.venue, %symbol, "The venue has no such instrument; it is left out");
+            }
+            let nameless: Vec<_> = list
+                .iter()
+                .filter(|listed| listed.symbol.is_none())
+                .map(|listed| &*listed.native)
+                .collect();
+            if !nameless.is_empty() {
+                let ids = nameless.join(", ");
+                tracing::warn!(venue = %self.venue, ids, "Ids of the venue make no symbol; they are left out");
             }
             if surplus > 0 {
                 tracing::warn!(venue = %self.venue, surplus, "More instruments are wanted than the maximum; the rest is left out");
@@ -131,6 +135,8 @@ impl Session {
             self.by_id.insert(id, at);
             self.instruments[at].live = ChannelSet::EMPTY;
             self.instruments[at].scales = listed.scales;
+            self.instruments[at].position.forget_quote();
+            self.instruments[at].quote_due = None;
             self.served.push(id);
             tracing::info!(venue = %self.venue, native = %listed.native, "The venue has changed the digits of an instrument");
             self.begin_book(at);

@@ -5,7 +5,6 @@ use super::line::SubscriptionState;
 use super::position::channel_of;
 use super::{Session, Transmit};
 use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, FeedEvent, Link};
-use crate::normaliser::Asides;
 use crate::venue::{Message, Reject};
 use std::collections::VecDeque;
 use tapecast_model::{ChannelKind, ChannelSet};
@@ -28,17 +27,7 @@ impl Session {
             symbol: None,
         };
         let result = it.parser.parse(message, self.wall, &mut events);
-        let Asides {
-            no_trades,
-            no_updates,
-            faults,
-            undated,
-            beside: _,
-        } = it.parser.asides();
-        self.counters.undated.inc_by(u64::from(*undated));
-        faults.iter().for_each(|part| self.counters.reject(*part));
-        no_trades.iter().for_each(|r| self.counters.no_trade(*r));
-        no_updates.iter().for_each(|r| self.counters.no_update(*r));
+        self.counters.count_asides(it.parser.asides());
         match result {
             Ok(()) if it.bad.is_empty() => {}
             Ok(()) => {

@@ -42,6 +42,8 @@ pub struct LineReport {
     pub unaccepted: usize,
     /// When and why the one before it ended.
     pub last_end: Option<(Mono, String)>,
+    /// When and why the last attempt to connect failed.
+    pub last_failure: Option<(Mono, String)>,
 }
 
 /// Names of instruments that wait in a report.
@@ -63,6 +65,7 @@ impl Session {
                 wanted: line.subscriptions.len(),
                 unaccepted: line.unaccepted(),
                 last_end: line.last_end.clone(),
+                last_failure: line.last_failure.clone(),
             }
         };
         let awaited = self.instruments.iter().filter(|i| i.book.is_awaiting());

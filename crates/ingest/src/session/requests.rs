@@ -228,7 +228,7 @@ impl Requests {
     }
 
     /// When something is to do next.
-    pub(super) fn next_deadline(&mut self, now: Mono) -> Option<Mono> {
+    pub(super) fn next_deadline(&self, now: Mono) -> Option<Mono> {
         let overdue = self.sent.values().map(|(_, deadline)| *deadline).min();
         if self.sent.len() >= self.sent_max() {
             return overdue;
@@ -236,13 +236,7 @@ impl Requests {
         let first = self.waiting.iter().min_by_key(|job| job.after.max(now));
         let next = first.map(|job| {
             let start = job.after.max(self.paused).max(now);
-            let weight = job.request.weight;
-            // Without spending it: a copy of the budget is asked.
-            self.weight
-                .clone()
-                .spend(weight, start)
-                .err()
-                .unwrap_or(start)
+            self.weight.when(job.request.weight, start)
         });
         overdue.into_iter().chain(next).min()
     }
