@@ -18,7 +18,9 @@ const SECONDS_MAX: &str = "180";
 /// A step of the test itself.
 const OURSELVES: &str = "cargo xtask test";
 /// Ports of the README that are not the demo's.
-const OTHER_PORTS: [&str; 5] = ["7000", "8090", "8091", "8092", "8093"];
+const OTHER_PORTS: [&str; 8] = [
+    "7000", "8090", "8091", "8092", "8093", "8094", "8095", "9443",
+];
 
 /// Runs every snippet; answers what was left out.
 ///
