@@ -62,7 +62,7 @@ mod rotation;
 pub mod venue;
 
 pub use definitions::{Pattern, PatternError, VenueInstrument, WantedSet};
-pub use io::{Failure, Frame, HttpAnswer, SessionCommand, Transmit};
+pub use io::{Failure, Frame, HttpAnswer, SessionCommand, SessionEvents, Transmit};
 pub use report::{LineReport, SessionReport};
 
 use crate::event::{Event, FeedEvent, LineId, Scales};
@@ -133,7 +133,7 @@ pub struct Session {
     /// When it was read last.
     listed: Option<Mono>,
     transmits: VecDeque<Transmit>,
-    events: VecDeque<(u32, Vec<Event>)>,
+    events: VecDeque<SessionEvents>,
     /// Instruments that are new, or have a new id.
     served: Vec<InstrumentId>,
     /// Memory of the events of the message at hand.
@@ -221,8 +221,8 @@ impl Session {
         self.transmits.pop_front()
     }
 
-    /// Events for the pipeline, all of one line, whose number is with them.
-    pub fn poll_event(&mut self) -> Option<(u32, Vec<Event>)> {
+    /// Events for the pipeline, oldest first.
+    pub fn poll_event(&mut self) -> Option<SessionEvents> {
         self.events.pop_front()
     }
 
@@ -388,6 +388,7 @@ impl Session {
                 let lines: Vec<_> = self.lines.keys().copied().collect();
                 lines.into_iter().for_each(|line| self.rotate(line));
             }
+            SessionCommand::ShowBooks => self.show_books(),
             SessionCommand::Stop => {
                 self.stopped = true;
                 let lines = std::mem::take(&mut self.lines);

@@ -21,7 +21,7 @@ use tapecast_ingest::feed::{Ended, send};
 use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
 use tapecast_ingest::session::{
     Failure as SessionFailure, Frame as SessionFrame, HttpAnswer, Session, SessionCommand,
-    SessionConfig, Transmit,
+    SessionConfig, SessionEvents, Transmit,
 };
 use tapecast_ingest::sources::EventTx;
 use tapecast_model::catalog::Offer;
@@ -286,7 +286,7 @@ impl Driver<'_> {
 
     /// Gives events to the pipeline, and waits for room.
     fn give_on(&mut self) -> Result<(), Ended> {
-        while let Some((line, events)) = self.session.poll_event() {
+        while let Some(SessionEvents { line, events, .. }) = self.session.poll_event() {
             if self.line.line().number != line {
                 self.line = self.run.events.of_line(line);
             }

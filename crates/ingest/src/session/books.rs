@@ -260,6 +260,25 @@ impl Session {
         events.into_iter().find_map(Snapshot::of)
     }
 
+    /// Lets each book come as a whole: it is compared with its venue, or begins anew on another line if its
+    /// snapshots come in the stream.
+    pub(super) fn show_books(&mut self) {
+        let mut in_stream = false;
+        for instrument in &mut self.instruments {
+            if !instrument.channels.contains(ChannelKind::Book) {
+                continue;
+            }
+            match self.live.snapshot(&instrument.native) {
+                Some(_) => instrument.check_at = self.now,
+                None => in_stream = true,
+            }
+        }
+        if in_stream {
+            let lines: Vec<_> = self.lines.keys().copied().collect();
+            lines.into_iter().for_each(|line| self.rotate(line));
+        }
+    }
+
     /// Asks for a comparison of each book whose time has come.
     fn ask_for_checks(&mut self) {
         let every = self.live.rules().check_every();

@@ -1,5 +1,6 @@
 //! What goes in and out of a session: commands to the shell that owns sockets, and what the shell reports.
 
+use crate::event::Event;
 use crate::reseed::ReseedRequest;
 use std::time::Duration;
 
@@ -83,8 +84,21 @@ pub enum SessionCommand {
     Reseed(ReseedRequest),
     /// Put a new line in the place of each one, without a gap.
     Rotate,
+    /// Let each book come as a whole once more, as soon as the venue's limits allow: a recording begins.
+    ShowBooks,
     /// Close everything.
     Stop,
+}
+
+/// Events for the pipeline.
+#[derive(Debug)]
+pub struct SessionEvents {
+    /// Their line.
+    pub line: u32,
+    /// At most [`BATCH_EVENTS_MAX`](crate::event::BATCH_EVENTS_MAX), oldest first.
+    pub events: Vec<Event>,
+    /// They are what the line's message says, as its decoder reads it. Otherwise the session has made them.
+    pub of_message: bool,
 }
 
 // === impl HttpAnswer ===

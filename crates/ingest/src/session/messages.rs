@@ -3,7 +3,7 @@
 use super::freshness::FreshnessNews;
 use super::line::SubscriptionState;
 use super::position::channel_of;
-use super::{Session, Transmit};
+use super::{Session, SessionEvents, Transmit};
 use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, FeedEvent, Link};
 use crate::venue::{Message, Reject};
 use std::collections::VecDeque;
@@ -105,7 +105,7 @@ impl Session {
                 self.ask_for_snapshot(at, false);
             }
             let lost = lost_by(&event);
-            batch(&mut self.events, line).push(event);
+            batch(&mut self.events, line, on_stream).push(event);
             if lost.contains(ChannelKind::Book) || lost.contains(ChannelKind::Quote) {
                 self.make_good(at, lost);
             }
@@ -145,7 +145,7 @@ impl Session {
 
     pub(super) fn pass_on(&mut self, line: u32, events: impl IntoIterator<Item = Event>) {
         for event in events {
-            batch(&mut self.events, line).push(event);
+            batch(&mut self.events, line, false).push(event);
         }
     }
 
@@ -216,12 +216,17 @@ fn lost_by(event: &Event) -> ChannelSet {
 }
 
 /// The batch to which the next event of a line belongs.
-fn batch(batches: &mut VecDeque<(u32, Vec<Event>)>, line: u32) -> &mut Vec<Event> {
-    let fits =
-        |(last, events): &(u32, Vec<Event>)| *last == line && events.len() < BATCH_EVENTS_MAX;
+fn batch(batches: &mut VecDeque<SessionEvents>, line: u32, of_message: bool) -> &mut Vec<Event> {
+    let fits = |last: &SessionEvents| {
+        last.line == line && last.of_message == of_message && last.events.len() < BATCH_EVENTS_MAX
+    };
     if !batches.back().is_some_and(fits) {
-        batches.push_back((line, Vec::with_capacity(4)));
+        batches.push_back(SessionEvents {
+            line,
+            events: Vec::with_capacity(4),
+            of_message,
+        });
     }
     let last = batches.len() - 1;
-    &mut batches[last].1
+    &mut batches[last].events
 }

@@ -12,7 +12,8 @@ use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
 use tapecast_ingest::session::binance::BinanceSpot as Live;
 use tapecast_ingest::session::venue::VenueRules;
 use tapecast_ingest::session::{
-    Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, Transmit, WantedSet,
+    Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, SessionEvents, Transmit,
+    WantedSet,
 };
 use tapecast_model::catalog::Offer;
 use tapecast_model::{Catalog, ChannelKind, ChannelSet, Mono, UnixNanos, Venue as VenueName};
@@ -281,7 +282,7 @@ impl Rig {
                 self.reseed.serve(id);
             }
             let (mono, wall) = (self.mono(), self.wall());
-            while let Some((_, events)) = self.session.poll_event() {
+            while let Some(SessionEvents { events, .. }) = self.session.poll_event() {
                 for event in events {
                     self.pipeline.handle_event(event, mono, &mut self.witness);
                 }
