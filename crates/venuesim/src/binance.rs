@@ -15,15 +15,15 @@ mod listing;
 mod messages;
 mod rest;
 mod rest_messages;
+mod simulated;
 mod steer;
 mod stream;
 mod target;
 mod twist;
 
-pub use budget::Counts;
-
 use crate::agenda::Agenda;
 use crate::config::SimConfig;
+use crate::counts::Counts;
 use crate::market::{Acted, Market};
 use crate::random::Random;
 use crate::script::Planned;

@@ -3,6 +3,8 @@
 //! * [`venue`]: what a simulated venue takes and gives, without I/O and in virtual time: [`Venue`], [`Output`].
 //! * [`config`]: seed, symbols, limits and times: [`SimConfig`].
 //! * [`binance`]: Binance spot: [`BinanceSpot`].
+//! * [`simulated`]: what tests need of each of them: [`Simulated`].
+//! * [`counts`]: what clients have used of what they may: [`Counts`].
 //! * [`truth`]: what really happened there, for tests to compare with: [`TruthTrade`], [`TruthBook`].
 //! * [`fault`], [`script`]: what goes wrong there, and when: [`Fault`], [`Script`], [`Applied`].
 //! * [`server`]: the shell that serves a simulated venue over real sockets: [`Server`].
@@ -16,19 +18,23 @@
 mod agenda;
 pub mod binance;
 pub mod config;
+pub mod counts;
 pub mod decimal;
 pub mod fault;
 mod market;
 mod random;
 pub mod script;
 pub mod server;
+pub mod simulated;
 pub mod truth;
 pub mod venue;
 
-pub use binance::{BinanceSpot, Counts};
+pub use binance::BinanceSpot;
 pub use config::{Kept, Limits, Rates, SimConfig, SymbolConfig};
+pub use counts::Counts;
 pub use fault::{Fault, Mark};
 pub use script::{Applied, Planned, Script};
 pub use server::{Server, ServerConfig};
+pub use simulated::Simulated;
 pub use truth::{TruthBook, TruthSymbol, TruthTrade};
 pub use venue::{AnswerEnd, HttpAnswer, Output, Refusal, Venue};

@@ -10,14 +10,14 @@ use tapecast_ingest::metrics::{FeedCounters, FeedMetrics, PipelineMetrics, Upstr
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
 use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
 use tapecast_ingest::session::binance::BinanceSpot as Live;
-use tapecast_ingest::session::venue::VenueRules;
+use tapecast_ingest::session::venue::{LiveVenue, VenueRules};
 use tapecast_ingest::session::{
     Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, SessionEvents, Transmit,
     WantedSet,
 };
 use tapecast_model::catalog::Offer;
 use tapecast_model::{Catalog, ChannelKind, ChannelSet, Mono, UnixNanos, Venue as VenueName};
-use tapecast_venuesim::{AnswerEnd, BinanceSpot, Output, SimConfig, Venue as _};
+use tapecast_venuesim::{AnswerEnd, BinanceSpot, Output, SimConfig, Simulated};
 
 /// How long a connection takes.
 const CONNECT: Duration = Duration::from_millis(40);
@@ -34,8 +34,20 @@ enum Coming {
     HttpFailed(u64, String),
 }
 
-pub(crate) struct Rig {
-    pub(crate) venue: BinanceSpot,
+/// A simulated venue that there is a session for.
+pub(crate) trait Tested: Simulated {
+    /// The session's side of it.
+    fn live(rules: VenueRules) -> Box<dyn LiveVenue>;
+}
+
+impl Tested for BinanceSpot {
+    fn live(rules: VenueRules) -> Box<dyn LiveVenue> {
+        Box::new(Live::new(rules))
+    }
+}
+
+pub(crate) struct Rig<V = BinanceSpot> {
+    pub(crate) venue: V,
     pub(crate) session: Session,
     pub(crate) witness: Witness,
     pub(crate) counters: FeedCounters,
@@ -75,12 +87,18 @@ pub(crate) fn all() -> ChannelSet {
     kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with)
 }
 
-impl Rig {
+impl Rig<BinanceSpot> {
     pub(crate) fn new(config: SimConfig, wanted: WantedSet, rules: &str) -> Self {
+        Self::of(config, wanted, rules)
+    }
+}
+
+impl<V: Tested> Rig<V> {
+    pub(crate) fn of(config: SimConfig, wanted: WantedSet, rules: &str) -> Self {
         let start_ms = config.start_ms;
         let registry = Registry::new();
         let catalog = Arc::new(Catalog::new(10_000));
-        let name = VenueName::new("binance").unwrap();
+        let name = VenueName::new(V::NAME).unwrap();
         catalog.add_venue(
             &name,
             Offer {
@@ -94,10 +112,10 @@ impl Rig {
         pipeline.silence = SilenceLimit::ByPace;
         pipeline.reseed = reseed.clone();
         let counters = FeedMetrics::register(&registry).unwrap().of_venue(&name);
-        let rules = VenueRules::of("binance", &rules.parse().unwrap()).unwrap();
+        let rules = VenueRules::of(V::NAME, &rules.parse().unwrap()).unwrap();
         let session = SessionConfig {
             venue: name,
-            live: Box::new(Live::new(rules)),
+            live: V::live(rules),
             wanted,
             known: Vec::new(),
             seed: config.seed,
@@ -105,7 +123,7 @@ impl Rig {
             counters: counters.clone(),
         };
         Self {
-            venue: BinanceSpot::new(config),
+            venue: V::open(config),
             session: Session::new(session, now, wall),
             witness: Witness::default(),
             counters,
@@ -403,8 +421,8 @@ impl Rig {
             let native = (*native).to_owned();
             let _ = writeln!(self.note, "the book of {native}");
             self.run_until(Duration::from_secs(30), |rig| {
-                let truth = rig.venue.book(&native).map(|book| book.last_update_id);
-                truth == Some(rig.witness.of(&native).last_book)
+                let truth = rig.venue.book(&native);
+                truth.is_some_and(|truth| rig.witness.has(&native, &truth, V::NUMBERED))
             });
         }
     }

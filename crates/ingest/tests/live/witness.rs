@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tapecast_model::{
     Body, FeedState, Instrument, InstrumentId, Side, StreamKind, Update, UpdateSink,
 };
-use tapecast_venuesim::{BinanceSpot, TruthBook};
+use tapecast_venuesim::{Simulated, TruthBook};
 
 /// Levels of each side that must be right at every moment.
 const PROTECTED: usize = 20;
@@ -25,8 +25,10 @@ pub(crate) struct Seen {
     /// All states, with reasons.
     pub(crate) states: Vec<String>,
     pub(crate) trading: String,
-    /// The last number of a book or quote.
+    /// The number of the last book; of a venue without numbers, its time in microseconds.
     pub(crate) last_book: u64,
+    /// The best levels of the last book.
+    pub(crate) book: TruthBook,
     pub(crate) quote: Option<(i64, i64)>,
     /// It has been replaced so often.
     pub(crate) replaced: u32,
@@ -62,14 +64,25 @@ impl Witness {
         &self.seen[native]
     }
 
+    /// Whether the last book is this one. Only the levels are compared if the venue has no numbers: it says nothing
+    /// of changes far away from the best prices.
+    pub(crate) fn has(&self, native: &str, truth: &TruthBook, numbered: bool) -> bool {
+        let (seen, truth) = (self.of(native), protected(truth));
+        if numbered {
+            return seen.last_book == truth.last_update_id;
+        }
+        (&seen.book.bids, &seen.book.asks) == (&truth.bids, &truth.asks)
+    }
+
     /// Compares what was published since the last call.
-    pub(crate) fn compare(&mut self, venue: &BinanceSpot) {
+    pub(crate) fn compare(&mut self, venue: &impl Simulated) {
         for (native, book) in self.pending.drain(..) {
-            let Some(mut truth) = venue.past_book(&native, book.last_update_id) else {
+            let seen = self.seen.entry(native.clone()).or_default();
+            seen.book.clone_from(&book);
+            let Some(truth) = venue.past_book(&native, book.last_update_id) else {
                 continue;
             };
-            truth.bids.truncate(PROTECTED);
-            truth.asks.truncate(PROTECTED);
+            let truth = protected(&truth);
             self.compared += 1;
             let right = book == truth;
             self.wrong += u64::from(!right);
@@ -99,7 +112,8 @@ impl UpdateSink for Witness {
             }
             Body::Book { book, .. } => {
                 seen.books += 1;
-                seen.last_book = update.venue_seq.unwrap_or(0);
+                let micros = update.ts_event.map_or(0, |time| time.nanos().get() / 1_000);
+                seen.last_book = update.venue_seq.unwrap_or(micros);
                 let levels = |side| {
                     book.levels(side)
                         .take(PROTECTED)
@@ -137,6 +151,16 @@ impl UpdateSink for Witness {
         self.names.remove(&replaced);
         let seen = self.seen.entry(by.native.to_string()).or_default();
         seen.replaced += 1;
+    }
+}
+
+/// The best levels of a book.
+fn protected(book: &TruthBook) -> TruthBook {
+    let best = |levels: &[(i64, i64)]| levels.iter().take(PROTECTED).copied().collect();
+    TruthBook {
+        last_update_id: book.last_update_id,
+        bids: best(&book.bids),
+        asks: best(&book.asks),
     }
 }
 
