@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
 use tapecast_ingest::session::venue::{BUILT_IN, Limit, RulesError, VenueRules};
+use tapecast_model::{ChannelKind, ChannelSet};
 
 /// Options of `tapecast venues`.
 #[derive(Args, Debug)]
@@ -52,7 +53,10 @@ impl Listed {
     fn new(exchange: Exchange) -> Result<Self, RulesError> {
         let rules = VenueRules::of(exchange.label(), &toml::Table::new())?;
         let connector = exchange.connector(rules.clone());
-        let has = |kind: &tapecast_model::ChannelKind| connector.stream("X", *kind).is_some();
+        let has = |kind: &ChannelKind| {
+            let alone = ChannelSet::EMPTY.with(*kind);
+            connector.stream("X", *kind, alone).is_some()
+        };
         let channels = CHANNELS.into_iter().filter(has).map(|kind| kind.label());
         Ok(Self {
             exchange,

@@ -33,14 +33,15 @@ mod checksum;
 
 pub use backlog::BacklogLimits;
 pub use chain::LinkBreak;
+pub(crate) use chain::bridges;
 
-use crate::event::{BookEvent, Link};
+use crate::event::{BookEvent, Link, Scales};
 use crate::old::{OLD_FOR, OldRun};
 use backlog::Backlog;
 use chain::{Chain, ChainFit};
 use checksum::Hasher;
 use std::fmt;
-use tapecast_model::{Book, BookChanges, EventTime, Instrument, Touched, UnixNanos};
+use tapecast_model::{Book, BookChanges, EventTime, Instrument, Side, Touched, UnixNanos};
 
 /// When something happened, and the venue's number for it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -149,12 +150,23 @@ enum State {
 impl VerifiedBook {
     /// No book yet, for an instrument.
     pub fn new(instrument: &Instrument, limits: BacklogLimits) -> Self {
+        Self::of_scales(
+            Scales {
+                price_scale: instrument.price_scale,
+                qty_scale: instrument.qty_scale,
+            },
+            limits,
+        )
+    }
+
+    /// No book yet, for an instrument with these scales.
+    pub fn of_scales(scales: Scales, limits: BacklogLimits) -> Self {
         Self {
             book: Book::new(),
             chain: Chain::default(),
             state: State::WAITING,
             backlog: Backlog::new(limits),
-            hasher: Hasher::new(instrument.price_scale, instrument.qty_scale),
+            hasher: Hasher::new(scales.price_scale, scales.qty_scale),
             last: None,
             last_time: None,
             old: OldRun::default(),
@@ -165,6 +177,23 @@ impl VerifiedBook {
     /// The book, if there is one.
     pub fn book(&self) -> Option<&Book> {
         (!matches!(self.state, State::Waiting { .. })).then_some(&self.book)
+    }
+
+    /// Whether a snapshot has the levels of the book; none if there is no book.
+    pub fn agrees_with(&self, snapshot: &BookEvent) -> Option<bool> {
+        let book = self.book()?;
+        let mut other = Book::new();
+        other.replace(snapshot.bids.iter().copied(), snapshot.asks.iter().copied());
+        if let Some(depth) = snapshot.depth {
+            other.truncate(depth);
+        }
+        let same = |side| {
+            let mut levels = book.levels(side).zip(other.levels(side));
+            let count = (book.levels(side).len(), other.levels(side).len());
+            count.0 == count.1
+                && levels.all(|(one, other)| (one.price, one.qty) == (other.price, other.qty))
+        };
+        Some(same(Side::Bid) && same(Side::Ask))
     }
 
     /// What the last applied change was; none behind a snapshot.

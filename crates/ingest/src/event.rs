@@ -153,6 +153,8 @@ pub struct BookEvent {
     pub depth: Option<usize>,
     /// The quote of this instrument comes from this book.
     pub makes_quote: bool,
+    /// The venue was asked for it because the book was silent: if it says the same, the book was only quiet.
+    pub is_probe: bool,
 }
 
 /// How a book message says what came before it.

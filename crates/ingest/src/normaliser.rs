@@ -500,20 +500,15 @@ impl EventVisitor for Normaliser {
                 EventBody::Ticker(head.ticker.take().unwrap_or_default())
             }
             Use::Book { makes_quote } => {
-                let BookHead {
-                    snapshot,
-                    link,
-                    checksum,
-                    depth,
-                } = head.book;
                 let book = BookEvent {
-                    snapshot,
+                    snapshot: head.book.snapshot,
                     bids: self.bids.as_slice().into(),
                     asks: self.asks.as_slice().into(),
-                    link,
-                    checksum,
-                    depth,
+                    link: head.book.link,
+                    checksum: head.book.checksum,
+                    depth: head.book.depth,
                     makes_quote,
+                    is_probe: false,
                 };
                 EventBody::Book(Box::new(book))
             }

@@ -15,13 +15,15 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`venue`] | what differs between venues: a trait; [`binance`] |
+//! | [`venue`] | what differs between venues: a trait; [`binance`], [`kraken`] |
 //! | `definitions` | which instruments are wanted, and the venue's list of them |
-//! | `line`, `lines` | connections: connect, subscribe, ping, replace |
+//! | `line`, `lines` | connections: connect, ping, replace |
+//! | `subscribe` | what is asked for on them, and the venue's answers |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
+//! | `stream_books`, `renewal`, `successor` | books that begin in the stream: healed, taken over from another line |
 //! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
 //! | `messages` | messages with data: read, measured, passed on |
-//! | `position` | which message continues, while two lines have the same streams |
+//! | `rotation`, `position` | which message continues, while two lines have the same streams |
 //!
 //! # What it owns
 //! The *wanted* set, which is configuration and the venue's list of instruments, and apart from it what the venue has
@@ -34,7 +36,8 @@
 //! * Ten messages in a row of one stream that cannot be read: this stream is asked for anew. Only if all streams of a
 //!   line are affected, the line is opened anew.
 //! * A level that the venue has lost shows in no number: now and then each book is compared with the venue's.
-//! * A book that breaks in the pipeline, or falls silent, gets a snapshot from the venue, within its weight.
+//! * A book that breaks in the pipeline, or falls silent, gets a snapshot from the venue, within its weight; if
+//!   snapshots come in the stream, this stream is asked for anew.
 //! * A number with more digits than the instrument has: the list of instruments is read again, and if the scales have
 //!   changed, the instrument is replaced.
 //!
@@ -51,14 +54,19 @@ mod budget;
 mod definitions;
 mod freshness;
 mod io;
+pub mod kraken;
 mod line;
 mod lines;
 mod listing;
 mod messages;
 mod position;
+mod renewal;
 mod report;
 mod requests;
 mod rotation;
+mod stream_books;
+mod subscribe;
+mod successor;
 pub mod venue;
 
 pub use definitions::{Pattern, PatternError, VenueInstrument, WantedSet};
@@ -77,9 +85,11 @@ use line::Line;
 use position::Position;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
+use renewal::Renewal;
 use requests::Requests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use successor::Successor;
 use tapecast_model::{
     Catalog, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol, TradingState,
     UnixNanos, Venue,
@@ -132,6 +142,8 @@ pub struct Session {
     list_due: Option<Mono>,
     /// When it was read last.
     listed: Option<Mono>,
+    /// What the venue says of trading in all of its instruments.
+    system: TradingState,
     transmits: VecDeque<Transmit>,
     events: VecDeque<SessionEvents>,
     /// Instruments that are new, or have a new id.
@@ -152,6 +164,8 @@ struct LiveInstrument {
     scales: Scales,
     id: InstrumentId,
     channels: ChannelSet,
+    /// What the list says of trading, and what was said of it.
+    listed: TradingState,
     trading: TradingState,
     /// Channels of which data have come on the present line.
     live: ChannelSet,
@@ -160,6 +174,13 @@ struct LiveInstrument {
     /// A line that takes over.
     standby: Option<u32>,
     book: BookStart,
+    /// Its book begins in the stream.
+    in_stream: bool,
+    renewal: Renewal,
+    /// The book of a line that takes over, if it begins in the stream.
+    successor: Option<Box<Successor>>,
+    /// Its quote's stream was asked for anew because it is silent.
+    probes_quote: bool,
     position: Position,
     /// The number that the quote stream must have passed by then, or it is dead.
     quote_due: Option<(u64, Mono)>,
@@ -205,6 +226,7 @@ impl Session {
             held: Mono::default(),
             list_due: Some(now),
             listed: None,
+            system: TradingState::Unknown,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             served: Vec::new(),
@@ -245,9 +267,12 @@ impl Session {
         let lines = self.lines.values().map(|line| line.next_deadline(life));
         let probes = self.instruments.iter().filter_map(|i| i.book.probe_at());
         let quotes = self.instruments.iter().filter_map(|i| Some(i.quote_due?.1));
-        let good = self.instruments.iter().filter(|i| i.book.is_good());
+        let checked = |i: &&LiveInstrument| i.book.is_good() && !i.in_stream;
+        let good = self.instruments.iter().filter(checked);
         let checks = good.map(|instrument| instrument.check_at);
         let starts = self.instruments.iter().filter_map(|i| i.book.ask_at());
+        let renewals = self.instruments.iter().filter_map(|i| i.renewal.due());
+        let successors = self.instruments.iter().filter_map(|i| i.succeeds_at());
         let joins = self.joins_due();
         let other = self.list_due.into_iter().chain(joins);
         let next = lines
@@ -255,6 +280,8 @@ impl Session {
             .chain(quotes)
             .chain(checks)
             .chain(starts)
+            .chain(renewals)
+            .chain(successors)
             .chain(other)
             .min();
         let requests = self.requests.next_deadline(self.now);
@@ -316,12 +343,12 @@ impl Session {
         let mut events = Vec::new();
         it.parser
             .announce(&FeedEvent::Gap(why.into()), wall, &mut events);
-        let instruments: Vec<_> = it.subscriptions.iter().map(|s| s.instrument).collect();
+        let instruments = it.instruments();
         self.counters.upstream(UpstreamEvent::Overflow, messages);
         self.pass_on(line, events);
         for at in instruments {
             if self.instruments[at].line == line {
-                self.begin_book(at);
+                self.begin_book_anew(at);
             }
         }
         self.handle_time(now, wall);
@@ -342,8 +369,19 @@ impl Session {
         self.counters.bytes.inc_by(raw.len() as u64);
         match self.live.control(raw) {
             Control::Data => self.read_data(line, raw),
-            Control::Accepted { id } => self.accept(line, id),
-            Control::Refused { id, reason } => self.refuse(line, id, &reason),
+            Control::Alive => {}
+            Control::Pong => it.pong_due = None,
+            Control::Accepted { id, name } => {
+                self.accept(line, id, name.as_deref());
+                if name.is_some() {
+                    // How it was accepted may matter to who reads its data.
+                    self.read_data(line, raw);
+                }
+            }
+            Control::Refused { id, what, reason } => self.refuse(line, id, &what, &reason),
+            Control::RateExceeded => self.slow_down(line),
+            Control::System { trading, word } => self.take_system(trading, &word),
+            Control::Definitions => self.take_message_of_list(line, raw),
             Control::EndsSoon => self.rotate(line),
         }
         if !self.transmits.is_empty() || self.requests.counts().0 > 0 {
@@ -380,8 +418,12 @@ impl Session {
                     if is_reseed {
                         self.instruments[at].book.need();
                     }
-                    // A book that is perhaps wrong waits behind those that are not there.
-                    self.ask_for_snapshot(at, is_reseed);
+                    if self.instruments[at].in_stream && !is_reseed {
+                        self.probe(at);
+                    } else {
+                        // A book that is perhaps wrong waits behind those that are not there.
+                        self.ask_for_snapshot(at, is_reseed);
+                    }
                 }
             }
             SessionCommand::Rotate => {
@@ -399,5 +441,14 @@ impl Session {
             }
         }
         self.handle_time(now, wall);
+    }
+}
+
+// === impl LiveInstrument ===
+
+impl LiveInstrument {
+    /// When the book of a line that has taken over must be used.
+    fn succeeds_at(&self) -> Option<Mono> {
+        self.successor.as_ref()?.until
     }
 }

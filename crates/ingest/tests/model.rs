@@ -131,6 +131,7 @@ impl Script {
             checksum: None,
             depth,
             makes_quote: true,
+            is_probe: false,
         };
         Some((event, lie && self.style == Style::Kraken))
     }

@@ -154,7 +154,7 @@ impl Chain {
 
 /// Whether a message's venue hands out snapshots beside its stream of changes, so that changes are
 /// worth keeping until one comes.
-pub(super) const fn bridges(link: Link) -> bool {
+pub(crate) const fn bridges(link: Link) -> bool {
     matches!(
         link,
         Link::Range { .. } | Link::Previous { first: Some(_), .. }

@@ -11,8 +11,12 @@ pub enum UpstreamEvent {
     Rotation,
     /// The venue refused a stream, or a snapshot.
     Refusal,
-    /// A stream was asked for anew, because it was dead or could not be read.
+    /// A stream was asked for anew, because it was dead, broken or could not be read.
     AskedAnew,
+    /// A silent stream was asked for anew, to see whether it is only quiet.
+    Probe,
+    /// The venue said that we ask too fast.
+    RateExceeded,
     /// A snapshot was older than the stream, and asked for again.
     OldSnapshot,
     /// A request by HTTP failed.
@@ -25,12 +29,14 @@ pub enum UpstreamEvent {
 
 impl UpstreamEvent {
     /// All of them, in order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::LineOpened,
         Self::LineEnded,
         Self::Rotation,
         Self::Refusal,
         Self::AskedAnew,
+        Self::Probe,
+        Self::RateExceeded,
         Self::OldSnapshot,
         Self::RequestFailed,
         Self::Overflow,
@@ -44,6 +50,8 @@ impl UpstreamEvent {
             Self::Rotation => "rotation",
             Self::Refusal => "refusal",
             Self::AskedAnew => "asked_anew",
+            Self::Probe => "probe",
+            Self::RateExceeded => "rate_exceeded",
             Self::OldSnapshot => "old_snapshot",
             Self::RequestFailed => "request_failed",
             Self::Overflow => "overflow",

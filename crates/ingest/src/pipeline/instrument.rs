@@ -341,6 +341,9 @@ impl InstrumentState {
     ) {
         self.book.wanted = true;
         self.book.snapshots += u64::from(event.snapshot);
+        if event.is_probe && self.settle_probe(&event, stamp, at, out) {
+            return;
+        }
         if event.makes_quote {
             self.health.note_shared();
         }
@@ -348,6 +351,32 @@ impl InstrumentState {
         self.settle_book(stamp, at, outcome, out);
         while let Some((stamp, outcome)) = self.book.verified.catch_up() {
             self.settle_book(stamp, at, outcome, out);
+        }
+    }
+
+    /// A silent book's snapshot came. Returns whether the book was only quiet; otherwise its stream was dead, and
+    /// what was published since is wrong.
+    #[cold]
+    fn settle_probe<S: UpdateSink>(
+        &mut self,
+        snapshot: &BookEvent,
+        stamp: EventStamp,
+        at: Moment,
+        out: &mut Outlet<'_, S>,
+    ) -> bool {
+        match self.book.verified.agrees_with(snapshot) {
+            Some(true) => {
+                self.health.note_quiet(ChannelKind::Book, at);
+                true
+            }
+            Some(false) => {
+                let venue = &self.instrument.venue;
+                let reason = format!("{venue} was silent, and its book has changed");
+                self.counters.count_gap(GapReason::Feed);
+                self.drop_book(reason.into(), stamp, at, out);
+                false
+            }
+            None => false,
         }
     }
 

@@ -5,7 +5,7 @@
 //! what is wrong. It looks up instruments only after it has read the whole line.
 
 use super::names::Instruments;
-use crate::event::{BookEvent, Event, EventBody, Link, TradeIds};
+use crate::event::{BookEvent, Event, EventBody, TradeIds};
 use crate::venue::plain::Plain;
 use smallvec::SmallVec;
 use tapecast_model::{
@@ -189,10 +189,7 @@ impl<'a> Line<'a> {
             snapshot,
             bids: side(&self.bids)?,
             asks: side(&self.asks)?,
-            link: Link::None,
-            checksum: None,
-            depth: None,
-            makes_quote: false,
+            ..BookEvent::default()
         })))
     }
 }

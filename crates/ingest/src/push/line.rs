@@ -21,7 +21,7 @@ use super::names::Instruments;
 use super::words::{
     InTrade, levels, plain_text, price_of, qty_of, scalar, time, trade_row, venue_seq,
 };
-use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
+use crate::event::{BookEvent, Event, EventBody, FeedEvent, TradeIds};
 use crate::venue::cursor::{Cursor, Scalar};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -337,17 +337,12 @@ impl<'a> Fields<'a> {
         }
         let bids = levels(Side::Bid, self.bids, instrument)?;
         let asks = levels(Side::Ask, self.asks, instrument)?;
-        // A desk's quotes are the ones it publishes.
-        let makes_quote = false;
-        let (link, checksum, depth) = (Link::None, None, None);
+        // A desk's quotes are the ones it publishes, and its books have no numbers.
         let book = BookEvent {
             snapshot,
             bids,
             asks,
-            link,
-            checksum,
-            depth,
-            makes_quote,
+            ..BookEvent::default()
         };
         Ok(EventBody::Book(Box::new(book)))
     }

@@ -8,13 +8,15 @@
 //! asked for. Trades are not repeated after a reconnect, and no public request returns them by id: a hole is said.
 
 use super::VenueInstrument;
-use super::venue::{Control, LiveVenue, Request, StreamName, VenueRules};
+use super::venue::{
+    Control, Definitions, Listing, LiveVenue, Refused, Request, StreamName, VenueRules,
+};
 use crate::event::Scales;
 use crate::venue::binance::diff_rank;
 use crate::venue::tape::{Json, Node};
 use crate::venue::{Carries, Format, Reject, VenueStream, trading};
 use std::fmt::Write as _;
-use tapecast_model::{ChannelKind, Decimal, Scale, Symbol, TradingState};
+use tapecast_model::{ChannelKind, ChannelSet, Decimal, Scale, Symbol, TradingState};
 
 /// Binance spot, with these rules.
 #[derive(Clone, Debug)]
@@ -66,7 +68,7 @@ impl LiveVenue for BinanceSpot {
         &self.rules
     }
 
-    fn stream(&self, native: &str, channel: ChannelKind) -> Option<StreamName> {
+    fn stream(&self, native: &str, channel: ChannelKind, _: ChannelSet) -> Option<StreamName> {
         let suffix = match channel {
             ChannelKind::Trade => "@trade",
             ChannelKind::Quote => "@bookTicker",
@@ -75,7 +77,11 @@ impl LiveVenue for BinanceSpot {
             ChannelKind::Bar | ChannelKind::Status | ChannelKind::Instrument => return None,
         };
         let name = format!("{}{suffix}", native.to_lowercase());
-        Some(StreamName { group: 0, name })
+        Some(StreamName {
+            group: 0,
+            request: 0,
+            name,
+        })
     }
 
     fn streams(&self) -> Vec<VenueStream> {
@@ -103,6 +109,10 @@ impl LiveVenue for BinanceSpot {
         Self::request(id, "UNSUBSCRIBE", names)
     }
 
+    fn ping(&self, _: u64) -> Option<String> {
+        None
+    }
+
     fn control(&self, text: &[u8]) -> Control {
         if text.starts_with(b"{\"stream\":\"") && !text.starts_with(b"{\"stream\":\"!server") {
             return Control::Data;
@@ -119,14 +129,14 @@ impl LiveVenue for BinanceSpot {
         Some(name.to_owned())
     }
 
-    fn definitions(&self) -> Request {
-        Request {
+    fn definitions(&self) -> Definitions {
+        Definitions::Http(Request {
             url: format!("{}/api/v3/exchangeInfo", self.rules.rest_url),
             weight: 20,
-        }
+        })
     }
 
-    fn read_definitions(&self, body: &mut [u8]) -> Result<Vec<VenueInstrument>, String> {
+    fn read_definitions(&self, body: &mut [u8]) -> Result<Listing, String> {
         let read = Json::default().read(body, |root| {
             let mut list = Vec::new();
             for item in root.items("symbols")? {
@@ -137,7 +147,10 @@ impl LiveVenue for BinanceSpot {
         });
         match read {
             Ok(list) if list.is_empty() => Err("it lists no instrument that can be read".into()),
-            Ok(list) => Ok(list),
+            Ok(instruments) => Ok(Listing {
+                instruments,
+                is_whole: true,
+            }),
             Err(reject) => Err(format!("it cannot be read: {}", reject.label())),
         }
     }
@@ -175,11 +188,13 @@ fn control(root: Node<'_, '_>) -> Control {
     let error = root.get("error").unwrap_or(root);
     if let Some(reason) = error.text_of("msg") {
         let reason = reason.chars().take(200).collect();
-        return Control::Refused { id, reason };
+        let what = Refused::All;
+        return Control::Refused { id, what, reason };
     }
     match id {
         Some(id) if root.get("e").is_none() && root.get("stream").is_none() => {
-            Control::Accepted { id }
+            let id = Some(id);
+            Control::Accepted { id, name: None }
         }
         _ => Control::Data,
     }
@@ -258,11 +273,15 @@ mod tests {
         let control = |text: &str| venue.control(text.as_bytes());
         let refused = |id, reason: &str| Control::Refused {
             id,
+            what: Refused::All,
             reason: reason.into(),
         };
         assert_eq!(
             control(r#"{"result":null,"id":7}"#),
-            Control::Accepted { id: 7 }
+            Control::Accepted {
+                id: Some(7),
+                name: None
+            }
         );
         assert_eq!(
             control(r#"{"code":2,"msg":"Invalid request","id":7}"#),
@@ -299,7 +318,7 @@ mod tests {
             {"symbol":"ODD","status":"NEW_WORD","baseAsset":"O","quoteAsset":"D","filters":[
               {"filterType":"PRICE_FILTER","tickSize":"1"},{"filterType":"LOT_SIZE","stepSize":"1"}]}]}"#
             .to_vec();
-        let list = venue().read_definitions(&mut body).unwrap();
+        let list = venue().read_definitions(&mut body).unwrap().instruments;
         let names: Vec<_> = list.iter().map(|i| &*i.native).collect();
         assert_eq!(names, ["BTCUSDT", "ODD"]);
         let first = &list[0];
@@ -327,7 +346,9 @@ mod tests {
             url.ends_with("depth?symbol=%E5%B8%81%E5%AE%89USDT&limit=1000"),
             "{url}"
         );
-        let stream = venue.stream("币安USDT", ChannelKind::Trade).unwrap();
+        let stream = venue
+            .stream("币安USDT", ChannelKind::Trade, ChannelSet::ALL)
+            .unwrap();
         assert_eq!(stream.name, "币安usdt@trade");
     }
 }

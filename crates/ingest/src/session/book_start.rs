@@ -53,10 +53,11 @@ pub(super) enum Worth {
 // === impl BookStart ===
 
 impl BookStart {
-    /// The stream begins, or begins anew; without a change, its snapshot is asked for at this time.
-    pub(super) fn begin(&mut self, ask_at: Mono) {
+    /// The stream begins, or begins anew; without a change, its snapshot is asked for at this time, if it does not
+    /// come in the stream.
+    pub(super) fn begin(&mut self, ask_at: Option<Mono>) {
         (self.state, self.first, self.probe) = (State::Awaiting, None, None);
-        self.ask_at = Some(ask_at);
+        self.ask_at = ask_at;
         self.too_old = 0;
     }
 
@@ -72,6 +73,11 @@ impl BookStart {
             (self.state, self.first, self.probe) = (State::Awaiting, None, None);
             self.too_old = 0;
         }
+    }
+
+    /// A snapshot came in the stream.
+    pub(super) fn set_good(&mut self) {
+        self.state = State::Good;
     }
 
     /// Whether a snapshot is needed.

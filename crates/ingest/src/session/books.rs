@@ -2,12 +2,14 @@
 
 use super::book_check::BookCheck;
 use super::book_start::Worth;
+use super::line::SubscriptionState;
 use super::requests::{Job, Purpose, TIMEOUT, Verdict};
 use super::{HttpAnswer, Session, Transmit};
 use crate::event::{Event, EventBody, FeedEvent, Link};
 use crate::metrics::UpstreamEvent;
 use crate::venue::{Message, Reject};
 use rand::Rng as _;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tapecast_model::{ChannelKind, ChannelSet, Level, Quote};
 
@@ -33,14 +35,44 @@ impl Session {
         if !self.instruments[at].channels.contains(ChannelKind::Book) {
             return;
         }
-        let ask_at = self.now.after(CHANGE_WITHIN);
-        self.instruments[at].book.begin(ask_at);
-        self.instruments[at].position.forget_book();
+        let instrument = &mut self.instruments[at];
+        if instrument.in_stream {
+            instrument.book.begin(None);
+            instrument.renewal.expect(self.now);
+        } else {
+            instrument.book.begin(Some(self.now.after(CHANGE_WITHIN)));
+        }
+        instrument.position.forget_book();
+    }
+
+    /// A book begins anew, although its stream goes on.
+    pub(super) fn begin_book_anew(&mut self, at: usize) {
+        self.begin_book(at);
+        let instrument = &mut self.instruments[at];
+        if instrument.in_stream && instrument.channels.contains(ChannelKind::Book) {
+            let place = |line: &super::Line| line.place(at, ChannelKind::Book);
+            let line = self.lines.get(&instrument.line);
+            let state = line.and_then(|line| Some(line.subscriptions[place(line)?].state));
+            if matches!(
+                state,
+                Some(SubscriptionState::Live | SubscriptionState::Accepted(_))
+            ) {
+                instrument.renewal.end();
+                instrument.renewal.want_now(self.now);
+            }
+        }
     }
 
     /// Asks for a snapshot, before others if somebody waits for it.
     pub(super) fn ask_for_snapshot(&mut self, at: usize, first: bool) {
-        let instrument = &self.instruments[at];
+        let now = self.now;
+        let instrument = &mut self.instruments[at];
+        if instrument.in_stream {
+            if instrument.book.is_awaiting() {
+                instrument.renewal.want(now);
+            }
+            return;
+        }
         if let Some(request) = self.live.snapshot(&instrument.native) {
             let purpose = Purpose::Snapshot(at);
             self.requests.ask(purpose, request, self.now, first);
@@ -50,8 +82,14 @@ impl Session {
     /// Finds streams that are dead: the venue has come further, and they have not followed.
     pub(super) fn visit_books(&mut self) {
         self.ask_for_checks();
+        let mut touched = BTreeSet::new();
         for at in 0..self.instruments.len() {
             self.visit_quote(at);
+            if self.instruments[at].in_stream {
+                touched.extend(self.visit_renewal(at));
+                self.visit_successor(at);
+                continue;
+            }
             if self.instruments[at].book.is_due(self.now) {
                 self.ask_for_snapshot(at, false);
             }
@@ -70,6 +108,9 @@ impl Session {
             if let Some(place) = place {
                 self.ask_anew(line, place);
             }
+        }
+        for line in touched {
+            self.send_requests(line);
         }
     }
 
@@ -284,7 +325,8 @@ impl Session {
         let every = self.live.rules().check_every();
         for at in 0..self.instruments.len() {
             let instrument = &mut self.instruments[at];
-            if instrument.check_at > self.now || !instrument.book.is_good() {
+            if instrument.in_stream || instrument.check_at > self.now || !instrument.book.is_good()
+            {
                 continue;
             }
             // Not all at the same time.

@@ -1,9 +1,9 @@
 //! The venue's list of instruments: read at the start, every hour, and when a number does not fit.
 
 use super::definitions::Selection;
-use super::line::{Line, Phase};
+use super::line::{Line, Phase, SubscriptionState};
 use super::requests::{Job, Purpose};
-use super::venue::StreamName;
+use super::venue::{Definitions, Listing, StreamName};
 use super::{LiveInstrument, Session, VenueInstrument};
 use crate::event::{EventBody, Scales};
 use crate::plan::PlannedInstrument;
@@ -14,6 +14,8 @@ use tapecast_model::{ChannelKind, ChannelSet, InstrumentId, Symbol, TradingState
 
 /// The list is not read more often, whatever does not fit.
 const LIST_AT_MOST_EVERY: Duration = Duration::from_secs(30);
+/// A list that is a stream must come in this time.
+const LIST_WITHIN: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Whether the venue has said which instruments there are.
@@ -23,11 +25,92 @@ impl Session {
 
     /// Asks for the list, if it is due.
     pub(super) fn ask_for_list(&mut self) {
-        if self.list_due.is_some_and(|at| at <= self.now) {
-            self.list_due = None;
-            let request = self.live.definitions();
-            self.requests
-                .ask(Purpose::Definitions, request, self.now, true);
+        if self.list_due.is_none_or(|at| at > self.now) {
+            return;
+        }
+        match self.live.definitions() {
+            Definitions::Http(request) => {
+                self.list_due = None;
+                self.requests
+                    .ask(Purpose::Definitions, request, self.now, true);
+            }
+            Definitions::Stream(stream) => {
+                self.list_due = Some(self.now.after(LIST_WITHIN));
+                self.ask_for_stream_of_list(stream);
+            }
+        }
+    }
+
+    /// Asks for the list on a line; anew, if it was accepted there.
+    fn ask_for_stream_of_list(&mut self, stream: StreamName) {
+        let has_list = |(number, line): (&u32, &Line)| {
+            let place = line.list.filter(|_| line.replaced_by.is_none())?;
+            Some((*number, place))
+        };
+        let Some((number, place)) = self.lines.iter().find_map(has_list) else {
+            let number = self.line_with_room(stream.group, 1);
+            if let Some(line) = self.lines.get_mut(&number) {
+                let place = line.want(None, stream);
+                if line.is_open() {
+                    line.ask_for(&[place]);
+                    self.send_requests(number);
+                }
+            }
+            return;
+        };
+        let Some(line) = self.lines.get_mut(&number).filter(|line| line.is_open()) else {
+            return;
+        };
+        let state = &mut line.subscriptions[place].state;
+        if matches!(
+            state,
+            SubscriptionState::Live | SubscriptionState::Accepted(_)
+        ) {
+            *state = SubscriptionState::Wanted;
+            line.ask_anew(place);
+            self.send_requests(number);
+        }
+    }
+
+    /// A message of the list's stream: the whole list, or what has changed in it.
+    pub(super) fn take_message_of_list(&mut self, number: u32, raw: &mut [u8]) {
+        let listing = match self.live.read_definitions(raw) {
+            Ok(listing) => listing,
+            Err(why) => {
+                if let Some(more) = self.log.pass(self.now) {
+                    tracing::warn!(venue = %self.venue, reason = why, more, "List of instruments refused");
+                }
+                return;
+            }
+        };
+        if let Some(line) = self.lines.get_mut(&number)
+            && let Some(place) = line.list
+        {
+            line.served = self.now;
+            let subscription = &mut line.subscriptions[place];
+            (subscription.state, subscription.tries) = (SubscriptionState::Live, 0);
+            subscription.joined = true;
+        }
+        self.take_listing(&listing);
+    }
+
+    fn take_listing(&mut self, listing: &Listing) {
+        self.take_definitions(&listing.instruments, listing.is_whole);
+        if listing.is_whole {
+            self.listed = Some(self.now);
+            self.list_due = Some(self.now.after(self.live.rules().definitions_every()));
+        }
+    }
+
+    /// The venue says how it is as a whole. Books go on: they are judged by what comes.
+    pub(super) fn take_system(&mut self, trading: TradingState, word: &str) {
+        if self.system == trading {
+            return;
+        }
+        self.system = trading;
+        tracing::info!(venue = %self.venue, state = word, "The venue has said how it is");
+        for at in 0..self.instruments.len() {
+            self.say_trading(at);
         }
     }
 
@@ -43,22 +126,18 @@ impl Session {
     /// The list came.
     pub(super) fn take_list(&mut self, job: Job, body: &mut [u8]) {
         match self.live.read_definitions(body) {
-            Ok(list) => {
-                self.take_definitions(&list);
-                self.listed = Some(self.now);
-                self.list_due = Some(self.now.after(self.live.rules().definitions_every()));
-            }
+            Ok(listing) => self.take_listing(&listing),
             Err(why) => self.ask_again(job, &why),
         }
     }
 
-    fn take_definitions(&mut self, list: &[VenueInstrument]) {
+    fn take_definitions(&mut self, list: &[VenueInstrument], is_whole: bool) {
         let Selection {
             chosen,
             unknown,
             surplus,
         } = self.wanted.choose(list);
-        let is_first = self.listed.is_none();
+        let is_first = self.listed.is_none() && is_whole;
         if is_first {
             for symbol in unknown {
                 tracing::warn!(venue = %self.venue, %symbol, "The venue has no such instrument; it is left out");
@@ -81,7 +160,9 @@ impl Session {
                 self.update(at, listed);
             }
         }
-        self.tell_delisted(list);
+        if is_whole {
+            self.tell_delisted(list);
+        }
         for at in chosen {
             if !self.by_native.contains_key(&*list[at].native)
                 && self.instruments.len() < self.wanted.most
@@ -96,24 +177,30 @@ impl Session {
         let natives: hashbrown::HashSet<&str> = list.iter().map(|listed| &*listed.native).collect();
         for at in 0..self.instruments.len() {
             let instrument = &self.instruments[at];
-            if !natives.contains(&*instrument.native)
-                && instrument.trading != TradingState::Delisted
-            {
-                self.say_trading(at, TradingState::Delisted);
+            if !natives.contains(&*instrument.native) {
+                self.instruments[at].listed = TradingState::Delisted;
+                self.say_trading(at);
             }
         }
     }
 
-    fn say_trading(&mut self, at: usize, trading: TradingState) {
-        self.instruments[at].trading = trading;
-        self.say(at, EventBody::Trading(trading));
+    /// Says what trading is, if it has changed: as the list says, unless the venue as a whole is not open.
+    fn say_trading(&mut self, at: usize) {
+        let instrument = &mut self.instruments[at];
+        let trading = match (self.system, instrument.listed) {
+            (TradingState::Open | TradingState::Unknown, listed)
+            | (_, listed @ (TradingState::Delisted | TradingState::Halted)) => listed,
+            (system, _) => system,
+        };
+        if std::mem::replace(&mut instrument.trading, trading) != trading {
+            self.say(at, EventBody::Trading(trading));
+        }
     }
 
     /// What the list says of an instrument that is served.
     fn update(&mut self, at: usize, listed: &VenueInstrument) {
-        if self.instruments[at].trading != listed.trading {
-            self.say_trading(at, listed.trading);
-        }
+        self.instruments[at].listed = listed.trading;
+        self.say_trading(at);
         let (line, standby) = (self.instruments[at].line, self.instruments[at].standby);
         let mut next = None;
         for (number, is_first) in [(Some(line), true), (standby, false)] {
@@ -139,7 +226,8 @@ impl Session {
             self.instruments[at].quote_due = None;
             self.served.push(id);
             tracing::info!(venue = %self.venue, native = %listed.native, "The venue has changed the digits of an instrument");
-            self.begin_book(at);
+            self.begin_book_anew(at);
+            self.begin_successor_anew(at);
         }
     }
 
@@ -150,8 +238,9 @@ impl Session {
             return;
         };
         let wanted = self.wanted.channels;
-        let stream =
-            |channel: ChannelKind| Some((channel, self.live.stream(&listed.native, channel)?));
+        let stream = |channel: ChannelKind| {
+            Some((channel, self.live.stream(&listed.native, channel, wanted)?))
+        };
         let kinds = ChannelKind::ALL
             .into_iter()
             .filter(|kind| wanted.contains(*kind));
@@ -164,15 +253,21 @@ impl Session {
         let channels = streams
             .iter()
             .fold(ChannelSet::EMPTY, |set, (kind, _)| set.with(*kind));
+        let in_stream = self.live.snapshot(&listed.native).is_none();
         self.instruments.push(LiveInstrument {
             native: listed.native.clone(),
             id,
             channels,
+            listed: listed.trading,
             trading: TradingState::Unknown,
             live: ChannelSet::EMPTY,
             line: number,
             standby: None,
             book: Default::default(),
+            in_stream,
+            renewal: Default::default(),
+            successor: None,
+            probes_quote: false,
             position: Default::default(),
             quote_due: None,
             check: None,
@@ -184,23 +279,25 @@ impl Session {
         self.by_id.insert(id, at);
         self.by_native.insert(listed.native.clone(), at);
         let planned = self.planned(at);
+        let served = planned.channels();
         let Some(line) = self.lines.get_mut(&number) else {
             return;
         };
         if let Err(error) = line.parser.add(planned, id) {
             tracing::warn!(venue = %self.venue, %symbol, %error, "An instrument is left out");
         }
-        let places: Vec<_> = streams
+        let mut places: Vec<_> = streams
             .into_iter()
-            .map(|(channel, stream)| line.want(at, channel, stream.name))
+            .map(|(channel, stream)| line.want(Some((at, channel)), stream))
             .collect();
         let is_open = line.is_open();
         if is_open {
+            places.dedup();
             line.ask_for(&places);
         }
-        let asked = crate::event::FeedEvent::Subscribed(channels);
+        let asked = crate::event::FeedEvent::Subscribed(served);
         self.say(at, EventBody::Feed(asked));
-        self.say_trading(at, listed.trading);
+        self.say_trading(at);
         if is_open {
             self.begin_book(at);
             self.send_requests(number);

@@ -4,6 +4,7 @@ use super::freshness::FreshnessNews;
 use super::line::SubscriptionState;
 use super::position::channel_of;
 use super::{Session, SessionEvents, Transmit};
+use crate::book::bridges;
 use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, FeedEvent, Link};
 use crate::venue::{Message, Reject};
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ impl Session {
         let Some(it) = self.lines.get_mut(&line) else {
             return;
         };
+        it.served = self.now;
         let mut events = std::mem::take(&mut self.scratch);
         let message = Message {
             raw,
@@ -77,22 +79,32 @@ impl Session {
 
     /// Notes what events say of a line's streams, if they came on it, and passes on those that are news.
     pub(super) fn admit(&mut self, line: u32, events: &mut Vec<Event>, on_stream: bool) {
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
             let Some(at) = self.by_id.get(&event.instrument).copied() else {
                 continue;
             };
             let channel = channel_of(&event);
-            if let Some(channel) = channel.filter(|_| on_stream) {
+            if let Some(channel) = channel.filter(|_| on_stream && is_life(&event)) {
                 self.note_data(line, at, channel);
+            }
+            if self.instruments[at].in_stream {
+                match self.in_stream(line, at, event) {
+                    Some(some) => event = some,
+                    None => continue,
+                }
             }
             if !self.is_news(line, at, &event, channel) {
                 continue;
             }
             let mut ask = false;
             let instrument = &mut self.instruments[at];
-            if let EventBody::Book(book) = &event.body {
+            if let EventBody::Book(book) = &mut event.body {
                 if book.snapshot {
                     instrument.book.snapshots += 1;
+                    if instrument.in_stream {
+                        book.is_probe = instrument.renewal.settle(self.now);
+                        instrument.book.set_good();
+                    }
                 } else if let Link::Range { first, .. } = book.link {
                     ask = instrument.book.note_change(first);
                     if let Some(check) = &mut instrument.check {
@@ -121,7 +133,9 @@ impl Session {
         if lost.contains(ChannelKind::Book) {
             instrument.book.need();
         }
-        if instrument.channels.contains(ChannelKind::Book) {
+        // Its own stream says what a quote is, unless snapshots do.
+        let by_snapshot = lost.contains(ChannelKind::Book) || !instrument.in_stream;
+        if by_snapshot && instrument.channels.contains(ChannelKind::Book) {
             self.ask_for_snapshot(at, true);
         }
     }
@@ -203,6 +217,16 @@ impl Session {
                 self.end_line(line, "ten messages in a row could not be read".into());
             }
         }
+    }
+}
+
+/// Whether an event shows that its stream brings what it should: changes without the book that they change do not, if
+/// it comes in the stream, and neither does what happened before.
+fn is_life(event: &Event) -> bool {
+    match &event.body {
+        EventBody::Book(book) => book.snapshot || bridges(book.link),
+        EventBody::Trades { history, .. } => !history,
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@
 //! line has [joined](Admission) when the old one has come as far.
 
 use crate::event::{Event, EventBody, Link, TradeIds};
-use tapecast_model::{ChannelKind, Quote};
+use tapecast_model::{ChannelKind, EventTime, Quote};
 
 /// The last numbers that were passed on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Position {
     /// The last quote itself.
     best: Option<Quote>,
     ticker: Option<u64>,
+    /// The time of the last message of a book without numbers.
+    book_time: Option<EventTime>,
 }
 
 /// What becomes of an event of one of two lines.
@@ -40,12 +42,22 @@ impl Position {
         self.book
     }
 
+    /// The time of the last message of a book without numbers.
+    pub(super) const fn book_time(&self) -> Option<EventTime> {
+        self.book_time
+    }
+
     /// The last quote, and its number.
     pub(super) const fn quote(&self) -> Option<(u64, Quote)> {
         match (self.quote, self.best) {
             (Some(number), Some(quote)) => Some((number, quote)),
             _ => None,
         }
+    }
+
+    /// The last quote.
+    pub(super) const fn best(&self) -> Option<Quote> {
+        self.best
     }
 
     /// The line is another one: quotes may have been missed.
@@ -55,7 +67,7 @@ impl Position {
 
     /// The book begins anew.
     pub(super) const fn forget_book(&mut self) {
-        self.book = None;
+        (self.book, self.book_time) = (None, None);
     }
 
     /// Where an event stands.
@@ -87,7 +99,7 @@ impl Position {
                 }
             }
             EventBody::SkippedIds { first, last } => after(self.trade, *first, *last),
-            EventBody::Quote(_) => newer(self.quote, event.venue_seq),
+            EventBody::Quote(_) => newer(self.quote, quote_number(event)),
             EventBody::Ticker(_) => newer(self.ticker, time_of(event)),
             _ => Admission::Unknown,
         }
@@ -96,11 +108,10 @@ impl Position {
     /// An event is passed on.
     pub(super) fn note(&mut self, event: &Event) {
         match &event.body {
-            EventBody::Book(book) => {
-                if let Link::Range { last, .. } = book.link {
-                    self.book = Some(last);
-                }
-            }
+            EventBody::Book(book) => match book.link {
+                Link::Range { last, .. } => self.book = Some(last),
+                _ => self.book_time = event.ts_event.or(self.book_time),
+            },
             EventBody::Trades {
                 trades,
                 ids: TradeIds::Dense,
@@ -111,7 +122,7 @@ impl Position {
             }
             EventBody::SkippedIds { last, .. } => self.trade = Some(*last),
             EventBody::Quote(quote) => {
-                self.quote = event.venue_seq.or(self.quote);
+                self.quote = quote_number(event).or(self.quote);
                 self.best = Some(*quote);
             }
             EventBody::Ticker(_) => self.ticker = time_of(event).or(self.ticker),
@@ -127,6 +138,11 @@ fn newer(last: Option<u64>, number: Option<u64>) -> Admission {
         (Some(last), Some(number)) if number <= last => Admission::Behind,
         (_, Some(_)) => Admission::Next,
     }
+}
+
+/// The number of a quote, or its time where the venue has no numbers.
+fn quote_number(event: &Event) -> Option<u64> {
+    event.venue_seq.or_else(|| time_of(event))
 }
 
 fn time_of(event: &Event) -> Option<u64> {

@@ -29,22 +29,19 @@ impl Session {
         if line.replaced_by.is_some() || line.replaces.is_some() {
             return;
         }
-        let wanted: Vec<_> = line
-            .subscriptions
-            .iter()
-            .map(|s| (s.instrument, s.channel, s.name.clone()))
-            .collect();
+        let wanted = line.subscriptions.clone();
         let instruments = line.instruments();
         let parser = self.parser_of(&instruments);
         let number = self.next_line();
         let group = self.lines[&old].group;
         let mut new = Line::new(group, parser, self.live.rules(), now);
-        for (instrument, channel, name) in wanted {
-            new.want(instrument, channel, name);
+        for subscription in &wanted {
+            new.want_like(subscription, group);
         }
         new.replaces = Some(old);
         for at in instruments {
             self.instruments[at].standby = Some(number);
+            self.instruments[at].successor = None;
         }
         self.lines.insert(number, new);
         if let Some(line) = self.lines.get_mut(&old) {
@@ -94,7 +91,7 @@ impl Session {
     }
 
     /// A stream of a new line has come as far.
-    fn join(&mut self, number: u32, at: usize, channel: ChannelKind) {
+    pub(super) fn join(&mut self, number: u32, at: usize, channel: ChannelKind) {
         if let Some(line) = self.lines.get_mut(&number)
             && let Some(place) = line.place(at, channel)
         {
@@ -124,9 +121,8 @@ impl Session {
                     || match s.state {
                         SubscriptionState::Accepted(at) => at.after(QUIET_AFTER) <= now,
                         SubscriptionState::Refused(_) => true,
-                        SubscriptionState::Wanted
-                        | SubscriptionState::Asked
-                        | SubscriptionState::Live => false,
+                        SubscriptionState::Live => self.is_quietly_right(s),
+                        SubscriptionState::Wanted | SubscriptionState::Asked => false,
                     }
             });
             if all || line.opened.after(JOIN_WITHIN) <= now {
@@ -154,13 +150,13 @@ impl Session {
                 subscription.state,
                 SubscriptionState::Accepted(at) if at.after(ON_ITS_WAY) <= self.now
             );
-            let state = matches!(
-                subscription.channel,
-                ChannelKind::Quote | ChannelKind::Ticker
-            );
-            // Chains and ids say what is missing of the others.
-            if state && !subscription.joined && !accepted {
-                late.push((subscription.instrument, subscription.channel));
+            if let Some(at) = subscription.instrument
+                && !subscription.joined
+                && !accepted
+            {
+                // Chains and ids say what is missing of the others.
+                let states = subscription.channels.iter().filter(|kind| is_state(*kind));
+                late.extend(states.map(|kind| (at, kind)));
             }
         }
         let instruments = line.instruments();
@@ -168,18 +164,21 @@ impl Session {
             .subscriptions
             .iter()
             .filter(|s| s.state == SubscriptionState::Live)
-            .map(|s| (s.instrument, s.channel))
+            .filter_map(|s| Some((s.instrument?, s.channels)))
             .collect();
-        for at in instruments {
+        for at in instruments.iter().copied() {
             let instrument = &mut self.instruments[at];
             if instrument.standby == Some(new) || instrument.line == old {
                 (instrument.line, instrument.standby) = (new, None);
                 instrument.live = ChannelSet::EMPTY;
             }
         }
-        for (at, channel) in live {
+        for (at, channels) in live {
             let instrument = &mut self.instruments[at];
-            instrument.live = instrument.live.with(channel);
+            instrument.live = instrument.live.union(channels);
+        }
+        for at in instruments {
+            self.hand_over_book(at);
         }
         for (at, channel) in late {
             let why = "a new connection took over before its data came".to_owned();
@@ -212,7 +211,14 @@ impl Session {
             instrument.position.forget_book();
             instrument.position.forget_quote();
             instrument.quote_due = None;
+            instrument.renewal.end();
+            instrument.successor = None;
         }
         self.pass_on(new, events);
     }
+}
+
+/// States replace each other: without numbers, nothing tells what is missing between two.
+const fn is_state(channel: ChannelKind) -> bool {
+    matches!(channel, ChannelKind::Quote | ChannelKind::Ticker)
 }

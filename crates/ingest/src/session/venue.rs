@@ -8,7 +8,7 @@ use super::VenueInstrument;
 use crate::venue::{Format, VenueStream};
 use serde::Deserialize;
 use std::time::Duration;
-use tapecast_model::ChannelKind;
+use tapecast_model::{ChannelKind, ChannelSet, TradingState};
 
 /// A venue that can be connected to.
 pub trait LiveVenue: Send {
@@ -18,8 +18,9 @@ pub trait LiveVenue: Send {
     /// Its addresses, limits and deadlines.
     fn rules(&self) -> &VenueRules;
 
-    /// The stream of an instrument that serves a channel; none if the venue has none.
-    fn stream(&self, native: &str, channel: ChannelKind) -> Option<StreamName>;
+    /// The stream of an instrument that serves a channel, where these channels are wanted of it; none if the venue has
+    /// none, or if the stream of another wanted channel makes it. One stream may serve two channels.
+    fn stream(&self, native: &str, channel: ChannelKind, wanted: ChannelSet) -> Option<StreamName>;
 
     /// The streams of all instruments, as the decoder names them.
     fn streams(&self) -> Vec<VenueStream>;
@@ -30,11 +31,14 @@ pub trait LiveVenue: Send {
     /// Whether quotes have the numbers of the book, so that one tells of the other.
     fn shares_numbers(&self) -> bool;
 
-    /// The message that asks for these streams.
+    /// The message that asks for these streams, which are of one [kind](StreamName::request).
     fn subscribe(&self, id: u64, names: &[&str]) -> String;
 
-    /// The message that ends these streams.
+    /// The message that ends these streams, which are of one kind.
     fn unsubscribe(&self, id: u64, names: &[&str]) -> String;
+
+    /// The message that asks whether the other side lives; none if a WebSocket ping does.
+    fn ping(&self, id: u64) -> Option<String>;
 
     /// What a message says of the connection. Asked for every message, so a message with data must be told apart at
     /// little cost.
@@ -44,15 +48,15 @@ pub trait LiveVenue: Send {
     fn name_of(&self, text: &[u8]) -> Option<String>;
 
     /// Where the list of instruments is.
-    fn definitions(&self) -> Request;
+    fn definitions(&self) -> Definitions;
 
-    /// The list of instruments.
+    /// What an answer, or a message of a stream, says of instruments.
     ///
     /// # Errors
     /// If it cannot be read: why.
-    fn read_definitions(&self, body: &mut [u8]) -> Result<Vec<VenueInstrument>, String>;
+    fn read_definitions(&self, body: &mut [u8]) -> Result<Listing, String>;
 
-    /// Where a book's snapshot is; none if it comes in the stream.
+    /// Where a book's snapshot is; none if it comes in the stream, when the stream begins.
     fn snapshot(&self, native: &str) -> Option<Request>;
 }
 
@@ -61,6 +65,8 @@ pub trait LiveVenue: Send {
 pub struct StreamName {
     /// Streams of different groups cannot be on one line.
     pub group: u8,
+    /// Streams of different kinds cannot be asked for by one request.
+    pub request: u8,
     /// The name by which it is asked for.
     pub name: String,
 }
@@ -74,25 +80,73 @@ pub struct Request {
     pub weight: u32,
 }
 
+/// Where a venue's list of instruments is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Definitions {
+    /// It is asked for by HTTP, now and then.
+    Http(Request),
+    /// It is a stream: whole when it begins, and then what changes.
+    Stream(StreamName),
+}
+
+/// What a venue says of its instruments.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Listing {
+    /// The instruments.
+    pub instruments: Vec<VenueInstrument>,
+    /// These are all: others do not exist any more.
+    pub is_whole: bool,
+}
+
 /// What a message says of the connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Control {
     /// Nothing: it has data, or is of no interest.
     Data,
+    /// The other side lives, and that is all.
+    Alive,
+    /// The answer to [`LiveVenue::ping`].
+    Pong,
     /// A request was accepted. That is not data: whether these come is seen later.
     Accepted {
-        /// Which request.
-        id: u64,
+        /// Which request, if the answer says so.
+        id: Option<u64>,
+        /// Which of its streams, by its name or its instrument's; none: all of them.
+        name: Option<String>,
     },
-    /// A request was refused as a whole.
+    /// A request was refused, or a stream of it.
     Refused {
         /// Which request, if the answer says so.
         id: Option<u64>,
+        /// What of it.
+        what: Refused,
         /// Why, in the venue's words.
         reason: String,
     },
+    /// We ask too fast. Which requests were not read is not said.
+    RateExceeded,
+    /// The state of the venue as a whole.
+    System {
+        /// What it means for trading.
+        trading: TradingState,
+        /// In the venue's word.
+        word: String,
+    },
+    /// It is the list of instruments, or a part of it.
+    Definitions,
     /// The venue will end this line soon.
     EndsSoon,
+}
+
+/// What of a request a venue refuses.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// The request as a whole.
+    All,
+    /// This stream of it, by its name or its instrument's.
+    One(String),
+    /// It does not say: a stream of it, or the whole.
+    Unnamed,
 }
 
 /// A venue's addresses, limits and deadlines: data that a configuration can override. Those that are built in are
@@ -121,9 +175,13 @@ pub struct VenueRules {
     /// The header in which the venue says how much weight is used.
     pub weight_header: Option<String>,
     life_seconds: f32,
+    /// Something comes on an open line at least so often.
+    heartbeat_seconds: Option<f32>,
+    /// We must send something at least so often.
+    ping_seconds: Option<f32>,
     definitions_seconds: f32,
     check_seconds: f32,
-    /// Levels of each side in a snapshot that is asked for.
+    /// Levels of each side in a snapshot, or in a stream that begins with one.
     pub snapshot_levels: u32,
 }
 
@@ -174,6 +232,8 @@ impl VenueRules {
             ("life_seconds", rules.life_seconds),
             ("definitions_seconds", rules.definitions_seconds),
             ("check_seconds", rules.check_seconds),
+            ("heartbeat_seconds", rules.heartbeat_seconds.unwrap_or(1.0)),
+            ("ping_seconds", rules.ping_seconds.unwrap_or(1.0)),
         ];
         for (key, value) in positive {
             if !(value > 0.0 && value <= 1e7) {
@@ -215,6 +275,16 @@ impl VenueRules {
     /// A line is replaced after this time, before the venue cuts it.
     pub fn life(&self) -> Duration {
         seconds(self.life_seconds)
+    }
+
+    /// Something comes on an open line at least so often.
+    pub fn heartbeat(&self) -> Option<Duration> {
+        self.heartbeat_seconds.map(seconds)
+    }
+
+    /// We send something at least so often.
+    pub fn ping_every(&self) -> Option<Duration> {
+        self.ping_seconds.map(seconds)
     }
 
     /// How often the list of instruments is read.

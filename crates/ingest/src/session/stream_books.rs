@@ -1,0 +1,245 @@
+//! Books that begin in the stream: when they are asked for anew, and how a new line's book takes the place of an old
+//! one's. [`Renewal`](super::renewal::Renewal) and [`Successor`] hold the state.
+
+use super::Session;
+use super::line::{QUIET_AFTER, Subscription, SubscriptionState};
+use super::successor::Successor;
+use crate::book::EventStamp;
+use crate::event::{Event, EventBody, FeedEvent};
+use crate::metrics::UpstreamEvent;
+use std::time::Duration;
+use tapecast_model::{ChannelKind, ChannelSet};
+
+/// A book that takes over may be behind the old one for so long.
+const BEHIND_MAX: Duration = Duration::from_secs(2);
+/// So many renewals in a row are no accident: perhaps the digits have changed.
+const DOUBTFUL: u32 = 2;
+
+impl Session {
+    /// Asks for the stream of a book anew, if that is due. Returns its line, which then has something to send.
+    pub(super) fn visit_renewal(&mut self, at: usize) -> Option<u32> {
+        let now = self.now;
+        let instrument = &mut self.instruments[at];
+        instrument.renewal.due().filter(|due| *due <= now)?;
+        let number = instrument.line;
+        let line = self.lines.get_mut(&number).filter(|line| line.is_open());
+        let found = line.and_then(|line| Some((line.place(at, ChannelKind::Book)?, line)));
+        let Some((place, line)) = found else {
+            instrument.renewal.end();
+            return None;
+        };
+        let subscription = &mut line.subscriptions[place];
+        if !matches!(
+            subscription.state,
+            SubscriptionState::Live | SubscriptionState::Accepted(_)
+        ) {
+            instrument.renewal.postpone(now);
+            return None;
+        }
+        subscription.state = SubscriptionState::Wanted;
+        line.ask_anew(place);
+        instrument.live = instrument.live.without(ChannelKind::Book);
+        let failed = instrument.renewal.begin(now);
+        if instrument.renewal.is_probe() {
+            self.counters.upstream(UpstreamEvent::Probe, 1);
+        } else {
+            self.counters.upstream(UpstreamEvent::AskedAnew, 1);
+        }
+        if failed {
+            // Neither the old book nor a new one: the stream is dead.
+            instrument.book.need();
+            let why = "the venue sends no book when it is asked for".to_owned();
+            self.say_lost(at, ChannelSet::EMPTY.with(ChannelKind::Book), why);
+        }
+        if self.instruments[at].renewal.times() >= DOUBTFUL {
+            self.list_soon();
+        }
+        Some(number)
+    }
+
+    /// A book, or a quote that comes alone, is silent: its stream is asked for anew, which shows whether it is only
+    /// quiet.
+    pub(super) fn probe(&mut self, at: usize) {
+        let now = self.now;
+        let instrument = &mut self.instruments[at];
+        if instrument.channels.contains(ChannelKind::Book) {
+            if instrument.book.is_good() {
+                instrument.renewal.probe(now);
+            } else {
+                instrument.renewal.want(now);
+            }
+            return;
+        }
+        let number = instrument.line;
+        let line = self.lines.get_mut(&number).filter(|line| line.is_open());
+        let found = line.and_then(|line| Some((line.place(at, ChannelKind::Quote)?, line)));
+        if let Some((place, line)) = found
+            && line.subscriptions[place].state == SubscriptionState::Live
+        {
+            line.subscriptions[place].state = SubscriptionState::Wanted;
+            line.ask_anew(place);
+            instrument.probes_quote = true;
+            self.counters.upstream(UpstreamEvent::Probe, 1);
+            self.send_requests(number);
+        }
+    }
+
+    /// What becomes of an event of an instrument whose book begins in the stream: a book of a line that takes over is
+    /// kept apart.
+    pub(super) fn in_stream(&mut self, line: u32, at: usize, event: Event) -> Option<Event> {
+        let instrument = &mut self.instruments[at];
+        let EventBody::Book(_) = &event.body else {
+            return self.answer_of_probe(at, event);
+        };
+        let takes_over = instrument.standby == Some(line);
+        if !takes_over && (instrument.successor.is_none() || instrument.line != line) {
+            return Some(event);
+        }
+        let Event {
+            ts_event,
+            ts_recv,
+            venue_seq,
+            body: EventBody::Book(book),
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let stamp = EventStamp {
+            ts_event,
+            ts_recv,
+            venue_seq,
+        };
+        let scales = instrument.scales;
+        let successor = instrument
+            .successor
+            .get_or_insert_with(|| Box::new(Successor::new(scales)));
+        if !successor.take(stamp, book, self.now) {
+            instrument.successor = None;
+            if takes_over {
+                self.ask_book_of(line, at);
+            } else {
+                self.lose_successor(at, "the book of a new connection is wrong");
+            }
+            return None;
+        }
+        if !successor.has_reached(instrument.position.book_time()) {
+            return None;
+        }
+        if takes_over {
+            self.join(line, at, ChannelKind::Book);
+        } else {
+            self.show_successor(at);
+        }
+        None
+    }
+
+    /// A quote that is what it was answers the question whether it is only quiet.
+    fn answer_of_probe(&mut self, at: usize, event: Event) -> Option<Event> {
+        let instrument = &mut self.instruments[at];
+        if let EventBody::Quote(quote) = &event.body
+            && std::mem::take(&mut instrument.probes_quote)
+            && instrument.position.best() == Some(*quote)
+        {
+            let channels = ChannelSet::EMPTY.with(ChannelKind::Quote);
+            self.say(at, EventBody::Feed(FeedEvent::Quiet(channels)));
+            return None;
+        }
+        Some(event)
+    }
+
+    /// The scales have changed: the book of a line that takes over begins anew too.
+    pub(super) fn begin_successor_anew(&mut self, at: usize) {
+        let instrument = &mut self.instruments[at];
+        if let Some(standby) = instrument.standby
+            && instrument.in_stream
+        {
+            instrument.successor = None;
+            self.ask_book_of(standby, at);
+        }
+    }
+
+    /// The book of a line that takes over is wrong: its stream is asked for anew there.
+    fn ask_book_of(&mut self, line: u32, at: usize) {
+        let place = self.lines.get(&line);
+        if let Some(place) = place.and_then(|line| line.place(at, ChannelKind::Book)) {
+            self.ask_anew(line, place);
+        }
+    }
+
+    /// Whether a stream of a line that takes over has said all that there is: a quiet book.
+    pub(super) fn is_quietly_right(&self, subscription: &Subscription) -> bool {
+        let successor = subscription
+            .instrument
+            .filter(|_| subscription.channels.contains(ChannelKind::Book))
+            .and_then(|at| self.instruments[at].successor.as_ref());
+        let since = successor.and_then(|successor| successor.since());
+        since.is_some_and(|since| since.after(QUIET_AFTER) <= self.now)
+    }
+
+    /// The instrument has a new line: its book takes over, at once if it has come as far.
+    pub(super) fn hand_over_book(&mut self, at: usize) {
+        let now = self.now;
+        let instrument = &mut self.instruments[at];
+        if !instrument.in_stream || !instrument.channels.contains(ChannelKind::Book) {
+            return;
+        }
+        instrument.renewal.end();
+        match &mut instrument.successor {
+            Some(successor) if successor.since().is_some() => {
+                let is_good = instrument.book.is_good();
+                if !is_good || successor.has_reached(instrument.position.book_time()) {
+                    self.show_successor(at);
+                } else {
+                    successor.until = Some(now.after(BEHIND_MAX));
+                }
+            }
+            _ => {
+                instrument.successor = None;
+                if instrument.book.is_good() {
+                    self.lose_successor(at, "a new connection took over before its book came");
+                } else {
+                    self.begin_book(at);
+                }
+            }
+        }
+    }
+
+    /// Uses a book that has taken over, however far it has come, if its time is up.
+    pub(super) fn visit_successor(&mut self, at: usize) {
+        let until = self.instruments[at].succeeds_at();
+        if until.is_some_and(|until| until <= self.now) {
+            self.show_successor(at);
+        }
+    }
+
+    fn show_successor(&mut self, at: usize) {
+        if let Some(event) = self.take_successor(at) {
+            let line = self.instruments[at].line;
+            self.admit(line, &mut vec![event], false);
+        }
+    }
+
+    /// The book of the new line, whole, which is the instrument's from now on.
+    fn take_successor(&mut self, at: usize) -> Option<Event> {
+        let instrument = &mut self.instruments[at];
+        let event = instrument
+            .successor
+            .take()?
+            .into_event(instrument.id, self.wall);
+        if event.is_none() {
+            self.lose_successor(at, "a new connection took over before its book came");
+        }
+        event
+    }
+
+    /// There is no book to take over with.
+    fn lose_successor(&mut self, at: usize, why: &str) {
+        self.say_lost(
+            at,
+            ChannelSet::EMPTY.with(ChannelKind::Book),
+            why.to_owned(),
+        );
+        self.begin_book_anew(at);
+    }
+}
