@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 use tapecast_ingest::session::binance::BinanceSpot;
+use tapecast_ingest::session::kraken::KrakenSpot;
 use tapecast_ingest::session::venue::{LiveVenue, VenueRules};
 use tapecast_model::ChannelKind;
 
@@ -14,6 +15,8 @@ use tapecast_model::ChannelKind;
 pub enum Exchange {
     /// Binance spot.
     Binance,
+    /// Kraken v2, spot.
+    Kraken,
 }
 
 /// A name that is no venue that can be connected to.
@@ -33,12 +36,13 @@ pub const CHANNELS: [ChannelKind; 4] = [
 
 impl Exchange {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Binance];
+    pub const ALL: [Self; 2] = [Self::Binance, Self::Kraken];
 
     /// The name in the configuration and among the rules.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Binance => "binance",
+            Self::Kraken => "kraken",
         }
     }
 
@@ -46,6 +50,7 @@ impl Exchange {
     pub const fn product(self) -> &'static str {
         match self {
             Self::Binance => "Binance spot",
+            Self::Kraken => "Kraken spot",
         }
     }
 
@@ -53,6 +58,7 @@ impl Exchange {
     pub fn connector(self, rules: VenueRules) -> Box<dyn LiveVenue> {
         match self {
             Self::Binance => Box::new(BinanceSpot::new(rules)),
+            Self::Kraken => Box::new(KrakenSpot::new(rules)),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn coinbase(status: &str) -> Option<TradingState> {
 }
 
 /// Kraken v2, of the system and of pairs.
-pub(super) fn kraken(status: &str) -> Option<TradingState> {
+pub(crate) fn kraken(status: &str) -> Option<TradingState> {
     Some(match status {
         // What is planned has not begun.
         "online" | "upcoming_maintenance" => TradingState::Open,
