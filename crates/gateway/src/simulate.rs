@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tapecast_model::clock::unix_now;
-use tapecast_venuesim::{BinanceSpot, Script, Server, ServerConfig, SimConfig, SymbolConfig};
+use tapecast_venuesim::{
+    BinanceSpot, Script, Server, ServerConfig, SimConfig, Simulated, SymbolConfig,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The venues that can be simulated.
@@ -137,7 +139,7 @@ impl Binance {
         }
         if let Some(seconds) = self.fault_every {
             let every = Duration::from_secs(seconds.max(1));
-            config.script = Script::seeded(self.seed, every, FAULTS_UNTIL);
+            config.script = Script::seeded(self.seed, every, FAULTS_UNTIL, BinanceSpot::FAULTS);
         }
         Ok(config)
     }

@@ -12,28 +12,29 @@ mod connection;
 mod control;
 mod faults;
 mod listing;
+mod marks;
 mod messages;
 mod rest;
 mod rest_messages;
 mod simulated;
 mod steer;
 mod stream;
-mod target;
 mod twist;
 
 use crate::agenda::Agenda;
+use crate::clock::{Clock, Stamp};
 use crate::config::SimConfig;
 use crate::counts::Counts;
 use crate::market::{Acted, Market};
+use crate::planted::Faults;
 use crate::random::Random;
 use crate::script::Planned;
 use crate::truth::{TruthBook, TruthSymbol, TruthTrade};
 use crate::venue::{HttpAnswer, Output, Refusal, Venue};
 use budget::Budget;
 use connection::Connection;
-use faults::Faults;
 use listing::Listing;
-use messages::{Clock, Message};
+use messages::Message;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -348,7 +349,7 @@ impl BinanceSpot {
         }
     }
 
-    fn stamp(&self) -> messages::Stamp {
+    fn stamp(&self) -> Stamp {
         self.clock.stamp(self.now)
     }
 
@@ -395,7 +396,7 @@ impl BinanceSpot {
         let Some(connection) = self.connections.get_mut(&conn) else {
             return;
         };
-        match connection.late(now) {
+        match connection.late.of(now) {
             Some(at) => self.agenda.note(at, Task::Late(conn, text)),
             None => self.outputs.push_back(Output::Text { conn, text }),
         }

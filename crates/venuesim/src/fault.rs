@@ -30,23 +30,43 @@ pub enum Fault {
     SubscribeRefused,
     /// The next `SUBSCRIBE` is acknowledged, and its streams are silent until they are subscribed again.
     AckWithoutData,
+    /// The next `SUBSCRIBE` is acknowledged twice.
+    AckTwice,
+    /// The last symbols of the next `SUBSCRIBE` are lost: too many messages, and it is not said which.
+    ExceededRate,
+    /// The next book begins with a few levels and without a sum; the whole book follows.
+    ThinSnapshot,
     /// A stream that has spoken is silent until it is subscribed again.
     SilentStream,
+    /// All streams of a connection are silent until it ends; signs of life go on.
+    SilentConnection,
     /// A symbol's depth messages come every five seconds, for a minute; none is missing.
     SlowedDepth,
 
     /// A depth message is missing.
     SkippedDepth,
+    /// A depth message is missing that changes none of the ten best levels.
+    SkippedDeep,
     /// A depth message comes twice.
     RepeatedDepth,
     /// Two depth messages come in the wrong order.
     SwappedDepth,
     /// A level is missing in a depth message.
     LostLevel,
+    /// A depth message has a wrong sum.
+    WrongSum,
+    /// A depth message has no sum, or 0.
+    AbsentSum,
+    /// A whole book comes in mid-stream; it is right.
+    MidSnapshot,
     /// A trade is missing.
     LostTrade,
     /// A trade comes twice.
     RepeatedTrade,
+    /// Old trades come once more, and are said to be old.
+    OldTrades,
+    /// A ticker has the time zero.
+    ZeroTime,
     /// All numbers of a symbol begin again below the last ones, after its connections were cut.
     Renumbering,
 
@@ -56,10 +76,14 @@ pub enum Fault {
     UnknownKind,
     /// A number of a message is a string.
     ChangedType,
-    /// Decimals of a depth message have an exponent; their values are right.
+    /// Decimals of a message have an exponent; their values are right.
     Exponents,
     /// A depth message has a key twice, with the same value.
     DoubledKey,
+    /// The keys of a message come in another order.
+    ReorderedKeys,
+    /// A symbol has a status that nobody knows, for some seconds.
+    UnknownStatus,
     /// Five megabytes of a kind that nobody knows.
     HugeUnknown,
     /// Five megabytes of a depth message: it removes levels that are not there.
@@ -90,6 +114,8 @@ pub enum Fault {
 
     /// Prices of a symbol get one more digit.
     FinerTick,
+    /// Prices of a symbol get one more digit; it is said seconds later.
+    LateTick,
     /// A new symbol.
     Listing,
     /// A symbol leaves the list.
@@ -100,6 +126,10 @@ pub enum Fault {
     Break,
     /// A symbol has the status CANCEL_ONLY for some seconds; the venue has it since July 2026.
     CancelOnly,
+    /// The venue says that it is under maintenance, for some seconds; books go on.
+    Maintenance,
+    /// The venue says that orders can only be cancelled, for some seconds; books go on.
+    SystemCancelOnly,
     /// The venue's clock is seconds behind, for half a minute.
     ClockBehind,
     /// The venue's clock is seconds ahead, for half a minute.
@@ -114,104 +144,4 @@ pub enum Mark {
     Visible,
     /// They do not.
     Invisible,
-}
-
-// === impl Fault ===
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 46] = [
-        Self::Cut,
-        Self::CutAll,
-        Self::CloseNormal,
-        Self::ClosePolicy,
-        Self::HalfOpen,
-        Self::ServerShutdown,
-        Self::PingStorm,
-        Self::LateConnection,
-        Self::AckWithheld,
-        Self::SubscribeRefused,
-        Self::AckWithoutData,
-        Self::SilentStream,
-        Self::SlowedDepth,
-        Self::SkippedDepth,
-        Self::RepeatedDepth,
-        Self::SwappedDepth,
-        Self::LostLevel,
-        Self::LostTrade,
-        Self::RepeatedTrade,
-        Self::Renumbering,
-        Self::GarbageFrame,
-        Self::UnknownKind,
-        Self::ChangedType,
-        Self::Exponents,
-        Self::DoubledKey,
-        Self::HugeUnknown,
-        Self::HugeDepth,
-        Self::StaleSnapshot,
-        Self::RestTooMany,
-        Self::RestBanned,
-        Self::RestRegion,
-        Self::RestServerError,
-        Self::RestTimeout,
-        Self::RestTruncated,
-        Self::RestGarbage,
-        Self::ConnectForbidden,
-        Self::ConnectTooMany,
-        Self::ConnectUnavailable,
-        Self::FinerTick,
-        Self::Listing,
-        Self::Delisting,
-        Self::Halt,
-        Self::Break,
-        Self::CancelOnly,
-        Self::ClockBehind,
-        Self::ClockAhead,
-    ];
-
-    /// Whether a client can notice it by the venue's rules, and by which.
-    pub fn mark(self) -> (Mark, &'static str) {
-        use Mark::{Invisible, Visible};
-        match self {
-            Self::Cut | Self::CutAll => (Visible, "the socket ends"),
-            Self::CloseNormal | Self::ClosePolicy => (Visible, "a close frame"),
-            Self::HalfOpen => (Visible, "no ping of the venue for 20 s"),
-            Self::ServerShutdown => (Visible, "the event, then a close frame"),
-            Self::PingStorm => (Visible, "the pings; a close frame if all are answered"),
-            Self::LateConnection => (Visible, "E falls behind E of the messages before"),
-            Self::AckWithheld => (Visible, "no answer with the number of the request"),
-            Self::SubscribeRefused => (Visible, "an error"),
-            Self::AckWithoutData => (Invisible, "a quiet stream is allowed"),
-            Self::SilentStream => (Invisible, "a quiet stream is allowed"),
-            Self::SlowedDepth => (Invisible, "a quiet stream is allowed, and U = u + 1 holds"),
-            Self::SkippedDepth => (Visible, "U of the next message is above u + 1"),
-            Self::RepeatedDepth => (Visible, "u is not above the last u"),
-            Self::SwappedDepth => (Visible, "U is above u + 1, then u below the last u"),
-            Self::LostLevel => (Invisible, "the venue has no checksum"),
-            Self::LostTrade => (Visible, "t of the next trade is above t + 1"),
-            Self::RepeatedTrade => (Visible, "t is not above the last t"),
-            Self::Renumbering => (Visible, "the socket ends, then lower numbers everywhere"),
-            Self::GarbageFrame => (Visible, "no JSON, then U above u + 1"),
-            Self::UnknownKind | Self::HugeUnknown => (Visible, "the kind of the message"),
-            Self::ChangedType => (Visible, "the type of a field; numbers if it was refused"),
-            Self::Exponents => (Visible, "the spelling; numbers if it was refused"),
-            Self::DoubledKey => (Visible, "the key; numbers if it was refused"),
-            Self::HugeDepth => (Visible, "the size; U above u + 1 if it was refused"),
-            Self::StaleSnapshot => (Visible, "lastUpdateId is below the first U"),
-            Self::RestTooMany => (Visible, "status 429 and Retry-After"),
-            Self::RestBanned => (Visible, "status 418 and Retry-After"),
-            Self::RestRegion => (Visible, "status 451"),
-            Self::RestServerError => (Visible, "status 500, 502 or 503"),
-            Self::RestTimeout => (Visible, "no answer"),
-            Self::RestTruncated => (Visible, "fewer bytes than announced"),
-            Self::RestGarbage => (Visible, "no JSON"),
-            Self::ConnectForbidden => (Visible, "status 403"),
-            Self::ConnectTooMany => (Visible, "status 429 and Retry-After"),
-            Self::ConnectUnavailable => (Visible, "status 503"),
-            Self::FinerTick => (Visible, "digits of prices, and tickSize in exchangeInfo"),
-            Self::Listing | Self::Delisting => (Visible, "the list in exchangeInfo"),
-            Self::Halt | Self::Break | Self::CancelOnly => (Visible, "the status in exchangeInfo"),
-            Self::ClockBehind | Self::ClockAhead => (Visible, "E jumps"),
-        }
-    }
 }

@@ -16,16 +16,22 @@
 //! [`binance`] explains.
 
 mod agenda;
+mod attempts;
 pub mod binance;
+mod clock;
 pub mod config;
 pub mod counts;
 pub mod decimal;
 pub mod fault;
+mod garble;
+mod late;
 mod market;
+mod planted;
 mod random;
 pub mod script;
 pub mod server;
 pub mod simulated;
+mod target;
 pub mod truth;
 pub mod venue;
 

@@ -5,7 +5,7 @@
 
 use crate::rig::{Rig, wanted};
 use std::time::Duration;
-use tapecast_venuesim::{Fault, Script, SimConfig, SymbolConfig};
+use tapecast_venuesim::{BinanceSpot, Fault, Script, SimConfig, Simulated, SymbolConfig};
 
 /// Faults whose outcome is not compared here: a level that is missing in a message makes a book wrong by the venue's
 /// own rules, and numbers that begin again do not tell what was lost before them.
@@ -28,7 +28,7 @@ fn soak(seed: u64, (span, quiet): (Duration, Duration), faults: &[Fault]) {
     rig.run_until_live(minutes(1), &natives);
     let from = rig.now;
     let until = from + span;
-    let script = Script::seeded_from(seed, Duration::from_secs(1), span, faults);
+    let script = Script::seeded(seed, Duration::from_secs(1), span, faults);
     for planned in script.planned() {
         rig.run((from + planned.at).saturating_sub(rig.now));
         // Faults that wait for a handshake or a request do not pile up: then there would be no venue at all.
@@ -63,7 +63,7 @@ fn a_fault_every_second() {
         .split_whitespace()
         .map(|word| word.parse::<u64>().unwrap());
     let (seeds, span) = (words.next().unwrap(), words.next().unwrap());
-    let all = Fault::ALL.into_iter();
+    let all = BinanceSpot::FAULTS.iter().copied();
     let faults: Vec<_> = all.filter(|fault| !NOT_COMPARED.contains(fault)).collect();
     for seed in 1..=seeds {
         soak(seed, (minutes(span), minutes(15)), &faults);
@@ -73,7 +73,7 @@ fn a_fault_every_second() {
 /// Each kind of fault alone: which one breaks what is easier to see.
 #[test]
 fn each_fault_alone() {
-    for fault in Fault::ALL {
+    for fault in BinanceSpot::FAULTS.iter().copied() {
         if !NOT_COMPARED.contains(&fault) {
             soak(3, (Duration::from_secs(10), minutes(3)), &[fault]);
         }

@@ -1,8 +1,10 @@
 //! What clients may use: attempts to connect, weight of requests, messages; and what they get when they use more.
 //! All clients are one address.
 
+use crate::attempts::{Attempts, refusal, seconds};
 use crate::config::Limits;
 use crate::counts::Counts;
+use crate::fault::Fault;
 use crate::venue::Refusal;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,11 +20,9 @@ pub(super) struct Budget {
     refused: u32,
     /// No request is answered before, although the weight would allow it.
     pause_until: Duration,
-    /// No attempt to connect succeeds before.
-    attempts_pause_until: Duration,
     banned_until: Duration,
     bans: u32,
-    attempts: VecDeque<Duration>,
+    attempts: Attempts,
     closed: VecDeque<Duration>,
     counts: Counts,
 }
@@ -43,18 +43,17 @@ pub(super) enum Verdict {
 impl Budget {
     pub(super) fn new(limits: Limits, start_ms: u64) -> Self {
         Self {
-            limits,
             start_ms,
             minute: start_ms / MINUTE_MS,
             used: 0,
             refused: 0,
             pause_until: Duration::ZERO,
-            attempts_pause_until: Duration::ZERO,
             banned_until: Duration::ZERO,
             bans: 0,
-            attempts: VecDeque::new(),
+            attempts: Attempts::new(limits.attempts, limits.attempts_window),
             closed: VecDeque::new(),
             counts: Counts::default(),
+            limits,
         }
     }
 
@@ -64,33 +63,17 @@ impl Budget {
 
     /// An attempt to connect.
     pub(super) fn attempt(&mut self, now: Duration) -> Result<(), Refusal> {
-        self.counts.attempts += 1;
-        let window = self.limits.attempts_window;
-        while self
-            .attempts
-            .front()
-            .is_some_and(|first| now - *first >= window)
-        {
-            self.attempts.pop_front();
-        }
-        self.attempts.push_back(now);
-        let attempts = self.attempts.len();
-        self.counts.attempts_max = self.counts.attempts_max.max(attempts);
+        self.attempts.note(now, &mut self.counts);
         if let Some(left) = self.ban_left(now) {
             self.counts.impatient += 1;
             return Err(refusal(418, left));
         }
-        if self.attempts_pause_until > now {
-            self.counts.impatient += 1;
-            return Err(refusal(429, seconds(self.attempts_pause_until - now)));
-        }
-        // What is answered to too many attempts is not documented [U].
-        if attempts > self.limits.attempts {
-            self.counts.refused_attempts += 1;
-            let first = self.attempts.front().copied().unwrap_or(now);
-            return Err(refusal(429, seconds(first + window - now)));
-        }
-        Ok(())
+        self.attempts.judge(now, &mut self.counts)
+    }
+
+    /// A handshake that a fault refuses.
+    pub(super) fn refuse_attempt(&mut self, fault: Fault, now: Duration) -> Refusal {
+        self.attempts.refuse(fault, now)
     }
 
     /// A request of this weight.
@@ -126,11 +109,6 @@ impl Budget {
     /// Lets all requests fail for a while.
     pub(super) fn pause(&mut self, until: Duration) {
         self.pause_until = until;
-    }
-
-    /// Lets all attempts to connect fail for a while.
-    pub(super) fn pause_attempts(&mut self, until: Duration) {
-        self.attempts_pause_until = until;
     }
 
     /// Bans the clients for this long; this ban is not their fault.
@@ -204,18 +182,6 @@ impl Budget {
     fn wall_ms(&self, now: Duration) -> u64 {
         self.start_ms + u64::try_from(now.as_millis()).unwrap_or(u64::MAX / 2)
     }
-}
-
-fn refusal(status: u16, retry_after: u64) -> Refusal {
-    let mut refusal = Refusal::of(status, "");
-    let header = ("retry-after".to_owned(), retry_after.to_string());
-    refusal.headers.push(header);
-    refusal
-}
-
-/// Whole seconds, rounded up.
-fn seconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 const MINUTE_MS: u64 = 60_000;

@@ -1,11 +1,12 @@
 //! A connection: how it begins, what it may send, how it ends.
 
 use super::control;
-use super::messages::{Message, Unit};
-use super::target::Target;
+use super::messages::Message;
 use super::twist::{Twist, Twisted};
 use super::{BinanceSpot, Task};
-use crate::fault::Fault;
+use crate::clock::Unit;
+use crate::late::Late;
+use crate::target::Target;
 use crate::venue::{Output, Refusal};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,10 +23,8 @@ pub(super) struct Connection {
     pub(super) muted: bool,
     /// Faults of the next messages.
     pub(super) twists: Vec<Twist>,
-    /// Messages come late until then.
-    pub(super) late_until: Duration,
-    /// When the last message that was late comes.
-    late_last: Duration,
+    /// Messages that come late.
+    pub(super) late: Late,
     /// When the client's last messages came, for the limit.
     messages: VecDeque<Duration>,
     /// Pings without an answer, oldest first.
@@ -56,19 +55,6 @@ impl Connection {
             self.twists.remove(place);
         }
         twisted
-    }
-
-    /// When a message that is sent now arrives, if that is later: messages of a late connection stay in order.
-    pub(super) fn late(&mut self, now: Duration) -> Option<Duration> {
-        let at = if now < self.late_until {
-            now + LATE_BY
-        } else {
-            self.late_last
-        };
-        self.late_last = self.late_last.max(at);
-        // At the very moment of the last late message, others of that moment may still wait.
-        let waits = self.late_last > Duration::ZERO && self.late_last >= now;
-        waits.then_some(self.late_last)
     }
 }
 
@@ -107,8 +93,7 @@ impl BinanceSpot {
             unit,
             muted: false,
             twists: Vec::new(),
-            late_until: Duration::ZERO,
-            late_last: Duration::ZERO,
+            late: Late::default(),
             messages: VecDeque::new(),
             pings: VecDeque::new(),
         };
@@ -127,17 +112,7 @@ impl BinanceSpot {
             return Ok(());
         };
         self.note_applied(fault, None, Some(conn));
-        Err(match fault {
-            Fault::ConnectForbidden => Refusal::of(403, "<html>403 Forbidden</html>"),
-            Fault::ConnectTooMany => {
-                let mut refusal = Refusal::of(429, "");
-                let seconds = RETRY_AFTER.as_secs().to_string();
-                refusal.headers.push(("retry-after".to_owned(), seconds));
-                self.budget.pause_attempts(self.now + RETRY_AFTER);
-                refusal
-            }
-            _ => Refusal::of(503, "<html>503 Service Unavailable</html>"),
-        })
+        Err(self.budget.refuse_attempt(fault, self.now))
     }
 
     /// Adds streams to a connection; those that it has stay.
@@ -289,8 +264,4 @@ impl BinanceSpot {
     }
 }
 
-/// A client may come back after this time, when a fault has refused it.
-const RETRY_AFTER: Duration = Duration::from_secs(3);
-/// Messages of a late connection are so late.
-const LATE_BY: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,89 +1,14 @@
-//! Faults: those that wait, those that are applied at once, and the log of both.
+//! Faults: those that wait, and those that are applied at once.
 
-use super::twist::{HUGE, Twist};
+use super::marks::mark;
+use super::twist::Twist;
 use super::{BinanceSpot, Task, messages};
 use crate::config::SymbolConfig;
 use crate::fault::Fault;
+use crate::garble::HUGE;
 use crate::script::{Applied, Planned, Script};
 use crate::venue::Output;
-use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Faults that wait, and the log.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    /// For the next handshakes.
-    pub(super) handshakes: VecDeque<Fault>,
-    /// For the next requests to subscribe.
-    pub(super) subscribes: VecDeque<Fault>,
-    /// For the next requests over HTTP.
-    pub(super) answers: VecDeque<Fault>,
-    log: VecDeque<Applied>,
-    kept: usize,
-    unapplied: u64,
-    /// Symbols that faults have listed.
-    listed: Vec<String>,
-    listed_ever: u32,
-}
-
-// === impl Faults ===
-
-impl Faults {
-    pub(super) fn new(kept: usize) -> Self {
-        Self {
-            kept,
-            ..Self::default()
-        }
-    }
-
-    /// Where a fault waits for a handshake, a subscription or a request; `None` for other faults.
-    fn queue(&mut self, fault: Fault) -> Option<&mut VecDeque<Fault>> {
-        match fault {
-            Fault::ConnectForbidden | Fault::ConnectTooMany | Fault::ConnectUnavailable => {
-                Some(&mut self.handshakes)
-            }
-            Fault::AckWithheld | Fault::SubscribeRefused | Fault::AckWithoutData => {
-                Some(&mut self.subscribes)
-            }
-            Fault::StaleSnapshot
-            | Fault::RestTooMany
-            | Fault::RestBanned
-            | Fault::RestRegion
-            | Fault::RestServerError
-            | Fault::RestTimeout
-            | Fault::RestTruncated
-            | Fault::RestGarbage => Some(&mut self.answers),
-            _ => None,
-        }
-    }
-
-    /// Whether another fault waits for the same.
-    fn waits_already(&mut self, fault: Fault) -> bool {
-        self.queue(fault).is_some_and(|queue| !queue.is_empty())
-    }
-
-    /// Notes that a fault was applied.
-    pub(super) fn note(
-        &mut self,
-        fault: Fault,
-        at: Duration,
-        symbol: Option<String>,
-        conn: Option<u64>,
-    ) {
-        let (mark, why) = fault.mark();
-        self.log.push_back(Applied {
-            at,
-            fault,
-            symbol,
-            conn,
-            mark,
-            why,
-        });
-        while self.log.len() > self.kept {
-            self.log.pop_front();
-        }
-    }
-}
 
 // === impl BinanceSpot ===
 
@@ -154,14 +79,13 @@ impl BinanceSpot {
 
     /// Faults that wait for a handshake, a request or an answer.
     pub fn waiting(&self) -> Vec<Fault> {
-        let faults = &self.faults;
-        let waiting = faults.handshakes.iter().chain(&faults.subscribes);
-        waiting.chain(&faults.answers).copied().collect()
+        self.faults.waiting()
     }
 
     pub(super) fn note_applied(&mut self, fault: Fault, symbol: Option<&str>, conn: Option<u64>) {
         let symbol = symbol.map(str::to_owned);
-        self.faults.note(fault, self.now, symbol, conn);
+        self.faults
+            .note((fault, mark(fault)), self.now, symbol, conn);
     }
 
     /// A fault waits for the next message of a stream.
@@ -228,7 +152,7 @@ impl BinanceSpot {
             }
             Fault::LateConnection => {
                 if let Some(connection) = self.connections.get_mut(&conn) {
-                    connection.late_until = self.now + LATE_FOR;
+                    connection.late.begin(self.now);
                 }
             }
             _ => {
@@ -388,8 +312,6 @@ impl BinanceSpot {
 
 /// Pings of a storm.
 const STORM_PINGS: u32 = 10;
-/// A late connection is late for so long.
-const LATE_FOR: Duration = Duration::from_secs(30);
 /// A slowed symbol is slow for so long.
 const SLOWED_FOR: Duration = Duration::from_secs(60);
 /// A halted symbol trades again behind this time.

@@ -1,10 +1,10 @@
 //! Templates of messages. Each has the keys, the order and the spelling of a captured frame, or of the
 //! documentation where no capture has one.
 
+use crate::clock::{Stamp, Unit};
 use crate::decimal::{text, wide};
 use crate::market::{Aggregate, Book, Changes, Market};
 use crate::truth::{TruthBook, TruthTrade};
-use std::time::Duration;
 
 /// A message in both units of time, without a wrapper.
 #[derive(Clone, Debug)]
@@ -13,28 +13,6 @@ pub(super) struct Message {
     pub(super) ms: String,
     /// With times in microseconds; `None` if it has no times.
     pub(super) us: Option<String>,
-}
-
-/// The venue's clock: it may be wrong.
-#[derive(Debug)]
-pub(super) struct Clock {
-    start_us: u64,
-    /// How far it is ahead of the true time, in microseconds.
-    pub(super) ahead_us: i64,
-}
-
-/// A time of the venue's clock, in microseconds since 1970, and how far that clock is ahead.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stamp {
-    us: u64,
-    ahead_us: i64,
-}
-
-/// A unit of times in messages.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Unit {
-    Milli,
-    Micro,
 }
 
 /// `@depth`, `@depth@100ms` `[C]`.
@@ -219,64 +197,6 @@ impl Message {
         match (unit, &self.us) {
             (Unit::Micro, Some(us)) => us,
             _ => &self.ms,
-        }
-    }
-}
-
-// === impl Clock ===
-
-impl Clock {
-    pub(super) fn new(start_ms: u64) -> Self {
-        Self {
-            start_us: start_ms * 1_000,
-            ahead_us: 0,
-        }
-    }
-
-    /// What the clock shows.
-    pub(super) fn stamp(&self, now: Duration) -> Stamp {
-        Stamp {
-            us: self.true_us(now).saturating_add_signed(self.ahead_us),
-            ahead_us: self.ahead_us,
-        }
-    }
-
-    /// The true time, in milliseconds since 1970.
-    pub(super) fn true_ms(&self, now: Duration) -> u64 {
-        self.true_us(now) / 1_000
-    }
-
-    fn true_us(&self, now: Duration) -> u64 {
-        self.start_us + u64::try_from(now.as_micros()).unwrap_or(u64::MAX / 2)
-    }
-}
-
-// === impl Stamp ===
-
-impl Stamp {
-    /// The time.
-    pub(super) fn text(self, unit: Unit) -> u64 {
-        unit.of(self.us)
-    }
-
-    /// A true time as the clock showed it.
-    pub(super) fn of(self, true_ms: u64, unit: Unit) -> u64 {
-        unit.of((true_ms * 1_000).saturating_add_signed(self.ahead_us))
-    }
-
-    /// A time before it.
-    pub(super) fn earlier(self, us: u64, unit: Unit) -> u64 {
-        unit.of(self.us.saturating_sub(us))
-    }
-}
-
-// === impl Unit ===
-
-impl Unit {
-    fn of(self, us: u64) -> u64 {
-        match self {
-            Self::Milli => us / 1_000,
-            Self::Micro => us,
         }
     }
 }

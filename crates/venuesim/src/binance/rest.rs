@@ -2,10 +2,12 @@
 
 use super::budget::Verdict;
 use super::listing::Listing;
-use super::messages::{self, Unit};
-use super::target::Target;
-use super::{BinanceSpot, rest_messages, twist};
+use super::messages;
+use super::{BinanceSpot, rest_messages};
+use crate::clock::Unit;
 use crate::fault::Fault;
+use crate::garble::half;
+use crate::target::Target;
 use crate::truth::TruthTrade;
 use crate::venue::{AnswerEnd, HttpAnswer};
 use std::time::Duration;
@@ -104,7 +106,7 @@ impl BinanceSpot {
                     answer.end = AnswerEnd::Never;
                 } else {
                     answer.end = AnswerEnd::Truncated;
-                    answer.body = twist::half(&answer.body);
+                    answer.body = half(&answer.body);
                 }
                 answer
             }

@@ -1,6 +1,6 @@
 //! Templates of answers over HTTP, with the keys and the order of the documentation `[D]`.
 
-use super::messages::{Stamp, Unit};
+use crate::clock::{Stamp, Unit};
 use crate::decimal::{product, text, wide};
 use crate::market::{Aggregate, Market};
 use crate::truth::TruthTrade;

@@ -1,6 +1,7 @@
 //! What tests need of every simulated venue.
 
 use super::BinanceSpot;
+use super::marks::{FAULTS, mark};
 use crate::config::SimConfig;
 use crate::counts::Counts;
 use crate::fault::{Fault, Mark};
@@ -10,7 +11,7 @@ use crate::truth::{TruthBook, TruthSymbol, TruthTrade};
 
 impl Simulated for BinanceSpot {
     const NAME: &'static str = "binance";
-    const FAULTS: &'static [Fault] = &Fault::ALL;
+    const FAULTS: &'static [Fault] = &FAULTS;
     const NUMBERED: bool = true;
 
     fn config(seed: u64) -> SimConfig {
@@ -22,7 +23,7 @@ impl Simulated for BinanceSpot {
     }
 
     fn mark(fault: Fault) -> (Mark, &'static str) {
-        fault.mark()
+        mark(fault)
     }
 
     fn symbols(&self) -> Vec<TruthSymbol> {

@@ -6,7 +6,7 @@ use crate::driver::Driver;
 use serde_json::Value;
 use std::time::Duration;
 use tapecast_venuesim::{
-    AnswerEnd, Applied, BinanceSpot, Fault, Mark, Output, Script, SimConfig, Venue,
+    AnswerEnd, Applied, BinanceSpot, Fault, Mark, Output, Script, SimConfig, Simulated, Venue,
 };
 
 const DEPTH: &str = "ethusdt@depth@100ms";
@@ -32,7 +32,7 @@ fn strike(driver: &mut Driver, fault: Fault) -> Applied {
 fn last(venue: &BinanceSpot, fault: Fault) -> Applied {
     let applied = venue.applied().pop().unwrap();
     assert_eq!(applied.fault, fault);
-    assert_eq!((applied.mark, applied.why), fault.mark());
+    assert_eq!((applied.mark, applied.why), BinanceSpot::mark(fault));
     applied
 }
 
@@ -55,9 +55,9 @@ fn breaks(messages: &[Value]) -> Vec<usize> {
 #[test]
 fn every_fault_has_a_mark() {
     use Mark::{Invisible, Visible};
-    let listed: Vec<(Fault, Mark)> = Fault::ALL
+    let listed: Vec<(Fault, Mark)> = BinanceSpot::FAULTS
         .iter()
-        .map(|fault| (*fault, fault.mark().0))
+        .map(|fault| (*fault, BinanceSpot::mark(*fault).0))
         .collect();
     let expected = [
         (Fault::Cut, Visible),
@@ -385,8 +385,11 @@ fn a_script_is_played_at_its_times_and_the_same_each_time() {
     let play = || {
         let mut config = SimConfig::new(23);
         config.symbols.truncate(2);
-        config.script =
-            Script::seeded(7, second / 2, second * 100).and(second * 3, Fault::Halt, "BTCUSDT");
+        config.script = Script::seeded(7, second / 2, second * 100, BinanceSpot::FAULTS).and(
+            second * 3,
+            Fault::Halt,
+            "BTCUSDT",
+        );
         let mut driver = Driver::new(config);
         for conn in 0..30 {
             // A client that knows no patience, so that there is something to apply faults to.

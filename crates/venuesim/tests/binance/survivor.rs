@@ -6,7 +6,7 @@ mod client;
 use client::{Client, SYMBOLS};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tapecast_venuesim::{Fault, Script, SimConfig};
+use tapecast_venuesim::{BinanceSpot, Fault, Script, SimConfig, Simulated};
 
 /// Plays faults for a while, then lets the client rest, and compares.
 fn survive(seed: u64, faults: &[Fault], minutes: u32) -> Client {
@@ -16,7 +16,7 @@ fn survive(seed: u64, faults: &[Fault], minutes: u32) -> Client {
     config.symbols.truncate(2);
     config.rates.life = second * 240;
     config.kept.books = 5_000;
-    config.script = Script::seeded_from(seed, second, until, faults);
+    config.script = Script::seeded(seed, second, until, faults);
     let mut client = Client::new(config);
     client.run(until + second * 150);
     for symbol in SYMBOLS {
@@ -38,12 +38,14 @@ fn survive(seed: u64, faults: &[Fault], minutes: u32) -> Client {
 fn a_careful_client_survives_all_faults() {
     let mut seen: BTreeMap<Fault, usize> = BTreeMap::new();
     for seed in 1..=3 {
-        let client = survive(seed, &Fault::ALL, 8);
+        let client = survive(seed, BinanceSpot::FAULTS, 8);
         for applied in client.venue.applied() {
             *seen.entry(applied.fault).or_default() += 1;
         }
     }
-    let missing = Fault::ALL.iter().filter(|fault| !seen.contains_key(fault));
+    let missing = BinanceSpot::FAULTS
+        .iter()
+        .filter(|fault| !seen.contains_key(fault));
     assert_eq!(missing.count(), 0, "{seen:?}");
 }
 
@@ -63,7 +65,7 @@ fn a_client_that_does_not_check_the_chain_is_found_out() {
     let second = Duration::from_secs(1);
     let mut config = SimConfig::new(5);
     config.symbols.truncate(2);
-    config.script = Script::seeded_from(5, second * 5, second * 60, &[Fault::SkippedDepth]);
+    config.script = Script::seeded(5, second * 5, second * 60, &[Fault::SkippedDepth]);
     let mut client = Client::new(config);
     client.careless = true;
     // Its books are not compared with the venue's before a minute is over.

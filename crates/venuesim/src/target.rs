@@ -2,9 +2,9 @@
 
 /// A path and its query.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Decoded.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Names and values, decoded, in order.
     params: Vec<(String, String)>,
 }
@@ -12,7 +12,7 @@ pub(super) struct Target {
 // === impl Target ===
 
 impl Target {
-    pub(super) fn parse(target: &str) -> Self {
+    pub(crate) fn parse(target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let params = pairs.map(|pair| {
@@ -26,7 +26,7 @@ impl Target {
     }
 
     /// The first value of a name.
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
         let mut params = self.params.iter();
         let found = params.find(|(given, _)| given == name)?;
         Some(&found.1)
