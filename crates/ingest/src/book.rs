@@ -179,6 +179,11 @@ impl VerifiedBook {
         (!matches!(self.state, State::Waiting { .. })).then_some(&self.book)
     }
 
+    /// Whether its snapshots do not come in the stream, as far as its changes show.
+    pub fn begins_beside(&self) -> bool {
+        self.state == State::HeldBeside
+    }
+
     /// Whether a snapshot has the levels of the book; none if there is no book.
     pub fn agrees_with(&self, snapshot: &BookEvent) -> Option<bool> {
         let book = self.book()?;

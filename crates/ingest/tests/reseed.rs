@@ -69,10 +69,21 @@ impl Session {
     }
 
     fn book(&self, snapshot: bool, number: u64, checksum: Option<Checksum>) {
-        let level = Level::new(Price::from_mantissa(number as i64), Qty::from_mantissa(1));
+        self.book_with(snapshot, number, checksum, &[]);
+    }
+
+    fn book_with(
+        &self,
+        snapshot: bool,
+        number: u64,
+        checksum: Option<Checksum>,
+        asks: &[(i64, i64)],
+    ) {
+        let level = |(price, qty)| Level::new(Price::from_mantissa(price), Qty::from_mantissa(qty));
         self.send(EventBody::Book(Box::new(BookEvent {
             snapshot,
-            bids: vec![level],
+            bids: vec![level((number as i64, 1))],
+            asks: asks.iter().copied().map(level).collect(),
             link: Link::Step(number),
             checksum,
             ..BookEvent::default()
@@ -275,4 +286,27 @@ fn a_silent_book_is_probed_once_and_numbers_start_again_with_the_source() {
         .send(EventBody::Feed(FeedEvent::Down("gone".into())));
     rig.turn();
     assert_eq!(rig.session.look(), []);
+}
+
+#[test]
+fn a_book_that_stays_crossed_is_asked_for_and_one_that_is_crossed_for_a_moment_is_not() {
+    let mut rig = Rig::new();
+    rig.session.snapshot(10);
+    rig.session.book_with(false, 11, None, &[(5, 1)]);
+    rig.session.book_with(false, 12, None, &[(5, 0)]);
+    rig.turn();
+    assert_eq!(&rig.books[..], [10, 12]);
+    rig.session.book_with(false, 13, None, &[(5, 1)]);
+    rig.turn();
+    assert_eq!(rig.session.look(), []);
+    rig.now = rig.now.after(Duration::from_millis(2_500));
+    rig.session.change(14);
+    rig.turn();
+    let [request] = rig.session.look()[..] else {
+        panic!()
+    };
+    assert_eq!((request.want, request.seen), (Want::Reseed, 1));
+    rig.session.snapshot(15);
+    rig.turn();
+    assert_eq!(rig.books.last(), Some(&15));
 }

@@ -11,6 +11,7 @@
 //! not lost again. For trades, their ids show what is missing ([`Trades`]). If a state is dropped,
 //! everything that was taken from it is dropped too.
 
+mod doubt;
 mod loss;
 mod quote;
 mod shown;
@@ -354,32 +355,6 @@ impl InstrumentState {
         }
     }
 
-    /// A silent book's snapshot came. Returns whether the book was only quiet; otherwise its stream was dead, and
-    /// what was published since is wrong.
-    #[cold]
-    fn settle_probe<S: UpdateSink>(
-        &mut self,
-        snapshot: &BookEvent,
-        stamp: EventStamp,
-        at: Moment,
-        out: &mut Outlet<'_, S>,
-    ) -> bool {
-        match self.book.verified.agrees_with(snapshot) {
-            Some(true) => {
-                self.health.note_quiet(ChannelKind::Book, at);
-                true
-            }
-            Some(false) => {
-                let venue = &self.instrument.venue;
-                let reason = format!("{venue} was silent, and its book has changed");
-                self.counters.count_gap(GapReason::Feed);
-                self.drop_book(reason.into(), stamp, at, out);
-                false
-            }
-            None => false,
-        }
-    }
-
     fn settle_book<S: UpdateSink>(
         &mut self,
         stamp: EventStamp,
@@ -402,7 +377,7 @@ impl InstrumentState {
                     self.health.note_healed(ChannelKind::Book, at);
                 }
                 self.book.note(stamp, touched, replaced);
-                self.show_book(makes_quote, out);
+                self.show_book(makes_quote, at, out);
             }
             BookOutcome::Old | BookOutcome::Repeated => self.counters.count_old(),
             BookOutcome::Unchanged { checked } => {
@@ -444,7 +419,7 @@ impl InstrumentState {
     }
 
     /// Numbers the state that the book reached, and publishes it unless it is crossed.
-    fn show_book<S: UpdateSink>(&mut self, makes_quote: bool, out: &mut Outlet<'_, S>) {
+    fn show_book<S: UpdateSink>(&mut self, makes_quote: bool, at: Moment, out: &mut Outlet<'_, S>) {
         let pos = self.number(StreamKind::Book, 1, out.metrics);
         let state = &mut self.book;
         let Some(book) = state.verified.book() else {
@@ -457,6 +432,7 @@ impl InstrumentState {
                 self.health.note_crossed(crossed(&self.instrument, best));
             }
             state.hold_back();
+            self.doubt_crossed(at, out);
             return;
         }
         if !self.quote_crossed {

@@ -24,6 +24,8 @@ pub(super) struct Line {
     by_stream: HashMap<(usize, ChannelKind), usize>,
     /// The place of the venue's list of instruments, if it comes on this line.
     pub(super) list: Option<usize>,
+    /// Streams that are wanted since a moment ago.
+    pub(super) new: Vec<usize>,
     /// What is to be asked.
     pub(super) unsent: VecDeque<Ask>,
     /// Requests without an answer, oldest first.
@@ -34,7 +36,7 @@ pub(super) struct Line {
     /// Nothing is asked before: the venue has said that we ask too fast.
     pub(super) held: Mono,
     /// How often in a row it has said so, and when last.
-    pub(super) exceeded: (u32, Mono),
+    pub(super) exceeded: Option<(u32, Mono)>,
     /// The last of our messages.
     pub(super) sent: Mono,
     /// The last frame of any kind.
@@ -177,12 +179,13 @@ impl Line {
             by_name: HashMap::new(),
             by_stream: HashMap::new(),
             list: None,
+            new: Vec::new(),
             unsent: VecDeque::new(),
             asked: VecDeque::new(),
             messages: Budget::new(limit, span),
             send_at: None,
             held: at,
-            exceeded: (0, at),
+            exceeded: None,
             sent: at,
             heard: at,
             served: at,
@@ -222,6 +225,7 @@ impl Line {
                     tries: 0,
                     joined: false,
                 });
+                self.new.push(at);
                 at
             }
         };
@@ -306,6 +310,7 @@ impl Line {
     /// A new connection: everything is asked for, except what is left alone.
     pub(super) fn open(&mut self, now: Mono) {
         self.phase = Phase::Open;
+        self.new.clear();
         (self.opened, self.heard, self.sent) = (now, now, now);
         (self.served, self.pinged, self.pong_due) = (now, None, None);
         self.forget_requests();

@@ -50,12 +50,9 @@ impl Session {
         let Some((number, place)) = self.lines.iter().find_map(has_list) else {
             let number = self.line_with_room(stream.group, 1);
             if let Some(line) = self.lines.get_mut(&number) {
-                let place = line.want(None, stream);
-                if line.is_open() {
-                    line.ask_for(&[place]);
-                    self.send_requests(number);
-                }
+                line.want(None, stream);
             }
+            self.ask_for_new();
             return;
         };
         let Some(line) = self.lines.get_mut(&number).filter(|line| line.is_open()) else {
@@ -170,6 +167,7 @@ impl Session {
                 self.add(&list[at]);
             }
         }
+        self.ask_for_new();
     }
 
     /// Instruments that the list does not have any more will not trade again.
@@ -286,21 +284,15 @@ impl Session {
         if let Err(error) = line.parser.add(planned, id) {
             tracing::warn!(venue = %self.venue, %symbol, %error, "An instrument is left out");
         }
-        let mut places: Vec<_> = streams
-            .into_iter()
-            .map(|(channel, stream)| line.want(Some((at, channel)), stream))
-            .collect();
-        let is_open = line.is_open();
-        if is_open {
-            places.dedup();
-            line.ask_for(&places);
+        for (channel, stream) in streams {
+            line.want(Some((at, channel)), stream);
         }
+        let is_open = line.is_open();
         let asked = crate::event::FeedEvent::Subscribed(served);
         self.say(at, EventBody::Feed(asked));
         self.say_trading(at);
         if is_open {
             self.begin_book(at);
-            self.send_requests(number);
         }
         if scales != listed.scales {
             // As an earlier session knew it.

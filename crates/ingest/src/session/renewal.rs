@@ -29,6 +29,8 @@ pub(super) struct Renewal {
     times: u32,
     /// Since when there is a snapshot.
     good: Option<Mono>,
+    /// When one would have been due if that snapshot had not come: it may be wrong like those before.
+    spared: Option<Mono>,
 }
 
 // === impl Renewal ===
@@ -58,7 +60,12 @@ impl Renewal {
                     0 => Duration::ZERO,
                     times => ANEW_AFTER * (1 << (times - 1).min(DOUBLINGS)),
                 };
-                (self.due, self.probes) = (Some(now.after(pause)), false);
+                let due = now.after(pause);
+                let due = self
+                    .spared
+                    .take()
+                    .map_or(due, |spared| spared.clamp(now, due));
+                (self.due, self.probes) = (Some(due), false);
             }
         }
     }
@@ -66,6 +73,7 @@ impl Renewal {
     /// Another snapshot is needed now: the earlier ones were of another instrument, so to speak.
     pub(super) fn want_now(&mut self, now: Mono) {
         (self.times, self.probes, self.good) = (0, false, None);
+        self.spared = None;
         if !self.runs {
             self.due = Some(now);
         }
@@ -81,6 +89,7 @@ impl Renewal {
     /// A snapshot came. Whether it answers a probe.
     pub(super) fn settle(&mut self, now: Mono) -> bool {
         let probes = self.probes && self.runs;
+        self.spared = self.due.filter(|_| !self.runs && !self.probes);
         (self.due, self.runs, self.probes) = (None, false, false);
         self.good.get_or_insert(now);
         probes
@@ -89,6 +98,7 @@ impl Renewal {
     /// The stream has ended.
     pub(super) fn end(&mut self) {
         (self.due, self.runs, self.probes, self.good) = (None, false, false, None);
+        self.spared = None;
     }
 
     /// When something is due.

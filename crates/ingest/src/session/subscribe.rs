@@ -75,6 +75,18 @@ impl Session {
         }
     }
 
+    /// Asks for streams that are wanted since a moment ago, on lines that are open.
+    pub(super) fn ask_for_new(&mut self) {
+        let numbers: Vec<_> = self.lines.keys().copied().collect();
+        for number in numbers {
+            if let Some(line) = self.lines.get_mut(&number).filter(|line| line.is_open()) {
+                let new = std::mem::take(&mut line.new);
+                line.ask_for(&new);
+                self.send_requests(number);
+            }
+        }
+    }
+
     /// A request was accepted, or the stream of this name. Whether data come is another question.
     pub(super) fn accept(&mut self, number: u32, id: Option<u64>, name: Option<&str>) {
         let now = self.now;
@@ -206,17 +218,13 @@ impl Session {
             return;
         };
         self.counters.upstream(UpstreamEvent::RateExceeded, 1);
-        let (times, last) = line.exceeded;
-        if now < last.after(TOO_FAST) {
+        let times = match line.exceeded {
             // Many requests, one word each.
-            return;
-        }
-        let times = if last.after(GOOD_AFTER) <= now {
-            0
-        } else {
-            times
+            Some((_, last)) if now < last.after(TOO_FAST) => return,
+            Some((times, last)) if now < last.after(GOOD_AFTER) => times,
+            _ => 0,
         };
-        line.exceeded = (times + 1, now);
+        line.exceeded = Some((times + 1, now));
         line.held = now.after(TOO_FAST * (1 << times.min(5)));
         line.batch_max = (line.batch_max / 2).max(1);
         for asked in &mut line.asked {

@@ -9,7 +9,7 @@
 //! same holds if the venue cuts its book: what was cut between two changes cannot be said by levels.
 
 use crate::book::{BacklogLimits, EventStamp, VerifiedBook};
-use tapecast_model::{Body, Book, BookChanges, Instrument, Level, Side, Touched};
+use tapecast_model::{Body, Book, BookChanges, Instrument, Level, Mono, Side, Touched};
 
 /// The verified book, and what of it has been shown.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct BookState {
     pub(super) shown: bool,
     /// Snapshots since the last restart, right or wrong: the number of the last one.
     pub(super) snapshots: u64,
+    /// Since when it is crossed, or since it was asked for because of that.
+    pub(super) crossed: Option<Mono>,
     /// What was touched since the last published state.
     touched: Touched,
     held: HeldBack,
@@ -49,6 +51,7 @@ impl BookState {
             wanted: false,
             shown: false,
             snapshots: 0,
+            crossed: None,
             touched: Touched::NONE,
             held: HeldBack::Nothing,
         }
@@ -98,11 +101,13 @@ impl BookState {
     /// The book was published.
     pub(super) fn note_shown(&mut self) {
         self.shown = true;
+        self.crossed = None;
         self.clear_held();
     }
 
     /// What is not published never will be. Whether a published state stood.
     pub(super) fn take_shown(&mut self) -> bool {
+        self.crossed = None;
         self.clear_held();
         std::mem::take(&mut self.shown)
     }

@@ -213,3 +213,40 @@ fn a_crossed_book_that_breaks_is_a_gap_and_not_crossed() {
         ["book 2: 10x1 | 11x1 from 0,0 replaced", "status 5: live"]
     );
 }
+
+fn probe(bids: Levels<'_>) -> EventBody {
+    let is_probe = true;
+    EventBody::Book(Box::new(BookEvent {
+        is_probe,
+        snapshot: true,
+        ..book(Link::None, bids, &[])
+    }))
+}
+
+#[test]
+fn a_silent_book_that_its_venue_repeats_is_quiet_and_one_that_has_changed_was_dead() {
+    let mut bench = Bench::live();
+    bench.give(snapshot(Link::None, &[(10, 1), (9, 2)], &[]));
+    assert_eq!(
+        bench.wait(6_000),
+        ["status 4: stale (no book data for 5.0 s)"]
+    );
+    assert_eq!(bench.give(probe(&[(9, 2), (10, 1)])), ["status 5: live"]);
+    assert_eq!(bench.wait(6_000), Vec::<String>::new(), "the limit doubles");
+    assert_eq!(
+        bench.wait(6_000),
+        ["status 6: stale (no book data for 10.0 s)"]
+    );
+    assert_eq!(
+        bench.give(probe(&[(10, 3), (9, 2)])),
+        [
+            "book 2: 1 lost",
+            "book 3: 10x3 9x2 |  from 0,0 replaced",
+            "status 7: live"
+        ]
+    );
+    assert_eq!(
+        bench.metric("tapecast_book_gaps_total{reason=\"feed\",venue=\"one\"}"),
+        1
+    );
+}
