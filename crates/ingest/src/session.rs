@@ -265,25 +265,11 @@ impl Session {
         }
         let life = self.live.rules().life();
         let lines = self.lines.values().map(|line| line.next_deadline(life));
-        let probes = self.instruments.iter().filter_map(|i| i.book.probe_at());
-        let quotes = self.instruments.iter().filter_map(|i| Some(i.quote_due?.1));
-        let checked = |i: &&LiveInstrument| i.book.is_good() && !i.in_stream;
-        let good = self.instruments.iter().filter(checked);
-        let checks = good.map(|instrument| instrument.check_at);
-        let starts = self.instruments.iter().filter_map(|i| i.book.ask_at());
-        let renewals = self.instruments.iter().filter_map(|i| i.renewal.due());
-        let successors = self.instruments.iter().filter_map(|i| i.succeeds_at());
+        let instruments = self.instruments.iter();
+        let instruments = instruments.filter_map(LiveInstrument::next_deadline);
         let joins = self.joins_due();
         let other = self.list_due.into_iter().chain(joins);
-        let next = lines
-            .chain(probes)
-            .chain(quotes)
-            .chain(checks)
-            .chain(starts)
-            .chain(renewals)
-            .chain(successors)
-            .chain(other)
-            .min();
+        let next = lines.chain(instruments).chain(other).min();
         let requests = self.requests.next_deadline(self.now);
         next.into_iter().chain(requests).min()
     }
@@ -447,6 +433,22 @@ impl Session {
 // === impl LiveInstrument ===
 
 impl LiveInstrument {
+    /// When something is to do next.
+    fn next_deadline(&self) -> Option<Mono> {
+        if self.in_stream {
+            return self
+                .renewal
+                .due()
+                .into_iter()
+                .chain(self.succeeds_at())
+                .min();
+        }
+        let check = self.book.is_good().then_some(self.check_at);
+        let quote = self.quote_due.map(|(_, due)| due);
+        let asked = self.book.ask_at().into_iter().chain(self.book.probe_at());
+        asked.chain(check).chain(quote).min()
+    }
+
     /// When the book of a line that has taken over must be used.
     fn succeeds_at(&self) -> Option<Mono> {
         self.successor.as_ref()?.until

@@ -113,3 +113,36 @@ fn channels(names: &[String]) -> Result<ChannelSet, String> {
         false => Ok(channels),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let text = format!("[[source]]\nkind = \"live\"\nvenue = \"kraken\"\n{text}");
+        let config = Config::parse(&text, "t.toml", std::iter::empty());
+        config.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_venue_has_its_own_rules_and_wrong_ones_are_refused_by_name() {
+        let config = parse("symbols = [\"BTC-USD\"]\n[source.rules]\nsnapshot_levels = 25");
+        assert_eq!(config.unwrap().sources.len(), 1);
+        for (text, part) in [
+            ("symbols = []", "symbols"),
+            ("symbols = [\"BTC/USD\"]", "BTC/USD"),
+            ("symbols = [\"*\"]\nchannels = [\"level3\"]", "level3"),
+            (
+                "symbols = [\"*\"]\n[source.rules]\nsnapshot_levels = 50",
+                "[10, 25, 100, 500, 1000]",
+            ),
+            (
+                "symbols = [\"*\"]\n[source.rules]\nping_second = 5",
+                "ping_second",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

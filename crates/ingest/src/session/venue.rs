@@ -183,6 +183,9 @@ pub struct VenueRules {
     check_seconds: f32,
     /// Levels of each side in a snapshot, or in a stream that begins with one.
     pub snapshot_levels: u32,
+    /// The only numbers of levels that the venue takes; none: any.
+    #[serde(default)]
+    levels: Vec<u32>,
 }
 
 /// So many in so long.
@@ -253,6 +256,13 @@ impl VenueRules {
                     "{key}: 0 is not allowed; write 1 or more"
                 )));
             }
+        }
+        let levels = &rules.levels;
+        if !levels.is_empty() && !levels.contains(&rules.snapshot_levels) {
+            let value = rules.snapshot_levels;
+            return Err(RulesError::Wrong(format!(
+                "snapshot_levels: {value} is not allowed; write one of {levels:?}"
+            )));
         }
         Ok(rules)
     }
@@ -335,6 +345,10 @@ mod tests {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+        let of = |text: &str| VenueRules::of("kraken", &text.parse().unwrap());
+        assert_eq!(of("snapshot_levels = 10").unwrap().snapshot_levels, 10);
+        let error = of("snapshot_levels = 50").unwrap_err().to_string();
+        assert!(error.contains("[10, 25, 100, 500, 1000]"), "{error}");
         let error = VenueRules::of("ftx", &toml::Table::new()).unwrap_err();
         assert!(error.to_string().contains("binance"), "{error}");
     }
