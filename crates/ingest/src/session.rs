@@ -20,6 +20,7 @@
 //! | `line`, `lines` | connections: connect, ping, replace |
 //! | `subscribe` | what is asked for on them, and the venue's answers |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
+//! | `agreement` | trades and tickers that do not follow each other |
 //! | `stream_books`, `renewal`, `successor` | books that begin in the stream: healed, taken over from another line |
 //! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
 //! | `messages` | messages with data: read, measured, passed on |
@@ -45,6 +46,7 @@
 //! It holds no data, but for the events of the message at hand. Its queues have at most one entry per instrument,
 //! stream or line. It never waits; its owner may, while the channel to the pipeline is full.
 
+mod agreement;
 mod backoff;
 pub mod binance;
 mod book_check;
@@ -76,6 +78,7 @@ pub use report::{LineReport, SessionReport};
 use crate::event::{Event, FeedEvent, LineId, Scales};
 use crate::metrics::{FeedCounters, UpstreamEvent};
 use crate::reseed::Want;
+use agreement::Agreement;
 use book_check::BookCheck;
 use book_start::BookStart;
 use budget::Budget;
@@ -179,6 +182,7 @@ struct LiveInstrument {
     renewal: Renewal,
     /// The book of a line that takes over, if it begins in the stream.
     successor: Option<Box<Successor>>,
+    agreement: Agreement,
     /// Its quote's stream was asked for anew because it is silent.
     probes_quote: bool,
     position: Position,
@@ -436,12 +440,9 @@ impl LiveInstrument {
     /// When something is to do next.
     fn next_deadline(&self) -> Option<Mono> {
         if self.in_stream {
-            return self
-                .renewal
-                .due()
-                .into_iter()
-                .chain(self.succeeds_at())
-                .min();
+            let dead = self.agreement.due().into_iter();
+            let due = dead.chain(self.renewal.due()).chain(self.succeeds_at());
+            return due.chain([self.check_at]).min();
         }
         let check = self.book.is_good().then_some(self.check_at);
         let quote = self.quote_due.map(|(_, due)| due);

@@ -8,7 +8,6 @@ use super::{HttpAnswer, Session, Transmit};
 use crate::event::{Event, EventBody, FeedEvent, Link};
 use crate::metrics::UpstreamEvent;
 use crate::venue::{Message, Reject};
-use rand::Rng as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tapecast_model::{ChannelKind, ChannelSet, Level, Quote};
@@ -86,8 +85,10 @@ impl Session {
         for at in 0..self.instruments.len() {
             self.visit_quote(at);
             if self.instruments[at].in_stream {
+                self.check_stream(at);
                 touched.extend(self.visit_renewal(at));
                 self.visit_successor(at);
+                self.visit_agreement(at);
                 continue;
             }
             if self.instruments[at].book.is_due(self.now) {
@@ -322,16 +323,14 @@ impl Session {
 
     /// Asks for a comparison of each book whose time has come.
     fn ask_for_checks(&mut self) {
-        let every = self.live.rules().check_every();
         for at in 0..self.instruments.len() {
-            let instrument = &mut self.instruments[at];
+            let instrument = &self.instruments[at];
             if instrument.in_stream || instrument.check_at > self.now || !instrument.book.is_good()
             {
                 continue;
             }
-            // Not all at the same time.
-            let after = every.mul_f64(self.random.random_range(0.75..1.0));
-            instrument.check_at = self.now.after(after);
+            self.check_later(at, 0.75);
+            let instrument = &self.instruments[at];
             if let Some(request) = self.live.snapshot(&instrument.native) {
                 self.requests
                     .ask(Purpose::Check(at), request, self.now, false);
@@ -358,9 +357,7 @@ impl Session {
         let wait = self.now.after(STREAM_LAG);
         match instrument.book.judge(snapshot, last, self.now, wait) {
             Worth::Begins => {
-                let every = self.live.rules().check_every();
-                let after = every.mul_f64(self.random.random_range(0.25..1.0));
-                instrument.check_at = self.now.after(after);
+                self.check_later(at, 0.25);
                 self.admit(number, &mut vec![event], false);
                 self.check_quote(at, snapshot, quote);
             }

@@ -344,12 +344,7 @@ impl Line {
 
     /// Streams that the venue has neither accepted nor refused for good.
     pub(super) fn unaccepted(&self) -> usize {
-        let is_not = |s: &&Subscription| {
-            !matches!(
-                s.state,
-                SubscriptionState::Accepted(_) | SubscriptionState::Live
-            )
-        };
+        let is_not = |s: &&Subscription| !s.is_served();
         self.subscriptions.iter().filter(is_not).count()
     }
 
@@ -385,6 +380,18 @@ impl Line {
                 other.chain(refused).fold(next, Mono::min)
             }
         }
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// Whether the venue has accepted it.
+    pub(super) const fn is_served(&self) -> bool {
+        matches!(
+            self.state,
+            SubscriptionState::Accepted(_) | SubscriptionState::Live
+        )
     }
 }
 

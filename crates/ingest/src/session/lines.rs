@@ -122,6 +122,7 @@ impl Session {
                 instrument.quote_due = None;
                 instrument.renewal.end();
                 instrument.successor = None;
+                instrument.agreement = Default::default();
             } else if instrument.standby == Some(number) {
                 instrument.standby = Some(next);
                 instrument.successor = None;

@@ -265,6 +265,7 @@ impl Session {
             in_stream,
             renewal: Default::default(),
             successor: None,
+            agreement: Default::default(),
             probes_quote: false,
             position: Default::default(),
             quote_due: None,
@@ -288,6 +289,7 @@ impl Session {
             line.want(Some((at, channel)), stream);
         }
         let is_open = line.is_open();
+        self.check_later(at, 0.25);
         let asked = crate::event::FeedEvent::Subscribed(served);
         self.say(at, EventBody::Feed(asked));
         self.say_trading(at);

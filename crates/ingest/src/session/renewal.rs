@@ -4,7 +4,8 @@
 //! Of each book one renewal runs at a time, whatever else asks for one. It has a deadline: if no snapshot comes, it
 //! is tried again, after pauses that grow until a book has been good for a while.
 //!
-//! A silent book is renewed too: if the new snapshot is the book that we have, it was only quiet.
+//! A silent book is renewed too: if the new snapshot is the book that we have, it was only quiet. And so is each book
+//! now and then, because checksums do not cover all of its levels. In both cases the book stands meanwhile.
 
 use super::line::GOOD_AFTER;
 use super::subscribe::ANEW_AFTER;
@@ -23,14 +24,25 @@ pub(super) struct Renewal {
     due: Option<Mono>,
     /// It has been asked for.
     runs: bool,
-    /// It was silent: perhaps it is only quiet.
-    probes: bool,
+    why: Why,
     /// Renewals in a row.
     times: u32,
     /// Since when there is a snapshot.
     good: Option<Mono>,
     /// When one would have been due if that snapshot had not come: it may be wrong like those before.
     spared: Option<Mono>,
+}
+
+/// Why a book is renewed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Why {
+    /// There is none, or it is wrong.
+    #[default]
+    Needed,
+    /// It is silent: perhaps it is only quiet.
+    Silent,
+    /// It seems right: its deeper levels may not be.
+    Checked,
 }
 
 // === impl Renewal ===
@@ -54,7 +66,8 @@ impl Renewal {
         self.good = None;
         match self.due {
             // It was only asked about; now it is needed.
-            Some(_) => self.probes &= self.runs,
+            Some(_) if !self.runs => self.why = Why::Needed,
+            Some(_) => {}
             None => {
                 let pause = match self.times {
                     0 => Duration::ZERO,
@@ -65,40 +78,40 @@ impl Renewal {
                     .spared
                     .take()
                     .map_or(due, |spared| spared.clamp(now, due));
-                (self.due, self.probes) = (Some(due), false);
+                (self.due, self.why) = (Some(due), Why::Needed);
             }
         }
     }
 
     /// Another snapshot is needed now: the earlier ones were of another instrument, so to speak.
     pub(super) fn want_now(&mut self, now: Mono) {
-        (self.times, self.probes, self.good) = (0, false, None);
+        (self.times, self.why, self.good) = (0, Why::Needed, None);
         self.spared = None;
         if !self.runs {
             self.due = Some(now);
         }
     }
 
-    /// The book is silent.
-    pub(super) fn probe(&mut self, now: Mono) {
+    /// The book stands, and is asked about.
+    pub(super) fn ask(&mut self, why: Why, now: Mono) {
         if self.due.is_none() {
-            (self.due, self.probes) = (Some(now), true);
+            (self.due, self.why) = (Some(now), why);
         }
     }
 
-    /// A snapshot came. Whether it answers a probe.
+    /// A snapshot came. Whether it answers the question whether a silent book is only quiet.
     pub(super) fn settle(&mut self, now: Mono) -> bool {
-        let probes = self.probes && self.runs;
-        self.spared = self.due.filter(|_| !self.runs && !self.probes);
-        (self.due, self.runs, self.probes) = (None, false, false);
+        let probes = self.why == Why::Silent && self.runs;
+        self.spared = self.due.filter(|_| !self.runs && self.why == Why::Needed);
+        (self.due, self.runs, self.why) = (None, false, Why::Needed);
         self.good.get_or_insert(now);
         probes
     }
 
     /// The stream has ended.
     pub(super) fn end(&mut self) {
-        (self.due, self.runs, self.probes, self.good) = (None, false, false, None);
-        self.spared = None;
+        (self.due, self.runs, self.good) = (None, false, None);
+        (self.why, self.spared) = (Why::Needed, None);
     }
 
     /// When something is due.
@@ -106,9 +119,9 @@ impl Renewal {
         self.due
     }
 
-    /// Whether it only asks about a silent book.
-    pub(super) const fn is_probe(&self) -> bool {
-        self.probes
+    /// Why it is there.
+    pub(super) const fn why(&self) -> Why {
+        self.why
     }
 
     /// How many there were in a row.
@@ -121,11 +134,13 @@ impl Renewal {
         self.due = Some(now.after(SNAPSHOT_WITHIN));
     }
 
-    /// The stream is asked for anew. Returns whether a probe before has had no answer.
+    /// The stream is asked for anew. Returns whether a question about a book that stands has had no answer.
     pub(super) fn begin(&mut self, now: Mono) -> bool {
-        let failed = self.probes && self.runs;
-        self.probes &= !failed;
-        if !self.probes {
+        let failed = self.why != Why::Needed && self.runs;
+        if failed {
+            self.why = Why::Needed;
+        }
+        if self.why == Why::Needed {
             self.times += 1;
         }
         self.runs = true;
@@ -157,7 +172,7 @@ mod tests {
         assert!(!renewal.begin(at(0)));
         for second in 1..10 {
             renewal.want(at(second));
-            renewal.probe(at(second));
+            renewal.ask(Why::Silent, at(second));
             assert_eq!(renewal.due(), Some(at(10)), "it runs");
         }
         assert!(!renewal.begin(at(10)));
@@ -185,12 +200,12 @@ mod tests {
     #[test]
     fn a_probe_is_answered_by_a_snapshot_or_fails() {
         let mut renewal = Renewal::default();
-        renewal.probe(at(0));
-        assert!(!renewal.begin(at(0)) && renewal.is_probe());
+        renewal.ask(Why::Silent, at(0));
+        assert!(!renewal.begin(at(0)) && renewal.why() == Why::Silent);
         assert!(renewal.settle(at(1)));
-        renewal.probe(at(40));
+        renewal.ask(Why::Silent, at(40));
         assert!(!renewal.begin(at(40)));
-        assert!(renewal.begin(at(50)) && !renewal.is_probe());
+        assert!(renewal.begin(at(50)) && renewal.why() != Why::Silent);
         assert!(!renewal.settle(at(51)));
     }
 }

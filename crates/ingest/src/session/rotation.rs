@@ -213,6 +213,7 @@ impl Session {
             instrument.quote_due = None;
             instrument.renewal.end();
             instrument.successor = None;
+            instrument.agreement = Default::default();
         }
         self.pass_on(new, events);
     }

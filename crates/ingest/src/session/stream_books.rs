@@ -1,14 +1,16 @@
 //! Books that begin in the stream: when they are asked for anew, and how a new line's book takes the place of an old
 //! one's. [`Renewal`](super::renewal::Renewal) and [`Successor`] hold the state.
 
-use super::Session;
 use super::line::{QUIET_AFTER, Subscription, SubscriptionState};
+use super::renewal::Why;
 use super::successor::Successor;
+use super::{LiveInstrument, Session};
 use crate::book::EventStamp;
 use crate::event::{Event, EventBody, FeedEvent};
 use crate::metrics::UpstreamEvent;
+use rand::Rng as _;
 use std::time::Duration;
-use tapecast_model::{ChannelKind, ChannelSet};
+use tapecast_model::{ChannelKind, ChannelSet, Mono};
 
 /// A book that takes over may be behind the old one for so long.
 const BEHIND_MAX: Duration = Duration::from_secs(2);
@@ -29,10 +31,7 @@ impl Session {
             return None;
         };
         let subscription = &mut line.subscriptions[place];
-        if !matches!(
-            subscription.state,
-            SubscriptionState::Live | SubscriptionState::Accepted(_)
-        ) {
+        if !subscription.is_served() {
             instrument.renewal.postpone(now);
             return None;
         }
@@ -40,10 +39,10 @@ impl Session {
         line.ask_anew(place);
         instrument.live = instrument.live.without(ChannelKind::Book);
         let failed = instrument.renewal.begin(now);
-        if instrument.renewal.is_probe() {
-            self.counters.upstream(UpstreamEvent::Probe, 1);
-        } else {
-            self.counters.upstream(UpstreamEvent::AskedAnew, 1);
+        match instrument.renewal.why() {
+            Why::Needed => self.counters.upstream(UpstreamEvent::AskedAnew, 1),
+            Why::Silent => self.counters.upstream(UpstreamEvent::Probe, 1),
+            Why::Checked => {}
         }
         if failed {
             // Neither the old book nor a new one: the stream is dead.
@@ -57,6 +56,25 @@ impl Session {
         Some(number)
     }
 
+    /// Asks for a book that seems right once more, if its time has come.
+    pub(super) fn check_stream(&mut self, at: usize) {
+        let instrument = &mut self.instruments[at];
+        if instrument.check_at > self.now {
+            return;
+        }
+        if instrument.book.is_good() && instrument.standby.is_none() {
+            instrument.renewal.ask(Why::Checked, self.now);
+        }
+        self.check_later(at, 0.75);
+    }
+
+    /// The next check of a book; not of all at the same time.
+    pub(super) fn check_later(&mut self, at: usize, least: f64) {
+        let every = self.live.rules().check_every();
+        let after = every.mul_f64(self.random.random_range(least..1.0));
+        self.instruments[at].check_at = self.now.after(after);
+    }
+
     /// A book, or a quote that comes alone, is silent: its stream is asked for anew, which shows whether it is only
     /// quiet.
     pub(super) fn probe(&mut self, at: usize) {
@@ -64,7 +82,7 @@ impl Session {
         let instrument = &mut self.instruments[at];
         if instrument.channels.contains(ChannelKind::Book) {
             if instrument.book.is_good() {
-                instrument.renewal.probe(now);
+                instrument.renewal.ask(Why::Silent, now);
             } else {
                 instrument.renewal.want(now);
             }
@@ -89,6 +107,9 @@ impl Session {
     pub(super) fn in_stream(&mut self, line: u32, at: usize, event: Event) -> Option<Event> {
         let instrument = &mut self.instruments[at];
         let EventBody::Book(_) = &event.body else {
+            if instrument.line == line {
+                instrument.agree(&event, self.now);
+            }
             return self.answer_of_probe(at, event);
         };
         let takes_over = instrument.standby == Some(line);
@@ -132,6 +153,21 @@ impl Session {
             self.show_successor(at);
         }
         None
+    }
+
+    /// Asks for the trades or the ticker anew, if one does not follow the other.
+    pub(super) fn visit_agreement(&mut self, at: usize) {
+        let instrument = &mut self.instruments[at];
+        let Some(kind) = instrument.agreement.take_dead(self.now) else {
+            return;
+        };
+        let number = instrument.line;
+        if let Some(line) = self.lines.get(&number)
+            && let Some(place) = line.place(at, kind)
+            && line.subscriptions[place].is_served()
+        {
+            self.ask_anew(number, place);
+        }
     }
 
     /// A quote that is what it was answers the question whether it is only quiet.
@@ -241,5 +277,28 @@ impl Session {
             why.to_owned(),
         );
         self.begin_book_anew(at);
+    }
+}
+
+// === impl LiveInstrument ===
+
+impl LiveInstrument {
+    /// Notes the price of the last trade, of whichever stream.
+    fn agree(&mut self, event: &Event, now: Mono) {
+        match &event.body {
+            EventBody::Trades { trades, .. } => {
+                if let Some(trade) = trades.last() {
+                    self.agreement.note_trade(trade.price.mantissa(), now);
+                }
+            }
+            EventBody::Ticker(ticker) => {
+                let last = ticker.last;
+                let last = last.and_then(|last| last.rescale(self.scales.price_scale).ok());
+                if let Some(last) = last {
+                    self.agreement.note_ticker(last, now);
+                }
+            }
+            _ => {}
+        }
     }
 }

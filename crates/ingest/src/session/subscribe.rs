@@ -273,13 +273,7 @@ impl Session {
         }
         // Since the first of them was sent, nothing but signs of life has come.
         let deaf = line.served.after(ANSWER_WITHIN * TRIES) <= self.now;
-        let any = |state: &SubscriptionState| {
-            matches!(
-                state,
-                SubscriptionState::Accepted(_) | SubscriptionState::Live
-            )
-        };
-        if tries >= TRIES && (deaf || !line.subscriptions.iter().any(|s| any(&s.state))) {
+        if tries >= TRIES && (deaf || !line.subscriptions.iter().any(Subscription::is_served)) {
             // It is not about one stream: nothing is answered.
             self.transmits.push_back(Transmit::Close { line: number });
             let why = "the venue answers no request on this connection".to_owned();

@@ -377,3 +377,33 @@ fn the_book_of_a_line_that_takes_over_is_verified_there() {
     assert_eq!(hand.take_sent(), ["close 1"]);
     assert!(!hand.take_said().iter().any(|said| said.contains("lost")));
 }
+
+#[test]
+fn each_book_comes_whole_again_now_and_then_and_stands_meanwhile() {
+    let mut hand = Hand::live();
+    let mut books = 0;
+    for _ in 0..1_800 {
+        hand.wait(1);
+        for symbol in ["A/USD", "B/USD"] {
+            hand.book(symbol, "update", FAR, 2);
+            if hand
+                .sent
+                .iter()
+                .any(|sent| sent.ends_with(&format!(" subscribe book {symbol}")))
+            {
+                books += 1;
+                hand.accept("book", &[symbol]);
+                hand.book(symbol, "snapshot", OTHER, 2);
+            }
+        }
+        hand.sent.clear();
+    }
+    assert!((3..=8).contains(&books), "{books}");
+    assert!(
+        !hand
+            .take_said()
+            .iter()
+            .any(|said| said.contains("lost") || said.contains("gap"))
+    );
+    assert_eq!(hand.count(UpstreamEvent::AskedAnew), 0);
+}
