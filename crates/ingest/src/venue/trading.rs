@@ -4,12 +4,14 @@
 
 use tapecast_model::TradingState;
 
-/// Binance futures, `cs` of `contractInfo`.
+/// Binance: futures, `cs` of `contractInfo`; spot, `status` of the list of instruments.
 pub(crate) fn binance(status: &str) -> Option<TradingState> {
     Some(match status {
         "TRADING" => TradingState::Open,
         "PENDING_TRADING" => TradingState::PreOpen,
-        "TRADING_HALT" | "BREAK" => TradingState::Halted,
+        "TRADING_HALT" | "HALT" | "BREAK" => TradingState::Halted,
+        "CANCEL_ONLY" => TradingState::CancelOnly,
+        "END_OF_DAY" => TradingState::Closed,
         "PRE_DELIVERING" | "DELIVERING" | "PRE_SETTLE" | "SETTLING" => TradingState::Settlement,
         "DELIVERED" | "CLOSE" => TradingState::Delisted,
         _ => return None,
