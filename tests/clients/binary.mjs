@@ -4,7 +4,7 @@
 // can be compared. Numbers of 64 bits are read as BigInt and made what JSON has: a number below 2^53 for positions,
 // a string for times and decimals.
 
-const KINDS = { 1: 'trade', 2: 'quote', 3: 'book', 5: 'ticker', 6: 'status' };
+const KINDS = { 1: 'trade', 2: 'quote', 3: 'book', 5: 'ticker', 6: 'status', 7: 'instrument' };
 const FLAG = { snapshot: 0x01, wide: 0x20, tsEvent: 0x40, venueSeq: 0x80 };
 const HEADER = 32;
 const PRINT = 48;
@@ -15,6 +15,9 @@ const SIDES = [undefined, 'buy', 'sell'];
 const FEEDS = ['live', 'stale', 'gap', 'down', 'pending'];
 const TRADINGS = ['unknown', 'open', 'halted', 'cancel_only', 'post_only', 'pre_open', 'auction', 'limit_only',
   'reduce_only', 'settlement', 'closed', 'delisted'];
+const INSTRUMENT_KINDS = [undefined, 'spot', 'perpetual', 'future', 'option', 'equity'];
+const UNITS = [undefined, 'base', 'quote', 'contract'];
+const STEPS = ['tick', 'lot', 'min_qty', 'contract_size'];
 const FIGURES = ['last', 'open', 'high', 'low', 'change', 'change_pct', 'volume', 'quote_volume'];
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -171,8 +174,7 @@ const bodies = {
     FIGURES.forEach((name, index) => {
       if (!(view.getUint8(48) & (1 << index))) return;
       const at = 64 + index * 16;
-      const mantissa = (view.getBigInt64(at + 8, true) << 64n) | view.getBigUint64(at, true);
-      fields[name] = decimal(mantissa, view.getUint8(56 + index));
+      fields[name] = decimal(i128(view, at), view.getUint8(56 + index));
     });
     return { fields, ts_event: u64(32), venue_seq: u64(40) };
   },
@@ -190,7 +192,33 @@ const bodies = {
     }
     return { fields, ts_event: u64(32), venue_seq: u64(40) };
   },
+
+  instrument({ view, u64 }) {
+    const name = new Uint8Array(view.buffer, view.byteOffset + 144, view.getUint32(60, true));
+    const fields = {
+      native: utf8.decode(name),
+      price_scale: view.getUint8(52),
+      qty_scale: view.getUint8(53),
+      trading: TRADINGS[view.getUint8(48)] ?? 'unknown',
+    };
+    const kind = INSTRUMENT_KINDS[view.getUint8(49)];
+    if (kind) fields.kind = kind;
+    const unit = UNITS[view.getUint8(50)];
+    if (unit) fields.qty_unit = unit;
+    const inverse = [undefined, false, true][view.getUint8(51)];
+    if (inverse !== undefined) fields.inverse = inverse;
+    const given = (bit) => (view.getUint8(54) & (1 << bit)) !== 0;
+    STEPS.forEach((step, index) => {
+      if (given(index)) fields[step] = decimal(i128(view, 64 + index * 16), view.getUint8(56 + index));
+    });
+    ['listed_at', 'expires_at'].forEach((time, index) => {
+      if (given(4 + index)) fields[time] = u64(128 + index * 8).toString();
+    });
+    return { fields, ts_event: u64(32), venue_seq: u64(40) };
+  },
 };
+
+const i128 = (view, at) => (view.getBigInt64(at + 8, true) << 64n) | view.getBigUint64(at, true);
 
 function uuid(view, at) {
   const bytes = [...new Uint8Array(view.buffer, view.byteOffset + at, 16)];

@@ -111,8 +111,8 @@ const checks = {
     const many = (both) => updating.every((topic) => {
       const wanted = topic.startsWith('ticker') ? 1 : 5;
       return both.filter((place) => place.startsWith(`${topic} `) && place.endsWith('update')).length >= wanted;
-    }) && both.some((place) => place.startsWith('status'));
-    const heard = await hearBoth([...updating, `status:${name}`], many);
+    }) && ['status', 'instrument'].every((rare) => both.some((place) => place.startsWith(rare)));
+    const heard = await hearBoth([...updating, `status:${name}`, `instrument:${name}`], many);
     assert.ok(assertSame(heard) > 20);
   },
 

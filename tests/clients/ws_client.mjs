@@ -78,7 +78,8 @@ const checks = {
 
   async 'acknowledgement, snapshot, updates, each once and in order'() {
     const session = await Session.open();
-    const topics = ['trade', 'quote', 'book.10', 'ticker', 'status'].map((channel) => `${channel}:${name}`);
+    const topics = ['trade', 'quote', 'book.10', 'ticker', 'status', 'instrument']
+      .map((channel) => `${channel}:${name}`);
     const id = session.ask('subscribe', { topics });
     const acknowledged = new Set();
     const last = new Map();

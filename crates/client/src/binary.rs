@@ -14,8 +14,8 @@
 
 use crate::message::origin::{Acknowledged, Origin};
 use crate::message::{
-    Body, BookLevels, ChannelHealth, DataFrame, FrameType, Level, Message, MessageError,
-    MessageKind, Quote, Status, SubscribedTopic, Ticker, Trade,
+    Body, BookLevels, ChannelHealth, DataFrame, Definition, FrameType, Level, Message,
+    MessageError, MessageKind, Quote, Status, SubscribedTopic, Ticker, Trade,
 };
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -217,8 +217,31 @@ fn body(
             reason: (*reason).to_owned(),
             channels: channels.iter().map(health).collect(),
         }),
+        RecordBody::Definition(read) => Body::Definition(Box::new(definition(read))),
         RecordBody::Other(_) => return Ok(None),
     }))
+}
+
+fn definition(read: &tapecast_wire::Definition<'_>) -> Definition {
+    let terms = &read.terms;
+    let [tick, lot, min_qty, contract_size] =
+        terms.figures().map(|figure| figure.map(|f| f.to_string()));
+    let [listed_at, expires_at] = terms.times().map(|time| time.map(UnixNanos::get));
+    Definition {
+        native: read.native.to_owned(),
+        price_scale: read.price_scale.digits(),
+        qty_scale: read.qty_scale.digits(),
+        trading: read.trading.label().to_owned(),
+        kind: terms.kind.map(|kind| kind.label().to_owned()),
+        qty_unit: terms.qty_unit.map(|unit| unit.label().to_owned()),
+        inverse: terms.inverse,
+        tick,
+        lot,
+        min_qty,
+        contract_size,
+        listed_at,
+        expires_at,
+    }
 }
 
 fn health((kind, state): (ChannelKind, ChannelState)) -> (String, ChannelHealth) {

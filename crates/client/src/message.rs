@@ -20,7 +20,8 @@ pub use control::{
     Subscriptions, Unsubscribed, Welcome,
 };
 pub use frame::{
-    Bar, Body, BookLevels, ChannelHealth, DataFrame, FrameType, Level, Quote, Status, Ticker, Trade,
+    Bar, Body, BookLevels, ChannelHealth, DataFrame, Definition, FrameType, Level, Quote, Status,
+    Ticker, Trade,
 };
 use origin::Origin;
 
@@ -263,7 +264,16 @@ mod tests {
         assert!(matches!(ticker, Body::Ticker(t) if t.last.as_deref() == Some("63707.3")));
         let status = head("status:k:A-B", r#""feed":"stale","trading":"open""#);
         assert!(matches!(status, Body::Status(s) if s.feed == "stale" && s.channels.is_empty()));
-        assert_eq!(head("instrument:k:A-B", r#""tick":"0.1""#), Body::Other);
+        let instrument = head(
+            "instrument:k:A-B",
+            r#""native":"AB","tick":"0.1","trading":"new""#,
+        );
+        let Body::Definition(definition) = instrument else {
+            panic!()
+        };
+        assert_eq!(definition.tick.as_deref(), Some("0.1"));
+        assert_eq!((&*definition.trading, definition.lot), ("unknown", None));
+        assert_eq!(head("later:k:A-B", r#""tick":"0.1""#), Body::Other);
     }
 
     #[test]

@@ -12,11 +12,11 @@ use std::collections::VecDeque;
 use tapecast_client::{BinaryReader, Encoding, Message, MessageError};
 use tapecast_model::{
     Aggressor, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, Instrument,
-    InstrumentId, Price, Qty, Quote, Scale, Seq, Status, Symbol, Ticker, Trade, TradeId,
-    TradingState, UnixNanos, Venue,
+    InstrumentId, InstrumentKind, Price, Qty, QtyUnit, Quote, Scale, Seq, Status, Symbol, Terms,
+    Ticker, Trade, TradeId, TradingState, UnixNanos, Venue,
 };
 use tapecast_wire::json::{BookLevels, PriceLevel};
-use tapecast_wire::{Head, encode, json};
+use tapecast_wire::{Definition, Head, encode, json};
 
 /// What an update of any kind carries.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ enum Carried {
     Book(Vec<PriceLevel>, Vec<PriceLevel>, u32),
     Ticker(Box<Ticker>),
     Status(Status),
+    Definition(Box<(Terms, TradingState)>),
 }
 
 /// An update, but for its topic.
@@ -116,6 +117,30 @@ fn status() -> impl Strategy<Value = Status> {
     })
 }
 
+fn definition() -> impl Strategy<Value = (Terms, TradingState)> {
+    let figure =
+        || prop::option::of((any::<i128>(), 0_u8..30).prop_map(|(m, s)| Decimal::new(m, s)));
+    let time = || prop::option::of(any::<u64>().prop_map(UnixNanos::new));
+    let words = (
+        prop::option::of(prop::sample::select(InstrumentKind::ALL.to_vec())),
+        prop::option::of(prop::sample::select(QtyUnit::ALL.to_vec())),
+        any::<Option<bool>>(),
+        prop::sample::select(TradingState::ALL.to_vec()),
+    );
+    let figures = [figure(), figure(), figure(), figure()];
+    (words, figures, [time(), time()]).prop_map(
+        |((kind, qty_unit, inverse, trading), figures, times)| {
+            let words = Terms {
+                kind,
+                qty_unit,
+                inverse,
+                ..Terms::UNKNOWN
+            };
+            (words.with_figures(figures).with_times(times), trading)
+        },
+    )
+}
+
 fn carried() -> impl Strategy<Value = Carried> {
     prop_oneof![
         prop::collection::vec(trade(), 0..5).prop_map(Carried::Trades),
@@ -124,6 +149,7 @@ fn carried() -> impl Strategy<Value = Carried> {
         (levels(), levels(), any::<u32>()).prop_map(|(b, a, c)| Carried::Book(b, a, c)),
         ticker().prop_map(|t| Carried::Ticker(Box::new(t))),
         status().prop_map(Carried::Status),
+        definition().prop_map(|d| Carried::Definition(Box::new(d))),
     ]
 }
 
@@ -176,6 +202,7 @@ impl Update {
             Carried::Book(..) => "book.10:okx:BTC-USDT",
             Carried::Ticker(_) => "ticker:okx:BTC-USDT",
             Carried::Status(_) => "status:okx:BTC-USDT",
+            Carried::Definition(_) => "instrument:okx:BTC-USDT",
         }
     }
 
@@ -210,6 +237,11 @@ impl Update {
             }
             Carried::Ticker(ticker) => encode::ticker(encoding, &mut out, &head, ticker),
             Carried::Status(status) => encode::status(encoding, &mut out, &head, status),
+            Carried::Definition(carried) => {
+                let (terms, trading) = &**carried;
+                let definition = Definition::of(instrument, terms, *trading);
+                encode::definition(encoding, &mut out, &head, &definition);
+            }
         }
         out
     }

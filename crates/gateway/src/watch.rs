@@ -293,6 +293,20 @@ fn summary(frame: &DataFrame) -> String {
                 bar.open, bar.high, bar.low, bar.close
             )
         }
+        Body::Definition(definition) => {
+            let mut said = vec![definition.native.clone(), definition.trading.clone()];
+            let named = [
+                ("", &definition.kind),
+                ("tick ", &definition.tick),
+                ("lot ", &definition.lot),
+                ("min ", &definition.min_qty),
+            ];
+            let known = named.into_iter();
+            said.extend(
+                known.filter_map(|(name, value)| Some(format!("{name}{}", value.as_ref()?))),
+            );
+            said.join(" ")
+        }
         Body::Other => String::new(),
     };
     let mark = if frame.frame_type == FrameType::Snapshot {

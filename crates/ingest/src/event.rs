@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
-    BookChanges, ChannelSet, EventTime, InstrumentId, Level, Quote, Scale, Ticker, Trade,
+    BookChanges, ChannelSet, EventTime, InstrumentId, Level, Quote, Scale, Terms, Ticker, Trade,
     TradingState, UnixNanos,
 };
 
@@ -91,6 +91,8 @@ pub enum EventBody {
     /// others than before, another instrument takes its place, and the events that follow name
     /// [the next generation](InstrumentId::next_generation) of its id.
     Redefined(Scales),
+    /// What else the venue says of the instrument itself. Rare and large.
+    Defined(Box<Terms>),
     /// The venue's word on trading.
     Trading(TradingState),
     /// The feed's word on itself.

@@ -179,11 +179,13 @@ impl OfferedStreams {
 // === impl FeedPlan, PlannedInstrument ===
 
 impl FeedPlan {
-    /// What can be subscribed: what any instrument has, and the status.
+    /// What can be subscribed: what any instrument has, the status, and the definition.
     pub fn channels(&self) -> ChannelSet {
-        let status = ChannelSet::EMPTY.with(ChannelKind::Status);
+        let all_have = ChannelSet::EMPTY
+            .with(ChannelKind::Status)
+            .with(ChannelKind::Instrument);
         let planned = self.instruments.iter();
-        planned.fold(status, |set, planned| set.union(planned.channels()))
+        planned.fold(all_have, |set, planned| set.union(planned.channels()))
     }
 }
 

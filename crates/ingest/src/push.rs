@@ -186,6 +186,7 @@ impl UnboundPush {
             ChannelKind::Book,
             ChannelKind::Ticker,
             ChannelKind::Status,
+            ChannelKind::Instrument,
         ];
         let channels = kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with);
         let any_symbol = (symbols == Symbols::Any).then_some((price_scale, qty_scale));

@@ -94,7 +94,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use successor::Successor;
 use tapecast_model::{
-    Catalog, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol, TradingState,
+    Catalog, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol, Terms, TradingState,
     UnixNanos, Venue,
 };
 use venue::{Control, LiveVenue};
@@ -170,6 +170,7 @@ struct LiveInstrument {
     /// What the list says of trading, and what was said of it.
     listed: TradingState,
     trading: TradingState,
+    terms: Terms,
     /// Channels of which data have come on the present line.
     live: ChannelSet,
     /// The line that has its streams.

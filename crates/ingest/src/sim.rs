@@ -222,8 +222,8 @@ impl Simulation {
         self
     }
 
-    /// Appends the events due up to `now`. The first step opens every market: trading state,
-    /// history, book and ticker of each symbol.
+    /// Appends the events due up to `now`. The first step opens every market: definition,
+    /// trading state, history, book and ticker of each symbol.
     pub fn step(&mut self, now: UnixNanos, out: &mut Vec<Event>) {
         let Some(mut due) = self.due else {
             self.open(now, out);
@@ -294,6 +294,7 @@ impl Simulation {
             let trades = self.crowd.share(at, self.rate * TRADES_A_DAY_PER_EVENT);
             let (mut market, trades) = Market::open(&seat.listing, trades, now, random);
             let mut push = |body| out.push(event(seat.instrument, now, now, body));
+            push(EventBody::Defined(Box::new(seat.listing.terms())));
             push(EventBody::Trading(TradingState::Open));
             push(EventBody::Trades {
                 trades,
@@ -357,6 +358,7 @@ fn channels() -> ChannelSet {
         ChannelKind::Book,
         ChannelKind::Ticker,
         ChannelKind::Status,
+        ChannelKind::Instrument,
     ];
     kinds.into_iter().fold(ChannelSet::EMPTY, ChannelSet::with)
 }

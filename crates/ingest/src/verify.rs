@@ -377,7 +377,7 @@ impl SymbolCheck {
             }
             Body::Trades(trades) => report.trades.trades += trades.len() as u64,
             Body::Status(status) => self.see_status(status, update.ts_recv),
-            Body::Lost { .. } | Body::Ticker(_) => {}
+            Body::Lost { .. } | Body::Ticker(_) | Body::Definition { .. } => {}
         }
     }
 

@@ -456,7 +456,11 @@ impl Watcher {
                     ask: best(ask),
                 });
             }
-            Body::Lost { .. } | Body::Trades(_) | Body::Ticker(_) | Body::Status(_) => {}
+            Body::Lost { .. }
+            | Body::Trades(_)
+            | Body::Ticker(_)
+            | Body::Status(_)
+            | Body::Definition { .. } => {}
         }
     }
 }

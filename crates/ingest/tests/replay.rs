@@ -442,7 +442,12 @@ fn channels_and_scales_are_known_before_it_starts() {
     let kinds: Vec<_> = offer.channels.iter().collect();
     assert_eq!(
         kinds,
-        [ChannelKind::Trade, ChannelKind::Ticker, ChannelKind::Status]
+        [
+            ChannelKind::Trade,
+            ChannelKind::Ticker,
+            ChannelKind::Status,
+            ChannelKind::Instrument,
+        ]
     );
     let instruments = bench.catalog.instruments();
     let scales = |at: usize| {

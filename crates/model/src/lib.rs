@@ -7,7 +7,8 @@
 //! * **Time** is nanoseconds since the Unix epoch: [`time`].
 //! * **Position** in a stream is an epoch and a sequence number: [`seq`]; epochs come from [`epochs`].
 //! * **Streams**, each with numbers of its own: [`stream`].
-//! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to.
+//! * **Names**: [`symbol`] for instruments, [`topic`] for what a client subscribes to; what a venue says of an
+//!   instrument beside them: [`terms`].
 //! * **Updates**: [`update`], and the price levels that they change: [`book`]; whether the data can be
 //!   trusted: [`status`]; what trades come to in a period: [`bar`].
 //! * **Venues and instruments**: the [`catalog`]; their places in tables: [`mod@place`].
@@ -35,6 +36,7 @@ pub mod sink;
 pub mod status;
 pub mod stream;
 pub mod symbol;
+pub mod terms;
 pub mod time;
 pub mod topic;
 pub mod update;
@@ -55,6 +57,7 @@ pub use sink::UpdateSink;
 pub use status::{ChannelState, ChannelStates, FeedState, Status, TradingState};
 pub use stream::{StreamKey, StreamKind};
 pub use symbol::{Instrument, InstrumentId, Symbol, Venue};
+pub use terms::{InstrumentKind, QtyUnit, Terms};
 pub use time::{EventTime, Mono, UnixNanos};
 pub use topic::{Channel, ChannelKind, ChannelSet, Depth, Interval, Timeframe, Topic, TopicError};
 pub use update::{Aggressor, Body, Quote, Ticker, Trade, TradeId, Update};

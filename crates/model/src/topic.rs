@@ -168,8 +168,8 @@ impl Channel {
                 Some(("bar", timeframe)) => Self::Bar(Timeframe::parse(timeframe)?),
                 _ => {
                     return Err(TopicError::Malformed(format!(
-                        "{topic:?}: unknown channel {text:?}; write trade, quote, book.N, ticker or \
-                         status"
+                        "{topic:?}: unknown channel {text:?}; write trade, quote, book.N, ticker, \
+                         status or instrument"
                     )));
                 }
             },

@@ -5,9 +5,10 @@ use crate::decimal::Decimal;
 use crate::digits;
 use crate::price::{Price, Qty};
 use crate::seq::{Epoch, Seq};
-use crate::status::Status;
+use crate::status::{Status, TradingState};
 use crate::stream::StreamKind;
 use crate::symbol::Instrument;
+use crate::terms::Terms;
 use crate::time::{EventTime, UnixNanos};
 use std::fmt;
 use std::sync::Arc;
@@ -63,6 +64,13 @@ pub enum Body<'a> {
     Ticker(&'a Ticker),
     /// Feed and trading state.
     Status(&'a Status),
+    /// The instrument's definition, beside its names and scales, which the update's instrument has.
+    Definition {
+        /// What the venue says of it.
+        terms: &'a Terms,
+        /// The state of trading, as in [`Body::Status`].
+        trading: TradingState,
+    },
 }
 
 /// One trade.
@@ -191,6 +199,7 @@ impl Body<'_> {
             Self::Book { .. } => StreamKind::Book,
             Self::Ticker(_) => StreamKind::Ticker,
             Self::Status(_) => StreamKind::Status,
+            Self::Definition { .. } => StreamKind::Instrument,
             Self::Lost { kind, .. } => *kind,
         }
     }

@@ -22,7 +22,7 @@ use tapecast_model::{ChannelKind, FeedState, TradingState};
 pub use error::BinaryError;
 pub use record::{EpochMark, Figures, Levels, Record, RecordBody, Records};
 pub use trade::Trades;
-pub use writer::{book, quote, status, ticker, trades};
+pub use writer::{book, definition, quote, status, ticker, trades};
 
 /// Bytes of the header that every record begins with.
 pub const HEADER_BYTES: usize = 32;
@@ -40,6 +40,8 @@ const CHANNEL_BYTES: usize = 16;
 
 /// Bytes of a ticker's body.
 const TICKER_BYTES: usize = 160;
+/// Bytes of a definition's body in front of the name.
+const DEFINITION_BYTES: usize = 112;
 
 /// The record is the topic's state and not a change to it.
 pub const SNAPSHOT: u8 = 1;

@@ -4,6 +4,7 @@
 //! Each function appends one frame's payload; [`crate::frame`] makes it a frame, with the encoding's
 //! [`Opcode`](crate::Opcode).
 
+use crate::definition::Definition;
 use crate::encoding::Encoding;
 use crate::json::{BookLevels, Head};
 use crate::{binary, json};
@@ -64,5 +65,18 @@ pub fn status(encoding: Encoding, out: &mut Vec<u8>, head: &Head<'_>, status: &S
     match encoding {
         Encoding::Json => json::status(out, head, status),
         Encoding::Bin => binary::status(out, head, status),
+    }
+}
+
+/// Appends an `instrument` frame.
+pub fn definition(
+    encoding: Encoding,
+    out: &mut Vec<u8>,
+    head: &Head<'_>,
+    definition: &Definition<'_>,
+) {
+    match encoding {
+        Encoding::Json => json::definition(out, head, definition),
+        Encoding::Bin => binary::definition(out, head, definition),
     }
 }

@@ -5,10 +5,11 @@
 //! that a client can route by the beginning of the text. Decimals are strings without exponent or
 //! trailing zeros.
 
+use crate::definition::Definition;
 use tapecast_model::decimal::write_scaled;
 use tapecast_model::{
-    ChannelStates, Epoch, EventTime, Instrument, Price, Qty, Quote, Scale, Seq, Status, Ticker,
-    Topic, Trade, UnixNanos,
+    ChannelStates, Decimal, Epoch, EventTime, Instrument, Price, Qty, Quote, Scale, Seq, Status,
+    Terms, Ticker, Topic, Trade, UnixNanos,
 };
 
 /// What every data frame says first.
@@ -119,15 +120,7 @@ pub fn book(out: &mut Vec<u8>, head: &Head<'_>, instrument: &Instrument, levels:
 /// Appends a `ticker` frame. What the venue does not give is absent.
 pub fn ticker(out: &mut Vec<u8>, head: &Head<'_>, ticker: &Ticker) {
     write_head(out, head);
-    for (name, figure) in Ticker::FIGURES.into_iter().zip(ticker.figures()) {
-        if let Some(figure) = figure {
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":\"");
-            figure.write(out);
-            out.push(b'"');
-        }
-    }
+    write_figures(out, Ticker::FIGURES.into_iter().zip(ticker.figures()));
     write_tail(out, head);
 }
 
@@ -144,6 +137,41 @@ pub fn status(out: &mut Vec<u8>, head: &Head<'_>, status: &Status) {
         write_text(out, &status.reason);
     }
     write_channels(out, &status.channels);
+    write_tail(out, head);
+}
+
+/// Appends an `instrument` frame. What the venue does not give is absent.
+pub fn definition(out: &mut Vec<u8>, head: &Head<'_>, definition: &Definition<'_>) {
+    write_head(out, head);
+    let Definition {
+        native,
+        price_scale,
+        qty_scale,
+        trading,
+        terms,
+    } = definition;
+    out.extend_from_slice(b",\"native\":");
+    write_text(out, native);
+    out.extend_from_slice(b",\"price_scale\":");
+    write_number(out, u64::from(price_scale.digits()));
+    out.extend_from_slice(b",\"qty_scale\":");
+    write_number(out, u64::from(qty_scale.digits()));
+    write_word(out, "trading", Some(trading.label()));
+    write_word(out, "kind", terms.kind.map(|kind| kind.label()));
+    write_word(out, "qty_unit", terms.qty_unit.map(|unit| unit.label()));
+    if let Some(inverse) = terms.inverse {
+        out.extend_from_slice(b",\"inverse\":");
+        out.extend_from_slice(if inverse { b"true" } else { b"false" });
+    }
+    write_figures(out, Terms::FIGURES.into_iter().zip(terms.figures()));
+    for (name, time) in Terms::TIMES.into_iter().zip(terms.times()) {
+        if let Some(time) = time {
+            write_key(out, name);
+            out.push(b'"');
+            write_number(out, time.get());
+            out.push(b'"');
+        }
+    }
     write_tail(out, head);
 }
 
@@ -213,6 +241,37 @@ fn write_tail(out: &mut Vec<u8>, head: &Head<'_>) {
         out.push(b'"');
     }
     out.push(b'}');
+}
+
+/// Figures that have their own scale; nothing of those that are absent.
+fn write_figures(
+    out: &mut Vec<u8>,
+    figures: impl Iterator<Item = (&'static str, Option<Decimal>)>,
+) {
+    for (name, figure) in figures {
+        if let Some(figure) = figure {
+            write_key(out, name);
+            out.push(b'"');
+            figure.write(out);
+            out.push(b'"');
+        }
+    }
+}
+
+/// A word that needs no escape, if there is one.
+fn write_word(out: &mut Vec<u8>, name: &str, word: Option<&str>) {
+    if let Some(word) = word {
+        write_key(out, name);
+        out.push(b'"');
+        out.extend_from_slice(word.as_bytes());
+        out.push(b'"');
+    }
+}
+
+fn write_key(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 /// What is known of each channel; nothing if none is watched.

@@ -5,6 +5,7 @@
 //! * [`json`]: data frames in the text encoding. They contain nothing that differs between clients.
 //! * [`binary`]: the same frames in the binary encoding, written and read.
 //! * [`encode`]: data frames in any encoding.
+//! * [`definition`]: what frames and records say of an instrument.
 //! * [`request`]: requests of clients; a parse error names the place.
 //! * [`reply`]: answers and other control messages of the server.
 //! * [`record`]: one sequenced event with all that belongs to it, for other gateways and for later.
@@ -14,6 +15,7 @@
 
 pub mod binary;
 pub mod code;
+pub mod definition;
 pub mod encode;
 pub mod encoding;
 pub mod frame;
@@ -23,6 +25,7 @@ pub mod reply;
 pub mod request;
 
 pub use code::{CloseReason, ErrorCode};
+pub use definition::Definition;
 pub use encoding::{Encoding, PROTOCOL, SUBPROTOCOL_BIN, SUBPROTOCOL_JSON};
 pub use frame::Opcode;
 pub use json::Head;

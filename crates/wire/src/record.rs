@@ -40,7 +40,7 @@
 //! | 5 book change | u32 bids, u32 asks, u32 depth to which the venue cuts the book (2³² - 1: it does not), then levels in the order in which they are set |
 //! | 6 ticker | u8: which of last, open, high, low, change, change_pct, volume, quote_volume are given, 1 for the first; then each: scale u8, mantissa i128 |
 //! | 7 status | feed u8, trading u8, number of channels u8, then each: kind u8, feed u8, since u64; then length of the reason u32, reason |
-//! | 8 definition | u8: 1 lossless; length of the venue's own name u32, name |
+//! | 8 definition | u8: 1 lossless; trading, kind, unit, inverse u8 each as in binary frames; u8: which of tick, lot, min_qty, contract_size, listed_at, expires_at are given, 1 for the first; then each: figures with scale u8, mantissa i128, times u64; length of the venue's own name u32, name |
 //! | 9 bar | start u64, open, high, low, close i64, trades u64, u8: 1 final, 2 quote volume is given; then volume, quote volume: scale u8, mantissa i128 |
 //! | 10 loss | events u64 |
 //!
@@ -58,8 +58,8 @@ mod writer;
 use std::sync::Arc;
 use tapecast_model::{
     Bar, Body, BookChanges, Epoch, EventTime, Instrument, InstrumentId, Level, Quote, Scale, Seq,
-    Side, Status, StreamKind, StreamPos, Symbol, Ticker, Timeframe, Trade, UnixNanos, Update,
-    Venue,
+    Side, Status, StreamKind, StreamPos, Symbol, Terms, Ticker, Timeframe, Trade, TradingState,
+    UnixNanos, Update, Venue,
 };
 
 pub use reader::Records;
@@ -121,12 +121,16 @@ pub enum Content {
     Ticker(Box<Ticker>),
     /// Feed and trading state.
     Status(Box<Status>),
-    /// What an instrument is, beside its names and scales.
+    /// What an instrument is, beside its symbol and scales.
     Definition {
         /// The venue's own name for it.
         native: Box<str>,
         /// As [`Instrument::lossless`].
         lossless: bool,
+        /// What the venue says of trading.
+        trading: TradingState,
+        /// What else the venue says of it.
+        terms: Box<Terms>,
     },
     /// A bar; its stream has its length.
     Bar(Box<Bar>),
@@ -229,6 +233,12 @@ impl Record {
             Body::Lost { events, .. } => Content::Lost(events),
             Body::Ticker(ticker) => Content::Ticker(Box::new(*ticker)),
             Body::Status(status) => Content::Status(Box::new(status.clone())),
+            Body::Definition { terms, trading } => Content::Definition {
+                native: update.instrument.native.clone(),
+                lossless: update.instrument.lossless,
+                trading,
+                terms: Box::new(*terms),
+            },
         };
         let instrument = update.instrument;
         Self {
@@ -247,7 +257,7 @@ impl Record {
         }
     }
 
-    /// The definition of an instrument.
+    /// The definition of an instrument of which nothing else is known.
     pub fn define(
         instrument: &Instrument,
         pos: StreamPos,
@@ -269,13 +279,18 @@ impl Record {
             content: Content::Definition {
                 native: instrument.native.clone(),
                 lossless: instrument.lossless,
+                trading: TradingState::Unknown,
+                terms: Box::default(),
             },
         }
     }
 
     /// The instrument that a definition defines, under an id of the reader.
     pub fn instrument(&self, id: InstrumentId) -> Option<Instrument> {
-        let Content::Definition { native, lossless } = &self.content else {
+        let Content::Definition {
+            native, lossless, ..
+        } = &self.content
+        else {
             return None;
         };
         Some(Instrument {
@@ -290,21 +305,22 @@ impl Record {
     }
 
     /// The body of the update that it was. None for levels, which the reader applies to its own book, and
-    /// for what has no body: definitions and bars.
+    /// for what has no body: bars.
     pub fn body(&self) -> Option<Body<'_>> {
         match &self.content {
             Content::Trades(trades) | Content::RecentTrades(trades) => Some(Body::Trades(trades)),
             Content::Quote(quote) => Some(Body::Quote(quote)),
             Content::Ticker(ticker) => Some(Body::Ticker(ticker)),
             Content::Status(status) => Some(Body::Status(status)),
+            Content::Definition { terms, trading, .. } => Some(Body::Definition {
+                terms,
+                trading: *trading,
+            }),
             Content::Lost(events) => Some(Body::Lost {
                 kind: self.stream,
                 events: *events,
             }),
-            Content::Book(_)
-            | Content::BookChange { .. }
-            | Content::Definition { .. }
-            | Content::Bar(_) => None,
+            Content::Book(_) | Content::BookChange { .. } | Content::Bar(_) => None,
         }
     }
 

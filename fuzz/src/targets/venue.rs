@@ -169,6 +169,7 @@ fn check(result: Result<(), Reject>, events: &[Event]) -> Result<(), Broken> {
             EventBody::SkippedIds { .. }
             | EventBody::Ticker(_)
             | EventBody::Redefined(_)
+            | EventBody::Defined(_)
             | EventBody::Trading(_)
             | EventBody::Feed(_) => true,
         };

@@ -59,6 +59,8 @@ pub enum Body {
     Ticker(Ticker),
     /// Feed and trading state.
     Status(Status),
+    /// What the venue says of the instrument.
+    Definition(Box<Definition>),
     /// A channel this SDK does not know: read it from [`Message::text`](super::Message::text).
     Other,
 }
@@ -169,6 +171,41 @@ pub struct Status {
     pub channels: BTreeMap<String, ChannelHealth>,
 }
 
+/// What the venue says of the instrument; what it does not say is `None`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(default)]
+pub struct Definition {
+    /// The venue's own name for it.
+    pub native: String,
+    /// Digits after the point of its prices.
+    pub price_scale: u8,
+    /// Digits after the point of its quantities.
+    pub qty_scale: u8,
+    /// As in [`Status`].
+    #[serde(deserialize_with = "trading")]
+    pub trading: String,
+    /// `spot`, `perpetual`, `future`, `option` or `equity`.
+    pub kind: Option<String>,
+    /// What quantities count: `base`, `quote` or `contract`.
+    pub qty_unit: Option<String>,
+    /// Whether profit is paid in the base currency.
+    pub inverse: Option<bool>,
+    /// The step of prices.
+    pub tick: Option<String>,
+    /// The step of quantities.
+    pub lot: Option<String>,
+    /// The least quantity of an order.
+    pub min_qty: Option<String>,
+    /// What one contract is.
+    pub contract_size: Option<String>,
+    /// When it began, or begins, to trade, in nanoseconds.
+    #[serde(deserialize_with = "nanos")]
+    pub listed_at: Option<u64>,
+    /// When it ends.
+    #[serde(deserialize_with = "nanos")]
+    pub expires_at: Option<u64>,
+}
+
 /// What is known of one channel.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default)]
@@ -224,6 +261,7 @@ impl DataFrame {
             "bar" => Body::Bar(serde_json::from_str(text)?),
             "ticker" => Body::Ticker(serde_json::from_str(text)?),
             "status" => Body::Status(serde_json::from_str(text)?),
+            "instrument" => Body::Definition(serde_json::from_str(text)?),
             _ => Body::Other,
         };
         Ok(Self {

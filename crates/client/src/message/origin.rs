@@ -86,6 +86,7 @@ impl Origin {
                 };
                 json::status(&mut out, &head, &status);
             }
+            RecordBody::Definition(definition) => json::definition(&mut out, &head, definition),
             RecordBody::Other(_) => {}
         }
         Ok(out)

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
 use tapecast_model::{
-    Body, Channel, ChannelKind, Epoch, EventTime, Quote, Seq, Status, StreamPos, Ticker, Trade,
-    UnixNanos, Update,
+    Body, Channel, ChannelKind, Epoch, EventTime, Quote, Seq, Status, StreamPos, Terms, Ticker,
+    Trade, TradingState, UnixNanos, Update,
 };
 use tapecast_wire::json::{self, BookLevels, CHECKSUM_LEVELS, Head};
 use tapecast_wire::reply::{self, Gap, GapCause};
-use tapecast_wire::{Encoding, Opcode, encode};
+use tapecast_wire::{Definition, Encoding, Opcode, encode};
 
 /// A topic that has subscribers.
 #[derive(Debug)]
@@ -44,10 +44,6 @@ type Snapshots = [Option<(StreamPos, Bytes)>; Encoding::ALL.len()];
 
 /// What every subscriber of the topic knows.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one per topic, and replaced in place"
-)]
 enum View {
     Unknown,
     Trades,
@@ -55,6 +51,8 @@ enum View {
     Book(BookView),
     Ticker(Ticker),
     Status(Status),
+    /// With the names and scales of the topic's instrument.
+    Definition(Terms, TradingState),
 }
 
 /// The times of the last update.
@@ -120,6 +118,7 @@ impl LiveTopic {
                 Body::Quote(quote) => View::Quote(*quote),
                 Body::Ticker(ticker) => View::Ticker(*ticker),
                 Body::Status(status) => View::Status(status.clone()),
+                Body::Definition { terms, trading } => View::Definition(*terms, trading),
                 Body::Lost { .. } => View::Unknown,
                 Body::Book { book, .. } => {
                     let mut view = BookView::default();
@@ -194,6 +193,9 @@ impl LiveTopic {
             (view, Body::Quote(quote)) => replace(view, View::Quote(*quote)),
             (view, Body::Ticker(ticker)) => replace(view, View::Ticker(*ticker)),
             (view, Body::Status(status)) => replace(view, View::Status(status.clone())),
+            (view, Body::Definition { terms, trading }) => {
+                replace(view, View::Definition(*terms, trading))
+            }
         };
         self.snapshots = Snapshots::default();
         self.times = Times::of(update);
@@ -372,6 +374,10 @@ impl LiveTopic {
             Body::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
             Body::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
             Body::Status(status) => encode::status(encoding, out, &head, status),
+            Body::Definition { terms, trading } => {
+                let definition = Definition::of(instrument, terms, *trading);
+                encode::definition(encoding, out, &head, &definition);
+            }
             Body::Book { .. } | Body::Lost { .. } => {
                 let levels = BookLevels {
                     bids: &changes.bids,
@@ -402,6 +408,10 @@ impl LiveTopic {
                 View::Quote(quote) => encode::quote(encoding, out, &head, instrument, quote),
                 View::Ticker(ticker) => encode::ticker(encoding, out, &head, ticker),
                 View::Status(status) => encode::status(encoding, out, &head, status),
+                View::Definition(terms, trading) => {
+                    let definition = Definition::of(instrument, terms, *trading);
+                    encode::definition(encoding, out, &head, &definition);
+                }
                 View::Book(view) => {
                     let levels = BookLevels {
                         bids: view.bids(),

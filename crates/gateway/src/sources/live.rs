@@ -83,7 +83,11 @@ impl LiveFeed {
         catalog.add_venue(
             &source.venue,
             Offer {
-                channels: source.wanted.channels.with(ChannelKind::Status),
+                channels: source
+                    .wanted
+                    .channels
+                    .with(ChannelKind::Status)
+                    .with(ChannelKind::Instrument),
                 ..Offer::default()
             },
         );

@@ -161,6 +161,8 @@ fn spell(channel: &str, frame: &Value) -> Option<String> {
             "-" | "no data yet" | "end of recording" => return None,
             reason => format!("{} {reason}", text(&frame["feed"])),
         },
+        // What the recording does not say of itself.
+        "instrument" => return None,
         other => panic!("a frame of {other}: {frame}"),
     };
     Some(format!("{} {content}", text(&frame["type"])))

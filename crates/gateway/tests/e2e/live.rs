@@ -103,6 +103,35 @@ async fn a_book_of_a_venue_is_live_over_tls_and_again_after_a_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_venue_says_of_an_instrument_is_told_and_told_again_when_it_changes() {
+    let venue = venue().await;
+    let source = format!("{}definitions_seconds = 1\n", venue.source(""));
+    let gateway = gateway(&source).await;
+    let listed = http(gateway.public_address(), "GET /v1/topics").await;
+    let topic = "instrument:binance:BTC-USDT";
+    assert!(listed.contains(topic), "{listed}");
+    let mut json = connect(&gateway).await;
+    json.subscribe(&[topic]).await.unwrap();
+    let first = until(&mut json, topic, "\"type\":\"snapshot\"").await;
+    for part in [
+        r#""native":"BTCUSDT","price_scale":2,"qty_scale":5,"trading":"open""#,
+        r#""kind":"spot","qty_unit":"base","tick":"0.01","lot":"0.00001""#,
+    ] {
+        assert!(first.contains(part), "{first}");
+    }
+    let plant = |fault, symbol| venue.server.with(|venue| venue.plant(fault, Some(symbol)));
+    let other = "instrument:binance:ETH-USDT";
+    json.subscribe(&[other]).await.unwrap();
+    plant(Fault::Halt, "ETHUSDT");
+    until(&mut json, other, "\"trading\":\"halted\"").await;
+    plant(Fault::FinerTick, "BTCUSDT");
+    until(&mut json, "\"reason\":\"scale\"", topic).await;
+    let finer = until(&mut json, topic, "\"tick\":\"0.001\"").await;
+    assert!(finer.contains("\"price_scale\":3"), "{finer}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_does_not_verify_is_said_and_the_process_runs() {
     let (venue, other) = (venue().await, venue().await);
     let source = venue.source("").replace(

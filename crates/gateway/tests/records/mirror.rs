@@ -115,7 +115,11 @@ impl Mirror {
     }
 
     fn hear(&mut self, record: &Record, sink: &mut impl UpdateSink) {
-        if let Some(instrument) = record.instrument(local(self.instruments.len())) {
+        let id = local(self.instruments.len());
+        let known = (record.venue.clone(), record.symbol.clone());
+        if !self.by_name.contains_key(&known)
+            && let Some(instrument) = record.instrument(id)
+        {
             let name = (instrument.venue.clone(), instrument.symbol.clone());
             self.by_name.insert(name, self.instruments.len());
             self.instruments.push(Arc::new(instrument));

@@ -8,8 +8,16 @@ use tapecast_fanout::{FanoutMetrics, Interests, Item, Publisher, Requests};
 use tapecast_model::{Instrument, Mono, Topic, UnixNanos};
 use tapecast_wire::Encoding;
 
-const CHANNELS: [&str; 8] = [
-    "trade", "quote", "ticker", "status", "book.1", "book.10", "book.50", "book.500",
+const CHANNELS: [&str; 9] = [
+    "trade",
+    "quote",
+    "ticker",
+    "status",
+    "instrument",
+    "book.1",
+    "book.10",
+    "book.50",
+    "book.500",
 ];
 const INTERVALS: [(&str, &str); 4] = [
     ("trade", "50ms"),

@@ -11,6 +11,7 @@
 //! not lost again. For trades, their ids show what is missing ([`Trades`]). If a state is dropped,
 //! everything that was taken from it is dropped too.
 
+mod definition;
 mod doubt;
 mod loss;
 mod quote;
@@ -25,6 +26,7 @@ use crate::event::{BookEvent, Event, EventBody, FeedEvent, Scales};
 use crate::metrics::{GapReason, LossReason, PipelineMetrics, VenueCounters};
 use crate::reseed::{ReseedRequests, Want};
 use crate::sequencer::Sequencer;
+use definition::DefinitionState;
 use quote::{MarkedQuote, crossed};
 use shown::BookState;
 use std::borrow::Cow;
@@ -58,6 +60,7 @@ pub(super) struct InstrumentState {
     /// The ticker was received in this life of its feed: the same again is no news.
     ticker_repeats: bool,
     book: BookState,
+    definition: DefinitionState,
 }
 
 /// Whether it has been live once.
@@ -93,6 +96,7 @@ impl InstrumentState {
     ) -> Self {
         let mut sequencer = Sequencer::new(epoch);
         sequencer.advance(StreamKind::Status, 1);
+        sequencer.advance(StreamKind::Instrument, 1);
         Self {
             book: BookState::new(&instrument, backlog),
             first: instrument.id,
@@ -114,6 +118,7 @@ impl InstrumentState {
             ticker: None,
             marked_quote: MarkedQuote::None,
             ticker_repeats: false,
+            definition: DefinitionState::new(began),
         }
     }
 
@@ -143,7 +148,7 @@ impl InstrumentState {
     }
 
     /// Another instrument takes its place, with other scales: a new epoch of every stream begins, with nothing
-    /// known but the status, which is its first event. The ids of trades go on. Returns as
+    /// known but the definition and the status, which are first events. The ids of trades go on. Returns as
     /// [`InstrumentState::handle`].
     pub(super) fn redefine<S: UpdateSink>(
         &mut self,
@@ -169,6 +174,8 @@ impl InstrumentState {
             ts_recv: at.wall,
             ..EventStamp::default()
         };
+        self.definition.forget_steps();
+        self.say_definition(stamp, out);
         self.say_news(stamp, out);
         if wanted {
             out.reseed.ask(self.id(), Want::Reseed, snapshots);
@@ -234,6 +241,7 @@ impl InstrumentState {
             EventBody::Ticker(ticker) => self.handle_ticker(*ticker, stamp, at, out),
             // The pipeline's own: it has the catalogue.
             EventBody::Redefined(_) => {}
+            EventBody::Defined(terms) => self.handle_defined(*terms, stamp, out),
             EventBody::Trading(trading) => {
                 said_at = stamp;
                 self.health.note_trading(trading, at);
@@ -324,7 +332,8 @@ impl InstrumentState {
                 .as_ref()
                 .map(|(t, stamp)| (Body::Ticker(t), *stamp)),
             StreamKind::Status => Some((Body::Status(self.health.said()), self.health_stamp)),
-            StreamKind::Bar(_) | StreamKind::Instrument => None,
+            StreamKind::Instrument => Some(self.definition.current()),
+            StreamKind::Bar(_) => None,
         };
         let instrument = &self.instrument;
         (
@@ -472,7 +481,8 @@ impl InstrumentState {
         self.health.note_gap(ChannelKind::Book, reason, at);
     }
 
-    /// Begins a new epoch of every stream, with nothing known but the status, which is its first event.
+    /// Begins a new epoch of every stream, with nothing known but the definition and the status, which are first
+    /// events.
     fn restart<S: UpdateSink>(&mut self, stamp: EventStamp, at: Moment, out: &mut Outlet<'_, S>) {
         let epoch = out.epochs.after(self.sequencer.epoch(), stamp.ts_recv);
         self.sequencer.restart(epoch);
@@ -491,6 +501,7 @@ impl InstrumentState {
             let body = Body::Lost { kind, events };
             publish(out.sink, &self.instrument, pos, stamp, body);
         }
+        self.say_definition(stamp, out);
     }
 
     fn say_news<S: UpdateSink>(&mut self, stamp: EventStamp, out: &mut Outlet<'_, S>) {
@@ -515,7 +526,11 @@ impl InstrumentState {
         self.health_stamp = stamp;
         let pos = self.sequencer.advance(StreamKind::Status, 1);
         out.metrics.count_events(ChannelKind::Status, 1);
+        let trading = status.trading;
         publish(out.sink, &self.instrument, pos, stamp, Body::Status(status));
+        if self.definition.note_trading(trading) {
+            self.say_definition(stamp, out);
+        }
     }
 
     fn number(&mut self, kind: StreamKind, events: u64, metrics: &PipelineMetrics) -> StreamPos {

@@ -14,6 +14,7 @@ use tapecast_model::{
 mod books;
 mod changes;
 mod channels;
+mod definitions;
 mod feeds;
 mod lives;
 mod losses;
@@ -72,8 +73,12 @@ impl Bench {
         }
     }
 
-    /// Writes an update as a line; none of a status that says of channels only: see [`channels`].
+    /// Writes an update as a line; none of a status that says of channels only: see [`channels`], and none of a
+    /// definition: see [`definitions`].
     fn hear(lines: &mut Vec<String>, heard: &mut String, update: &Update<'_>) {
+        if update.body.kind() == StreamKind::Instrument {
+            return;
+        }
         let line = line(update);
         let is_status = update.body.kind() == StreamKind::Status;
         let said = line.split_once(": ").map_or("", |(_, said)| said);
@@ -186,6 +191,10 @@ fn line(update: &Update<'_>) -> String {
             format!("{epoch}{} {seq}: {events} lost", kind.channel().label())
         }
         Body::Ticker(ticker) => format!("{epoch}ticker {seq}: {}", ticker.last.unwrap_or_default()),
+        Body::Definition { terms, trading } => {
+            let tick = terms.tick.map_or(String::new(), |tick| format!(" {tick}"));
+            format!("{epoch}instrument {seq}: {}{tick}", trading.label())
+        }
         Body::Status(status) => {
             let trading = match status.trading {
                 TradingState::Unknown => String::new(),

@@ -16,7 +16,9 @@ use crate::venue::binance::diff_rank;
 use crate::venue::tape::{Json, Node};
 use crate::venue::{Carries, Format, Reject, VenueStream, trading};
 use std::fmt::Write as _;
-use tapecast_model::{ChannelKind, ChannelSet, Decimal, Scale, Symbol, TradingState};
+use tapecast_model::{
+    ChannelKind, ChannelSet, Decimal, InstrumentKind, QtyUnit, Scale, Symbol, Terms, TradingState,
+};
 
 /// Binance spot, with these rules.
 #[derive(Clone, Debug)]
@@ -207,38 +209,48 @@ fn instrument(item: Node<'_, '_>) -> Result<VenueInstrument, Reject> {
         return Err(Reject::Symbol);
     }
     let (base, quote) = (item.text("baseAsset")?, item.text("quoteAsset")?);
-    let (mut price_scale, mut qty_scale) = (None, None);
+    let (mut tick, mut lot, mut min_qty) = (None, None, None);
     for filter in item.items("filters")? {
         match filter.text_of("filterType") {
-            Some("PRICE_FILTER") => price_scale = Some(digits(filter.text("tickSize")?)?),
-            Some("LOT_SIZE") => qty_scale = Some(digits(filter.text("stepSize")?)?),
+            Some("PRICE_FILTER") => tick = Some(step(filter.text("tickSize")?)?),
+            Some("LOT_SIZE") => {
+                lot = Some(step(filter.text("stepSize")?)?);
+                min_qty = filter.text_of("minQty").and_then(|text| step(text).ok());
+            }
             _ => {}
         }
     }
+    let (tick, lot) = (
+        tick.ok_or(Reject::Missing("tickSize"))?,
+        lot.ok_or(Reject::Missing("stepSize"))?,
+    );
     let status = item.text_of("status").and_then(trading::binance);
     Ok(VenueInstrument {
         native: native.into(),
         symbol: Symbol::new(&format!("{base}-{quote}")).ok(),
         scales: Scales {
-            price_scale: price_scale.ok_or(Reject::Missing("tickSize"))?,
-            qty_scale: qty_scale.ok_or(Reject::Missing("stepSize"))?,
+            price_scale: Scale::new(tick.scale()).ok_or(Reject::Scale)?,
+            qty_scale: Scale::new(lot.scale()).ok_or(Reject::Scale)?,
         },
         trading: status.unwrap_or(TradingState::Unknown),
+        terms: Terms {
+            kind: Some(InstrumentKind::Spot),
+            qty_unit: Some(QtyUnit::Base),
+            tick: Some(tick),
+            lot: Some(lot),
+            min_qty,
+            ..Terms::UNKNOWN
+        },
     })
 }
 
-/// The digits after the point that a step has, without zeros at the end.
-fn digits(step: &str) -> Result<Scale, Reject> {
-    let step = Decimal::parse(step.as_bytes()).map_err(|e| Reject::of_number("tickSize", e))?;
-    let (mut mantissa, mut scale) = (step.mantissa(), step.scale());
-    if mantissa <= 0 {
+/// A step, whose scale is the digits after the point that it has, without zeros at the end.
+fn step(text: &str) -> Result<Decimal, Reject> {
+    let step = Decimal::parse(text.as_bytes()).map_err(|e| Reject::of_number("tickSize", e))?;
+    if step.mantissa() <= 0 {
         return Err(Reject::Number("tickSize"));
     }
-    while scale > 0 && mantissa % 10 == 0 {
-        mantissa /= 10;
-        scale -= 1;
-    }
-    Scale::new(scale).ok_or(Reject::Scale)
+    Ok(step)
 }
 
 #[cfg(test)]
@@ -251,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_digits_of_steps() {
-        for (step, expected) in [
+        for (text, expected) in [
             ("0.01000000", 2),
             ("0.00000001", 8),
             ("1.00000000", 0),
@@ -260,10 +272,10 @@ mod tests {
             ("1e-8", 8),
             ("0.5", 1),
         ] {
-            assert_eq!(digits(step).map(Scale::digits), Ok(expected), "{step}");
+            assert_eq!(step(text).map(Decimal::scale), Ok(expected), "{text}");
         }
-        for step in ["0", "0.00000000", "-1", "x", ""] {
-            assert!(digits(step).is_err(), "{step}");
+        for text in ["0", "0.00000000", "-1", "x", ""] {
+            assert!(step(text).is_err(), "{text}");
         }
     }
 
@@ -313,7 +325,7 @@ mod tests {
         let mut body = br#"{"timezone":"UTC","symbols":[
             {"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[
               {"filterType":"PRICE_FILTER","minPrice":"0.01","tickSize":"0.01000000"},
-              {"filterType":"LOT_SIZE","stepSize":"0.00001000"}]},
+              {"filterType":"LOT_SIZE","minQty":"0.00010000","stepSize":"0.00001000"}]},
             {"symbol":"BAD","status":"TRADING","baseAsset":"B","quoteAsset":"AD","filters":[]},
             {"symbol":"ODD","status":"NEW_WORD","baseAsset":"O","quoteAsset":"D","filters":[
               {"filterType":"PRICE_FILTER","tickSize":"1"},{"filterType":"LOT_SIZE","stepSize":"1"}]}]}"#
@@ -328,7 +340,11 @@ mod tests {
         );
         assert_eq!((scales, first.trading), ((2, 5), TradingState::Open));
         assert_eq!(first.symbol.as_ref().map(Symbol::as_str), Some("BTC-USDT"));
+        let steps = [first.terms.tick, first.terms.lot, first.terms.min_qty];
+        let steps = steps.map(|step| step.unwrap().to_string());
+        assert_eq!(steps, ["0.01", "0.00001", "0.0001"]);
         assert_eq!(list[1].trading, TradingState::Unknown);
+        assert_eq!(list[1].terms.min_qty, None);
         for body in ["", "{}", r#"{"symbols":[]}"#, r#"{"symbols":7}"#, "<html>"] {
             assert!(
                 venue()

@@ -3,7 +3,7 @@
 use crate::event::Scales;
 use std::fmt;
 use std::str::FromStr;
-use tapecast_model::{ChannelSet, Symbol, TradingState};
+use tapecast_model::{ChannelSet, Symbol, Terms, TradingState};
 
 /// What a venue says of one of its instruments.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +16,8 @@ pub struct VenueInstrument {
     pub scales: Scales,
     /// What the venue says of trading.
     pub trading: TradingState,
+    /// What else it says.
+    pub terms: Terms,
 }
 
 /// Which instruments are wanted of a venue.
@@ -178,6 +180,7 @@ mod tests {
                 qty_scale: Scale::default(),
             },
             trading,
+            terms: Terms::UNKNOWN,
         }
     }
 

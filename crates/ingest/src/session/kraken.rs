@@ -18,7 +18,9 @@ use crate::event::Scales;
 use crate::venue::tape::{Json, Node};
 use crate::venue::{Carries, Format, Reject, VenueStream, trading};
 use std::fmt::Write as _;
-use tapecast_model::{ChannelKind, ChannelSet, Scale, Symbol, TradingState};
+use tapecast_model::{
+    ChannelKind, ChannelSet, InstrumentKind, QtyUnit, Scale, Symbol, Terms, TradingState,
+};
 
 /// Kraken v2, with these rules.
 #[derive(Clone, Debug)]
@@ -292,6 +294,7 @@ fn instrument(pair: Node<'_, '_>) -> Result<VenueInstrument, Reject> {
     };
     let (base, quote) = (pair.text("base")?, pair.text("quote")?);
     let status = pair.text_of("status").and_then(trading::kraken);
+    let step = |key| pair.few_digits(key).filter(|step| step.mantissa() > 0);
     Ok(VenueInstrument {
         native: native.into(),
         symbol: Symbol::new(&format!("{base}-{quote}")).ok(),
@@ -300,6 +303,14 @@ fn instrument(pair: Node<'_, '_>) -> Result<VenueInstrument, Reject> {
             qty_scale: scale("qty_precision")?,
         },
         trading: status.unwrap_or(TradingState::Unknown),
+        terms: Terms {
+            kind: Some(InstrumentKind::Spot),
+            qty_unit: Some(QtyUnit::Base),
+            tick: step("price_increment").or_else(|| step("tick_size")),
+            lot: step("qty_increment"),
+            min_qty: step("qty_min"),
+            ..Terms::UNKNOWN
+        },
     })
 }
 
@@ -474,6 +485,12 @@ mod tests {
             (scales.price_scale.digits(), scales.qty_scale.digits()),
             (1, 8)
         );
+        let terms = list.instruments[0].terms;
+        let steps = [terms.tick, terms.lot, terms.min_qty];
+        let steps = steps.map(|step| step.unwrap().to_string());
+        assert_eq!(steps, ["0.1", "0.00000001", "0.0001"]);
+        let unknown = list.instruments[1].terms;
+        assert_eq!(unknown.figures(), [None; 4]);
         let mut part =
             br#"{"channel":"instrument","type":"update","data":{"assets":[],"pairs":[]}}"#.to_vec();
         assert_eq!(

@@ -227,6 +227,10 @@ impl Session {
             self.begin_book_anew(at);
             self.begin_successor_anew(at);
         }
+        if self.instruments[at].terms != listed.terms || next.is_some() {
+            self.instruments[at].terms = listed.terms;
+            self.say(at, EventBody::Defined(Box::new(listed.terms)));
+        }
     }
 
     /// Serves one more instrument.
@@ -258,6 +262,7 @@ impl Session {
             channels,
             listed: listed.trading,
             trading: TradingState::Unknown,
+            terms: listed.terms,
             live: ChannelSet::EMPTY,
             line: number,
             standby: None,
@@ -292,6 +297,7 @@ impl Session {
         self.check_later(at, 0.25);
         let asked = crate::event::FeedEvent::Subscribed(served);
         self.say(at, EventBody::Feed(asked));
+        self.say(at, EventBody::Defined(Box::new(listed.terms)));
         self.say_trading(at);
         if is_open {
             self.begin_book(at);

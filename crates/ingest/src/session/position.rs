@@ -156,6 +156,9 @@ pub(super) const fn channel_of(event: &Event) -> Option<ChannelKind> {
         EventBody::Quote(_) => Some(ChannelKind::Quote),
         EventBody::Book(_) => Some(ChannelKind::Book),
         EventBody::Ticker(_) => Some(ChannelKind::Ticker),
-        EventBody::Redefined(_) | EventBody::Trading(_) | EventBody::Feed(_) => None,
+        EventBody::Redefined(_)
+        | EventBody::Defined(_)
+        | EventBody::Trading(_)
+        | EventBody::Feed(_) => None,
     }
 }

@@ -2,7 +2,7 @@
 //! [character](super::character) for each symbol.
 
 use super::character::Character;
-use tapecast_model::Scale;
+use tapecast_model::{InstrumentKind, QtyUnit, Scale, Terms};
 
 /// One instrument of the simulated venue.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,6 +15,23 @@ pub(super) struct Listing {
     pub(super) qty_scale: Scale,
     /// How it trades.
     pub(super) character: Character,
+}
+
+// === impl Listing ===
+
+impl Listing {
+    /// What the simulated venue says of it.
+    pub(super) fn terms(&self) -> Terms {
+        let lot = Some(Terms::step_of(self.qty_scale));
+        Terms {
+            kind: Some(InstrumentKind::Spot),
+            qty_unit: Some(QtyUnit::Base),
+            tick: Some(Terms::step_of(self.price_scale)),
+            lot,
+            min_qty: lot,
+            ..Terms::UNKNOWN
+        }
+    }
 }
 
 /// The first `count` listings, most active first. Beyond the table its bases trade against other

@@ -184,6 +184,10 @@ impl Seen {
                 }
             }
             Body::Lost { .. } => panic!("a simulated market lost something"),
+            Body::Definition { terms, .. } => {
+                let (tick, scale) = (terms.tick, update.instrument.price_scale);
+                assert!(tick.is_none_or(|tick| tick == tapecast_model::Terms::step_of(scale)));
+            }
             Body::Trades(_) => {}
         }
     }

@@ -1,12 +1,13 @@
 //! simd-json's tape, with memory that is kept from message to message, and typed access to its nodes.
 //!
-//! It is used for venues that send decimals as strings. Only integers are read as numbers from the tape:
-//! a float there has lost its digits.
+//! It is used for venues that send decimals as strings. Of numbers, only integers and steps of
+//! few digits are read from the tape: a float there has lost further digits.
 
 use super::Reject;
 use simd_json::Buffers;
 use simd_json::prelude::*;
 use simd_json::tape::{Tape, Value, array};
+use tapecast_model::Decimal;
 
 /// A parser that keeps its memory.
 pub struct Json {
@@ -165,6 +166,23 @@ impl<'t, 'i> Node<'t, 'i> {
             .or_else(|| self.as_text().and_then(|t| t.parse().ok()))
     }
 
+    /// A decimal member of few digits, as a number or a string; none if it is absent or no such decimal. A number of
+    /// at most fifteen digits is spelled as the venue spelled it, so it is exact.
+    pub fn few_digits(self, key: &'static str) -> Option<Decimal> {
+        let node = self.get(key)?;
+        if let Some(text) = node.as_text() {
+            return Decimal::parse(text.as_bytes()).ok();
+        }
+        let spelled = match node.as_uint() {
+            Some(whole) => whole.to_string(),
+            None => node.0.as_f64()?.to_string(),
+        };
+        let digits = spelled.trim_start_matches(['-', '0', '.']).bytes();
+        let is_exact = digits.filter(u8::is_ascii_digit).count() <= 15;
+        let decimal = Decimal::parse(spelled.as_bytes()).ok();
+        decimal.filter(|_| is_exact)
+    }
+
     /// The price and the size of a level `["price", "size", …]`.
     ///
     /// # Errors
@@ -190,6 +208,30 @@ impl<'t, 'i> Iterator for Items<'t, 'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decimal_of_few_digits_is_what_was_written() {
+        for (text, expected) in [
+            ("1e-08", Some("0.00000001")),
+            ("0.1", Some("0.1")),
+            ("0.00500", Some("0.005")),
+            ("25", Some("25")),
+            ("1e3", Some("1000")),
+            ("\"0.050\"", Some("0.05")),
+            ("0.1234567890123456789", None),
+            ("\"x\"", None),
+            ("null", None),
+            ("true", None),
+        ] {
+            let mut json = Json::default();
+            let read = json.read(&mut format!("{{\"a\":{text}}}").into_bytes(), |root| {
+                Ok((root.few_digits("a"), root.few_digits("b")))
+            });
+            let (read, absent) = read.unwrap();
+            assert_eq!(read.map(|d| d.to_string()).as_deref(), expected, "{text}");
+            assert_eq!(absent, None);
+        }
+    }
 
     #[test]
     fn what_is_not_json_says_why() {

@@ -94,6 +94,7 @@ fn spell(plan: &FeedPlan, event: &Event) -> String {
     let mut line = match &event.body {
         EventBody::SkippedIds { first, last } => format!("skipped {first}..{last}"),
         EventBody::Redefined(scales) => format!("{scales:?}"),
+        EventBody::Defined(terms) => format!("{terms:?}"),
         EventBody::Trades {
             trades,
             history,

@@ -283,8 +283,9 @@ fn note(said: &mut Vec<String>, update: &Update<'_>) {
             };
             format!("{native} book {} {}", best(Side::Bid), best(Side::Ask))
         }
-        // It is the book's.
+        // The quote is the book's, and the definition the list's.
         Body::Quote(_)
+        | Body::Definition { .. }
         | Body::Lost {
             kind: StreamKind::Quote,
             ..

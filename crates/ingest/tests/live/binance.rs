@@ -37,6 +37,9 @@ fn from_cold_to_live() {
             "{native}"
         );
         assert_eq!(seen.trading, "Open");
+        assert_eq!(seen.defined.last(), Some(&seen.trading));
+        let steps = [seen.terms.tick, seen.terms.lot, seen.terms.min_qty];
+        assert!(steps.iter().all(Option::is_some), "{native}: {steps:?}");
     }
     rig.check_books(&NATIVES);
     assert!(rig.witness.compared > 1_000);

@@ -44,8 +44,15 @@ fn messages_that_were_dropped_unread_are_said_and_books_begin_anew() {
 #[test]
 fn a_tick_that_gains_a_digit_is_another_instrument_and_no_two_precisions_mix() {
     let mut rig = live("");
+    let before = rig.witness.of("BTCUSDT").terms;
     rig.venue.plant(Fault::FinerTick, Some("BTCUSDT"));
     settle(&mut rig);
+    let (old, new) = (
+        before.tick.unwrap(),
+        rig.witness.of("BTCUSDT").terms.tick.unwrap(),
+    );
+    assert_eq!(new.scale(), old.scale() + 1, "{new} instead of {old}");
+    assert_eq!(rig.witness.of("BTCUSDT").terms.lot, before.lot);
     assert_eq!(rig.witness.of("BTCUSDT").replaced, 1);
     assert_eq!(rig.witness.of("ETHUSDT").replaced, 0);
     assert_eq!(rig.witness.of("ETHUSDT").lost, []);
@@ -108,7 +115,9 @@ fn a_listing_appears_and_a_delisting_is_said() {
         seen.books > 0 && seen.feed == Some(FeedState::Live),
         "{native}"
     );
-    assert_eq!(rig.witness.of("NKNUSDT").trading, "Delisted");
+    let delisted = rig.witness.of("NKNUSDT");
+    assert_eq!(delisted.trading, "Delisted");
+    assert_eq!(delisted.defined.last(), Some(&delisted.trading));
     assert_eq!(rig.witness.of("BTCUSDT").lost, []);
 }
 

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapecast_model::{
-    Body, FeedState, Instrument, InstrumentId, Side, StreamKind, Update, UpdateSink,
+    Body, FeedState, Instrument, InstrumentId, Side, StreamKind, Terms, Update, UpdateSink,
 };
 use tapecast_venuesim::{Simulated, TruthBook};
 
@@ -25,6 +25,9 @@ pub(crate) struct Seen {
     /// All states, with reasons.
     pub(crate) states: Vec<String>,
     pub(crate) trading: String,
+    /// What is known of it, and what its definitions say of trading.
+    pub(crate) terms: Terms,
+    pub(crate) defined: Vec<String>,
     /// The number of the last book; of a venue without numbers, its time in microseconds.
     pub(crate) last_book: u64,
     /// The best levels of the last book.
@@ -138,6 +141,10 @@ impl UpdateSink for Witness {
                 seen.lost.push((kind, events, before));
             }
             Body::Ticker(_) => seen.tickers += 1,
+            Body::Definition { terms, trading } => {
+                seen.terms = *terms;
+                seen.defined.push(format!("{trading:?}"));
+            }
             Body::Status(status) => {
                 seen.feed = Some(status.feed);
                 seen.trading = format!("{:?}", status.trading);

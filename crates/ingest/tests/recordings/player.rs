@@ -129,6 +129,8 @@ fn spell(update: &Update<'_>) -> Option<String> {
             )
         }
         Body::Ticker(ticker) => figures(ticker),
+        // Recordings say nothing that their plan does not.
+        Body::Definition { .. } => return None,
         // Before the first data and behind the last.
         Body::Status(status) if matches!(status.feed, FeedState::Pending | FeedState::Down) => {
             return None;

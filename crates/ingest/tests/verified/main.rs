@@ -107,7 +107,7 @@ impl UpdateSink for Sink {
                 kind: StreamKind::Trade,
                 events,
             } => seen.seqs.0 += events,
-            Body::Lost { .. } | Body::Status(_) | Body::Ticker(_) => {}
+            Body::Lost { .. } | Body::Status(_) | Body::Ticker(_) | Body::Definition { .. } => {}
         }
     }
 }

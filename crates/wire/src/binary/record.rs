@@ -7,13 +7,14 @@
 use super::error::BinaryError;
 use super::trade::Trades;
 use super::{
-    CHANNEL_BYTES, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES, TS_EVENT,
-    VENUE_SEQ, WIDE, WORD_BYTES, feed_of, get, kind_code, kind_of, padding, trading_of,
+    CHANNEL_BYTES, DEFINITION_BYTES, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES,
+    TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_of, get, kind_code, kind_of, padding, trading_of,
 };
+use crate::definition::{self, Definition};
 use crate::json::PriceLevel;
 use tapecast_model::{
-    ChannelKind, ChannelState, ChannelStates, Decimal, Epoch, FeedState, Price, Qty, Quote, Seq,
-    Ticker, TradingState, UnixNanos,
+    ChannelKind, ChannelState, ChannelStates, Decimal, Epoch, FeedState, Price, Qty, Quote, Scale,
+    Seq, Terms, Ticker, TradingState, UnixNanos,
 };
 
 /// The records of a message.
@@ -85,6 +86,8 @@ pub enum RecordBody<'a> {
         /// What is known of each channel.
         channels: ChannelStates,
     },
+    /// The instrument's definition.
+    Definition(Definition<'a>),
     /// A kind that is not known here, by its number.
     Other(u8),
 }
@@ -198,6 +201,7 @@ fn read_body(kind: u8, flags: u8, mut body: &[u8]) -> Result<Content<'_>, Binary
     const BOOK: u8 = kind_code(ChannelKind::Book);
     const TICKER: u8 = kind_code(ChannelKind::Ticker);
     const STATUS: u8 = kind_code(ChannelKind::Status);
+    const DEFINITION: u8 = kind_code(ChannelKind::Instrument);
     let (has_time, has_number) = (flags & TS_EVENT != 0, flags & VENUE_SEQ != 0);
     let (mut time, mut number) = (None, None);
     if kind == TRADE {
@@ -218,6 +222,7 @@ fn read_body(kind: u8, flags: u8, mut body: &[u8]) -> Result<Content<'_>, Binary
         BOOK => (0, read_book(body)?),
         TICKER => (0, read_ticker(body)?),
         STATUS => (0, read_status(body)?),
+        DEFINITION => (0, RecordBody::Definition(read_definition(body)?)),
         other => return Ok((RecordBody::Other(other), None, None)),
     };
     let word = |at| get(body, at).map(u64::from_le_bytes);
@@ -290,6 +295,42 @@ fn read_status(body: &[u8]) -> Result<RecordBody<'_>, BinaryError> {
         trading: trading_of(trading),
         reason,
         channels: read_channels(states)?,
+    })
+}
+
+fn read_definition(body: &[u8]) -> Result<Definition<'_>, BinaryError> {
+    let (start, name): (&[u8; DEFINITION_BYTES], _) = body
+        .split_first_chunk()
+        .ok_or(BinaryError::Truncated("a definition"))?;
+    let length = get(start, 28).map_or(0, u32::from_le_bytes);
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let name = name
+        .get(..length)
+        .ok_or(BinaryError::Truncated("the venue's own name"))?;
+    let scale = |at: usize| Scale::new(start[at]).ok_or(BinaryError::unknown("scale", start[at]));
+    let given = |bit: usize| start[22] & 1 << bit != 0;
+    let figure = |index: usize| {
+        let mantissa = get(start, 32 + index * 16).map_or(0, i128::from_le_bytes);
+        given(index).then(|| Decimal::new(mantissa, start[24 + index]))
+    };
+    let time = |index: usize| {
+        let nanos = get(start, 96 + index * 8).map_or(0, u64::from_le_bytes);
+        given(Terms::FIGURES.len() + index).then_some(UnixNanos::new(nanos))
+    };
+    let words = Terms {
+        kind: definition::kind_of(start[17]),
+        qty_unit: definition::unit_of(start[18]),
+        inverse: definition::answer_of(start[19]),
+        ..Terms::UNKNOWN
+    };
+    Ok(Definition {
+        native: std::str::from_utf8(name).or(Err(BinaryError::Text))?,
+        price_scale: scale(20)?,
+        qty_scale: scale(21)?,
+        trading: trading_of(start[16]),
+        terms: words
+            .with_figures(std::array::from_fn(figure))
+            .with_times(std::array::from_fn(time)),
     })
 }
 

@@ -1,11 +1,12 @@
 //! Whatever bytes come, reading them ends, and says what is wrong.
 
 use super::*;
+use crate::Definition;
 use crate::json::{BookLevels, Head};
 use proptest::prelude::*;
 use tapecast_model::{
-    ChannelState, ChannelStates, Epoch, EventTime, Price, Qty, Quote, Seq, Status, Ticker, Trade,
-    TradeId, UnixNanos,
+    ChannelState, ChannelStates, Decimal, Epoch, EventTime, InstrumentKind, Price, Qty, QtyUnit,
+    Quote, Scale, Seq, Status, Terms, Ticker, Trade, TradeId, UnixNanos,
 };
 
 fn head(prev: Option<u64>) -> Head<'static> {
@@ -65,7 +66,43 @@ fn message() -> Vec<u8> {
         channels: [(ChannelKind::Book, state)].into_iter().collect(),
     };
     status(&mut out, &head(Some(8)), &state);
+    definition(&mut out, &head(Some(8)), &a_definition("A/B"));
     out
+}
+
+/// A definition in which all is given.
+fn a_definition(native: &str) -> Definition<'_> {
+    Definition {
+        native,
+        price_scale: Scale::saturating(2),
+        qty_scale: Scale::saturating(3),
+        trading: TradingState::Halted,
+        terms: Terms {
+            kind: Some(InstrumentKind::Future),
+            qty_unit: Some(QtyUnit::Quote),
+            inverse: Some(true),
+            ..Terms::UNKNOWN
+        }
+        .with_figures([Some(Decimal::new(6, 1)); Terms::FIGURES.len()])
+        .with_times([Some(UnixNanos::new(4)); Terms::TIMES.len()]),
+    }
+}
+
+/// The record of a definition with a byte changed.
+fn definition_with(at: usize, value: u8) -> Result<Definition<'static>, BinaryError> {
+    let mut bytes = Vec::new();
+    definition(&mut bytes, &head(Some(8)), &a_definition("A/B"));
+    assert_eq!(bytes.len(), 32 + 112 + 8);
+    bytes[at] = value;
+    let read = match first(&bytes)?.body {
+        RecordBody::Definition(read) => read,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(read.native, "A/B");
+    Ok(Definition {
+        native: "A/B",
+        ..read
+    })
 }
 
 /// Reads everything there is; returns how many records were read and how many were not.
@@ -84,6 +121,7 @@ fn read_all(message: &[u8]) -> (usize, usize) {
             RecordBody::Quote(_)
             | RecordBody::Ticker(_)
             | RecordBody::Status { .. }
+            | RecordBody::Definition(_)
             | RecordBody::Other(_) => true,
         };
         *(if whole { &mut good } else { &mut bad }) += 1;
@@ -98,7 +136,7 @@ fn first(message: &[u8]) -> Result<Record<'_>, BinaryError> {
 #[test]
 fn records_stand_back_to_back() {
     let message = message();
-    assert_eq!(read_all(&message), (6, 0));
+    assert_eq!(read_all(&message), (7, 0));
     assert_eq!(message.len() % WORD_BYTES, 0);
     assert!(Records::new(&[]).next().is_none());
 }
@@ -111,7 +149,7 @@ fn a_record_of_an_unknown_kind_is_passed_over() {
         first(&message).unwrap().body,
         RecordBody::Other(200)
     ));
-    assert_eq!(read_all(&message), (6, 0));
+    assert_eq!(read_all(&message), (7, 0));
 }
 
 #[test]
@@ -137,7 +175,7 @@ fn what_cannot_be_right_is_named() {
     assert_eq!(first(&changed(32, 4)).unwrap_err(), trades);
     assert_eq!(first(&changed(39, 255)).unwrap_err(), trades);
     // A record that is wrong does not hide the next one.
-    assert_eq!(read_all(&changed(32, 4)), (5, 1));
+    assert_eq!(read_all(&changed(32, 4)), (6, 1));
     // Nor do its trades hide each other.
     let odd_side = changed(40 + 24, 3);
     let RecordBody::Trades(read) = first(&odd_side).unwrap().body else {
@@ -244,6 +282,26 @@ fn what_a_newer_server_says_of_states_is_no_error() {
 }
 
 #[test]
+fn what_a_newer_server_says_of_a_definition_is_no_error() {
+    assert_eq!(definition_with(0, 19), Ok(a_definition("A/B")));
+    let terms = |at| definition_with(at, 99).map(|read| read.terms);
+    assert_eq!(terms(49).map(|terms| terms.kind), Ok(None));
+    assert_eq!(terms(50).map(|terms| terms.qty_unit), Ok(None));
+    assert_eq!(terms(51).map(|terms| terms.inverse), Ok(None));
+    let none = definition_with(54, 0xc0).map(|read| read.terms);
+    assert_eq!(
+        none.map(|terms| (terms.figures(), terms.times())),
+        Ok(([None; 4], [None; 2]))
+    );
+    assert_eq!(
+        definition_with(52, 99),
+        Err(BinaryError::unknown("scale", 99))
+    );
+    let cut = BinaryError::Truncated("the venue's own name");
+    assert_eq!(definition_with(60, 9), Err(cut));
+}
+
+#[test]
 fn every_state_has_a_number_of_its_own() {
     for feed in FeedState::ALL {
         assert_eq!(feed_of(feed_code(feed)), Some(feed));
@@ -256,7 +314,59 @@ fn every_state_has_a_number_of_its_own() {
     }
 }
 
+/// A definition of any words, figures and times.
+fn some_definition() -> impl Strategy<Value = (String, Definition<'static>)> {
+    let figure =
+        || prop::option::of((any::<i128>(), 0_u8..20).prop_map(|(m, s)| Decimal::new(m, s)));
+    let time = || prop::option::of(any::<u64>().prop_map(UnixNanos::new));
+    let scale = || (0..=Scale::MAX.digits()).prop_map(Scale::saturating);
+    let words = (
+        prop::option::of(prop::sample::select(&InstrumentKind::ALL[..])),
+        prop::option::of(prop::sample::select(&QtyUnit::ALL[..])),
+        prop::option::of(any::<bool>()),
+        prop::sample::select(&TradingState::ALL[..]),
+    );
+    let figures = [figure(), figure(), figure(), figure()];
+    (
+        ".{0,20}",
+        words,
+        figures,
+        [time(), time()],
+        [scale(), scale()],
+    )
+        .prop_map(
+            |(native, (kind, qty_unit, inverse, trading), figures, times, scales)| {
+                let terms = Terms {
+                    kind,
+                    qty_unit,
+                    inverse,
+                    ..Terms::UNKNOWN
+                };
+                let definition = Definition {
+                    native: "",
+                    price_scale: scales[0],
+                    qty_scale: scales[1],
+                    trading,
+                    terms: terms.with_figures(figures).with_times(times),
+                };
+                (native, definition)
+            },
+        )
+}
+
 proptest! {
+    #[test]
+    fn every_definition_comes_back((native, rest) in some_definition(), prev in prop::option::of(0_u64..9)) {
+        let written = Definition { native: &native, ..rest };
+        let mut out = Vec::new();
+        definition(&mut out, &head(prev), &written);
+        prop_assert_eq!(out.len() % WORD_BYTES, 0);
+        let RecordBody::Definition(read) = first(&out).unwrap().body else {
+            panic!("a definition")
+        };
+        prop_assert_eq!(read, written);
+    }
+
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         read_all(&bytes);

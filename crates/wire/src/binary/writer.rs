@@ -2,9 +2,11 @@
 //! [`crate::json`], except the instrument: only the acknowledgement contains the scales.
 
 use super::{
-    CHANNEL_BYTES, CONFLATED, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT, TICKER_BYTES,
-    TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_code, kind_code, padding, put, trade, trading_code,
+    CHANNEL_BYTES, CONFLATED, DEFINITION_BYTES, HEADER_BYTES, LEVEL_BYTES, NO_PRICE, SNAPSHOT,
+    TICKER_BYTES, TS_EVENT, VENUE_SEQ, WIDE, WORD_BYTES, feed_code, kind_code, padding, put, trade,
+    trading_code,
 };
+use crate::definition::{self, Definition};
 use crate::json::{BookLevels, Head, PriceLevel};
 use tapecast_model::{ChannelKind, Quote, Status, Ticker, Trade};
 
@@ -85,6 +87,41 @@ pub fn status(out: &mut Vec<u8>, head: &Head<'_>, status: &Status) {
         put(&mut state, 8, channel.since.get().to_le_bytes());
         out.extend_from_slice(&state);
     }
+    record.end(out, head);
+}
+
+/// Appends an `instrument` record.
+pub fn definition(out: &mut Vec<u8>, head: &Head<'_>, definition: &Definition<'_>) {
+    let record = Open::begin(out, ChannelKind::Instrument, head);
+    let Definition {
+        native,
+        price_scale,
+        qty_scale,
+        trading,
+        terms,
+    } = definition;
+    let mut body = [0; DEFINITION_BYTES];
+    put(&mut body, 0, stamp(head));
+    body[16] = trading_code(*trading);
+    body[17] = definition::kind_code(terms.kind);
+    body[18] = definition::unit_code(terms.qty_unit);
+    body[19] = definition::answer_code(terms.inverse);
+    (body[20], body[21]) = (price_scale.digits(), qty_scale.digits());
+    body[22] = definition::given(terms);
+    put(&mut body, 28, (native.len() as u32).to_le_bytes());
+    for (index, figure) in terms.figures().into_iter().enumerate() {
+        if let Some(figure) = figure {
+            body[24 + index] = figure.scale();
+            put(&mut body, 32 + index * 16, figure.mantissa().to_le_bytes());
+        }
+    }
+    for (index, time) in terms.times().into_iter().enumerate() {
+        let nanos = time.map_or(0, |time| time.get());
+        put(&mut body, 96 + index * 8, nanos.to_le_bytes());
+    }
+    out.extend_from_slice(&body);
+    out.extend_from_slice(native.as_bytes());
+    out.resize(out.len() + padding(native.len()), 0);
     record.end(out, head);
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use std::borrow::Cow;
 use tapecast_model::{
-    Aggressor, ChannelKind, ChannelState, Decimal, FeedState, InstrumentId, Symbol, TradeId,
-    TradingState, Venue,
+    Aggressor, ChannelKind, ChannelState, Decimal, FeedState, InstrumentId, InstrumentKind,
+    QtyUnit, Symbol, TradeId, TradingState, Venue,
 };
 
 fn instrument() -> Instrument {
@@ -259,5 +259,52 @@ fn a_status_says_what_is_known_of_each_channel() {
             r#""feed":"pending","trading":"pre_open","channels":{"trade":{"feed":"live","since":"7"},"#,
             r#""book":{"feed":"pending","since":"1723161255401000000"}}}"#
         ),
+    );
+}
+
+#[test]
+fn a_definition_says_only_what_is_known() {
+    let named = |terms| Definition {
+        native: "BTC\"USDT",
+        price_scale: Scale::saturating(2),
+        qty_scale: Scale::saturating(5),
+        trading: TradingState::Open,
+        terms,
+    };
+    let spot = Terms {
+        kind: Some(InstrumentKind::Spot),
+        qty_unit: Some(QtyUnit::Base),
+        inverse: Some(false),
+        tick: Some(Decimal::new(1, 2)),
+        lot: Some(Decimal::new(1, 5)),
+        listed_at: Some(UnixNanos::new(7)),
+        ..Terms::UNKNOWN
+    };
+    let shown = |definition: Definition<'_>, rest: &str| {
+        let expected = [
+            r#"{"topic":"instrument:binance:BTC-USDT","type":"snapshot","epoch":412,"seq":88121,"#,
+            r#""ts_recv":"1723161255512345678","ts_out":"1723161255512361002","#,
+            r#""native":"BTC\"USDT","price_scale":2,"qty_scale":5,"trading":"open""#,
+            rest,
+        ];
+        let write = |out: &mut Vec<u8>, head: &Head<'_>| {
+            let head = Head {
+                ts_event: None,
+                venue_seq: None,
+                ..*head
+            };
+            super::definition(out, &head, &definition);
+        };
+        check(
+            "instrument:binance:BTC-USDT",
+            None,
+            write,
+            &expected.concat(),
+        );
+    };
+    shown(named(Terms::UNKNOWN), "}");
+    shown(
+        named(spot),
+        r#","kind":"spot","qty_unit":"base","inverse":false,"tick":"0.01","lot":"0.00001","listed_at":"7"}"#,
     );
 }

@@ -10,10 +10,11 @@ use super::{
     timeframe_of,
 };
 use crate::binary::{feed_of, get, kind_of, trading_code, trading_of};
+use crate::definition;
 use tapecast_model::{
     Aggressor, Bar, ChannelKind, ChannelState, ChannelStates, Epoch, EventTime, Level, Price, Qty,
-    Quote, Scale, Seq, Side, Status, StreamKind, Symbol, Ticker, Trade, TradeId, TradingState,
-    UnixNanos, Venue,
+    Quote, Scale, Seq, Side, Status, StreamKind, Symbol, Terms, Ticker, Trade, TradeId,
+    TradingState, UnixNanos, Venue,
 };
 
 /// The fewest bytes of a trade: without time and id.
@@ -204,9 +205,13 @@ fn read_content(
         STATUS => read_status(cursor).map(|status| Content::Status(Box::new(status))),
         DEFINITION => {
             let flags = cursor.flags("flags of a definition", LOSSLESS)?;
+            let trading = cursor.code("trading state", known_trading)?;
+            let terms = Box::new(read_terms(cursor)?);
             Ok(Content::Definition {
                 native: cursor.text("the venue's own name")?.into(),
                 lossless: flags & LOSSLESS != 0,
+                trading,
+                terms,
             })
         }
         BAR => read_bar(cursor).map(|bar| Content::Bar(Box::new(bar))),
@@ -384,6 +389,43 @@ fn read_status(cursor: &mut Cursor<'_>) -> Result<Status, RecordError> {
 fn known_trading(code: u8) -> Option<TradingState> {
     let trading = trading_of(code);
     (trading_code(trading) == code).then_some(trading)
+}
+
+fn read_terms(cursor: &mut Cursor<'_>) -> Result<Terms, RecordError> {
+    // Zero says that nothing is given; what clients take for that is refused here.
+    let known = |word: u8, is_known: bool| word == 0 || is_known;
+    let kind = cursor.code("kind of instrument", |code| {
+        let kind = definition::kind_of(code);
+        known(code, kind.is_some()).then_some(kind)
+    })?;
+    let qty_unit = cursor.code("unit of quantities", |code| {
+        let unit = definition::unit_of(code);
+        known(code, unit.is_some()).then_some(unit)
+    })?;
+    let inverse = cursor.code("answer", |code| {
+        let answer = definition::answer_of(code);
+        known(code, answer.is_some()).then_some(answer)
+    })?;
+    let given = cursor.flags("figures of a definition", definition::GIVEN)?;
+    let is_given = |bit: usize| given & 1 << bit != 0;
+    let (mut figures, mut times) = ([None; Terms::FIGURES.len()], [None; Terms::TIMES.len()]);
+    for (bit, figure) in figures.iter_mut().enumerate() {
+        if is_given(bit) {
+            *figure = Some(cursor.decimal("a figure")?);
+        }
+    }
+    for (bit, time) in times.iter_mut().enumerate() {
+        if is_given(Terms::FIGURES.len() + bit) {
+            *time = Some(UnixNanos::new(cursor.number("a time")?));
+        }
+    }
+    let words = Terms {
+        kind,
+        qty_unit,
+        inverse,
+        ..Terms::UNKNOWN
+    };
+    Ok(words.with_figures(figures).with_times(times))
 }
 
 fn read_bar(cursor: &mut Cursor<'_>) -> Result<Bar, RecordError> {

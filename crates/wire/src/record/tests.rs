@@ -3,8 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 use tapecast_model::{
-    Aggressor, Book, ChannelKind, ChannelState, ChannelStates, Decimal, FeedState, Price, Qty,
-    TradeId, TradingState,
+    Aggressor, Book, ChannelKind, ChannelState, ChannelStates, Decimal, FeedState, InstrumentKind,
+    Price, Qty, QtyUnit, TradeId, TradingState,
 };
 
 fn price() -> impl Strategy<Value = Price> {
@@ -151,6 +151,39 @@ fn bar() -> impl Strategy<Value = Bar> {
         )
 }
 
+fn terms() -> impl Strategy<Value = Terms> {
+    let figure = || prop::option::of(decimal());
+    let time = || prop::option::of(any::<u64>().prop_map(UnixNanos::new));
+    (
+        prop::option::of(prop::sample::select(&InstrumentKind::ALL[..])),
+        prop::option::of(prop::sample::select(&QtyUnit::ALL[..])),
+        prop::option::of(any::<bool>()),
+        [figure(), figure(), figure(), figure()],
+        [time(), time()],
+    )
+        .prop_map(|(kind, qty_unit, inverse, figures, times)| {
+            let words = Terms {
+                kind,
+                qty_unit,
+                inverse,
+                ..Terms::UNKNOWN
+            };
+            words.with_figures(figures).with_times(times)
+        })
+}
+
+fn definition() -> impl Strategy<Value = Content> {
+    let trading = prop::sample::select(&TradingState::ALL[..]);
+    (".{0,20}", any::<bool>(), trading, terms()).prop_map(|(native, lossless, trading, terms)| {
+        Content::Definition {
+            native: native.into(),
+            lossless,
+            trading,
+            terms: Box::new(terms),
+        }
+    })
+}
+
 /// Content, and the stream that has it; an update, a state, or either.
 fn content() -> impl Strategy<Value = (Content, StreamKind, Option<bool>)> {
     let timeframe = || prop::sample::select(&Timeframe::ALL[..]).prop_map(StreamKind::Bar);
@@ -178,11 +211,7 @@ fn content() -> impl Strategy<Value = (Content, StreamKind, Option<bool>)> {
         }),
         ticker().prop_map(|t| (Content::Ticker(Box::new(t)), StreamKind::Ticker, None)),
         status().prop_map(|s| (Content::Status(Box::new(s)), StreamKind::Status, None)),
-        (".{0,20}", any::<bool>()).prop_map(|(native, lossless)| {
-            let native = native.into();
-            let content = Content::Definition { native, lossless };
-            (content, StreamKind::Instrument, None)
-        }),
+        definition().prop_map(|content| (content, StreamKind::Instrument, None)),
         (bar(), timeframe()).prop_map(|(bar, stream)| (Content::Bar(Box::new(bar)), stream, None)),
         (0_u64..9, kind).prop_map(|(events, stream)| (Content::Lost(events), stream, None)),
     ]

@@ -8,8 +8,9 @@ use super::{
     timeframe_code,
 };
 use crate::binary::{feed_code, kind_code, put, trading_code};
+use crate::definition;
 use tapecast_model::{
-    Aggressor, Bar, Decimal, EventTime, Quote, Status, StreamKind, Ticker, Trade,
+    Aggressor, Bar, Decimal, EventTime, Quote, Status, StreamKind, Terms, Ticker, Trade,
 };
 
 /// Appends a record.
@@ -71,8 +72,15 @@ fn write_content(content: &Content, out: &mut Vec<u8>) {
         }
         Content::Ticker(ticker) => write_ticker(ticker, out),
         Content::Status(status) => write_status(status, out),
-        Content::Definition { native, lossless } => {
+        Content::Definition {
+            native,
+            lossless,
+            trading,
+            terms,
+        } => {
             out.push(if *lossless { LOSSLESS } else { 0 });
+            out.push(trading_code(*trading));
+            write_terms(terms, out);
             write_text(native, out);
         }
         Content::Bar(bar) => write_bar(bar, out),
@@ -149,6 +157,21 @@ fn write_status(status: &Status, out: &mut Vec<u8>) {
         out.extend_from_slice(&state.since.get().to_le_bytes());
     }
     write_text(&status.reason, out);
+}
+
+fn write_terms(terms: &Terms, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[
+        definition::kind_code(terms.kind),
+        definition::unit_code(terms.qty_unit),
+        definition::answer_code(terms.inverse),
+        definition::given(terms),
+    ]);
+    for figure in terms.figures().into_iter().flatten() {
+        write_decimal(figure, out);
+    }
+    for time in terms.times().into_iter().flatten() {
+        out.extend_from_slice(&time.get().to_le_bytes());
+    }
 }
 
 fn write_bar(bar: &Bar, out: &mut Vec<u8>) {

@@ -4,12 +4,13 @@
 use crate::hex::{compared, folder};
 use std::path::Path;
 use tapecast_model::{
-    Aggressor, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, Price, Qty, Quote,
-    Seq, Status, Ticker, Trade, TradeId, TradingState, UnixNanos,
+    Aggressor, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, InstrumentKind,
+    Price, Qty, QtyUnit, Quote, Scale, Seq, Status, Terms, Ticker, Trade, TradeId, TradingState,
+    UnixNanos,
 };
-use tapecast_wire::Head;
 use tapecast_wire::binary::{self, EpochMark, Record, RecordBody, Records};
 use tapecast_wire::json::{BookLevels, PriceLevel};
+use tapecast_wire::{Definition, Head};
 
 const EPOCH: u64 = 1_795_237_251_397;
 const RECV: u64 = 1_795_237_252_974_344_959;
@@ -228,6 +229,41 @@ fn a_state_says_why_and_of_which_channel() {
                 (status.feed, status.trading, &*status.reason)
             );
             assert_eq!(channels, status.channels);
+        },
+    );
+}
+
+#[test]
+fn a_definition_says_what_the_venue_says() {
+    let figure = |mantissa, scale| Some(Decimal::new(mantissa, scale));
+    let terms = Terms {
+        kind: Some(InstrumentKind::Perpetual),
+        qty_unit: Some(QtyUnit::Contract),
+        inverse: Some(false),
+        tick: figure(1, 1),
+        lot: figure(1, 2),
+        contract_size: figure(1, 2),
+        listed_at: Some(UnixNanos::new(EVENT)),
+        ..Terms::UNKNOWN
+    };
+    let definition = Definition {
+        native: "BTC-USDT-SWAP",
+        price_scale: Scale::saturating(1),
+        qty_scale: Scale::saturating(2),
+        trading: TradingState::Open,
+        terms,
+    };
+    let head = Head {
+        ts_event: None,
+        venue_seq: None,
+        ..head(5, 2, None)
+    };
+    check(
+        "instrument",
+        |out| binary::definition(out, &head, &definition),
+        |record| {
+            assert!(matches!(record.body, RecordBody::Definition(read) if read == definition));
+            assert_eq!(record.prev, None);
         },
     );
 }

@@ -2,9 +2,9 @@
 
 use crate::hex::{compared, folder};
 use tapecast_model::{
-    Aggressor, Bar, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState, Level, Price,
-    Qty, Quote, Scale, Seq, Status, StreamKind, Symbol, Ticker, Timeframe, Trade, TradeId,
-    TradingState, UnixNanos, Venue,
+    Aggressor, Bar, ChannelKind, ChannelState, Decimal, Epoch, EventTime, FeedState,
+    InstrumentKind, Level, Price, Qty, Quote, Scale, Seq, Status, StreamKind, Symbol, Terms,
+    Ticker, Timeframe, Trade, TradeId, TradingState, UnixNanos, Venue,
 };
 use tapecast_wire::record::{Content, Levels, Record};
 
@@ -115,6 +115,14 @@ fn records() -> [(&'static str, Record); 11] {
     let definition = Content::Definition {
         native: "BTC/USD".into(),
         lossless: true,
+        trading: TradingState::Open,
+        terms: Box::new(Terms {
+            kind: Some(InstrumentKind::Spot),
+            tick: Some(Decimal::new(1, 1)),
+            lot: Some(Decimal::new(1, 8)),
+            listed_at: Some(UnixNanos::new(RECV)),
+            ..Terms::UNKNOWN
+        }),
     };
     let bars = StreamKind::Bar(Timeframe::Minute);
     let (book, trade) = (StreamKind::Book, StreamKind::Trade);

@@ -94,7 +94,7 @@ const UNPLAIN: [(&str, &str); 34] = [
 
 /// Names that the code has given up, because a word had two meanings or is no word of the field, each with the
 /// word that took its place. They are found as parts of identifiers, too.
-const GIVEN_UP: [(&str, &str); 20] = [
+const GIVEN_UP: [(&str, &str); 19] = [
     ("aim", "destination, socket"),
     ("aims", "destinations, sockets"),
     ("dialect", "decoder for what reads, format for what is read"),
@@ -104,10 +104,6 @@ const GIVEN_UP: [(&str, &str); 20] = [
     ),
     ("door", "listener, source"),
     ("doors", "listeners, sources"),
-    (
-        "lot",
-        "batch for events that travel together, portion for a part of a list",
-    ),
     (
         "lots",
         "batches for events that travel together, portions for parts of a list",
@@ -124,17 +120,6 @@ const GIVEN_UP: [(&str, &str); 20] = [
     ("tends", "visits, checks"),
     ("volley", "batch of sends"),
     ("volleys", "batches of sends"),
-];
-
-/// Where such a word has its common meaning: a beginning of paths, and the word.
-const COMMON_MEANING: [(&str, &str); 4] = [
-    // How much a market's orders are multiples of.
-    ("crates/ingest/src/sim/", "lot"),
-    // A venue's name for the same.
-    ("crates/venuesim/", "lot"),
-    ("crates/ingest/src/session/binance.rs", "lot"),
-    // It says which words these are not.
-    ("docs/adr/0006-rooms-for-what-comes.md", "lot"),
 ];
 
 /// Names of files that have moved, each with the present one.
@@ -205,27 +190,17 @@ fn given_up(source: &Source) -> Vec<String> {
     if !is_ours || LIST_NAMES.contains(&source.path.as_str()) {
         return Vec::new();
     }
-    let is_common = |word: &str| {
-        let mut common = COMMON_MEANING.iter();
-        common.any(|(place, common)| *common == word && source.path.starts_with(place))
-    };
     let mut found = Vec::new();
     for (number, line) in source.text.lines().enumerate() {
-        let mut before = String::new();
         for word in words(line) {
             let known = GIVEN_UP.iter().find(|(name, _)| *name == word);
-            let much = before == "a" && word == "lot";
-            if let Some((name, instead)) = known
-                && !much
-                && !is_common(name)
-            {
+            if let Some((name, instead)) = known {
                 let number = number + 1;
                 found.push(format!(
                     "{}:{number}: {name:?} is a name that was given up; say: {instead}",
                     source.path
                 ));
             }
-            before = word;
         }
     }
     found
@@ -415,19 +390,16 @@ mod tests {
             "struct VenueDialect;",
             "fn of_every_dialect() {}",
             "const LOTS_MAX: usize = 3;",
-            "let lot = 3;",
         ] {
             assert_eq!(check(line).len(), 1, "{line}");
         }
         for line in [
             "a snapshot, a slot, an allotment",
-            "there is a lot of it",
+            "there is a lot of it; let lot = 3;",
             "what they intend; an upshot; outdoors; claims",
         ] {
             assert!(check(line).is_empty(), "{line}");
         }
-        let sim = source("crates/ingest/src/sim/shape.rs", "let lot = 3; // no shot");
-        assert_eq!(given_up(&sim).len(), 1, "only one has a common meaning");
         assert!(given_up(&source("CHANGELOG.md", "the dialect")).is_empty());
         assert!(given_up(&source("a.json", "the dialect")).is_empty());
     }

@@ -63,7 +63,8 @@ fn all_streams_begin_again_and_nothing_of_the_old_scales_is_published() {
         status.starts_with(&format!("scale 2: e{epoch} status 1: ")),
         "{said:?}"
     );
-    assert_eq!(said.len(), 2);
+    let defined = format!("scale 2: e{epoch} instrument 1: unknown");
+    assert_eq!((&said[1], said.len()), (&defined, 3));
     // In the old scales, on its way when they changed.
     assert!(give(&mut bench, OLD, quote(6, 9)).is_empty());
     assert_eq!(bench.metric("tapecast_events_unknown_instrument_total"), 1);
