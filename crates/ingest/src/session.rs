@@ -145,6 +145,8 @@ pub struct Session {
     list_due: Option<Mono>,
     /// When it was read last.
     listed: Option<Mono>,
+    /// When its stream was asked for last.
+    list_asked: Option<Mono>,
     /// What the venue says of trading in all of its instruments.
     system: TradingState,
     transmits: VecDeque<Transmit>,
@@ -183,6 +185,8 @@ struct LiveInstrument {
     renewal: Renewal,
     /// The book of a line that takes over, if it begins in the stream.
     successor: Option<Box<Successor>>,
+    /// The last snapshot had a few levels and no sum.
+    was_thin: bool,
     agreement: Agreement,
     /// Its quote's stream was asked for anew because it is silent.
     probes_quote: bool,
@@ -231,6 +235,7 @@ impl Session {
             held: Mono::default(),
             list_due: Some(now),
             listed: None,
+            list_asked: None,
             system: TradingState::Unknown,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -359,7 +364,10 @@ impl Session {
         self.counters.messages.inc();
         self.counters.bytes.inc_by(raw.len() as u64);
         match self.live.control(raw) {
-            Control::Data => self.read_data(line, raw),
+            Control::Data => {
+                it.data = now;
+                self.read_data(line, raw);
+            }
             Control::Alive => {}
             Control::Pong => it.pong_due = None,
             Control::Accepted { id, name } => {

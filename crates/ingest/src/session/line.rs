@@ -41,8 +41,10 @@ pub(super) struct Line {
     pub(super) sent: Mono,
     /// The last frame of any kind.
     pub(super) heard: Mono,
-    /// The last data, or the last answer to a request.
-    pub(super) served: Mono,
+    /// The last data.
+    pub(super) data: Mono,
+    /// The last answer to a request.
+    pub(super) answered: Mono,
     /// A ping since which no frame has come.
     pub(super) pinged: Option<Mono>,
     /// When the answer to a ping in a message is due.
@@ -188,7 +190,8 @@ impl Line {
             exceeded: None,
             sent: at,
             heard: at,
-            served: at,
+            data: at,
+            answered: at,
             pinged: None,
             pong_due: None,
             patience: Patience::of(rules),
@@ -312,7 +315,8 @@ impl Line {
         self.phase = Phase::Open;
         self.new.clear();
         (self.opened, self.heard, self.sent) = (now, now, now);
-        (self.served, self.pinged, self.pong_due) = (now, None, None);
+        (self.data, self.answered) = (now, now);
+        (self.pinged, self.pong_due) = (None, None);
         self.forget_requests();
         let mut wanted = Vec::new();
         for (at, subscription) in self.subscriptions.iter_mut().enumerate() {

@@ -36,6 +36,7 @@ impl Session {
             }
             Definitions::Stream(stream) => {
                 self.list_due = Some(self.now.after(LIST_WITHIN));
+                self.list_asked = Some(self.now);
                 self.ask_for_stream_of_list(stream);
             }
         }
@@ -83,7 +84,7 @@ impl Session {
         if let Some(line) = self.lines.get_mut(&number)
             && let Some(place) = line.list
         {
-            line.served = self.now;
+            line.data = self.now;
             let subscription = &mut line.subscriptions[place];
             (subscription.state, subscription.tries) = (SubscriptionState::Live, 0);
             subscription.joined = true;
@@ -113,10 +114,9 @@ impl Session {
 
     /// Something does not fit the list that we have.
     pub(super) fn list_soon(&mut self) {
-        let earliest = match self.listed {
-            Some(at) => at.after(LIST_AT_MOST_EVERY).max(self.now),
-            None => return,
-        };
+        let Some(listed) = self.listed else { return };
+        let last = self.list_asked.map_or(listed, |asked| asked.max(listed));
+        let earliest = last.after(LIST_AT_MOST_EVERY).max(self.now);
         self.list_due = self.list_due.map(|at| at.min(earliest));
     }
 
@@ -270,6 +270,7 @@ impl Session {
             in_stream,
             renewal: Default::default(),
             successor: None,
+            was_thin: false,
             agreement: Default::default(),
             probes_quote: false,
             position: Default::default(),

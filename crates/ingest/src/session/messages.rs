@@ -21,7 +21,6 @@ impl Session {
         let Some(it) = self.lines.get_mut(&line) else {
             return;
         };
-        it.served = self.now;
         let mut events = std::mem::take(&mut self.scratch);
         let message = Message {
             raw,
@@ -87,7 +86,7 @@ impl Session {
             if let Some(channel) = channel.filter(|_| on_stream && is_life(&event)) {
                 self.note_data(line, at, channel);
             }
-            if self.instruments[at].in_stream {
+            if on_stream && self.instruments[at].in_stream {
                 match self.in_stream(line, at, event) {
                     Some(some) => event = some,
                     None => continue,

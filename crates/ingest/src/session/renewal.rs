@@ -13,7 +13,7 @@ use std::time::Duration;
 use tapecast_model::Mono;
 
 /// A snapshot must come so long after its stream was asked for.
-const SNAPSHOT_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const SNAPSHOT_WITHIN: Duration = Duration::from_secs(10);
 /// Pauses double so often.
 const DOUBLINGS: u32 = 4;
 
@@ -122,6 +122,11 @@ impl Renewal {
     /// Why it is there.
     pub(super) const fn why(&self) -> Why {
         self.why
+    }
+
+    /// Whether a stream that was asked for has brought no snapshot in time.
+    pub(super) fn has_failed(&self, now: Mono) -> bool {
+        self.runs && self.due.is_some_and(|due| due <= now)
     }
 
     /// How many there were in a row.

@@ -2,9 +2,9 @@
 //! one's. [`Renewal`](super::renewal::Renewal) and [`Successor`] hold the state.
 
 use super::line::{QUIET_AFTER, Subscription, SubscriptionState};
-use super::renewal::Why;
+use super::renewal::{SNAPSHOT_WITHIN, Why};
 use super::successor::Successor;
-use super::{LiveInstrument, Session};
+use super::{LiveInstrument, Session, Transmit};
 use crate::book::EventStamp;
 use crate::event::{Event, EventBody, FeedEvent};
 use crate::metrics::UpstreamEvent;
@@ -30,6 +30,13 @@ impl Session {
             instrument.renewal.end();
             return None;
         };
+        if instrument.renewal.has_failed(now) && line.data.after(SNAPSHOT_WITHIN * 2) <= now {
+            // It is not about one book: requests are answered, and nothing else comes.
+            self.transmits.push_back(Transmit::Close { line: number });
+            let why = "the venue sends nothing but signs of life".to_owned();
+            self.end_line(number, why);
+            return None;
+        }
         let subscription = &mut line.subscriptions[place];
         if !subscription.is_served() {
             instrument.renewal.postpone(now);
@@ -112,6 +119,9 @@ impl Session {
             }
             return self.answer_of_probe(at, event);
         };
+        if instrument.is_beginning(&event) {
+            return None;
+        }
         let takes_over = instrument.standby == Some(line);
         if !takes_over && (instrument.successor.is_none() || instrument.line != line) {
             return Some(event);
@@ -283,6 +293,21 @@ impl Session {
 // === impl LiveInstrument ===
 
 impl LiveInstrument {
+    /// Whether a snapshot is only the beginning of one: with a few levels and without a sum, it has been seen before
+    /// the whole one. If it comes twice, it is all that there is.
+    fn is_beginning(&mut self, event: &Event) -> bool {
+        let EventBody::Book(book) = &event.body else {
+            return false;
+        };
+        if !book.snapshot {
+            return false;
+        }
+        let levels = book.bids.len().max(book.asks.len());
+        let is_thin = book.checksum.is_none() && book.depth.is_some_and(|depth| levels < depth);
+        let was_thin = std::mem::replace(&mut self.was_thin, is_thin);
+        is_thin && !was_thin
+    }
+
     /// Notes the price of the last trade, of whichever stream.
     fn agree(&mut self, event: &Event, now: Mono) {
         match &event.body {

@@ -103,7 +103,7 @@ impl Session {
             (None, None) => line.asked.iter().position(|asked| Some(asked.id) == id),
         };
         let Some(at) = at else { return };
-        line.served = now;
+        line.answered = now;
         line.ended_on_request = 0;
         let asked = &mut line.asked[at].subscriptions;
         let accepted = match found {
@@ -133,7 +133,7 @@ impl Session {
         let Some(line) = self.lines.get_mut(&number) else {
             return;
         };
-        line.served = now;
+        line.answered = now;
         let at = match (found, id) {
             (Some((at, _)), _) => Some(at),
             (None, Some(id)) => line.asked.iter().position(|asked| asked.id == id),
@@ -272,7 +272,8 @@ impl Session {
             tries = tries.max(subscription.tries);
         }
         // Since the first of them was sent, nothing but signs of life has come.
-        let deaf = line.served.after(ANSWER_WITHIN * TRIES) <= self.now;
+        let last = line.data.max(line.answered);
+        let deaf = last.after(ANSWER_WITHIN * TRIES) <= self.now;
         if tries >= TRIES && (deaf || !line.subscriptions.iter().any(Subscription::is_served)) {
             // It is not about one stream: nothing is answered.
             self.transmits.push_back(Transmit::Close { line: number });

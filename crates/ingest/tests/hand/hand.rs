@@ -33,6 +33,7 @@ pub(crate) struct Hand {
 pub(crate) const BOOK: &str =
     r#""bids":[{"price":10.0,"qty":1.00}],"asks":[{"price":11.0,"qty":2.00}]"#;
 pub(crate) const FAR: &str = r#""bids":[],"asks":[{"price":12.0,"qty":1.00}]"#;
+pub(crate) const FINER: &str = r#""bids":[{"price":10.125,"qty":1.00}],"asks":[]"#;
 pub(crate) const OTHER: &str =
     r#""bids":[{"price":10.0,"qty":3.00}],"asks":[{"price":11.0,"qty":2.00}]"#;
 
@@ -154,7 +155,8 @@ impl Hand {
 
     /// A message of a book, at this second of the venue.
     pub(crate) fn book(&mut self, symbol: &str, kind: &str, levels: &str, second: u32) {
-        self.book_on(self.line(), symbol, kind, (levels, None), second);
+        let sum = (kind == "snapshot").then(|| sum(levels)).flatten();
+        self.book_on(self.line(), symbol, kind, (levels, sum), second);
     }
 
     pub(crate) fn book_on(
@@ -240,6 +242,17 @@ impl Hand {
     pub(crate) fn count(&self, event: UpstreamEvent) -> u64 {
         self.counters.upstream_count(event)
     }
+}
+
+/// The sum of these books.
+fn sum(levels: &str) -> Option<u32> {
+    let text = match levels {
+        BOOK => "110200100100",
+        OTHER => "110200100300",
+        FINER => "10125100",
+        _ => return None,
+    };
+    Some(crc32fast::hash(text.as_bytes()))
 }
 
 /// A list of instruments with so many digits of their prices.
