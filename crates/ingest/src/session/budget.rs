@@ -11,6 +11,8 @@ use tapecast_model::Mono;
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     limit: u32,
+    /// The limit with which it began.
+    full: u32,
     span: Duration,
     spent: VecDeque<(Mono, u32)>,
     sum: u32,
@@ -23,15 +25,25 @@ impl Budget {
     pub(super) const fn new(limit: u32, span: Duration) -> Self {
         Self {
             limit,
+            full: limit,
             span,
             spent: VecDeque::new(),
             sum: 0,
         }
     }
 
-    /// The same limit, with nothing spent.
+    /// The limit with which it began, with nothing spent.
     pub(super) const fn anew(&self) -> Self {
-        Self::new(self.limit, self.span)
+        Self::new(self.full, self.span)
+    }
+
+    /// From now on half as much; what is spent is forgotten.
+    pub(super) fn halve(&mut self) {
+        let limit = (self.limit / 2).max(1);
+        *self = Self {
+            full: self.full,
+            ..Self::new(limit, self.span)
+        };
     }
 
     /// Spends an amount.

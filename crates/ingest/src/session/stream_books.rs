@@ -123,7 +123,8 @@ impl Session {
             return None;
         }
         let takes_over = instrument.standby == Some(line);
-        if !takes_over && (instrument.successor.is_none() || instrument.line != line) {
+        let has_taken_over = instrument.line == line && instrument.succeeds_at().is_some();
+        if !takes_over && !has_taken_over {
             return Some(event);
         }
         let Event {

@@ -225,7 +225,8 @@ impl Session {
             _ => 0,
         };
         line.exceeded = Some((times + 1, now));
-        line.held = now.after(TOO_FAST * (1 << times.min(5)));
+        line.held = now.after(TOO_FAST * (1 << times.min(3)));
+        line.messages.halve();
         line.batch_max = (line.batch_max / 2).max(1);
         for asked in &mut line.asked {
             asked.deadline = asked.deadline.min(now.after(UNREAD_WITHIN));
