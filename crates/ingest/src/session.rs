@@ -20,7 +20,7 @@
 //! | `line`, `lines` | connections: connect, ping, replace |
 //! | `subscribe` | what is asked for on them, and the venue's answers |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
-//! | `agreement` | trades and tickers that do not follow each other |
+//! | `silence`, `agreement` | streams that are accepted and silent: which of them are dead |
 //! | `stream_books`, `renewal`, `successor` | books that begin in the stream: healed, taken over from another line |
 //! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
 //! | `messages` | messages with data: read, measured, passed on |
@@ -66,6 +66,7 @@ mod renewal;
 mod report;
 mod requests;
 mod rotation;
+mod silence;
 mod stream_books;
 mod subscribe;
 mod successor;
@@ -448,15 +449,15 @@ impl Session {
 impl LiveInstrument {
     /// When something is to do next.
     fn next_deadline(&self) -> Option<Mono> {
+        let dead = self.agreement.due().into_iter();
         if self.in_stream {
-            let dead = self.agreement.due().into_iter();
             let due = dead.chain(self.renewal.due()).chain(self.succeeds_at());
             return due.chain([self.check_at]).min();
         }
         let check = self.book.is_good().then_some(self.check_at);
         let quote = self.quote_due.map(|(_, due)| due);
         let asked = self.book.ask_at().into_iter().chain(self.book.probe_at());
-        asked.chain(check).chain(quote).min()
+        asked.chain(check).chain(quote).chain(dead).min()
     }
 
     /// When the book of a line that has taken over must be used.

@@ -23,13 +23,15 @@ pub enum UpstreamEvent {
     RequestFailed,
     /// A message was dropped unread, because too many waited.
     Overflow,
+    /// The venue's messages began to come far later than usual.
+    Slowed,
 }
 
 // === impl UpstreamEvent ===
 
 impl UpstreamEvent {
     /// All of them, in order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LineOpened,
         Self::LineEnded,
         Self::Rotation,
@@ -40,6 +42,7 @@ impl UpstreamEvent {
         Self::OldSnapshot,
         Self::RequestFailed,
         Self::Overflow,
+        Self::Slowed,
     ];
 
     /// The name in metrics.
@@ -55,6 +58,7 @@ impl UpstreamEvent {
             Self::OldSnapshot => "old_snapshot",
             Self::RequestFailed => "request_failed",
             Self::Overflow => "overflow",
+            Self::Slowed => "slowed",
         }
     }
 }

@@ -84,11 +84,11 @@ impl Session {
         let mut touched = BTreeSet::new();
         for at in 0..self.instruments.len() {
             self.visit_quote(at);
+            self.visit_agreement(at);
             if self.instruments[at].in_stream {
                 self.check_stream(at);
                 touched.extend(self.visit_renewal(at));
                 self.visit_successor(at);
-                self.visit_agreement(at);
                 continue;
             }
             if self.instruments[at].book.is_due(self.now) {
@@ -101,14 +101,7 @@ impl Session {
             {
                 continue;
             }
-            let line = instrument.line;
-            let place = self
-                .lines
-                .get(&line)
-                .and_then(|line| line.place(at, ChannelKind::Book));
-            if let Some(place) = place {
-                self.ask_anew(line, place);
-            }
+            self.revive(at, ChannelKind::Book);
         }
         for line in touched {
             self.send_requests(line);
@@ -122,16 +115,8 @@ impl Session {
         let Some((number, _)) = due else { return };
         instrument.quote_due = None;
         let last = instrument.position.quote().map_or(0, |(last, _)| last);
-        let line = instrument.line;
-        let place = self
-            .lines
-            .get(&line)
-            .and_then(|line| line.place(at, ChannelKind::Quote));
-        if last < number
-            && let Some(place) = place
-        {
-            self.instruments[at].position.forget_quote();
-            self.ask_anew(line, place);
+        if last < number {
+            self.revive(at, ChannelKind::Quote);
             self.ask_for_snapshot(at, true);
         }
     }

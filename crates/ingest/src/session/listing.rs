@@ -221,6 +221,7 @@ impl Session {
             self.instruments[at].live = ChannelSet::EMPTY;
             self.instruments[at].scales = listed.scales;
             self.instruments[at].position.forget_quote();
+            self.instruments[at].agreement = Default::default();
             self.instruments[at].quote_due = None;
             self.served.push(id);
             tracing::info!(venue = %self.venue, native = %listed.native, "The venue has changed the digits of an instrument");

@@ -6,6 +6,7 @@ use super::position::channel_of;
 use super::{Session, SessionEvents, Transmit};
 use crate::book::bridges;
 use crate::event::{BATCH_EVENTS_MAX, Event, EventBody, FeedEvent, Link};
+use crate::metrics::UpstreamEvent;
 use crate::venue::{Message, Reject};
 use std::collections::VecDeque;
 use tapecast_model::{ChannelKind, ChannelSet};
@@ -64,6 +65,7 @@ impl Session {
         match self.freshness.note(delay, self.now) {
             Some(FreshnessNews::Slow { usual, now }) => {
                 let (usual_s, now_s) = (seconds(usual), seconds(now));
+                self.counters.upstream(UpstreamEvent::Slowed, 1);
                 tracing::warn!(venue = %self.venue, usual_s, now_s, "The venue's messages come later than usual");
             }
             Some(FreshnessNews::Usual) => {
@@ -86,7 +88,11 @@ impl Session {
             if let Some(channel) = channel.filter(|_| on_stream && is_life(&event)) {
                 self.note_data(line, at, channel);
             }
-            if on_stream && self.instruments[at].in_stream {
+            let instrument = &mut self.instruments[at];
+            if on_stream && instrument.line == line {
+                instrument.agree(&event, self.now);
+            }
+            if on_stream && instrument.in_stream {
                 match self.in_stream(line, at, event) {
                     Some(some) => event = some,
                     None => continue,

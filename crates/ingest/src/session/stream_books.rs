@@ -10,7 +10,7 @@ use crate::event::{Event, EventBody, FeedEvent};
 use crate::metrics::UpstreamEvent;
 use rand::Rng as _;
 use std::time::Duration;
-use tapecast_model::{ChannelKind, ChannelSet, Mono};
+use tapecast_model::{ChannelKind, ChannelSet};
 
 /// A book that takes over may be behind the old one for so long.
 const BEHIND_MAX: Duration = Duration::from_secs(2);
@@ -114,9 +114,6 @@ impl Session {
     pub(super) fn in_stream(&mut self, line: u32, at: usize, event: Event) -> Option<Event> {
         let instrument = &mut self.instruments[at];
         let EventBody::Book(_) = &event.body else {
-            if instrument.line == line {
-                instrument.agree(&event, self.now);
-            }
             return self.answer_of_probe(at, event);
         };
         if instrument.is_beginning(&event) {
@@ -164,21 +161,6 @@ impl Session {
             self.show_successor(at);
         }
         None
-    }
-
-    /// Asks for the trades or the ticker anew, if one does not follow the other.
-    pub(super) fn visit_agreement(&mut self, at: usize) {
-        let instrument = &mut self.instruments[at];
-        let Some(kind) = instrument.agreement.take_dead(self.now) else {
-            return;
-        };
-        let number = instrument.line;
-        if let Some(line) = self.lines.get(&number)
-            && let Some(place) = line.place(at, kind)
-            && line.subscriptions[place].is_served()
-        {
-            self.ask_anew(number, place);
-        }
     }
 
     /// A quote that is what it was answers the question whether it is only quiet.
@@ -307,24 +289,5 @@ impl LiveInstrument {
         let is_thin = book.checksum.is_none() && book.depth.is_some_and(|depth| levels < depth);
         let was_thin = std::mem::replace(&mut self.was_thin, is_thin);
         is_thin && !was_thin
-    }
-
-    /// Notes the price of the last trade, of whichever stream.
-    fn agree(&mut self, event: &Event, now: Mono) {
-        match &event.body {
-            EventBody::Trades { trades, .. } => {
-                if let Some(trade) = trades.last() {
-                    self.agreement.note_trade(trade.price.mantissa(), now);
-                }
-            }
-            EventBody::Ticker(ticker) => {
-                let last = ticker.last;
-                let last = last.and_then(|last| last.rescale(self.scales.price_scale).ok());
-                if let Some(last) = last {
-                    self.agreement.note_ticker(last, now);
-                }
-            }
-            _ => {}
-        }
     }
 }

@@ -83,7 +83,7 @@ fn a_quiet_book_is_asked_about_and_left_in_peace() {
     let mut rig = Rig::new(config, wanted(&["*"]), "");
     rig.run_until_live(MINUTE, &NATIVES);
     rig.run(5 * MINUTE);
-    assert_eq!(rig.count(UpstreamEvent::AskedAnew), 0);
+    assert_eq!(rig.count(UpstreamEvent::AskedAnew), 0, "asked for anew");
     assert_eq!(rig.check_trades("NKNUSDT"), 0);
 }
 
@@ -96,7 +96,7 @@ fn a_connection_that_dies_without_a_word_is_replaced_and_what_was_missed_is_said
     rig.run_until(MINUTE, |rig| rig.count(UpstreamEvent::LineEnded) == 1);
     assert!(
         rig.now - began <= Duration::from_secs(26),
-        "{:?}",
+        "noticed after {:?}",
         rig.now - began
     );
     rig.run(MINUTE);
@@ -131,7 +131,7 @@ fn a_hole_in_a_book_is_healed_for_this_book_alone() {
     });
     rig.run(Duration::from_secs(10));
     let seen = rig.witness.of("BTCUSDT");
-    assert_eq!(seen.feed, Some(FeedState::Live));
+    assert_eq!(seen.feed, Some(FeedState::Live), "it is healed");
     assert!(
         seen.states.iter().any(|s| s.starts_with("gap")),
         "{:?}",
@@ -159,7 +159,7 @@ fn a_stream_that_cannot_be_read_is_asked_for_anew_and_the_others_go_on() {
         true
     });
     rig.run(3 * MINUTE);
-    assert_eq!(rig.count(UpstreamEvent::AskedAnew), 1);
+    assert_eq!(rig.count(UpstreamEvent::AskedAnew), 1, "asked for anew");
     assert_eq!(rig.count(UpstreamEvent::LineEnded), 0);
     let missing = rig.check_trades("ETHUSDT");
     assert_eq!(missing, 10);
@@ -208,7 +208,7 @@ fn a_connection_is_replaced_before_the_venue_cuts_it() {
     let mut rig = Rig::new(config, wanted(&["*"]), "life_seconds = 120");
     rig.run_until_live(MINUTE, &NATIVES);
     rig.run(20 * MINUTE);
-    assert!(rig.count(UpstreamEvent::Rotation) >= 9);
+    assert!(rig.count(UpstreamEvent::Rotation) >= 9, "rotations");
     assert_eq!(rig.count(UpstreamEvent::LineEnded), 0);
     for native in NATIVES {
         assert_eq!(rig.check_trades(native), 0);
@@ -247,7 +247,7 @@ fn five_hundred_books_are_live_as_soon_as_the_weight_allows() {
     assert_eq!(
         (counts.bans, counts.refused_requests, counts.impatient),
         (0, 0, 0),
-        "{counts:?}"
+        "bans, refusals, requests in spite of them: {counts:?}"
     );
     assert_eq!(rig.venue.connections().len(), 3, "800 streams on each");
 }

@@ -34,7 +34,10 @@ fn messages_that_were_dropped_unread_are_said_and_books_begin_anew() {
     for native in NATIVES {
         let seen = rig.witness.of(native);
         let last = seen.states.last().unwrap();
-        assert!(last.starts_with("gap overload: 1234 messages"), "{last}");
+        assert!(
+            last.starts_with("gap overload: 1234 messages"),
+            "not said: {last}"
+        );
     }
     settle(&mut rig);
     assert_eq!(rig.count(UpstreamEvent::Overflow), 1_234);
@@ -64,7 +67,7 @@ fn an_end_that_is_announced_leaves_no_gap() {
     let mut rig = live("");
     rig.venue.plant(Fault::ServerShutdown, None);
     settle(&mut rig);
-    assert_eq!(rig.count(UpstreamEvent::Rotation), 1);
+    assert_eq!(rig.count(UpstreamEvent::Rotation), 1, "rotations");
     for native in NATIVES {
         assert_eq!(rig.witness.of(native).lost, [], "{native}");
     }
@@ -84,7 +87,7 @@ fn a_close_is_a_close_whatever_its_code() {
         let down = seen.states.iter().find(|state| state.starts_with("down"));
         assert!(
             down.is_some_and(|state| state.contains(code)),
-            "{:?}",
+            "no down with {code}: {:?}",
             seen.states
         );
         settle(&mut rig);
@@ -113,7 +116,7 @@ fn a_listing_appears_and_a_delisting_is_said() {
     let (native, seen) = new.unwrap();
     assert!(
         seen.books > 0 && seen.feed == Some(FeedState::Live),
-        "{native}"
+        "{native} is not served"
     );
     let delisted = rig.witness.of("NKNUSDT");
     assert_eq!(delisted.trading, "Delisted");
@@ -160,7 +163,7 @@ fn a_snapshot_that_is_older_than_the_stream_is_asked_for_again() {
     }
     rig.venue.plant(Fault::Cut, None);
     settle(&mut rig);
-    assert!(rig.count(UpstreamEvent::OldSnapshot) > 0);
+    assert!(rig.count(UpstreamEvent::OldSnapshot) > 0, "old snapshots");
     let gaps = rig.witness.of("BTCUSDT").lost.iter();
     let books = gaps.filter(|(kind, ..)| *kind == StreamKind::Book).count();
     assert_eq!(books, 1, "the cut, and nothing else");
@@ -174,7 +177,11 @@ fn whoever_is_told_to_wait_waits_on_all_ways() {
     rig.venue.plant(Fault::Cut, None);
     settle(&mut rig);
     let counts = rig.venue.counts();
-    assert_eq!((counts.bans, counts.impatient), (0, 0), "{counts:?}");
+    assert_eq!(
+        (counts.bans, counts.impatient),
+        (0, 0),
+        "bans, requests in spite of a pause: {counts:?}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 mod binance;
+mod complaints;
 mod faults;
 mod rig;
 mod soak;

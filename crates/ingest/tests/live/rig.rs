@@ -25,6 +25,9 @@ const CONNECT: Duration = Duration::from_millis(40);
 /// How long the answer to a ping waits for a newer ping.
 const PONG: Duration = Duration::from_millis(250);
 
+/// So many steps are taken at one time at most.
+const STEPS_AT_ONCE: u32 = 10_000;
+
 /// What the shell will report.
 #[derive(Debug)]
 enum Coming {
@@ -61,10 +64,16 @@ pub(crate) struct Rig<V = BinanceSpot> {
     pub(crate) asked: VecDeque<(Duration, Transmit)>,
     /// Texts of a line may be changed, or dropped, on their way.
     pub(crate) filter: Box<dyn FnMut(&mut String) -> bool>,
+    /// Answers to requests may be changed on their way.
+    pub(crate) answers: Box<dyn FnMut(&mut String)>,
+    /// Lines on which no data come; all other frames do.
+    pub(crate) silent: Vec<u64>,
     /// What a test is about to do.
     pub(crate) note: String,
     /// Lines that are cut from the world: nothing goes in or out.
     pub(crate) dead: Vec<u64>,
+    /// Steps since time last went on.
+    steps: u32,
 }
 
 /// What is wanted of the venue.
@@ -139,9 +148,38 @@ impl<V: Tested> Rig<V> {
             pongs: Vec::new(),
             asked: VecDeque::new(),
             filter: Box::new(|_| true),
+            answers: Box::new(|_| ()),
+            silent: Vec::new(),
             note: String::new(),
             dead: Vec::new(),
+            steps: 0,
         }
+    }
+
+    /// Messages that were sent since a time: when, on which line, and their text.
+    pub(crate) fn sent(&self, since: Duration) -> impl Iterator<Item = (Duration, u32, &str)> {
+        let asked = self.asked.iter().filter(move |(at, _)| *at >= since);
+        asked.filter_map(|(at, transmit)| match transmit {
+            Transmit::Send { line, text } => Some((*at, *line, text.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Addresses that were asked since a time.
+    pub(crate) fn requests(&self, since: Duration) -> impl Iterator<Item = &str> {
+        let asked = self.asked.iter().filter(move |(at, _)| *at >= since);
+        asked.filter_map(|(_, transmit)| match transmit {
+            Transmit::Http { url, .. } => Some(url.as_str()),
+            _ => None,
+        })
+    }
+
+    /// When lines were opened, or tried to be, since a time.
+    pub(crate) fn connects(&self, since: Duration) -> Vec<Duration> {
+        let is_connect = |transmit: &Transmit| matches!(transmit, Transmit::Connect { .. });
+        let asked = self.asked.iter();
+        let connects = asked.filter(|(at, transmit)| *at >= since && is_connect(transmit));
+        connects.map(|(at, _)| *at).collect()
     }
 
     pub(crate) fn count(&self, event: UpstreamEvent) -> u64 {
@@ -226,6 +264,14 @@ impl<V: Tested> Rig<V> {
             self.now = until;
             return false;
         }
+        // A deadline that is past and stays so would keep a real thread busy without end.
+        self.steps = if next > self.now { 0 } else { self.steps + 1 };
+        let goes_on = self.steps <= STEPS_AT_ONCE;
+        assert!(
+            goes_on,
+            "time stands still: {next:?} is past\n{}",
+            self.explain()
+        );
         self.now = next.max(self.now);
         self.venue.advance(self.now);
         self.take_outputs();
@@ -257,7 +303,8 @@ impl<V: Tested> Rig<V> {
             let (mono, wall) = (self.mono(), self.wall());
             match output {
                 Output::Text { mut text, .. } => {
-                    if (self.filter)(&mut text) {
+                    let is_silent = self.silent.contains(&conn) && text.starts_with("{\"stream");
+                    if !is_silent && (self.filter)(&mut text) {
                         let mut bytes = text.into_bytes();
                         let frame = Frame::Text(&mut bytes);
                         self.session.handle_message(line, frame, mono, wall);
@@ -357,7 +404,8 @@ impl<V: Tested> Rig<V> {
             }
             Transmit::Http { id, url, timeout } => {
                 let target = url.splitn(4, '/').nth(3).map(|path| format!("/{path}"));
-                let answer = self.venue.http(&target.unwrap_or_default(), self.now);
+                let mut answer = self.venue.http(&target.unwrap_or_default(), self.now);
+                (self.answers)(&mut answer.body);
                 let (after, coming) = match answer.end {
                     AnswerEnd::Whole => (
                         answer.delay.min(timeout),
@@ -423,6 +471,18 @@ impl<V: Tested> Rig<V> {
             self.run_until(Duration::from_secs(30), |rig| {
                 let truth = rig.venue.book(&native);
                 truth.is_some_and(|truth| rig.witness.has(&native, &truth, V::NUMBERED))
+            });
+        }
+    }
+
+    /// The newest trade of each of these instruments soon has come: no stream of trades is dead.
+    pub(crate) fn check_tapes(&mut self, natives: &[&str], most: Duration) {
+        for native in natives {
+            let native = (*native).to_owned();
+            let _ = writeln!(self.note, "the trades of {native}");
+            self.run_until(most, |rig| {
+                let truth = rig.venue.trades(&native).last().map(|trade| trade.id);
+                truth == rig.witness.of(&native).trades.last().copied()
             });
         }
     }

@@ -47,6 +47,7 @@ fn soak(seed: u64, (span, quiet): (Duration, Duration), faults: &[Fault]) {
         }
         rig.check_trades(native);
         rig.check_books(&[native]);
+        rig.check_tapes(&[native], minutes(5));
         // Silence is asked about once in half a minute, and then it is live.
         rig.run_until_live(minutes(1), &[native]);
     }
