@@ -15,6 +15,7 @@ mod clients;
 mod gateway;
 mod http;
 mod metrics;
+mod mutants;
 mod proxy;
 mod readme;
 mod recordings;
@@ -37,15 +38,26 @@ cargo xtask <command>
   rules     check the alert and recording rules and run their tests
   verify    compare `tapecast verify` with the verifiers beside the recordings
   clients   run other clients, a browser and the dashboards against a running gateway
+  mutants   plant faults in a copy of the code and see that the scenarios of live sessions find them; with
+            words, only faults whose names have one of them
   setup     only install what the tests need";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = match arguments.as_slice() {
-        [command] => command.as_str(),
+        [command, rest @ ..] if rest.is_empty() || command == "mutants" => command.as_str(),
         _ => "help",
     };
     let steps = match command {
+        "mutants" => {
+            return match mutants::run(&arguments[1..]) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(failure) => {
+                    eprintln!("{failure}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         "test" => steps::TEST,
         "check" => steps::CHECK,
         "tidy" => steps::TIDY,

@@ -3,6 +3,8 @@
 
 mod circles;
 mod image;
+mod named_tests;
+pub(crate) mod planted;
 mod prose;
 mod rust;
 mod walls;
@@ -31,6 +33,8 @@ pub(crate) fn run() -> Result<Option<String>, Failure> {
         walls::problems,
         circles::problems,
         image::problems,
+        named_tests::problems,
+        planted::problems,
     ];
     let problems: Vec<String> = rules.iter().flat_map(|rules| rules(&sources)).collect();
     println!("    {} files read", sources.len());

@@ -302,7 +302,7 @@ fn links(source: &Source) -> Vec<String> {
 }
 
 /// Without `.` and `..`.
-fn clean(path: &Path) -> PathBuf {
+pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
