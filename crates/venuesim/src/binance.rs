@@ -239,6 +239,7 @@ impl BinanceSpot {
             best,
             trades,
             aggregates,
+            ..
         } = listing.market.act(now_ms);
         listing.active |= best;
         let wait = listing.market.wait();

@@ -65,6 +65,10 @@ pub struct Rates {
     pub pong: Duration,
     /// The life of a connection.
     pub life: Duration,
+    /// Between two heartbeats, of venues that send messages as signs of life.
+    pub heartbeat: Duration,
+    /// A client of such a venue may be silent so long.
+    pub idle: Duration,
     /// How long the answer to a request takes, least and most.
     pub answer: (Duration, Duration),
 }
@@ -76,6 +80,8 @@ pub struct Limits {
     pub streams: usize,
     /// Messages of a client per second: text, pings and pongs.
     pub messages: usize,
+    /// So many of them at once, of venues that refuse single messages.
+    pub burst: usize,
     /// So many connections that were closed for too many messages, within the window of attempts, are a ban.
     pub closed_before_ban: usize,
     /// Attempts to connect per window.
@@ -126,11 +132,138 @@ impl SimConfig {
             script: Script::default(),
         }
     }
+
+    /// Five symbols of Kraken spot: two busy ones, a thin one, one with very small prices, and a share as a token; the
+    /// venue's limits and times, so far as they are known. Nothing goes wrong.
+    pub fn kraken(seed: u64) -> Self {
+        Self {
+            symbols: vec![
+                SymbolConfig::btc_usd(),
+                SymbolConfig::eth_usd(),
+                SymbolConfig::thin_pair(),
+                SymbolConfig::small_pair(),
+                SymbolConfig::token(),
+            ],
+            limits: Limits {
+                messages: 20,
+                burst: 10,
+                attempts: 150,
+                attempts_window: Duration::from_secs(600),
+                ..Limits::default()
+            },
+            kept: Kept {
+                books: 2_000,
+                ..Kept::default()
+            },
+            ..Self::new(seed)
+        }
+    }
 }
 
 // === impl SymbolConfig ===
 
 impl SymbolConfig {
+    /// Busy, at Kraken; the price and the grain of a capture.
+    pub fn btc_usd() -> Self {
+        Self {
+            symbol: "BTC/USD".to_owned(),
+            base: "BTC".to_owned(),
+            quote: "USD".to_owned(),
+            price: 6_338_870_000_000,
+            tick: ONE / 10,
+            step: 1,
+            levels: 1_100,
+            ..Self::btcusdt()
+        }
+    }
+
+    /// Less busy, at Kraken.
+    pub fn eth_usd() -> Self {
+        Self {
+            symbol: "ETH/USD".to_owned(),
+            base: "ETH".to_owned(),
+            price: 187_730_000_000,
+            tick: ONE / 100,
+            qty: 2 * ONE,
+            every: Duration::from_millis(90),
+            ..Self::btc_usd()
+        }
+    }
+
+    /// Quiet for many seconds, at Kraken.
+    pub fn thin_pair() -> Self {
+        Self {
+            symbol: "NMR/EUR".to_owned(),
+            base: "NMR".to_owned(),
+            quote: "EUR".to_owned(),
+            price: 1_512_000_000,
+            tick: ONE / 1_000,
+            qty: 8 * ONE,
+            every: Duration::from_secs(8),
+            taker_one_in: 6,
+            ..Self::btc_usd()
+        }
+    }
+
+    /// Its prices have many zeros behind the point, and its quantities five digits.
+    pub fn small_pair() -> Self {
+        Self {
+            symbol: "SHIB/USD".to_owned(),
+            base: "SHIB".to_owned(),
+            price: 82_000,
+            tick: 1,
+            step: 1_000,
+            qty: 900_000 * ONE,
+            every: Duration::from_millis(400),
+            ..Self::btc_usd()
+        }
+    }
+
+    /// A share as a token; its name has a small letter.
+    pub fn token() -> Self {
+        Self {
+            symbol: "AAPLx/USD".to_owned(),
+            base: "AAPLx".to_owned(),
+            price: 23_150_000_000,
+            tick: ONE / 100,
+            step: 10,
+            qty: 3 * ONE,
+            every: Duration::from_millis(700),
+            ..Self::btc_usd()
+        }
+    }
+
+    /// Another busy symbol of Kraken, for tests of many: `S7/USD`.
+    pub fn pair(number: u32) -> Self {
+        Self {
+            symbol: format!("S{number}/USD"),
+            base: format!("S{number}"),
+            price: 100 * ONE + i64::from(number) * ONE,
+            tick: ONE / 1_000,
+            step: ONE / 1_000,
+            qty: 5 * ONE,
+            every: Duration::from_millis(120),
+            ..Self::btc_usd()
+        }
+    }
+
+    /// A symbol of Kraken by its name, such as `SOL/EUR`: one of those above, or a busy one. `None` if it is no
+    /// pair.
+    pub fn named_pair(symbol: &str) -> Option<Self> {
+        let known = SimConfig::kraken(0).symbols.into_iter();
+        if let Some(known) = known.into_iter().find(|known| known.symbol == symbol) {
+            return Some(known);
+        }
+        let (base, quote) = symbol.split_once('/')?;
+        let fits = |name: &str| !name.is_empty() && name.chars().all(char::is_alphanumeric);
+        (fits(base) && fits(quote)).then(|| Self {
+            symbol: symbol.to_owned(),
+            base: base.to_owned(),
+            quote: quote.to_owned(),
+            ..Self::pair(0)
+        })
+    }
+
     /// Busy; the price and the grain of a capture.
     pub fn btcusdt() -> Self {
         Self {
@@ -243,6 +376,8 @@ impl Default for Rates {
             ping: Duration::from_secs(20),
             pong: Duration::from_secs(60),
             life: Duration::from_secs(24 * 3_600),
+            heartbeat: Duration::from_secs(1),
+            idle: Duration::from_secs(60),
             answer: (Duration::from_millis(20), Duration::from_millis(120)),
         }
     }
@@ -256,6 +391,7 @@ impl Default for Limits {
         Self {
             streams: 1_024,
             messages: 5,
+            burst: 5,
             closed_before_ban: 4,
             attempts: 300,
             attempts_window: Duration::from_secs(300),

@@ -23,6 +23,10 @@ pub struct Counts {
     pub impatient: u64,
     /// Attempts that were refused because there were too many.
     pub refused_attempts: u64,
+    /// Messages that were refused because there were too many.
+    pub refused_messages: u64,
+    /// Connections that were cut because the client said nothing.
+    pub silent: u64,
     /// Connections that were closed because of too many messages.
     pub closed_for_messages: u64,
     /// Bans that clients have earned.

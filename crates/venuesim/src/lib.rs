@@ -5,6 +5,7 @@
 //! * [`binance`]: Binance spot: [`BinanceSpot`].
 //! * [`simulated`]: what tests need of each of them: [`Simulated`].
 //! * [`counts`]: what clients have used of what they may: [`Counts`].
+//! * [`kraken`]: Kraken spot: [`KrakenSpot`].
 //! * [`truth`]: what really happened there, for tests to compare with: [`TruthTrade`], [`TruthBook`].
 //! * [`fault`], [`script`]: what goes wrong there, and when: [`Fault`], [`Script`], [`Applied`].
 //! * [`server`]: the shell that serves a simulated venue over real sockets: [`Server`].
@@ -24,6 +25,7 @@ pub mod counts;
 pub mod decimal;
 pub mod fault;
 mod garble;
+pub mod kraken;
 mod late;
 mod market;
 mod planted;
@@ -39,6 +41,7 @@ pub use binance::BinanceSpot;
 pub use config::{Kept, Limits, Rates, SimConfig, SymbolConfig};
 pub use counts::Counts;
 pub use fault::{Fault, Mark};
+pub use kraken::KrakenSpot;
 pub use script::{Applied, Planned, Script};
 pub use server::{Server, ServerConfig};
 pub use simulated::Simulated;

@@ -7,7 +7,7 @@
 mod book;
 mod day;
 
-pub(crate) use book::{Book, Changes};
+pub(crate) use book::{Book, Changed, Changes, Level};
 pub(crate) use day::Day;
 
 use crate::config::{Kept, SymbolConfig};
@@ -60,6 +60,8 @@ pub(crate) enum Status {
 pub(crate) struct Acted {
     /// Whether the best bid or offer is another.
     pub(crate) best: bool,
+    /// Levels that have changed, in order.
+    pub(crate) changed: Vec<Changed>,
     /// Trades, in order.
     pub(crate) trades: Vec<TruthTrade>,
     /// The same, one per price of the taker's order.
@@ -122,9 +124,11 @@ impl Market {
         } else {
             let changed = self.book.make(&self.config, lean, &mut self.random);
             self.note(&changed);
+            acted.changed = changed;
         }
         let refilled = self.book.refill(&self.config, &mut self.random);
         self.note(&refilled);
+        acted.changed.extend(refilled);
         acted.best = self.book.best() != before;
         acted
     }
@@ -135,6 +139,16 @@ impl Market {
         if last != Some(self.book.id()) {
             self.past.push_back(self.book.truth(self.kept.book_levels));
         }
+        while self.past.len() > self.kept.books {
+            self.past.pop_front();
+        }
+    }
+
+    /// The same, with a number that is not the book's own.
+    pub(crate) fn remember_as(&mut self, number: u64) {
+        let mut book = self.book.truth(self.kept.book_levels);
+        book.last_update_id = number;
+        self.past.push_back(book);
         while self.past.len() > self.kept.books {
             self.past.pop_front();
         }
@@ -253,6 +267,7 @@ impl Market {
                 .book
                 .set(taker_sells, price, there - taken, &mut self.random);
             self.note(&[changed]);
+            acted.changed.push(changed);
             self.trade(price, taken, taker_sells, now_ms, acted);
         }
     }

@@ -42,7 +42,8 @@ impl Faults {
             | Fault::SubscribeRefused
             | Fault::AckWithoutData
             | Fault::AckTwice
-            | Fault::ExceededRate => Some(&mut self.subscribes),
+            | Fault::ExceededRate
+            | Fault::ThinSnapshot => Some(&mut self.subscribes),
             Fault::StaleSnapshot
             | Fault::RestTooMany
             | Fault::RestBanned

@@ -1,6 +1,6 @@
 //! Faults: those that wait, and those that are applied at once.
 
-use super::marks::mark;
+use super::marks::{FAULTS, mark};
 use super::twist::Twist;
 use super::{BinanceSpot, Task, messages};
 use crate::config::SymbolConfig;
@@ -15,6 +15,10 @@ use std::time::Duration;
 impl BinanceSpot {
     /// Lets something go wrong now; with a symbol, it concerns that one.
     pub fn plant(&mut self, fault: Fault, symbol: Option<&str>) {
+        if !FAULTS.contains(&fault) {
+            self.faults.unapplied += 1;
+            return;
+        }
         if let Some(queue) = self.faults.queue(fault) {
             queue.push_back(fault);
             return;

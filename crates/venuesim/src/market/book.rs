@@ -21,10 +21,11 @@ pub(crate) struct Book {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Changed {
     /// The number of the change.
-    id: u64,
-    bid: bool,
-    price: i64,
-    qty: i64,
+    pub(crate) id: u64,
+    pub(crate) bid: bool,
+    pub(crate) price: i64,
+    /// 0 if the level is gone.
+    pub(crate) qty: i64,
 }
 
 /// Levels that have changed since the last message, with what they have now.

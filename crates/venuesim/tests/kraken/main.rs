@@ -1,0 +1,13 @@
+//! The simulated Kraken spot in virtual time: its protocol, its limits, its sums, its truth.
+
+#![expect(clippy::unwrap_used, reason = "tests may stop")]
+
+mod book;
+mod captured;
+mod control;
+mod driver;
+mod faults;
+mod instruments;
+mod limits;
+mod rest;
+mod streams;
