@@ -14,7 +14,7 @@ use super::line::{
 use super::venue::Refused;
 use crate::metrics::UpstreamEvent;
 use std::time::Duration;
-use tapecast_model::ChannelKind;
+use tapecast_model::{ChannelKind, TradingState};
 
 /// Pauses between tries of what the venue refuses.
 const REFUSALS: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(600));
@@ -24,6 +24,8 @@ pub(super) const ANEW_AFTER: Duration = Duration::from_secs(2);
 const REST_WITHIN: Duration = Duration::from_secs(1);
 /// The same for requests of which the venue says that some were not read.
 const UNREAD_WITHIN: Duration = Duration::from_secs(2);
+/// How long nothing is asked about an instrument that the venue has delisted; it may come back.
+const GONE_FOR: Duration = Duration::from_secs(600);
 /// How long nothing is asked when the venue says that we ask too fast; each further time it doubles.
 const TOO_FAST: Duration = Duration::from_secs(1);
 
@@ -333,7 +335,23 @@ impl Session {
             return;
         };
         line.send_at = None;
-        while let Some(ask) = line.unsent.front() {
+        while let Some(ask) = line.unsent.front_mut() {
+            let (Ask::Join(places) | Ask::Leave(places)) = ask;
+            places.retain(|at| {
+                let Subscription {
+                    instrument, state, ..
+                } = &mut line.subscriptions[*at];
+                let listed = instrument.map(|at| self.instruments[at].listed);
+                let is_gone = listed == Some(TradingState::Delisted);
+                if is_gone {
+                    *state = SubscriptionState::Refused(now.after(GONE_FOR));
+                }
+                !is_gone
+            });
+            if places.is_empty() {
+                line.unsent.pop_front();
+                continue;
+            }
             let budget = match line.held {
                 held if held > now => Err(held),
                 _ => line.messages.spend(1, now),
@@ -342,7 +360,7 @@ impl Session {
                 line.send_at = Some(later);
                 return;
             }
-            let (Ask::Join(places) | Ask::Leave(places)) = ask;
+            let (Ask::Join(places) | Ask::Leave(places)) = &*ask;
             let names: Vec<_> = places
                 .iter()
                 .map(|at| line.subscriptions[*at].name.as_str())
