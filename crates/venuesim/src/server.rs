@@ -19,6 +19,7 @@ use authority::Authority;
 use hub::Hub;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +35,8 @@ pub struct ServerConfig {
     pub tls: bool,
     /// The names and addresses of the certificate.
     pub names: Vec<String>,
+    /// The directory in which the authority is kept; without one it is new at each start.
+    pub authority: Option<PathBuf>,
 }
 
 /// A running server. It ends when it is dropped.
@@ -57,6 +60,7 @@ impl Default for ServerConfig {
             names: ["localhost", "127.0.0.1", "::1"]
                 .map(str::to_owned)
                 .to_vec(),
+            authority: None,
         }
     }
 }
@@ -67,10 +71,13 @@ impl<V: Venue + Send + 'static> Server<V> {
     /// Starts a server; the venue's time begins now. It needs a tokio runtime.
     ///
     /// # Errors
-    /// The address is not free, or a name is no name.
+    /// The address is not free, a name is no name, or the authority cannot be read or kept.
     pub async fn start(venue: V, config: ServerConfig) -> io::Result<Self> {
         let authority = match config.tls {
-            true => Some(Authority::new(&config.names).map_err(io::Error::other)?),
+            true => Some(
+                Authority::new(&config.names, config.authority.as_deref())
+                    .map_err(io::Error::other)?,
+            ),
             false => None,
         };
         let acceptor = authority.as_ref().map(Authority::acceptor);

@@ -20,11 +20,12 @@ impl Drop for Simulated {
 
 /// Starts one, and waits until it says where; the scheme and the address.
 fn start(arguments: &[&str]) -> (Simulated, String, String) {
-    let arguments = [
-        &["simulate", "binance", "--listen", "127.0.0.1:0"],
-        arguments,
-    ]
-    .concat();
+    start_venue("binance", arguments)
+}
+
+/// The same of another venue.
+fn start_venue(venue: &str, arguments: &[&str]) -> (Simulated, String, String) {
+    let arguments = [&["simulate", venue, "--listen", "127.0.0.1:0"], arguments].concat();
     let mut child = tapecast(&arguments).spawn().unwrap();
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
     let found = lines.map_while(Result::ok).find_map(|line| {
@@ -41,17 +42,58 @@ fn start(arguments: &[&str]) -> (Simulated, String, String) {
 fn a_simulated_venue_serves_until_it_is_told_to_end() {
     let (mut simulated, scheme, address) = start(&["--plain", "--symbols", "BTCUSDT,SOLUSDC"]);
     assert_eq!(scheme, "http");
-    let mut stream = TcpStream::connect(&address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = format!(
-        "GET /api/v3/exchangeInfo HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = get(&address, "/api/v3/exchangeInfo");
     assert!(answer.contains(r#""symbol":"SOLUSDC""#), "{answer}");
     kill_process(Pid::from_child(&simulated.0), Signal::TERM).unwrap();
     assert!(simulated.0.wait().unwrap().success());
+}
+
+/// The answer to a request without TLS.
+fn get(address: &str, target: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn kraken_is_simulated_too() {
+    let arguments = ["--plain", "--symbols", "BTC/USD,SOL/EUR"];
+    let (_simulated, _, address) = start_venue("kraken", &arguments);
+    let answer = get(&address, "/0/public/AssetPairs");
+    assert!(answer.contains(r#""wsname":"SOL/EUR""#), "{answer}");
+    let mut command = tapecast(&["simulate", "kraken", "--symbols", "BTCUSD"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--symbols: \"BTCUSD\" is no pair"), "{said}");
+}
+
+#[test]
+fn an_authority_is_kept_for_the_next_start_and_for_other_venues() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, out) = (folder.path().join("kept"), folder.path().join("ca.pem"));
+    let paths = [&kept, &out].map(|path| path.to_str().unwrap().to_owned());
+    let arguments = ["--authority", &paths[0], "--ca-out", &paths[1]];
+    let certificate = |venue| {
+        let (_simulated, scheme, _) = start_venue(venue, &arguments);
+        assert_eq!(scheme, "https");
+        std::fs::read_to_string(&out).unwrap()
+    };
+    let first = certificate("binance");
+    assert_eq!(certificate("binance"), first);
+    assert_eq!(certificate("kraken"), first);
+    std::fs::write(kept.join("authority.pem"), "nonsense").unwrap();
+    let mut command = tapecast(&["simulate", "kraken"]);
+    let output = command.args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("--authority") && said.contains("remove the directory"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -8,9 +8,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tapecast_venuesim::{BinanceSpot, Fault, Server, ServerConfig, SimConfig};
+use tapecast_venuesim::{BinanceSpot, Fault, KrakenSpot, Server, ServerConfig, SimConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -26,8 +27,14 @@ async fn started() -> Server<BinanceSpot> {
 }
 
 async fn secure(server: &Server<BinanceSpot>) -> TlsStream<TcpStream> {
+    trusting(server.ca_pem().unwrap(), server.addr())
+        .await
+        .unwrap()
+}
+
+/// A connection of a client that trusts this authority.
+async fn trusting(pem: &str, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    let pem = server.ca_pem().unwrap();
     roots
         .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
         .unwrap();
@@ -37,12 +44,10 @@ async fn secure(server: &Server<BinanceSpot>) -> TlsStream<TcpStream> {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let stream = TcpStream::connect(server.addr()).await.unwrap();
+    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .unwrap()
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, stream).await
 }
 
 async fn websocket(
@@ -142,6 +147,30 @@ async fn a_client_rebuilds_a_book_over_tls() {
     .await
     .unwrap();
     server.stop();
+}
+
+#[tokio::test]
+async fn an_authority_that_is_kept_is_trusted_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServerConfig {
+        authority: Some(folder.path().join("authority")),
+        ..ServerConfig::default()
+    };
+    let venue = BinanceSpot::new(SimConfig::new(1));
+    let first = Server::start(venue, config.clone()).await.unwrap();
+    let pem = first.ca_pem().unwrap().to_owned();
+    trusting(&pem, first.addr()).await.unwrap();
+    first.stop();
+    let venue = KrakenSpot::new(SimConfig::kraken(1));
+    let second = Server::start(venue, config).await.unwrap();
+    let stream = trusting(&pem, second.addr()).await.unwrap();
+    let url = format!("wss://localhost:{}/v2", second.addr().port());
+    let handshake = tokio_tungstenite::client_async(url, stream);
+    let (mut client, _) = Box::pin(handshake).await.unwrap();
+    let status = find(&mut client, |_| true).await;
+    assert_eq!(status["data"][0]["system"], "online");
+    let stranger = started().await;
+    trusting(&pem, stranger.addr()).await.unwrap_err();
 }
 
 #[tokio::test]
