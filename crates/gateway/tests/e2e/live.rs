@@ -4,28 +4,32 @@ use crate::support::{PATIENCE, connect, gateway, http, next, try_gateway, wait_f
 use tapecast_client::book::ClientBook;
 use tapecast_client::{Client, MessageKind};
 use tapecast_venuesim::server::{Server, ServerConfig};
-use tapecast_venuesim::{BinanceSpot, Fault, SimConfig};
+use tapecast_venuesim::{BinanceSpot, Fault, KrakenSpot, SimConfig, Simulated};
 use tempfile::TempDir;
 
-struct Venue {
-    server: Server<BinanceSpot>,
+struct Venue<V = BinanceSpot> {
+    server: Server<V>,
     folder: TempDir,
 }
 
 async fn venue() -> Venue {
+    serve(BinanceSpot::new(SimConfig::new(11))).await
+}
+
+async fn serve<V: Simulated + Send + 'static>(venue: V) -> Venue<V> {
     let folder = tempfile::tempdir().unwrap();
-    let venue = BinanceSpot::new(SimConfig::new(11));
     let server = Server::start(venue, ServerConfig::default()).await.unwrap();
     std::fs::write(folder.path().join("ca.pem"), server.ca_pem().unwrap()).unwrap();
     Venue { server, folder }
 }
 
-impl Venue {
+impl<V: Simulated + Send + 'static> Venue<V> {
     /// The source that connects to it.
     fn source(&self, more: &str) -> String {
         let (port, ca) = (self.server.addr().port(), self.folder.path().join("ca.pem"));
+        let venue = V::NAME;
         format!(
-            "[[source]]\nkind = \"live\"\nvenue = \"binance\"\nsymbols = [\"BTC-USDT\", \"ETH-*\"]\n\
+            "[[source]]\nkind = \"live\"\nvenue = \"{venue}\"\nsymbols = [\"BTC-*\", \"ETH-*\"]\n\
              proxy = \"none\"\nca_file = {ca:?}\n{more}\n[source.rules]\n\
              stream_url = \"wss://localhost:{port}\"\nrest_url = \"https://localhost:{port}\"\n"
         )
@@ -128,6 +132,40 @@ async fn what_the_venue_says_of_an_instrument_is_told_and_told_again_when_it_cha
     until(&mut json, "\"reason\":\"scale\"", topic).await;
     let finer = until(&mut json, topic, "\"tick\":\"0.001\"").await;
     assert!(finer.contains("\"price_scale\":3"), "{finer}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_begin_in_the_stream_are_live_over_tls_and_heal() {
+    let venue = serve(KrakenSpot::new(SimConfig::kraken(11))).await;
+    let gateway = gateway(&venue.source("")).await;
+    let mut client = connect(&gateway).await;
+    let topics = [
+        "book.25:kraken:BTC-USD",
+        "quote:kraken:BTC-USD",
+        "trade:kraken:BTC-USD",
+        "ticker:kraken:BTC-USD",
+        "status:kraken:BTC-USD",
+    ];
+    client.subscribe(&topics).await.unwrap();
+    for topic in &topics[..4] {
+        until(&mut client, topic, "\"type\":\"update\"").await;
+    }
+    let plant = |fault| {
+        venue
+            .server
+            .with(|venue| venue.plant(fault, Some("BTC/USD")))
+    };
+    plant(Fault::WrongSum);
+    until(&mut client, topics[4], "checksum").await;
+    until(&mut client, topics[0], "\"type\":\"snapshot\"").await;
+    until(&mut client, topics[4], "\"feed\":\"live\"").await;
+    plant(Fault::FinerTick);
+    until(&mut client, "\"reason\":\"scale\"", topics[0]).await;
+    until(&mut client, topics[0], "\"type\":\"update\"").await;
+    plant(Fault::Cut);
+    until(&mut client, topics[4], "\"feed\":\"down\"").await;
+    until(&mut client, topics[4], "\"feed\":\"live\"").await;
     gateway.stop().await;
 }
 

@@ -8,6 +8,8 @@
 mod binance;
 mod complaints;
 mod faults;
+mod kraken;
+mod kraken_faults;
 mod rig;
 mod soak;
 mod witness;

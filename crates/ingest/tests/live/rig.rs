@@ -10,6 +10,7 @@ use tapecast_ingest::metrics::{FeedCounters, FeedMetrics, PipelineMetrics, Upstr
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
 use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
 use tapecast_ingest::session::binance::BinanceSpot as Live;
+use tapecast_ingest::session::kraken::KrakenSpot as LiveKraken;
 use tapecast_ingest::session::venue::{LiveVenue, VenueRules};
 use tapecast_ingest::session::{
     Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, SessionEvents, Transmit,
@@ -17,7 +18,7 @@ use tapecast_ingest::session::{
 };
 use tapecast_model::catalog::Offer;
 use tapecast_model::{Catalog, ChannelKind, ChannelSet, Mono, UnixNanos, Venue as VenueName};
-use tapecast_venuesim::{AnswerEnd, BinanceSpot, Output, SimConfig, Simulated};
+use tapecast_venuesim::{AnswerEnd, BinanceSpot, KrakenSpot, Output, SimConfig, Simulated};
 
 /// How long a connection takes.
 const CONNECT: Duration = Duration::from_millis(40);
@@ -47,6 +48,22 @@ impl Tested for BinanceSpot {
     fn live(rules: VenueRules) -> Box<dyn LiveVenue> {
         Box::new(Live::new(rules))
     }
+}
+
+impl Tested for KrakenSpot {
+    fn live(rules: VenueRules) -> Box<dyn LiveVenue> {
+        Box::new(LiveKraken::new(rules))
+    }
+}
+
+/// A simulated Kraken whose markets are not too busy for a test.
+pub(crate) fn kraken(seed: u64) -> SimConfig {
+    let mut config = SimConfig::kraken(seed);
+    for symbol in &mut config.symbols {
+        symbol.every = symbol.every.max(Duration::from_millis(150));
+        symbol.levels = symbol.levels.min(300);
+    }
+    config
 }
 
 pub(crate) struct Rig<V = BinanceSpot> {

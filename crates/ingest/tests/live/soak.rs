@@ -3,28 +3,69 @@
 //!
 //! `TAPECAST_SOAK="seeds minutes"` runs more than the one seed and the one minute that the suite runs.
 
-use crate::rig::{Rig, wanted};
+use crate::rig::{Rig, Tested, kraken, wanted};
 use std::time::Duration;
-use tapecast_venuesim::{BinanceSpot, Fault, Script, SimConfig, Simulated, SymbolConfig};
-
-/// Faults whose outcome is not compared here: a level that is missing in a message makes a book wrong by the venue's
-/// own rules, and numbers that begin again do not tell what was lost before them.
-const NOT_COMPARED: [Fault; 2] = [Fault::LostLevel, Fault::Renumbering];
+use tapecast_venuesim::{BinanceSpot, Fault, KrakenSpot, Script, SimConfig, SymbolConfig};
 
 fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
+/// What a soak needs to know of a venue.
+struct Place {
+    /// What is simulated, with this seed.
+    config: fn(u64) -> SimConfig,
+    natives: [&'static str; 4],
+    rules: &'static str,
+    /// Faults whose outcome is not compared.
+    not_compared: &'static [Fault],
+}
+
+const BINANCE: Place = Place {
+    config: |seed| {
+        let mut config = SimConfig::new(seed);
+        config.symbols.truncate(3);
+        config.symbols.push(SymbolConfig::numbered(7));
+        config
+    },
+    natives: ["BTCUSDT", "ETHUSDT", "NKNUSDT", "S7USDT"],
+    rules: "definitions_seconds = 60",
+    // A level that is missing in a message makes a book wrong by the venue's own rules, and numbers that begin again do
+    // not tell what was lost before them.
+    not_compared: &[Fault::LostLevel, Fault::Renumbering],
+};
+
+const KRAKEN: Place = Place {
+    config: kraken,
+    natives: ["BTC/USD", "ETH/USD", "SHIB/USD", "AAPLx/USD"],
+    rules: "check_seconds = 60\nlife_seconds = 100",
+    // Levels that no sum covers, and requests that the session does not send: they would wait for ever.
+    not_compared: &[
+        Fault::LostLevel,
+        Fault::SkippedDeep,
+        Fault::Renumbering,
+        Fault::RestTooMany,
+        Fault::RestRegion,
+        Fault::RestServerError,
+        Fault::RestTimeout,
+        Fault::RestTruncated,
+        Fault::RestGarbage,
+    ],
+};
+
 /// One seed: faults, then quiet.
-fn soak(seed: u64, (span, quiet): (Duration, Duration), faults: &[Fault]) {
-    let mut config = SimConfig::new(seed);
-    config.symbols.truncate(3);
-    config.symbols.push(SymbolConfig::numbered(7));
+fn soak<V: Tested>(
+    place: &Place,
+    seed: u64,
+    (span, quiet): (Duration, Duration),
+    faults: &[Fault],
+) {
+    let mut config = (place.config)(seed);
     for symbol in &mut config.symbols {
         symbol.levels = symbol.levels.min(1_200);
     }
-    let mut rig = Rig::new(config, wanted(&["*"]), "definitions_seconds = 60");
-    let natives = ["BTCUSDT", "ETHUSDT", "NKNUSDT", "S7USDT"];
+    let mut rig = Rig::<V>::of(config, wanted(&["*"]), place.rules);
+    let natives = place.natives;
     rig.run_until_live(minutes(1), &natives);
     let from = rig.now;
     let until = from + span;
@@ -57,26 +98,46 @@ fn soak(seed: u64, (span, quiet): (Duration, Duration), faults: &[Fault]) {
     assert!(rig.witness.compared > 500, "seed {seed}");
 }
 
-#[test]
-fn a_fault_every_second() {
+fn every_second<V: Tested>(place: &Place) {
     let chosen = std::env::var("TAPECAST_SOAK").unwrap_or_else(|_| "1 1".to_owned());
     let mut words = chosen
         .split_whitespace()
         .map(|word| word.parse::<u64>().unwrap());
     let (seeds, span) = (words.next().unwrap(), words.next().unwrap());
-    let all = BinanceSpot::FAULTS.iter().copied();
-    let faults: Vec<_> = all.filter(|fault| !NOT_COMPARED.contains(fault)).collect();
+    let all = V::FAULTS.iter().copied();
+    let faults: Vec<_> = all
+        .filter(|fault| !place.not_compared.contains(fault))
+        .collect();
     for seed in 1..=seeds {
-        soak(seed, (minutes(span), minutes(15)), &faults);
+        soak::<V>(place, seed, (minutes(span), minutes(15)), &faults);
     }
 }
 
 /// Each kind of fault alone: which one breaks what is easier to see.
-#[test]
-fn each_fault_alone() {
-    for fault in BinanceSpot::FAULTS.iter().copied() {
-        if !NOT_COMPARED.contains(&fault) {
-            soak(3, (Duration::from_secs(10), minutes(3)), &[fault]);
+fn alone<V: Tested>(place: &Place) {
+    for fault in V::FAULTS.iter().copied() {
+        if !place.not_compared.contains(&fault) {
+            soak::<V>(place, 3, (Duration::from_secs(10), minutes(3)), &[fault]);
         }
     }
+}
+
+#[test]
+fn a_fault_every_second() {
+    every_second::<BinanceSpot>(&BINANCE);
+}
+
+#[test]
+fn a_fault_every_second_at_kraken() {
+    every_second::<KrakenSpot>(&KRAKEN);
+}
+
+#[test]
+fn each_fault_alone() {
+    alone::<BinanceSpot>(&BINANCE);
+}
+
+#[test]
+fn each_fault_alone_at_kraken() {
+    alone::<KrakenSpot>(&KRAKEN);
 }
