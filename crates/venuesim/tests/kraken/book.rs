@@ -50,7 +50,7 @@ impl Book {
                 }
             }
             let worth = |level: &Level| decimal::parse(&level.0).unwrap();
-            side.sort_by_key(|level| if is_bid { -worth(level) } else { worth(level) });
+            side.sort_by_cached_key(|level| if is_bid { -worth(level) } else { worth(level) });
             side.truncate(depth);
         }
         match value["data"][0]["checksum"].as_u64() {

@@ -9,5 +9,7 @@ mod driver;
 mod faults;
 mod instruments;
 mod limits;
+mod mutation;
 mod rest;
 mod streams;
+mod survivor;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tapecast_venuesim::decimal;
 
 /// The time of a message in microseconds of its day.
-fn micros(text: &str) -> u64 {
+pub(crate) fn micros(text: &str) -> u64 {
     let at = text.rfind("\"timestamp\":\"").unwrap() + 13 + 11;
     let number = |from: usize, length: usize| -> u64 {
         text[at + from..at + from + length].parse().unwrap()
