@@ -32,10 +32,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_edge::io::listener::Listener;
+use tapecast_model::clock::mono_now;
 use tokio::task::JoinSet;
 
 /// How long clients wait for venues to say which instruments there are.
 const DEFINED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the end waits for what is kept of venues.
+const KEPT_WITHIN: Duration = Duration::from_secs(1);
 
 /// A running gateway.
 pub struct Gateway {
@@ -45,7 +49,7 @@ pub struct Gateway {
     pipeline: PipelineHandle,
     shards: Shards,
     /// Its lock is held as long as the process lives.
-    _reservation: Arc<Reservation>,
+    reservation: Arc<Reservation>,
     settings: Arc<SettingsInForce>,
     parts: Parts,
 }
@@ -105,6 +109,7 @@ impl Gateway {
             waiting_max: config.pipeline.events,
             pacer: edge.pacer,
             parts: &parts,
+            venues: reservation.venues(),
         };
         let sources = Sources::start(sources, &around, &registry)?;
         let renewal = reservation.keep_renewed(&parts);
@@ -137,7 +142,7 @@ impl Gateway {
             sources,
             pipeline: market.pipeline,
             shards: edge.shards,
-            _reservation: reservation,
+            reservation,
             settings,
             parts,
         })
@@ -164,7 +169,7 @@ impl Gateway {
 
     /// How long [`Gateway::stop`] takes at most, unless a thread is stuck.
     pub fn patience(&self) -> Duration {
-        HANDSHAKES_END + Shards::patience(self.close_timeout()) + SPARE
+        HANDSHAKES_END + Shards::patience(self.close_timeout()) + KEPT_WITHIN + SPARE
     }
 
     /// What of the configuration is in force, to change it.
@@ -184,6 +189,10 @@ impl Gateway {
         self.shards.stop(close_timeout).await;
         self.sources.stop().await;
         self.pipeline.stop().await;
+        let venues = Arc::clone(self.reservation.venues());
+        let kept = tokio::task::spawn_blocking(move || venues.write_all(mono_now()));
+        // A disk that hangs does not hold up the end.
+        let _ = tokio::time::timeout(KEPT_WITHIN, kept).await;
         // Probes were answered until now.
         drop((self.renewal, self.listeners));
     }

@@ -20,6 +20,7 @@ use crate::config::{Source, Span};
 use crate::faults::Faults;
 use crate::parts::{Part, Parts, State};
 use crate::start_error::StartError;
+use crate::state_dir::KeptVenues;
 use hashbrown::HashMap;
 use prometheus::Registry;
 use std::path::PathBuf;
@@ -124,6 +125,8 @@ pub struct Around<'a> {
     pub pacer: Pacer,
     /// Where the state of each is kept.
     pub parts: &'a Parts,
+    /// Where they keep what they learn of their venues.
+    pub venues: &'a Arc<KeptVenues>,
 }
 
 impl SourceError {
@@ -306,7 +309,8 @@ impl Sources {
                 .filter_map(|(feed, _)| feed.defined())
                 .collect(),
         };
-        for (index, (feed, required)) in feeds.into_iter().enumerate() {
+        for (index, (mut feed, required)) in feeds.into_iter().enumerate() {
+            feed.keep_in(around.venues);
             let number = index + 1;
             let metrics = around.parts.metrics();
             let gauge = metrics.source_up(number, feed.kind(), feed.venue());
@@ -346,7 +350,7 @@ impl Sources {
         report::reporter(&self.handles)
     }
 
-    /// Waits until all venues have said which instruments there are, but not longer than this.
+    /// Waits until it is known of all venues which instruments there are, but not longer than this.
     ///
     /// # Cancellation
     /// Safe.

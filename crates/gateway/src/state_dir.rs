@@ -2,13 +2,17 @@
 //!
 //! It has one subdirectory for each owner, and a file `lock` that excludes a second process. Every file
 //! begins with its owner's name and version, and is replaced as a whole: a temporary file is written,
-//! synced to the disk, and renamed. At present there is one owner, [`Reservation`]: epochs only rise,
-//! even if the clock was set back between two runs of the process.
+//! synced to the disk, and renamed. There are two owners. [`Reservation`]: epochs only rise, even if the
+//! clock was set back between two runs of the process. [`KeptVenues`]: what live venues have listed, and until
+//! when they want to be left alone.
 //!
 //! # Full, late and wrong
 //! If the disk is full, read-only or slow, the process counts it, logs a warning and continues. Then only
-//! the guarantee for the next run is missing. A directory that another process uses, and a file with an
-//! unknown version, are refused at the start, because continuing would break their guarantees.
+//! the guarantee for the next run is missing. A directory that another process uses, and a file of epochs with
+//! an unknown version, are refused at the start, because continuing would break their guarantees. A file of a
+//! venue that cannot be read is ignored with a warning: the venue is asked.
+
+mod venues;
 
 use crate::parts::{Parts, keep};
 use crate::start_error::StartError;
@@ -23,6 +27,8 @@ use tapecast_model::clock::{mono_now, unix_now};
 use tapecast_model::{Epoch, EpochSource, Fault, RateLimit};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
+
+pub use venues::KeptVenues;
 
 /// A directory that is this process's alone.
 #[derive(Debug)]
@@ -59,8 +65,9 @@ pub enum StateDirError {
 /// The epochs up to which no later life of the process may give one.
 #[derive(Debug)]
 pub struct Reservation {
-    dir: Option<StateDir>,
+    dir: Option<Arc<StateDir>>,
     epochs: Arc<EpochSource>,
+    venues: Arc<KeptVenues>,
 }
 
 /// The first line of the file of epochs: owner and version.
@@ -69,12 +76,15 @@ const EPOCHS: &str = "tapecast epochs 1";
 const EPOCH_MAX: u64 = 1 << 53;
 /// Bytes that are read of a state file: it has some tens.
 const STATE_BYTES_MAX: u64 = 4_096;
-/// What cannot be done with the file of an earlier run.
-const READ: &str = "read";
+/// What is lost if epochs cannot be read, and if they cannot be written.
+const LOST_BEFORE: &str = "this run cannot continue the epochs of the run before";
+const LOST_NEXT: &str = "the next start cannot continue the epochs of this run";
 /// So far ahead of the last epoch they are reserved.
 const AHEAD_MILLIS: u64 = 3_600_000;
 /// How often the reservation is renewed: many times within what it is ahead.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether something of a venue is to be kept.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl From<StateDirError> for StartError {
     fn from(error: StateDirError) -> Self {
@@ -125,17 +135,17 @@ impl StateDir {
             Ok(lock) => match lock.try_lock() {
                 Ok(()) => dir._lock = Some(lock),
                 Err(TryLockError::WouldBlock) => return Err(StateDirError::Held(dir.path)),
-                Err(TryLockError::Error(error)) => dir.note("locked", &error),
+                Err(TryLockError::Error(error)) => dir.note("locked", &error, LOST_NEXT),
             },
-            Err(error) => dir.note("prepared", &error),
+            Err(error) => dir.note("prepared", &error, LOST_NEXT),
         }
         Ok(dir)
     }
 
-    /// Replaces a file as a whole.
-    fn replace(&self, owner: &str, text: &str) -> bool {
+    /// Replaces a file of an owner as a whole. If that fails, this is lost.
+    fn replace(&self, owner: &str, name: &str, text: &str, lost: &str) -> bool {
         let folder = self.path.join(owner);
-        let (file, temporary) = (folder.join("state"), folder.join("state.tmp"));
+        let (file, temporary) = (folder.join(name), folder.join(format!("{name}.tmp")));
         let write = || -> io::Result<()> {
             fs::create_dir_all(&folder)?;
             let mut out = File::create(&temporary)?;
@@ -148,20 +158,16 @@ impl StateDir {
         match write() {
             Ok(()) => true,
             Err(error) => {
-                self.note("written", &error);
+                self.note("written", &error, lost);
                 false
             }
         }
     }
 
-    fn note(&self, what: &str, error: &io::Error) {
+    fn note(&self, what: &str, error: &io::Error, lost: &str) {
         self.failures.inc();
         if let Some(more) = self.log.pass(mono_now()) {
             let path = self.path.display();
-            let lost = match what {
-                READ => "this run cannot continue the epochs of the run before",
-                _ => "the next start cannot continue the epochs of this run",
-            };
             warn!(%error, %path, more, "state_dir cannot be {what}: {lost}");
         }
     }
@@ -184,8 +190,10 @@ impl Reservation {
 
     /// Reads the reservation of earlier runs, and reserves epochs for this run.
     fn open(dir: Option<StateDir>) -> Result<Self, StateDirError> {
-        let floor = dir.as_ref().map_or(Ok(Epoch::default()), reserved)?;
+        let dir = dir.map(Arc::new);
+        let floor = dir.as_deref().map_or(Ok(Epoch::default()), reserved)?;
         let reservation = Self {
+            venues: Arc::new(KeptVenues::new(dir.clone())),
             dir,
             epochs: Arc::new(EpochSource::above(floor)),
         };
@@ -204,7 +212,12 @@ impl Reservation {
         &self.epochs
     }
 
-    /// Renews it for ever, until the returned task is dropped.
+    /// What is kept of live venues.
+    pub fn venues(&self) -> &Arc<KeptVenues> {
+        &self.venues
+    }
+
+    /// Renews it for ever, and keeps what sources learn of their venues, until the returned task is dropped.
     pub fn keep_renewed(self: &Arc<Self>, parts: &Parts) -> JoinSet<()> {
         let part = parts.enter("state_dir".to_owned(), "state_dir", false);
         let (reservation, fault) = (Arc::clone(self), parts.fault_of("state_dir"));
@@ -228,24 +241,41 @@ impl Reservation {
 
     fn write(&self, epoch: u64) {
         if let Some(dir) = &self.dir {
-            dir.replace("epochs", &format!("{EPOCHS}\n{epoch}\n"));
+            dir.replace(
+                "epochs",
+                "state",
+                &format!("{EPOCHS}\n{epoch}\n"),
+                LOST_NEXT,
+            );
         }
     }
 }
 
-/// Renews a reservation for ever. Tests that may arm `fault` need not wait for it.
+/// Renews a reservation for ever, and keeps what has changed of venues. Tests that may arm `fault` need not wait
+/// for it.
 async fn renew(reservation: Arc<Reservation>, fault: Fault) {
-    let every = match fault.is_armable() {
-        true => Duration::from_millis(1),
-        false => RENEW_EVERY,
+    let (every, look_every) = match fault.is_armable() {
+        true => (Duration::from_millis(1), Duration::from_millis(1)),
+        false => (RENEW_EVERY, LOOK_EVERY),
     };
+    let mut renewed_at = mono_now();
     loop {
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(look_every).await;
+        let is_due = mono_now() - renewed_at >= every;
+        if !is_due && !reservation.venues.is_due(mono_now()) {
+            continue;
+        }
+        if is_due {
+            renewed_at = mono_now();
+        }
         let (reservation, fault) = (Arc::clone(&reservation), fault.clone());
         // The disk may be slow: the runtime does not wait for it.
         let renewed = tokio::task::spawn_blocking(move || {
             fault.look();
-            reservation.renew();
+            reservation.venues.write_due(mono_now());
+            if is_due {
+                reservation.renew();
+            }
         });
         if let Err(error) = renewed.await {
             // A panic is ours, so that whoever watches learns what it said.
@@ -287,23 +317,27 @@ fn reserved(dir: &StateDir) -> Result<Epoch, StateDirError> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Epoch::default()),
         Err(error) => {
-            dir.note(READ, &error);
+            dir.note("read", &error, LOST_BEFORE);
             return Ok(Epoch::default());
         }
     };
     let rest = known(&dir.path, &text)?;
     if text.trim_ascii().is_empty() {
-        dir.note(READ, &io::Error::other("the file is empty"));
+        dir.note("read", &io::Error::other("the file is empty"), LOST_BEFORE);
         return Ok(Epoch::default());
     }
     match rest.trim_end().parse() {
         Ok(epoch) if epoch <= EPOCH_MAX => Ok(Epoch::new(epoch)),
         Ok(epoch) => {
-            dir.note(READ, &io::Error::other(format!("{epoch} is not an epoch")));
+            dir.note(
+                "read",
+                &io::Error::other(format!("{epoch} is not an epoch")),
+                LOST_BEFORE,
+            );
             Ok(Epoch::default())
         }
         Err(error) => {
-            dir.note(READ, &io::Error::other(error));
+            dir.note("read", &io::Error::other(error), LOST_BEFORE);
             Ok(Epoch::default())
         }
     }

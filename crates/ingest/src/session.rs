@@ -17,6 +17,7 @@
 //! |---|---|
 //! | [`venue`] | what differs between venues: a trait; [`binance`], [`kraken`] |
 //! | `definitions` | which instruments are wanted, and the venue's list of them |
+//! | `earlier` | what one session leaves to the next |
 //! | `line`, `lines` | connections: connect, ping, replace |
 //! | `subscribe` | what is asked for on them, and the venue's answers |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
@@ -54,6 +55,7 @@ mod book_start;
 mod books;
 mod budget;
 mod definitions;
+mod earlier;
 mod freshness;
 mod io;
 pub mod kraken;
@@ -73,6 +75,7 @@ mod successor;
 pub mod venue;
 
 pub use definitions::{Pattern, PatternError, VenueInstrument, WantedSet};
+pub use earlier::Earlier;
 pub use io::{Failure, Frame, HttpAnswer, SessionCommand, SessionEvents, Transmit};
 pub use report::{LineReport, SessionReport};
 
@@ -83,6 +86,7 @@ use agreement::Agreement;
 use book_check::BookCheck;
 use book_start::BookStart;
 use budget::Budget;
+use earlier::Learned;
 use freshness::Freshness;
 use hashbrown::HashMap;
 use line::Line;
@@ -110,6 +114,8 @@ pub struct SessionConfig {
     pub wanted: WantedSet,
     /// Instruments that an earlier session of this process has entered in the catalogue.
     pub known: Vec<InstrumentId>,
+    /// What an earlier session knew of the venue.
+    pub earlier: Earlier,
     /// For pauses.
     pub seed: u64,
     /// Where instruments are entered.
@@ -150,6 +156,8 @@ pub struct Session {
     list_asked: Option<Mono>,
     /// What the venue says of trading in all of its instruments.
     system: TradingState,
+    /// For the next session.
+    learned: Learned,
     transmits: VecDeque<Transmit>,
     events: VecDeque<SessionEvents>,
     /// Instruments that are new, or have a new id.
@@ -210,12 +218,13 @@ impl Session {
             live,
             wanted,
             known,
+            earlier,
             seed,
             catalog,
             counters,
         } = config;
         let (limit, span) = live.rules().connects();
-        Self {
+        let mut session = Self {
             requests: Requests::new(live.rules()),
             venue,
             live,
@@ -238,6 +247,7 @@ impl Session {
             listed: None,
             list_asked: None,
             system: TradingState::Unknown,
+            learned: Learned::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             served: Vec::new(),
@@ -246,7 +256,9 @@ impl Session {
             unmeasured: 0,
             log: RateLimit::of_log_lines(),
             stopped: false,
-        }
+        };
+        session.take_earlier(&earlier);
+        session
     }
 
     /// What is to be done outside, oldest first.

@@ -34,6 +34,15 @@ pub struct LiveSource {
     pub required: bool,
 }
 
+// === impl LiveSource ===
+
+impl LiveSource {
+    /// Where its venue is: what is known of it holds for no other address.
+    pub fn address(&self) -> String {
+        format!("{} {}", self.rules.stream_url, self.rules.rest_url)
+    }
+}
+
 /// Instruments of one source at the most.
 const SYMBOLS_MAX: usize = 10_000;
 

@@ -12,6 +12,7 @@
 
 use super::Stop;
 use crate::parts::{Part, Pause, State, Watch, words};
+use crate::state_dir::KeptVenues;
 use prometheus::IntGauge;
 use std::borrow::Cow;
 use std::io;
@@ -57,6 +58,9 @@ pub trait Feed: Send {
     fn details(&self) -> Option<SharedReport> {
         None
     }
+
+    /// Where it keeps what it learns of its venue. Called once, before the first run.
+    fn keep_in(&mut self, _venues: &Arc<KeptVenues>) {}
 
     /// Runs from the beginning until the end, a failure, or the word to stop. It may be run again.
     fn run(&mut self, run: &Run) -> Finish;

@@ -3,12 +3,14 @@
 //! The thread carries out what the session wants, gives its events to the pipeline, and sleeps until the shell
 //! reports something, the pipeline asks for a snapshot, or the session has something to do. While the channel to the
 //! pipeline is full, it waits; the shell reads on meanwhile, and pings are answered. After a run that failed, the
-//! next one serves the same instruments, and the venue's list is read again.
+//! next one serves the same instruments, and the venue's list is read again. So does a process after a restart, with
+//! what was kept in `state_dir`.
 
 use super::handle::SharedReport;
 use super::{Feed, Finish, Run};
 use crate::config::LiveSource;
 use crate::faults::Faults;
+use crate::state_dir::KeptVenues;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -36,9 +38,10 @@ pub(super) struct LiveFeed {
     reseed: ReseedRequests,
     /// The instruments that it serves.
     served: Vec<InstrumentId>,
-    /// Whether the venue has said which instruments there are.
+    /// Whether it is known which instruments there are.
     defined: watch::Sender<bool>,
     report: SharedReport,
+    venues: Arc<KeptVenues>,
     fault: Fault,
 }
 
@@ -97,6 +100,7 @@ impl LiveFeed {
             served: Vec::new(),
             defined: watch::Sender::new(false),
             report: SharedReport::default(),
+            venues: Arc::default(),
             fault: faults.of("live"),
             source,
         })
@@ -133,6 +137,10 @@ impl Feed for LiveFeed {
         Some(Arc::clone(&self.report))
     }
 
+    fn keep_in(&mut self, venues: &Arc<KeptVenues>) {
+        self.venues = Arc::clone(venues);
+    }
+
     fn run(&mut self, run: &Run) -> Finish {
         self.fault.look();
         let source = &self.source;
@@ -147,6 +155,7 @@ impl Feed for LiveFeed {
             live,
             wanted: source.wanted.clone(),
             known: std::mem::take(&mut self.served),
+            earlier: self.venues.earlier(&source.venue, &source.address()),
             seed: RandomState::new().hash_one(0),
             catalog: Arc::clone(&self.catalog),
             counters: run.metrics.of_venue(&source.venue),
@@ -163,6 +172,7 @@ impl Feed for LiveFeed {
         };
         loop {
             let turn = driver.turn();
+            keep(&mut driver.session, &self.venues, source);
             self.served.clear();
             self.served.extend(driver.session.instruments());
             if driver.session.is_defined() {
@@ -307,6 +317,16 @@ impl Driver<'_> {
         self.reported = now;
         let report = self.session.report();
         *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+}
+
+/// Keeps what the session has learnt of its venue.
+fn keep(session: &mut Session, venues: &KeptVenues, source: &LiveSource) {
+    if let Some(listing) = session.poll_listing() {
+        venues.note_listing(&source.venue, &source.address(), listing, mono_now());
+    }
+    if let Some(until) = session.poll_ban() {
+        venues.note_ban(&source.venue, &source.address(), until, mono_now());
     }
 }
 

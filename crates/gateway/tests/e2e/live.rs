@@ -170,6 +170,37 @@ async fn books_that_begin_in_the_stream_are_live_over_tls_and_heal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_instruments_are_known_although_the_venue_cannot_be_reached() {
+    let venue = venue().await;
+    let state = tempfile::tempdir().unwrap();
+    let config = format!("state_dir = {:?}\n{}", state.path(), venue.source(""));
+    gateway(&config).await.stop().await;
+    let Venue { server, folder } = venue;
+    server.stop();
+    let began = std::time::Instant::now();
+    let gateway = gateway(&config).await;
+    assert!(
+        began.elapsed().as_secs() < 8,
+        "it listens without the venue"
+    );
+    let mut client = connect(&gateway).await;
+    let topics = ["book.10:binance:BTC-USDT", "instrument:binance:BTC-USDT"];
+    let status = "status:binance:BTC-USDT";
+    client
+        .subscribe(&[topics[0], topics[1], status])
+        .await
+        .unwrap();
+    let answer = until(&mut client, "\"op\":\"subscribed\"", topics[0]).await;
+    assert!(answer.contains("\"start\":\"none\"") && answer.contains("\"rejected\":[]"));
+    let known = until(&mut client, topics[1], "\"type\":\"snapshot\"").await;
+    assert!(known.contains("\"tick\":\"0.01\"") && known.contains("\"price_scale\":2"));
+    assert!(known.contains("\"trading\":\"unknown\""), "{known}");
+    until(&mut client, status, "\"feed\":\"down\"").await;
+    gateway.stop().await;
+    drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_does_not_verify_is_said_and_the_process_runs() {
     let (venue, other) = (venue().await, venue().await);
     let source = venue.source("").replace(

@@ -214,9 +214,8 @@ impl Session {
                 self.ask_again(job, &why);
             }
             Verdict::Paused(pause) => {
-                self.requests.pause(pause, self.now);
                 // Whoever asks too much may be kept out altogether: no new line either.
-                self.hold_lines(pause);
+                self.obey_ban(pause);
                 let seconds = pause.as_secs();
                 let why = format!(
                     "status {}; the venue is left alone for {seconds} s",

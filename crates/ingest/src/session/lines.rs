@@ -48,8 +48,7 @@ impl Session {
     pub(super) fn fail_line(&mut self, number: u32, failure: &Failure) {
         if let Some(pause) = failure.retry_after {
             // Whoever is banned on one line is banned on all, and as an address.
-            self.hold_lines(pause);
-            self.requests.pause(pause, self.now);
+            self.obey_ban(pause);
         }
         let why = match failure.status {
             Some(status @ (403 | 451)) => {
@@ -69,11 +68,6 @@ impl Session {
             _ => Duration::ZERO,
         };
         self.end_line_for(number, why, failure.retry_after.unwrap_or(least));
-    }
-
-    /// No line is opened for so long.
-    pub(super) fn hold_lines(&mut self, pause: Duration) {
-        self.held = self.held.max(self.now.after(pause));
     }
 
     /// The line has ended: it will be opened anew, under another number.

@@ -18,9 +18,9 @@ const LIST_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 const LIST_WITHIN: Duration = Duration::from_secs(30);
 
 impl Session {
-    /// Whether the venue has said which instruments there are.
+    /// Whether it is known which instruments there are: the venue has said it, now or to an earlier session.
     pub const fn is_defined(&self) -> bool {
-        self.listed.is_some()
+        self.listed.is_some() || !self.instruments.is_empty()
     }
 
     /// Asks for the list, if it is due.
@@ -89,15 +89,16 @@ impl Session {
             (subscription.state, subscription.tries) = (SubscriptionState::Live, 0);
             subscription.joined = true;
         }
-        self.take_listing(&listing);
+        self.take_listing(listing);
     }
 
-    fn take_listing(&mut self, listing: &Listing) {
+    fn take_listing(&mut self, listing: Listing) {
         self.take_definitions(&listing.instruments, listing.is_whole);
         if listing.is_whole {
             self.listed = Some(self.now);
             self.list_due = Some(self.now.after(self.live.rules().definitions_every()));
         }
+        self.learned.note_listing(listing);
     }
 
     /// The venue says how it is as a whole. Books go on: they are judged by what comes.
@@ -123,12 +124,12 @@ impl Session {
     /// The list came.
     pub(super) fn take_list(&mut self, job: Job, body: &mut [u8]) {
         match self.live.read_definitions(body) {
-            Ok(listing) => self.take_listing(&listing),
+            Ok(listing) => self.take_listing(listing),
             Err(why) => self.ask_again(job, &why),
         }
     }
 
-    fn take_definitions(&mut self, list: &[VenueInstrument], is_whole: bool) {
+    pub(super) fn take_definitions(&mut self, list: &[VenueInstrument], is_whole: bool) {
         let Selection {
             chosen,
             unknown,

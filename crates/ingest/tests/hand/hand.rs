@@ -68,6 +68,7 @@ impl Hand {
                 channels,
             },
             known: Vec::new(),
+            earlier: Default::default(),
             seed: 1,
             catalog: Arc::clone(&catalog),
             counters: counters.clone(),

@@ -7,6 +7,7 @@
 
 mod binance;
 mod complaints;
+mod earlier;
 mod faults;
 mod kraken;
 mod kraken_faults;

@@ -13,8 +13,8 @@ use tapecast_ingest::session::binance::BinanceSpot as Live;
 use tapecast_ingest::session::kraken::KrakenSpot as LiveKraken;
 use tapecast_ingest::session::venue::{LiveVenue, VenueRules};
 use tapecast_ingest::session::{
-    Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, SessionEvents, Transmit,
-    WantedSet,
+    Earlier, Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, SessionEvents,
+    Transmit, WantedSet,
 };
 use tapecast_model::catalog::Offer;
 use tapecast_model::{Catalog, ChannelKind, ChannelSet, Mono, UnixNanos, Venue as VenueName};
@@ -121,6 +121,16 @@ impl Rig<BinanceSpot> {
 
 impl<V: Tested> Rig<V> {
     pub(crate) fn of(config: SimConfig, wanted: WantedSet, rules: &str) -> Self {
+        Self::after(Earlier::default(), config, wanted, rules)
+    }
+
+    /// What an earlier session knew is known.
+    pub(crate) fn after(
+        earlier: Earlier,
+        config: SimConfig,
+        wanted: WantedSet,
+        rules: &str,
+    ) -> Self {
         let start_ms = config.start_ms;
         let registry = Registry::new();
         let catalog = Arc::new(Catalog::new(10_000));
@@ -144,6 +154,7 @@ impl<V: Tested> Rig<V> {
             live: V::live(rules),
             wanted,
             known: Vec::new(),
+            earlier,
             seed: config.seed,
             catalog: Arc::clone(&catalog),
             counters: counters.clone(),
