@@ -224,3 +224,42 @@ async fn what_cannot_be_used_is_refused_by_its_key() {
     assert_eq!(error.key(), Some("source 1: ca_file"));
     assert!(error.to_string().contains("nothing.pem"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_venue_that_is_started_again_with_its_authority_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = ServerConfig {
+        authority: Some(folder.path().to_owned()),
+        ..ServerConfig::default()
+    };
+    let start = |config: &ServerConfig| {
+        let venue = KrakenSpot::new(SimConfig::kraken(12));
+        Server::start(venue, config.clone())
+    };
+    let server = start(&config).await.unwrap();
+    config.listen = server.addr();
+    std::fs::write(folder.path().join("ca.pem"), server.ca_pem().unwrap()).unwrap();
+    let venue = Venue { server, folder };
+    let gateway = gateway(&venue.source("")).await;
+    let mut client = connect(&gateway).await;
+    let topic = "status:kraken:BTC-USD";
+    client.subscribe(&[topic]).await.unwrap();
+    until(&mut client, topic, "\"feed\":\"live\"").await;
+    let Venue { server, folder } = venue;
+    server.stop();
+    until(&mut client, topic, "\"feed\":\"down\"").await;
+    // The address is free as soon as the last task has ended.
+    let again = async {
+        loop {
+            match start(&config).await {
+                Ok(server) => return server,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let again = tokio::time::timeout(PATIENCE, again).await.unwrap();
+    until(&mut client, topic, "\"feed\":\"live\"").await;
+    gateway.stop().await;
+    drop((again, folder));
+}
