@@ -8,6 +8,7 @@
 mod handle;
 mod live;
 mod push;
+mod recording;
 mod replay;
 mod report;
 mod sim;
@@ -87,7 +88,7 @@ enum SourceError {
     Push(usize, PushError),
     /// A connection to a venue.
     #[error("source {0} (live): {1}")]
-    Live(usize, ConnectError),
+    Live(usize, live::LiveError),
 }
 
 /// Why the command to start replays does nothing.
@@ -160,10 +161,11 @@ impl SourceError {
 }
 
 /// The key of a connection that is wrong.
-const fn key_of(error: &ConnectError) -> &'static str {
+const fn key_of(error: &live::LiveError) -> &'static str {
     match error {
-        ConnectError::Proxy { .. } => "proxy",
-        _ => "ca_file",
+        live::LiveError::Connect(ConnectError::Proxy { .. }) => "proxy",
+        live::LiveError::Connect(_) => "ca_file",
+        live::LiveError::Record { .. } => "record",
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! A line is `{"ts":<receive time, ns>,"raw":"<frame text>"}`; rows that were fetched over HTTP also have
 //! `http` and `symbol`. A line may also be a message alone, without a receive time. A byte order mark at
-//! the beginning of the file, carriage returns and blank lines are skipped, and so are rows whose only key is
-//! `tapecast`: what [`crate::recorder`] says of a connection.
+//! the beginning of the file, carriage returns and blank lines are skipped. What [`crate::recorder`] writes also says
+//! on which `line` a message came and whether it was `used`, and has rows that are no messages: [`Aside`]s.
+//!
+//! A directory is read as one recording: its files in order of name.
 //!
 //! # Limits
 //! One line of at most [`LINE_BYTES_MAX`] is in memory at a time. A longer line is skipped without being
@@ -11,10 +13,13 @@
 //!
 //! # Wrong input
 //! A file that is not a recording is an error on opening. A broken line is an item like any other, with
-//! its number and what is wrong; an incomplete file ends with one.
+//! its number and what is wrong; an incomplete file ends with one. So does a file of a directory that is none, such as
+//! one that a crash has left empty; the next one follows.
 
+use crate::aside::{Aside, PREFIX, VERSION, What};
 use crate::venue::Message;
 use crate::venue::cursor::{Cursor, Scalar, Syntax, Text};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -30,6 +35,10 @@ pub struct Capture {
     line: Vec<u8>,
     row: RowFields,
     ended: bool,
+    /// The file that is read.
+    path: PathBuf,
+    /// Those that follow.
+    rest: VecDeque<PathBuf>,
 }
 
 /// Why a file cannot be read as a recording.
@@ -43,6 +52,9 @@ pub enum CaptureError {
         /// Why.
         source: io::Error,
     },
+    /// A directory without recordings.
+    #[error("{}: no recordings in this directory; their names end in .jsonl, .jsonl.zst or .zst", .0.display())]
+    Empty(PathBuf),
     /// It is neither zstd nor JSON lines.
     #[error(
         "{} is not a recording: it is neither zstd nor plain JSON lines{}; write one JSON object per line",
@@ -91,8 +103,26 @@ pub struct Row<'a> {
     pub number: u64,
     /// When the message was received, if the recording says.
     pub ts: Option<UnixNanos>,
+    /// The line on which it came, if the recording says.
+    pub line: Option<u32>,
+    /// Whether what it says was passed on when it was recorded.
+    pub used: bool,
     /// Its message, or what is wrong with it and the bytes that were read.
     pub message: Result<Message<'a>, (BrokenRow, &'a [u8])>,
+}
+
+/// What a line of a recording is.
+pub enum Item<'a> {
+    /// A message, or what is wrong with the line.
+    Row(Row<'a>),
+    /// Something else that its recorder wrote, and the number of its line.
+    Aside(u64, Aside),
+}
+
+/// What was read.
+enum Reading {
+    Row(Result<(), BrokenRow>),
+    Aside(Aside),
 }
 
 /// What a line says, unescaped.
@@ -102,6 +132,8 @@ struct RowFields {
     raw: Vec<u8>,
     http: Option<String>,
     symbol: Option<String>,
+    line: Option<u32>,
+    unused: bool,
 }
 
 // === impl Capture ===
@@ -116,12 +148,37 @@ impl Capture {
             path: path.to_owned(),
             source,
         };
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if metadata.is_dir() {
+            return Self::open_all(files_of(path)?, path);
+        }
         // Other kinds of files may block, or never end.
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
+        if !metadata.is_file() {
             return Err(io(io::Error::other("it is not a file")));
         }
         let file = File::open(path).map_err(io)?;
         Self::read(file, path, READ_BYTES)
+    }
+
+    /// Opens the first of the files of a directory that is a recording.
+    fn open_all(files: Vec<PathBuf>, directory: &Path) -> Result<Self, CaptureError> {
+        let mut rest = VecDeque::from(files);
+        let mut wrong = CaptureError::Empty(directory.to_owned());
+        while let Some(path) = rest.pop_front() {
+            match Self::open(&path) {
+                Ok(capture) => return Ok(Self { rest, ..capture }),
+                Err(error) if rest.is_empty() => wrong = error,
+                Err(_) => {
+                    tracing::warn!(path = %path.display(), "This file is no recording; it is skipped")
+                }
+            }
+        }
+        Err(wrong)
+    }
+
+    /// The file that is read now.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads a recording from any source; `path` is its name, `read_bytes` how much is read at a time.
@@ -164,46 +221,102 @@ impl Capture {
             line: Vec::new(),
             row: RowFields::default(),
             ended: false,
+            path: path.to_owned(),
+            rest: VecDeque::new(),
         })
     }
 
-    /// The next line that is not blank; none at the end.
+    /// The next message, or line that cannot be read; none at the end.
     pub fn next_row(&mut self) -> Option<Row<'_>> {
-        let read = loop {
+        loop {
+            match self.advance()? {
+                Reading::Row(read) => return Some(self.row(read)),
+                Reading::Aside(_) => {}
+            }
+        }
+    }
+
+    /// The next line that is not blank; none at the end.
+    pub fn next_item(&mut self) -> Option<Item<'_>> {
+        Some(match self.advance()? {
+            Reading::Row(read) => Item::Row(self.row(read)),
+            Reading::Aside(aside) => Item::Aside(self.number, aside),
+        })
+    }
+
+    fn advance(&mut self) -> Option<Reading> {
+        loop {
             if self.ended {
                 return None;
             }
             self.number += 1;
             match read_line(&mut self.reader, &mut self.line) {
                 Ok(Reached::End) => {
-                    self.ended = true;
-                    return None;
+                    if let Err(broken) = self.open_next() {
+                        return Some(Reading::Row(Err(broken)));
+                    }
                 }
                 Ok(Reached::Line) => {
                     let line = match self.number {
                         1 => unmarked(&self.line),
                         _ => &self.line,
                     };
-                    if !line.trim_ascii().is_empty() && !is_aside(line) {
-                        break self.row.read(line);
+                    if line.starts_with(PREFIX.as_bytes()) {
+                        return Some(match Aside::read(line) {
+                            Ok(Aside {
+                                what: What::Begin { version, .. },
+                                ..
+                            }) if version > VERSION => Reading::Row(Err(BrokenRow::Shape(
+                                "written by a later version of this program",
+                            ))),
+                            Ok(aside) => Reading::Aside(aside),
+                            Err(_) => Reading::Row(Err(BrokenRow::Shape("no row of a recorder"))),
+                        });
+                    }
+                    if !line.trim_ascii().is_empty() {
+                        return Some(Reading::Row(self.row.read(line)));
                     }
                 }
-                Ok(Reached::TooLong) => break Err(BrokenRow::TooLong),
+                Ok(Reached::TooLong) => return Some(Reading::Row(Err(BrokenRow::TooLong))),
                 Err(_) => {
-                    self.ended = true;
-                    break Err(BrokenRow::CutOff);
+                    // What follows in this file cannot be read.
+                    self.reader = Box::new(io::empty());
+                    return Some(Reading::Row(Err(BrokenRow::CutOff)));
                 }
             }
+        }
+    }
+
+    /// Goes on with the next file, if there is one.
+    fn open_next(&mut self) -> Result<(), BrokenRow> {
+        let Some(path) = self.rest.pop_front() else {
+            self.ended = true;
+            return Ok(());
         };
+        let opened = Self::open(&path);
+        (self.path, self.number) = (path, 0);
+        match opened {
+            Ok(next) => self.reader = next.reader,
+            Err(_) => return Err(BrokenRow::CutOff),
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, read: Result<(), BrokenRow>) -> Row<'_> {
         let RowFields {
             ts,
             raw,
             http,
             symbol,
+            line,
+            unused,
         } = &mut self.row;
-        Some(Row {
+        let is_read = read.is_ok();
+        Row {
             number: self.number,
-            ts: if read.is_ok() { *ts } else { None },
+            ts: ts.filter(|_| is_read),
+            line: line.filter(|_| is_read),
+            used: !(*unused && is_read),
             message: match read {
                 Ok(()) => Ok(Message {
                     raw,
@@ -212,8 +325,32 @@ impl Capture {
                 }),
                 Err(broken) => Err((broken, &self.line)),
             },
-        })
+        }
     }
+}
+
+/// The recordings of a directory, in order of name.
+///
+/// # Errors
+/// If it cannot be read, or has none.
+pub fn files_of(directory: &Path) -> Result<Vec<PathBuf>, CaptureError> {
+    let io = |source| CaptureError::Io {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if path.is_file() && matches!(ending, Some("jsonl" | "zst" | "zstd")) {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(CaptureError::Empty(directory.to_owned()));
+    }
+    files.sort();
+    Ok(files)
 }
 
 // === impl RowFields ===
@@ -223,6 +360,7 @@ impl RowFields {
         self.ts = None;
         self.http = None;
         self.symbol = None;
+        (self.line, self.unused) = (None, false);
         self.raw.clear();
         let line = line.trim_ascii();
         let text = std::str::from_utf8(line).or(Err(BrokenRow::Utf8))?;
@@ -246,12 +384,15 @@ impl RowFields {
             }
         }
         let (mut raw, mut ts, mut other) = (None, None, false);
+        let (mut on_line, mut unused) = (None, false);
         cursor.object::<BrokenRow>(|member, key| {
             match key.content().as_ref() {
                 "raw" => raw = Some(member.value()?),
                 "ts" => ts = Some(member.value()?),
                 "http" => self.http = content(member.value()?),
                 "symbol" => self.symbol = content(member.value()?),
+                "line" => on_line = member.value()?.parse().ok(),
+                "used" => unused = member.value()? == "false",
                 _ => {
                     other = true;
                     member.value()?;
@@ -276,6 +417,7 @@ impl RowFields {
             return Err(BrokenRow::Shape("\"raw\" has half of a surrogate pair"));
         }
         self.ts = ts.map(time).transpose()?;
+        (self.line, self.unused) = (on_line, unused);
         Ok(())
     }
 }
@@ -340,11 +482,6 @@ fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Reached
             });
         }
     }
-}
-
-/// Whether a line is about the recording itself, and no message.
-fn is_aside(line: &[u8]) -> bool {
-    line.starts_with(b"{\"tapecast\":{\"row\":")
 }
 
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -529,6 +666,6 @@ mod tests {
             );
         }
         let (dir, _) = file("x", b"");
-        assert!(refusal(dir.path()).contains("cannot read"));
+        assert!(refusal(dir.path()).contains("no recordings in this directory"));
     }
 }

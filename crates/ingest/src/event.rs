@@ -6,6 +6,7 @@
 //! allowed. Events travel in [`EventBatch`]es: all events that a line of a source had at once. Waking the
 //! pipeline costs more than parsing, and events that came together are published together.
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use tapecast_model::{
@@ -160,7 +161,8 @@ pub struct BookEvent {
 }
 
 /// How a book message says what came before it.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Link {
     /// It does not.
     #[default]

@@ -18,6 +18,7 @@
 //!
 //! This crate knows nothing of subscribers, frames or client sockets.
 
+pub mod aside;
 pub mod book;
 pub mod capture;
 pub mod event;

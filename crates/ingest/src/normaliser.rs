@@ -119,7 +119,7 @@ impl Parser {
                 self.normaliser.asides.clear();
                 // What is news of nobody we know is nobody's loss.
                 if reject.is_fault() && reject != Reject::Symbol {
-                    self.lose(raw, http.is_some(), ts_recv, out);
+                    self.lose_all_of(raw, http.is_some(), ts_recv, out);
                 }
                 Err(reject)
             }
@@ -136,11 +136,11 @@ impl Parser {
     /// A message could not be read: reports a loss for every stream to which it may belong, if no later
     /// message would show the loss.
     pub fn lost(&mut self, raw: &[u8], ts_recv: UnixNanos, out: &mut Vec<Event>) {
-        self.lose(raw, false, ts_recv, out);
+        self.lose_all_of(raw, false, ts_recv, out);
     }
 
     /// The same; it was the body of a response if `http`.
-    fn lose(&mut self, raw: &[u8], http: bool, ts_recv: UnixNanos, out: &mut Vec<Event>) {
+    fn lose_all_of(&mut self, raw: &[u8], http: bool, ts_recv: UnixNanos, out: &mut Vec<Event>) {
         let text = String::from_utf8_lossy(raw);
         let beside = http || self.decoder.is_beside(&text);
         self.normaliser.asides.beside = beside;
@@ -207,6 +207,14 @@ impl Parser {
             let asked = FeedEvent::Subscribed(planned.channels());
             feed_event(*id, ts_recv, asked)
         }));
+    }
+
+    /// What is known of an instrument's streams is lost.
+    pub fn lose(&mut self, native: &str) {
+        let at = self.normaliser.by_native.get(native).copied().flatten();
+        if let Some(at) = at {
+            self.normaliser.instruments[at].lose(ChannelSet::ALL);
+        }
     }
 
     /// Says the feed's word on itself of every instrument.

@@ -2,7 +2,10 @@
 //!
 //! A [`Tap`] takes rows and never waits; a thread of its own writes them ([`start`]). Files are zstd JSON lines in
 //! the format of [`crate::capture`]. Messages are rows with `ts`, `raw` and `line`; answers to requests also have `http`
-//! and `symbol`. All else has one key, `tapecast`, which readers skip: see [`Row`].
+//! and `symbol`. All else has one key, `tapecast`: see [`crate::aside`]. A [`Scribe`] makes the rows of a session.
+//!
+//! Each file begins with what is known: instruments, open lines, what was asked for on them. Whoever owns the session
+//! sees [`Tap::begun`] and lets it show all books once more, so that each file can be replayed alone.
 //!
 //! # Full and wrong
 //! What waits is bounded in rows and bytes. What does not fit is dropped, counted, and said in the file by a row
@@ -15,11 +18,14 @@
 //! It knows no venue.
 
 mod row;
+mod scribe;
 mod writer;
 
 pub use row::Row;
+pub use scribe::Scribe;
 pub use writer::{RecorderConfig, Writer};
 
+use crate::aside::What;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use prometheus::IntCounter;
 use std::io;
@@ -50,6 +56,8 @@ struct Shared {
     waiting: AtomicUsize,
     /// Rows that were dropped and are not yet said in the file.
     unsaid: AtomicU64,
+    /// Files that were begun.
+    begun: AtomicU64,
     dropped: IntCounter,
 }
 
@@ -74,13 +82,13 @@ impl Default for Room {
 /// Starts a recorder. `dropped` counts rows that are not in any file.
 ///
 /// # Errors
-/// If its directory cannot be written, or the system gives no thread.
+/// If the system gives no thread. A directory that cannot be written costs rows.
 pub fn start(
     config: RecorderConfig,
     room: Room,
     dropped: &IntCounter,
 ) -> io::Result<(Tap, Recorder)> {
-    let writer = Writer::new(config)?;
+    let writer = Writer::new(config);
     let (tap, rows) = tap(room, dropped);
     let shared = Arc::clone(&tap.shared);
     let thread = std::thread::Builder::new().name("recorder".to_owned());
@@ -93,6 +101,7 @@ fn tap(room: Room, dropped: &IntCounter) -> (Tap, Receiver<Row>) {
     let shared = Arc::new(Shared {
         waiting: AtomicUsize::new(0),
         unsaid: AtomicU64::new(0),
+        begun: AtomicU64::new(0),
         dropped: dropped.clone(),
     });
     let tap = Tap {
@@ -116,14 +125,15 @@ fn write(mut writer: Writer, rows: &Receiver<Row>, shared: &Shared) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        writer.handle_time(now);
+        shared.dropped.inc_by(writer.handle_time(now));
+        shared.begun.store(writer.begun(), Ordering::Relaxed);
     }
-    let unsaid = shared.unsaid.swap(0, Ordering::Relaxed);
-    if unsaid > 0 {
-        let (at, rows) = (unix_now(), unsaid);
-        writer.write(Row::Dropped { at, rows }, mono_now());
+    let rows = shared.unsaid.swap(0, Ordering::Relaxed);
+    if rows > 0 {
+        let row = Row::aside(unix_now(), What::Dropped { rows });
+        shared.dropped.inc_by(writer.write(row, mono_now()));
     }
-    writer.finish();
+    shared.dropped.inc_by(writer.finish());
 }
 
 // === impl Tap ===
@@ -133,8 +143,8 @@ impl Tap {
     pub fn put(&self, row: Row) {
         let unsaid = self.shared.unsaid.swap(0, Ordering::Relaxed);
         if unsaid > 0 {
-            let (at, rows) = (row.at(), unsaid);
-            if !self.try_put(Row::Dropped { at, rows }) {
+            let rows = unsaid;
+            if !self.try_put(Row::aside(row.at(), What::Dropped { rows })) {
                 self.shared.unsaid.fetch_add(unsaid, Ordering::Relaxed);
                 return self.drop_one();
             }
@@ -142,6 +152,11 @@ impl Tap {
         if !self.try_put(row) {
             self.drop_one();
         }
+    }
+
+    /// Files that were begun. A new one has no books yet.
+    pub fn begun(&self) -> u64 {
+        self.shared.begun.load(Ordering::Relaxed)
     }
 
     fn drop_one(&self) {

@@ -15,7 +15,7 @@
 pub(crate) mod rows;
 mod scan;
 
-use crate::capture::{Capture, CaptureError};
+use crate::capture::{Capture, CaptureError, Item};
 use crate::event::{Event, Events, FeedEvent};
 use crate::feed::{Ended, Pace, STOP_CHECK, StartGate, send};
 use crate::metrics::FeedMetrics;
@@ -227,11 +227,13 @@ impl Replay {
         metrics: &FeedMetrics,
     ) -> Result<Played, Unreadable> {
         let counters = metrics.of_venue(&self.config.venue);
-        let parser = Parser::new(self.config.format, self.plan.clone(), &self.ids);
-        let config = self.config.clone();
+        let format = self.config.format;
+        let make = Box::new(move |plan: &FeedPlan, ids: &[InstrumentId]| {
+            Parser::new(format, plan.clone(), ids)
+        });
         let mut player = Player {
-            config,
-            reader: RowReader::new(parser, counters),
+            config: self.config.clone(),
+            reader: RowReader::new(&self.plan, &self.ids, make, counters),
             tx,
             pace,
             stop,
@@ -281,8 +283,7 @@ struct Tempo {
 
 impl Player {
     fn play(&mut self) -> Result<Result<Played, Unreadable>, Ended> {
-        let parser = &self.reader.parser;
-        parser.announce_channels(unix_now(), &mut self.events);
+        self.reader.announce_channels(unix_now(), &mut self.events);
         self.send()?;
         loop {
             match self.round()? {
@@ -318,10 +319,13 @@ impl Player {
             origin: None,
         });
         let mut sent = 0_u64;
-        while let Some(row) = capture.next_row() {
+        while let Some(item) = capture.next_item() {
             self.check_stop()?;
-            let ts = row.ts;
-            let taken = self.reader.take(row, unix_now(), &mut self.events);
+            let ts = match &item {
+                Item::Row(row) => row.ts,
+                Item::Aside(_, aside) => Some(aside.at()).filter(|_| aside.is_event()),
+            };
+            let taken = self.reader.take(item, unix_now(), &mut self.events);
             if taken.gave_up
                 && let Some(more) = self.log.pass(mono_now())
             {
@@ -356,8 +360,7 @@ impl Player {
     }
 
     fn announce(&mut self, event: &FeedEvent) -> Result<(), Ended> {
-        let parser = &mut self.reader.parser;
-        parser.announce(event, unix_now(), &mut self.events);
+        self.reader.announce(event, unix_now(), &mut self.events);
         self.send()
     }
 

@@ -13,6 +13,7 @@
 //! instrument has, without trailing zeros. If the largest number would then not fit into an `i64`, it is
 //! the scale that can represent the most numbers; the other numbers are refused when their message comes.
 
+use crate::event::Scales;
 use crate::plan::{FeedPlan, LeftOut, NoSymbol, OfferedStreams, PlannedInstrument};
 use crate::venue::symbols::{Evidence, symbol_of};
 use crate::venue::{EventVisitor, Format, MessageHead, Reject, TradeRow, VenueStream};
@@ -35,6 +36,8 @@ struct Entry {
     streams: OfferedStreams,
     prices: Digits,
     quantities: Digits,
+    /// What its venue said of its scales.
+    defined: Option<Scales>,
 }
 
 /// How many of the numbers heard need at least so many digits after the point, and how many fit an
@@ -60,6 +63,23 @@ impl RecordingScan {
             current: None,
             faults: 0,
         }
+    }
+
+    /// The recording says what an instrument is called, unless its reader says it otherwise, which scales it has, and
+    /// which streams of it there were. The first word on scales counts; others replace the instrument when they come.
+    pub fn define(
+        &mut self,
+        native: &str,
+        symbol: Symbol,
+        scales: Scales,
+        streams: &[VenueStream],
+    ) {
+        self.overrides.entry(native.to_owned()).or_insert(symbol);
+        let at = self.entry(native);
+        for stream in streams {
+            self.entries[at].streams.add(*stream);
+        }
+        self.entries[at].defined.get_or_insert(scales);
     }
 
     /// Parts of messages that could not be read, while others could.
@@ -199,15 +219,23 @@ impl Entry {
             streams: OfferedStreams::default(),
             prices: Digits::default(),
             quantities: Digits::default(),
+            defined: None,
         }
     }
 
     fn plan(&self, symbol: Symbol) -> PlannedInstrument {
+        let Scales {
+            price_scale,
+            qty_scale,
+        } = self.defined.unwrap_or_else(|| Scales {
+            price_scale: self.prices.scale(),
+            qty_scale: self.quantities.scale(),
+        });
         PlannedInstrument {
             native: self.native.clone(),
             symbol,
-            price_scale: self.prices.scale(),
-            qty_scale: self.quantities.scale(),
+            price_scale,
+            qty_scale,
             chosen: self.streams.choose(),
         }
     }

@@ -29,6 +29,7 @@ pub mod tape;
 pub(crate) mod trading;
 
 use crate::event::{Checksum, Link, TradeIds};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use tapecast_model::{
@@ -188,7 +189,7 @@ pub struct MessageHead<'a> {
 }
 
 /// One of a venue's streams of an instrument. Several may have the same content; the best one is used.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VenueStream {
     /// What it carries.
     pub carries: Carries,
@@ -197,7 +198,8 @@ pub struct VenueStream {
 }
 
 /// What a stream carries.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Carries {
     /// Trades.
     Trades,

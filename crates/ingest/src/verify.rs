@@ -24,12 +24,12 @@ pub use report::{
     Span, SymbolReport, TradeReport,
 };
 
-use crate::capture::{Capture, Row};
+use crate::capture::{Capture, Item};
 use crate::event::{Event, EventBody, FeedEvent, Link};
 use crate::metrics::{FeedMetrics, GapReason, PipelineCounts, PipelineMetrics, VenueCounters};
 use crate::normaliser::Parser;
 use crate::pipeline::{Pipeline, PipelineConfig};
-use crate::plan::PlannedInstrument;
+use crate::plan::{FeedPlan, PlannedInstrument};
 use crate::replay::rows::RowReader;
 use crate::replay::{Replay, ReplayConfig, ReplayError, Speed};
 use crate::venue::{Carries, Format};
@@ -42,8 +42,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::clock::mono_now;
 use tapecast_model::{
-    Body, Catalog, ChannelKind, ChannelSet, FeedState, Mono, Quote, Side, Status, Symbol,
-    UnixNanos, Update, Venue,
+    Body, Catalog, ChannelKind, ChannelSet, FeedState, InstrumentId, Mono, Quote, Side, Status,
+    Symbol, UnixNanos, Update, Venue,
 };
 
 /// What to check.
@@ -95,8 +95,8 @@ pub fn verify(recording: Recording) -> Result<Report, VerifyError> {
     let mut check = Check::new(&replay, format, catalog)?;
     let started = mono_now();
     check.begin();
-    while let Some(row) = capture.next_row() {
-        check.take(row);
+    while let Some(item) = capture.next_item() {
+        check.take(item);
     }
     let symbols = check.symbols.into_iter().map(SymbolCheck::finish);
     Ok(Report {
@@ -182,14 +182,18 @@ impl Check {
         let mut places: HashMap<_, _> = planned.map(|(at, p)| (p.native.clone(), at)).collect();
         places.extend(plan.nameless.map(|at| (Box::default(), at)));
         let named = NamedRef::default();
-        let mut parser = Parser::new(format, plan.clone(), replay.instruments());
-        let decoder = NamingDecoder::new(format.decoder(), places, named.clone());
-        parser.decoder = Box::new(decoder);
+        let noted = named.clone();
+        let make = Box::new(move |plan: &FeedPlan, ids: &[InstrumentId]| {
+            let mut parser = Parser::new(format, plan.clone(), ids);
+            let decoder = NamingDecoder::new(format.decoder(), places.clone(), noted.clone());
+            parser.decoder = Box::new(decoder);
+            parser
+        });
         let symbols = plan.instruments.iter().map(|p| SymbolCheck::new(p, format));
         let config = PipelineConfig::new(UnixNanos::from_millis(1));
         Ok(Self {
             format,
-            reader: RowReader::new(parser, feeds.of_venue(venue)),
+            reader: RowReader::new(plan, replay.instruments(), make, feeds.of_venue(venue)),
             named,
             counters: metrics.of_venue(venue),
             counts: PipelineCounts::default(),
@@ -206,21 +210,29 @@ impl Check {
 
     /// Says which channels are awaited.
     fn begin(&mut self) {
-        let parser = &self.reader.parser;
-        parser.announce_channels(self.clock.now, &mut self.events);
+        self.reader
+            .announce_channels(self.clock.now, &mut self.events);
         self.pass_on(0, false);
     }
 
     /// Reads a row, and passes its events on.
-    fn take(&mut self, row: Row<'_>) {
-        let (number, recorded) = (row.number, row.ts);
-        let broken = row.message.as_ref().err().map(|(broken, _)| *broken);
-        self.rows += 1;
+    fn take(&mut self, item: Item<'_>) {
+        let is_unused = matches!(&item, Item::Row(row) if !row.used);
+        let (number, recorded, broken) = match &item {
+            Item::Row(row) => {
+                self.rows += 1;
+                let broken = row.message.as_ref().err().map(|(broken, _)| *broken);
+                (row.number, row.ts, broken)
+            }
+            Item::Aside(number, aside) => {
+                (*number, Some(aside.at()).filter(|_| aside.is_event()), None)
+            }
+        };
         if let Some(time) = recorded {
             self.clock.note(time);
         }
         self.named.get().clear();
-        let taken = self.reader.take(row, self.clock.now, &mut self.events);
+        let taken = self.reader.take(item, self.clock.now, &mut self.events);
         let venue_time = self.events.iter().find_map(|event| event.ts_event);
         if let (None, Some(time)) = (recorded, venue_time) {
             self.clock.note(time.nanos());
@@ -229,6 +241,9 @@ impl Check {
         let time = self.clock.first.map(|_| self.clock.now);
         if let Some(time) = time {
             self.span.note(time);
+        }
+        if is_unused {
+            self.named.get().clear();
         }
         let named = self.named.get();
         for at in &named.instruments {

@@ -28,6 +28,8 @@ pub struct LiveSource {
     pub proxy: Proxy,
     /// The local address.
     pub bind: Option<IpAddr>,
+    /// Where its messages are written: in a directory of its own there, with the venue's name.
+    pub record: Option<PathBuf>,
     /// As in `[pipeline]`, for this source.
     pub stale_after: Option<Span>,
     /// The process is not ready without it.
@@ -57,6 +59,13 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
     let venue = Venue::new(name).map_err(|e| format!("name: {e}"))?;
     if let Some(wrong) = late(table.stale_after) {
         return Err(wrong);
+    }
+    if table
+        .record
+        .as_ref()
+        .is_some_and(|dir| dir.as_os_str().is_empty())
+    {
+        return Err("record: it is empty; write a directory, or leave the key out".to_owned());
     }
     let most = table.symbols_max;
     if !(1..=SYMBOLS_MAX).contains(&most) {
@@ -94,6 +103,7 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
         ca_file: table.ca_file,
         proxy,
         bind: table.bind,
+        record: table.record,
         stale_after: table.stale_after,
         required: table.required,
     })

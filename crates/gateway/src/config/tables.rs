@@ -90,6 +90,7 @@ pub(super) struct LiveTable {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) proxy: Option<String>,
     pub(super) bind: Option<IpAddr>,
+    pub(super) record: Option<PathBuf>,
     #[serde(default)]
     pub(super) rules: toml::Table,
     pub(super) stale_after: Option<Span>,

@@ -5,13 +5,19 @@
 //! pipeline is full, it waits; the shell reads on meanwhile, and pings are answered. After a run that failed, the
 //! next one serves the same instruments, and the venue's list is read again. So does a process after a restart, with
 //! what was kept in `state_dir`.
+//!
+//! With a recorder, all that goes in and out of the session is written down, in its order: see [`Recording`].
 
 use super::handle::SharedReport;
+use super::recording::{Recording, recorder_config, write_down};
 use super::{Feed, Finish, Run};
 use crate::config::LiveSource;
 use crate::faults::Faults;
 use crate::state_dir::KeptVenues;
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tapecast_connect::{
@@ -45,6 +51,22 @@ pub(super) struct LiveFeed {
     fault: Fault,
 }
 
+/// Why a connection to a venue cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LiveError {
+    /// A file or an address.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The directory of its recording.
+    #[error("cannot write recordings to {}: {source}; choose another directory, or leave the key out", dir.display())]
+    Record {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
 /// A session and its shell.
 struct Driver<'a> {
     session: Session,
@@ -54,6 +76,9 @@ struct Driver<'a> {
     run: &'a Run,
     /// The way of the last line's events.
     line: EventTx,
+    /// For the pipeline.
+    outgoing: VecDeque<SessionEvents>,
+    recording: Option<Recording>,
     report: SharedReport,
     reported: Mono,
 }
@@ -77,9 +102,15 @@ impl LiveFeed {
         catalog: &Arc<Catalog>,
         reseed: &ReseedRequests,
         faults: &Faults,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<Self, LiveError> {
         // A shell that is dropped at once: it has no connection.
         Shell::start("venue-check", connect_config(&source)).map(drop)?;
+        if let Some(config) = recorder_config(&source) {
+            config.check().map_err(|source| LiveError::Record {
+                dir: config.dir,
+                source,
+            })?;
+        }
         if let Some(url) = source.rules.retired_url() {
             tracing::warn!(venue = %source.venue, url, "The venue has left this address; delete the key from [source.rules]");
         }
@@ -150,6 +181,11 @@ impl Feed for LiveFeed {
             Ok(shell) => shell,
             Err(error) => return Finish::Failed(error.to_string()),
         };
+        let counters = run.metrics.of_venue(&source.venue);
+        let recording = match Recording::start(source, &counters) {
+            Ok(recording) => recording,
+            Err(error) => return Finish::Failed(format!("the recorder cannot start: {error}")),
+        };
         let config = SessionConfig {
             venue: source.venue.clone(),
             live,
@@ -158,7 +194,7 @@ impl Feed for LiveFeed {
             earlier: self.venues.earlier(&source.venue, &source.address()),
             seed: RandomState::new().hash_one(0),
             catalog: Arc::clone(&self.catalog),
-            counters: run.metrics.of_venue(&source.venue),
+            counters,
         };
         let mut driver = Driver {
             session: Session::new(config, mono_now(), unix_now()),
@@ -167,6 +203,8 @@ impl Feed for LiveFeed {
             reports,
             run,
             line: run.events.clone(),
+            outgoing: VecDeque::new(),
+            recording,
             report: Arc::clone(&self.report),
             reported: Mono::default(),
         };
@@ -201,6 +239,7 @@ impl Driver<'_> {
         });
         if due.is_some_and(|at| at <= mono) {
             self.session.handle_time(mono, wall);
+            self.collect();
             wait = Duration::ZERO;
         }
         let mut report = self.reports.recv_timeout(wait.min(STOP_CHECK));
@@ -215,7 +254,9 @@ impl Driver<'_> {
         while let Some(request) = self.reseed.take() {
             let command = SessionCommand::Reseed(request);
             self.session.handle_command(command, mono_now(), unix_now());
+            self.collect();
         }
+        self.show_books(mono);
         self.carry_out();
         self.show(mono);
         if self
@@ -232,9 +273,12 @@ impl Driver<'_> {
         self.give_on()
     }
 
-    /// Tells the session what the shell reports.
+    /// Tells the session what the shell reports, and writes it down before.
     fn take(&mut self, report: Report) {
         let (now, unix) = (mono_now(), unix_now());
+        if let Some(Recording { scribe, .. }) = &mut self.recording {
+            write_down(scribe, &report, unix);
+        }
         let session = &mut self.session;
         match report {
             Report::Connected { line } => session.handle_connected(line, now, unix),
@@ -272,11 +316,48 @@ impl Driver<'_> {
                 session.handle_http_failed(id, &of_shell(failure), now, unix);
             }
         }
+        self.collect();
+    }
+
+    /// Takes what the session has for the pipeline.
+    fn collect(&mut self) {
+        while let Some(id) = self.session.poll_served() {
+            if let Some(Recording { scribe, .. }) = &mut self.recording
+                && let Some(defined) = self.session.defined(id)
+            {
+                scribe.served(id, defined, unix_now());
+            }
+            self.reseed.serve(id);
+        }
+        while let Some(events) = self.session.poll_event() {
+            if let Some(Recording { scribe, .. }) = &mut self.recording {
+                scribe.events(&events, unix_now());
+            }
+            self.outgoing.push_back(events);
+        }
+        if let Some(Recording { scribe, .. }) = &mut self.recording {
+            scribe.release();
+        }
+    }
+
+    /// A new file of the recording needs all books once more.
+    fn show_books(&mut self, now: Mono) {
+        let Some(recording) = &mut self.recording else {
+            return;
+        };
+        if recording.needs_books(now) {
+            let command = SessionCommand::ShowBooks;
+            self.session.handle_command(command, now, unix_now());
+            self.collect();
+        }
     }
 
     /// What the session wants of the shell.
     fn carry_out(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
+            if let Some(Recording { scribe, .. }) = &mut self.recording {
+                scribe.transmit(&transmit, unix_now());
+            }
             self.commands.send(match transmit {
                 Transmit::Connect { line, url } => Command::Connect { line, url },
                 Transmit::Send { line, text } => Command::Send { line, text },
@@ -293,14 +374,12 @@ impl Driver<'_> {
                 },
             });
         }
-        while let Some(id) = self.session.poll_served() {
-            self.reseed.serve(id);
-        }
     }
 
     /// Gives events to the pipeline, and waits for room.
     fn give_on(&mut self) -> Result<(), Ended> {
-        while let Some(SessionEvents { line, events, .. }) = self.session.poll_event() {
+        self.collect();
+        while let Some(SessionEvents { line, events, .. }) = self.outgoing.pop_front() {
             if self.line.line().number != line {
                 self.line = self.run.events.of_line(line);
             }

@@ -200,6 +200,11 @@ impl FeedCounters {
         self.upstream[event as usize].inc_by(times);
     }
 
+    /// The counter itself, for who counts on another thread.
+    pub fn upstream_counter(&self, event: UpstreamEvent) -> &IntCounter {
+        &self.upstream[event as usize]
+    }
+
     /// How often this happened on the way to the venue.
     pub fn upstream_count(&self, event: UpstreamEvent) -> u64 {
         self.upstream[event as usize].get()

@@ -25,13 +25,15 @@ pub enum UpstreamEvent {
     Overflow,
     /// The venue's messages began to come far later than usual.
     Slowed,
+    /// A row is in no file of the recording: the disk was too slow, or full.
+    Unrecorded,
 }
 
 // === impl UpstreamEvent ===
 
 impl UpstreamEvent {
     /// All of them, in order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LineOpened,
         Self::LineEnded,
         Self::Rotation,
@@ -43,6 +45,7 @@ impl UpstreamEvent {
         Self::RequestFailed,
         Self::Overflow,
         Self::Slowed,
+        Self::Unrecorded,
     ];
 
     /// The name in metrics.
@@ -59,6 +62,7 @@ impl UpstreamEvent {
             Self::RequestFailed => "request_failed",
             Self::Overflow => "overflow",
             Self::Slowed => "slowed",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }

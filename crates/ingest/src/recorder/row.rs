@@ -1,10 +1,11 @@
 //! Rows of a recording that is being written, as JSON, without secrets.
 
+use crate::aside::{Aside, Said, What};
 use std::fmt::Write as _;
 use tapecast_model::UnixNanos;
 
 /// Something that is written down. Headers of requests are no part of it: they may hold keys.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// A message of a line, as it came.
     Message {
@@ -14,8 +15,10 @@ pub enum Row {
         line: u32,
         /// What.
         raw: Vec<u8>,
+        /// The session has passed on what it says. Otherwise a replay passes it over too.
+        used: bool,
     },
-    /// The body of an answer to a request.
+    /// The body of an answer to a request. What the session made of it, it has [said](What::Said).
     Answer {
         /// When.
         at: UnixNanos,
@@ -23,47 +26,11 @@ pub enum Row {
         url: String,
         /// The venue's name of the instrument, if it is about one.
         symbol: Option<String>,
-        /// The status.
-        status: u16,
         /// What.
         raw: Vec<u8>,
     },
-    /// A line is open.
-    Open {
-        /// When.
-        at: UnixNanos,
-        /// Which.
-        line: u32,
-        /// Where to.
-        url: String,
-    },
-    /// A line has ended.
-    Close {
-        /// When.
-        at: UnixNanos,
-        /// Which.
-        line: u32,
-        /// The code of the venue's close frame, if there was one.
-        code: Option<u16>,
-        /// Why.
-        reason: String,
-    },
-    /// We sent a message.
-    Sent {
-        /// When.
-        at: UnixNanos,
-        /// On which line.
-        line: u32,
-        /// What.
-        text: String,
-    },
-    /// Rows are missing here.
-    Dropped {
-        /// When this was found.
-        at: UnixNanos,
-        /// How many.
-        rows: u64,
-    },
+    /// All else.
+    Aside(Aside),
 }
 
 /// Names whose values are secrets.
@@ -82,107 +49,91 @@ const SECRETS: [&str; 9] = [
 // === impl Row ===
 
 impl Row {
+    /// A row that is no message.
+    pub const fn aside(at: UnixNanos, what: What) -> Self {
+        Self::Aside(Aside { what, ts: at.get() })
+    }
+
     /// When it happened.
     pub const fn at(&self) -> UnixNanos {
         match self {
-            Self::Message { at, .. }
-            | Self::Answer { at, .. }
-            | Self::Open { at, .. }
-            | Self::Close { at, .. }
-            | Self::Sent { at, .. }
-            | Self::Dropped { at, .. } => *at,
+            Self::Message { at, .. } | Self::Answer { at, .. } => *at,
+            Self::Aside(aside) => aside.at(),
         }
     }
 
     /// About how much memory it has.
-    pub const fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let text = match self {
             Self::Message { raw, .. } => raw.len(),
             Self::Answer { url, raw, .. } => url.len() + raw.len(),
-            Self::Open { url, .. } => url.len(),
-            Self::Close { reason, .. } => reason.len(),
-            Self::Sent { text, .. } => text.len(),
-            Self::Dropped { .. } => 0,
+            Self::Aside(Aside { what, .. }) => match what {
+                What::Open { url: text, .. }
+                | What::Answer { url: text, .. }
+                | What::Close { reason: text, .. }
+                | What::Sent { text, .. } => text.len(),
+                What::Said {
+                    event: Said::Book { bids, asks, .. },
+                    ..
+                } => (bids.len() + asks.len()) * LEVEL_BYTES,
+                _ => 0,
+            },
         };
         text + size_of::<Self>()
+    }
+
+    /// Takes out what may be secret: users and passwords, values of parameters, messages of ours.
+    pub(super) fn hide_secrets(&mut self) {
+        match self {
+            Self::Message { .. } => {}
+            Self::Answer { url, .. } => *url = redacted_url(url),
+            Self::Aside(Aside { what, .. }) => match what {
+                What::Open { url, .. } | What::Answer { url, .. } => *url = redacted_url(url),
+                What::Sent { text, .. } => *text = redacted_text(text),
+                _ => {}
+            },
+        }
     }
 
     /// Appends it as one line of JSON.
     pub(super) fn write_to(&self, out: &mut String) {
         let at = self.at().get();
         match self {
-            Self::Message { line, raw, .. } => match std::str::from_utf8(raw) {
+            Self::Message {
+                line, raw, used, ..
+            } => match std::str::from_utf8(raw) {
                 Ok(text) => {
                     let _ = write!(out, "{{\"ts\":{at},\"raw\":");
                     quote(text, out);
-                    let _ = write!(out, ",\"line\":{line}}}");
+                    let _ = write!(out, ",\"line\":{line}");
+                    out.push_str(if *used { "}" } else { ",\"used\":false}" });
+                    out.push('\n');
                 }
                 Err(_) => {
-                    let bytes = raw.len();
-                    begin("binary", at, out);
-                    let _ = write!(out, ",\"line\":{line},\"bytes\":{bytes}}}}}");
+                    let (line, bytes) = (*line, raw.len());
+                    Self::aside(self.at(), What::Binary { line, bytes }).write_to(out);
                 }
             },
             Self::Answer {
-                url,
-                symbol,
-                status: 200,
-                raw,
-                ..
+                url, symbol, raw, ..
             } => {
                 let _ = write!(out, "{{\"ts\":{at},\"raw\":");
                 quote(&String::from_utf8_lossy(raw), out);
                 out.push_str(",\"http\":");
-                quote(&redacted_url(url), out);
+                quote(url, out);
                 if let Some(symbol) = symbol {
                     out.push_str(",\"symbol\":");
                     quote(symbol, out);
                 }
-                out.push('}');
+                out.push_str(",\"used\":false}\n");
             }
-            // What is no success has no data.
-            Self::Answer { url, status, .. } => {
-                begin("answer", at, out);
-                let _ = write!(out, ",\"status\":{status},\"url\":");
-                quote(&redacted_url(url), out);
-                out.push_str("}}");
-            }
-            Self::Open { line, url, .. } => {
-                begin("open", at, out);
-                let _ = write!(out, ",\"line\":{line},\"url\":");
-                quote(&redacted_url(url), out);
-                out.push_str("}}");
-            }
-            Self::Close {
-                line, code, reason, ..
-            } => {
-                begin("close", at, out);
-                let _ = write!(out, ",\"line\":{line}");
-                if let Some(code) = code {
-                    let _ = write!(out, ",\"code\":{code}");
-                }
-                out.push_str(",\"reason\":");
-                quote(reason, out);
-                out.push_str("}}");
-            }
-            Self::Sent { line, text, .. } => {
-                begin("sent", at, out);
-                let _ = write!(out, ",\"line\":{line},\"text\":");
-                quote(&redacted_text(text), out);
-                out.push_str("}}");
-            }
-            Self::Dropped { rows, .. } => {
-                begin("dropped", at, out);
-                let _ = write!(out, ",\"rows\":{rows}}}}}");
-            }
+            Self::Aside(aside) => aside.write_to(out),
         }
-        out.push('\n');
     }
 }
 
-fn begin(kind: &str, at: u64, out: &mut String) {
-    let _ = write!(out, "{{\"tapecast\":{{\"row\":\"{kind}\",\"ts\":{at}");
-}
+/// Of a level of a book, as text.
+const LEVEL_BYTES: usize = 2 * (size_of::<String>() + 16);
 
 /// A JSON string.
 fn quote(text: &str, out: &mut String) {

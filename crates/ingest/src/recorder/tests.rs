@@ -1,8 +1,10 @@
 //! The recorder: files that end and begin, a tap that is full, a crash, a disk that fails, secrets.
 
 use super::*;
-use crate::capture::Capture;
+use crate::aside::Defined;
+use crate::capture::{Capture, Item};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use tapecast_model::{Mono, UnixNanos};
 
@@ -20,6 +22,7 @@ fn message(n: u64) -> Row {
         at: at(n),
         line: 1,
         raw,
+        used: true,
     }
 }
 
@@ -51,28 +54,35 @@ fn text(path: &Path) -> String {
 }
 
 fn open() -> Row {
-    Row::Open {
-        at: at(0),
-        line: 1,
-        url: "wss://user:hidden@host/stream?a=b&apiKey=hidden".into(),
-    }
+    let url = "wss://user:hidden@host/stream?a=b&apiKey=hidden".into();
+    let (line, again) = (1, false);
+    Row::aside(at(0), What::Open { line, url, again })
 }
 
 fn sent(text: &str) -> Row {
-    Row::Sent {
-        at: at(0),
-        line: 1,
-        text: text.into(),
-    }
+    let (line, text) = (1, text.into());
+    Row::aside(at(0), What::Sent { line, text })
+}
+
+fn defined() -> Row {
+    let defined = Defined {
+        native: "BTCUSDT".into(),
+        symbol: "BTC-USDT".into(),
+        price_scale: 2,
+        qty_scale: 5,
+        streams: Vec::new(),
+    };
+    Row::aside(at(0), What::Instrument(defined))
 }
 
 #[test]
 fn files_end_by_size_and_time_sort_by_time_and_begin_with_what_is_open() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = RecorderConfig::new(folder.path(), "x");
+    let mut config = RecorderConfig::new(folder.path(), "x", "binance");
     config.file_bytes_max = 500;
-    let mut writer = Writer::new(config).unwrap();
+    let mut writer = Writer::new(config);
     let mut now = Mono::default();
+    writer.write(defined(), now);
     writer.write(open(), now);
     writer.write(sent("{\"method\":\"SUBSCRIBE\"}"), now);
     for n in 1..=20 {
@@ -89,14 +99,16 @@ fn files_end_by_size_and_time_sort_by_time_and_begin_with_what_is_open() {
     let all = files(folder.path());
     assert!(all.len() > by_size);
     let mut times = Vec::new();
-    for file in &all {
+    for (number, file) in all.iter().enumerate() {
         let (some, whole) = read(file);
         assert!(whole);
         times.extend(some);
         let text = text(file);
         let mut lines = text.lines();
-        assert!(lines.next().unwrap().contains("\"row\":\"open\""), "{text}");
-        assert!(lines.next().unwrap().contains("SUBSCRIBE"), "{text}");
+        for part in ["begin", "BTC-USDT", "\"row\":\"open\"", "SUBSCRIBE"] {
+            assert!(lines.next().unwrap().contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.contains("\"again\":true"), number > 0, "{text}");
     }
     assert_eq!(times, (1..=22).collect::<Vec<_>>());
 }
@@ -104,17 +116,21 @@ fn files_end_by_size_and_time_sort_by_time_and_begin_with_what_is_open() {
 #[test]
 fn a_message_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::new(RecorderConfig::new(folder.path(), "x")).unwrap();
+    let mut writer = Writer::new(RecorderConfig::new(folder.path(), "x", "binance"));
     writer.write(message(1), Mono::default());
-    let answer = |status| Row::Answer {
+    let url = "https://host/depth?symbol=A&signature=hidden".to_owned();
+    let answer = Row::Answer {
         at: at(2),
-        url: "https://host/depth?symbol=A&signature=hidden".into(),
+        url: url.clone(),
         symbol: Some("A".into()),
-        status,
         raw: b"{\"bids\":[]}\n\x01".to_vec(),
     };
-    writer.write(answer(200), Mono::default());
-    writer.write(answer(429), Mono::default());
+    writer.write(answer, Mono::default());
+    let status = 429;
+    writer.write(
+        Row::aside(at(2), What::Answer { status, url }),
+        Mono::default(),
+    );
     writer.finish();
     let mut capture = Capture::open(&files(folder.path())[0]).unwrap();
     let first = capture.next_row().unwrap().message.unwrap().raw.to_vec();
@@ -138,7 +154,7 @@ fn a_message_is_read_as_it_was_written() {
 #[test]
 fn a_file_that_is_cut_anywhere_has_all_rows_that_were_flushed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::new(RecorderConfig::new(folder.path(), "x")).unwrap();
+    let mut writer = Writer::new(RecorderConfig::new(folder.path(), "x", "binance"));
     let mut now = Mono::default();
     let mut flushed = Vec::new();
     for n in 1..=40 {
@@ -167,7 +183,7 @@ fn a_file_that_is_cut_anywhere_has_all_rows_that_were_flushed() {
 #[test]
 fn no_secret_is_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::new(RecorderConfig::new(folder.path(), "x")).unwrap();
+    let mut writer = Writer::new(RecorderConfig::new(folder.path(), "x", "binance"));
     writer.write(open(), Mono::default());
     writer.write(
         sent("{\"op\":\"login\",\"args\":[{\"apiKey\":\"hidden\"}]}"),
@@ -199,8 +215,8 @@ fn what_does_not_fit_is_counted_and_said_where_it_is_missing() {
     assert_eq!(taken, [message(1), message(2)]);
     tap.put(message(6));
     let taken: Vec<_> = rows.try_iter().collect();
-    let (at, rows) = (at(6), 3);
-    assert_eq!(taken, [Row::Dropped { at, rows }, message(6)]);
+    let gone = Row::aside(at(6), What::Dropped { rows: 3 });
+    assert_eq!(taken, [gone, message(6)]);
 }
 
 #[test]
@@ -217,11 +233,13 @@ fn rows_are_dropped_when_their_bytes_do_not_fit() {
 fn a_disk_that_fails_costs_rows_and_recording_goes_on_when_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("rows");
-    let mut writer = Writer::new(RecorderConfig::new(&dir, "x")).unwrap();
+    RecorderConfig::new(&dir, "x", "binance").check().unwrap();
+    let mut writer = Writer::new(RecorderConfig::new(&dir, "x", "binance"));
     let now = Mono::default();
     fs::remove_dir(&dir).unwrap();
+    fs::write(&dir, "in the way").unwrap();
     assert_eq!(writer.write(message(1), now), 1);
-    fs::create_dir(&dir).unwrap();
+    fs::remove_file(&dir).unwrap();
     assert_eq!(writer.write(message(2), now), 1, "not at once");
     assert_eq!(
         writer.write(message(3), now.after(Duration::from_secs(1))),
@@ -230,14 +248,79 @@ fn a_disk_that_fails_costs_rows_and_recording_goes_on_when_it_can() {
     writer.finish();
     let file = &files(&dir)[0];
     assert_eq!(read(file), (vec![3], true));
-    assert!(text(file).contains("\"row\":\"dropped\",\"ts\":1700000000000000003,\"rows\":2"));
-    assert!(Writer::new(RecorderConfig::new(Path::new("/proc/no"), "x")).is_err());
+    assert!(text(file).contains("\"row\":\"dropped\",\"rows\":2,\"ts\":1700000000000000003"));
+    let nowhere = RecorderConfig::new(Path::new("/proc/no"), "x", "binance");
+    assert!(nowhere.check().is_err());
+}
+
+/// A file on a disk with room for so many bytes.
+struct Small {
+    file: fs::File,
+    left: usize,
+}
+
+impl Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = bytes.len().min(self.left);
+        if room == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.left -= room;
+        self.file.write(&bytes[..room])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[test]
+fn each_row_is_in_a_file_or_counted_when_the_disk_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecorderConfig::new(folder.path(), "x", "binance");
+    let mut writer = Writer::with_open(config, |path| {
+        let file = fs::File::create_new(path)?;
+        let left = 900;
+        Ok(Box::new(Small { file, left }))
+    });
+    let (mut now, mut lost, most) = (Mono::default(), 0, 2_000);
+    for n in 1..=most {
+        lost += writer.write(message(n), now);
+        now = now.after(Duration::from_millis(100));
+        lost += writer.handle_time(now);
+    }
+    lost += writer.finish();
+    let all = files(folder.path());
+    assert!(all.len() > 5, "{}", all.len());
+    let (mut found, mut said) = (Vec::new(), 0);
+    for file in &all {
+        let mut capture = Capture::open(file).unwrap();
+        while let Some(item) = capture.next_item() {
+            match item {
+                Item::Row(row) if row.message.is_ok() => found.push(row.ts.unwrap().get()),
+                Item::Row(_) => {}
+                Item::Aside(_, aside) => {
+                    if let What::Dropped { rows } = aside.what {
+                        said += rows;
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.is_sorted() && !found.is_empty());
+    // What the last file could not hold has no file behind it that could say so.
+    assert!(lost >= said && said > 0, "{lost} lost, {said} said");
+    assert!(
+        found.len() as u64 + lost >= most,
+        "{} found, {lost} lost",
+        found.len()
+    );
 }
 
 #[test]
 fn the_thread_writes_all_that_was_given_to_it() {
     let folder = tempfile::tempdir().unwrap();
-    let config = RecorderConfig::new(folder.path(), "x");
+    let config = RecorderConfig::new(folder.path(), "x", "binance");
     let dropped = counter();
     let (tap, recorder) = start(config, Room::default(), &dropped).unwrap();
     (1..=1_000).for_each(|n| tap.put(message(n)));

@@ -1,21 +1,24 @@
 //! The files of a recording: begun, flushed, ended, and begun again.
 
 use super::{FLUSH_EVERY, Row};
+use crate::aside::{Aside, Defined, VERSION, What};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapecast_model::{Mono, RateLimit, UnixNanos};
 use zstd::stream::write::Encoder;
 
-/// Where a recording is written.
+/// What is recorded, and where it is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RecorderConfig {
     /// The directory; it is made if it is not there.
     pub dir: PathBuf,
-    /// The names of files begin with it.
-    pub name: String,
+    /// The venue's name in topics; the names of files begin with it.
+    pub venue: String,
+    /// The format of the messages.
+    pub format: String,
     /// A file that is larger, before compression, is ended.
     pub file_bytes_max: u64,
     /// A file that is older is ended.
@@ -25,24 +28,35 @@ pub struct RecorderConfig {
 /// Writes rows to files. It has no thread and no clock.
 pub struct Writer {
     config: RecorderConfig,
+    open: Open,
     file: Option<Segment>,
+    /// Instruments that are served, by the venue's id: they begin each file.
+    defined: BTreeMap<String, Defined>,
     /// Open lines, with what begins each file: where to, and what we have sent.
     lines: BTreeMap<u32, Vec<Row>>,
     /// Rows that could not be written and are not yet said in a file.
     unsaid: u64,
+    /// Files that were begun.
+    begun: u64,
     /// No file is tried before.
     pause: Mono,
     text: String,
     log: RateLimit,
 }
 
+/// A file that is written.
+pub(super) type Out = Box<dyn Write + Send>;
+
+/// Makes a file that is not there yet.
+pub(super) type Open = fn(&Path) -> io::Result<Out>;
+
 struct Segment {
-    encoder: Encoder<'static, File>,
+    encoder: Encoder<'static, Out>,
     bytes: u64,
     begun: Mono,
     flushed: Mono,
-    /// Something was written since.
-    is_dirty: bool,
+    /// Rows since.
+    unflushed: u64,
 }
 
 /// How long after a failure another file is tried.
@@ -55,11 +69,23 @@ const SENT_KEPT: usize = 4_096;
 // === impl RecorderConfig ===
 
 impl RecorderConfig {
+    /// Makes the directory, if it is not there, and sees whether it can be written.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        let probe = self.dir.join(format!(".{}.probe", self.venue));
+        File::create(&probe)?;
+        fs::remove_file(&probe)
+    }
+
     /// Files of an hour or a gigabyte of text.
-    pub fn new(dir: &Path, name: &str) -> Self {
+    pub fn new(dir: &Path, venue: &str, format: &str) -> Self {
         Self {
             dir: dir.to_owned(),
-            name: name.to_owned(),
+            venue: venue.to_owned(),
+            format: format.to_owned(),
             file_bytes_max: 1 << 30,
             file_span_max: Duration::from_secs(3_600),
         }
@@ -70,30 +96,36 @@ impl RecorderConfig {
 
 impl Writer {
     /// A writer without a file yet.
-    ///
-    /// # Errors
-    /// If the directory cannot be written.
-    pub fn new(config: RecorderConfig) -> io::Result<Self> {
-        fs::create_dir_all(&config.dir)?;
-        let probe = config.dir.join(format!(".{}.probe", config.name));
-        File::create(&probe)?;
-        fs::remove_file(&probe)?;
-        Ok(Self {
+    pub fn new(config: RecorderConfig) -> Self {
+        Self::with_open(config, |path| Ok(Box::new(File::create_new(path)?)))
+    }
+
+    /// The same with another way to make files.
+    pub(super) fn with_open(config: RecorderConfig, open: Open) -> Self {
+        Self {
             config,
+            open,
             file: None,
+            defined: BTreeMap::new(),
             lines: BTreeMap::new(),
             unsaid: 0,
+            begun: 0,
             pause: Mono::default(),
             text: String::new(),
             log: RateLimit::of_log_lines(),
-        })
+        }
     }
 
-    /// Writes a row. Returns how many rows are not in any file because of a failure.
-    pub fn write(&mut self, row: Row, now: Mono) -> u64 {
-        let written = self.try_write(&row, now);
-        self.note(row);
-        match written {
+    /// Files that were begun.
+    pub const fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Writes a row. Returns how many rows are not in any file because of a failure: perhaps some more were not
+    /// lost than is said, as the system does not tell.
+    pub fn write(&mut self, mut row: Row, now: Mono) -> u64 {
+        row.hide_secrets();
+        let lost = match self.try_write(&row, now) {
             Ok(true) => 0,
             Ok(false) => {
                 self.unsaid += 1;
@@ -101,16 +133,17 @@ impl Writer {
             }
             Err(error) => {
                 self.unsaid += 1;
-                self.give_up(&error, now);
-                1
+                1 + self.give_up(&error, now)
             }
-        }
+        };
+        self.note(row);
+        lost
     }
 
-    /// Flushes what has waited, and ends a file that is old.
-    pub fn handle_time(&mut self, now: Mono) {
+    /// Flushes what has waited, and ends a file that is old. Returns how many rows are lost.
+    pub fn handle_time(&mut self, now: Mono) -> u64 {
         let Some(segment) = &mut self.file else {
-            return;
+            return 0;
         };
         let RecorderConfig {
             file_bytes_max,
@@ -120,24 +153,32 @@ impl Writer {
         if segment.bytes >= file_bytes_max || now - segment.begun >= file_span_max {
             return self.end(now);
         }
-        if segment.is_dirty && now - segment.flushed >= FLUSH_EVERY {
-            (segment.flushed, segment.is_dirty) = (now, false);
+        if segment.unflushed > 0 && now - segment.flushed >= FLUSH_EVERY {
             if let Err(error) = segment.encoder.flush() {
-                self.give_up(&error, now);
+                return self.give_up(&error, now);
             }
+            (segment.flushed, segment.unflushed) = (now, 0);
         }
+        0
     }
 
-    /// Ends the file.
-    pub fn finish(mut self) {
-        self.end(Mono::default());
+    /// Ends the file. Returns how many rows are lost.
+    pub fn finish(mut self) -> u64 {
+        self.end(Mono::default())
     }
 
-    fn end(&mut self, now: Mono) {
-        if let Some(segment) = self.file.take()
-            && let Err(error) = segment.encoder.finish()
-        {
-            self.give_up(&error, now);
+    fn end(&mut self, now: Mono) -> u64 {
+        let Some(segment) = self.file.take() else {
+            return 0;
+        };
+        let unflushed = segment.unflushed;
+        match segment.encoder.finish() {
+            Ok(_) => 0,
+            Err(error) => {
+                self.complain(&error, now);
+                self.unsaid += unflushed;
+                unflushed
+            }
         }
     }
 
@@ -149,13 +190,8 @@ impl Writer {
                 return Ok(false);
             }
             self.file = Some(self.begin(row.at(), now)?);
-            for row in self.lines.values().flatten() {
-                row.write_to(&mut self.text);
-            }
-            if self.unsaid > 0 {
-                let (at, rows) = (row.at(), self.unsaid);
-                Row::Dropped { at, rows }.write_to(&mut self.text);
-            }
+            self.begun += 1;
+            self.write_heading(row.at());
         }
         row.write_to(&mut self.text);
         let Some(segment) = &mut self.file else {
@@ -163,18 +199,41 @@ impl Writer {
         };
         segment.encoder.write_all(self.text.as_bytes())?;
         segment.bytes += self.text.len() as u64;
-        segment.is_dirty = true;
+        segment.unflushed += 1;
         self.unsaid = 0;
         Ok(true)
     }
 
+    /// What makes a file complete in itself: who wrote it, instruments, open lines and what was asked for on them.
+    fn write_heading(&mut self, at: UnixNanos) {
+        let RecorderConfig { venue, format, .. } = &self.config;
+        let begin = What::Begin {
+            version: VERSION,
+            venue: venue.clone(),
+            format: format.clone(),
+            first: self.begun == 1,
+        };
+        Row::aside(at, begin).write_to(&mut self.text);
+        for defined in self.defined.values() {
+            Row::aside(at, What::Instrument(defined.clone())).write_to(&mut self.text);
+        }
+        for row in self.lines.values().flatten() {
+            row.write_to(&mut self.text);
+        }
+        if self.unsaid > 0 {
+            let rows = self.unsaid;
+            Row::aside(at, What::Dropped { rows }).write_to(&mut self.text);
+        }
+    }
+
     /// A new file. Its name sorts by time.
     fn begin(&self, at: UnixNanos, now: Mono) -> io::Result<Segment> {
-        let RecorderConfig { dir, name, .. } = &self.config;
+        let RecorderConfig { dir, venue, .. } = &self.config;
+        fs::create_dir_all(dir)?;
         let mut nanos = at.get();
         let file = loop {
-            let path = dir.join(format!("{name}_{nanos:020}.jsonl.zst"));
-            match File::create_new(path) {
+            let path = dir.join(format!("{venue}_{nanos:020}.jsonl.zst"));
+            match (self.open)(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => nanos += 1,
                 opened => break opened?,
             }
@@ -184,34 +243,49 @@ impl Writer {
             bytes: 0,
             begun: now,
             flushed: now,
-            is_dirty: false,
+            unflushed: 0,
         })
     }
 
     /// Keeps what the next file begins with.
     fn note(&mut self, row: Row) {
-        match row {
-            Row::Open { line, .. } => {
-                self.lines.insert(line, vec![row]);
+        let Row::Aside(Aside { what, ts }) = row else {
+            return;
+        };
+        match what {
+            What::Instrument(defined) => {
+                self.defined.insert(defined.native.clone(), defined);
             }
-            Row::Close { line, .. } => {
+            What::Open { line, url, .. } => {
+                let again = true;
+                let what = What::Open { line, url, again };
+                self.lines
+                    .insert(line, vec![Row::Aside(Aside { what, ts })]);
+            }
+            What::Close { line, .. } => {
                 self.lines.remove(&line);
             }
-            Row::Sent { line, .. } => {
+            What::Sent { line, .. } => {
                 if let Some(kept) = self.lines.get_mut(&line)
                     && kept.len() < SENT_KEPT
                 {
-                    kept.push(row);
+                    kept.push(Row::Aside(Aside { what, ts }));
                 }
             }
-            Row::Message { .. } | Row::Answer { .. } | Row::Dropped { .. } => {}
+            _ => {}
         }
     }
 
-    /// The file cannot be written: another one is tried later.
-    fn give_up(&mut self, error: &io::Error, now: Mono) {
-        self.file = None;
+    /// The file cannot be written: another one is tried later. Returns how many rows may be lost with it.
+    fn give_up(&mut self, error: &io::Error, now: Mono) -> u64 {
+        let unflushed = self.file.take().map_or(0, |segment| segment.unflushed);
+        self.unsaid += unflushed;
         self.pause = now.after(RETRY);
+        self.complain(error, now);
+        unflushed
+    }
+
+    fn complain(&mut self, error: &io::Error, now: Mono) {
         if let Some(more) = self.log.pass(now) {
             let dir = self.config.dir.display();
             tracing::warn!(%error, %dir, more, "The recording cannot be written; it is tried again every second");

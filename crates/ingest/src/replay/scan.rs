@@ -3,13 +3,14 @@
 //! Errors of single lines are reported within a limit, and only after at least one message could be read.
 
 use super::{ReplayConfig, ReplayError, ScanReport};
-use crate::capture::{Capture, CaptureError, Row};
+use crate::aside::What;
+use crate::capture::{Capture, CaptureError, Item, Row};
 use crate::plan::{FeedPlan, LeftOut};
 use crate::scan::RecordingScan;
 use crate::venue::{Decoder, Format, MESSAGE_BYTES_MAX, Message, Reject};
 use hashbrown::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Lines that are reported one by one; what comes after is only counted.
 const REPORTED_LINES_MAX: usize = 20;
@@ -23,19 +24,40 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
     let mut scan = RecordingScan::new(config.format, config.symbols.clone());
     let mut decoder = config.format.decoder();
     let mut report = ScanReport::default();
-    let mut complaints = Complaints::new(&config.path);
-    while let Some(Row {
-        number, message, ..
-    }) = capture.next_row()
-    {
+    let mut complaints = Complaints::default();
+    let mut path = capture.path().to_owned();
+    while let Some(item) = capture.next_item() {
+        let Row {
+            number,
+            used,
+            message,
+            ..
+        } = match item {
+            Item::Row(row) => row,
+            Item::Aside(_, aside) => {
+                match aside.what {
+                    What::Instrument(defined) => {
+                        if let Some((symbol, scales)) = defined.content() {
+                            scan.define(&defined.native, symbol, scales, &defined.streams);
+                        }
+                    }
+                    What::Begin { .. } => capture.path().clone_into(&mut path),
+                    _ => {}
+                }
+                continue;
+            }
+        };
         let message = match message {
             Ok(message) => message,
             Err((broken, _)) => {
                 report.broken_lines += 1;
-                complaints.note(number, &broken, scan.has_heard());
+                complaints.note((&path, number), &broken, scan.has_heard());
                 continue;
             }
         };
+        if !used && message.http.is_some() {
+            continue;
+        }
         report.messages += 1;
         let faults = scan.faults();
         let result = if message.raw.len() > MESSAGE_BYTES_MAX {
@@ -45,10 +67,10 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
         };
         report.rejected += scan.faults() - faults + u64::from(result.is_err());
         if let Err(reject) = result {
-            complaints.note(number, &reject, scan.has_heard());
+            complaints.note((&path, number), &reject, scan.has_heard());
         } else if scan.faults() > faults {
             let reason = "a part of the message cannot be read";
-            complaints.note(number, &reason, scan.has_heard());
+            complaints.note((&path, number), &reason, scan.has_heard());
         }
     }
     let plan = scan.into_plan();
@@ -100,11 +122,21 @@ pub fn likely_formats(path: &Path) -> Result<Vec<Format>, CaptureError> {
         })
         .collect();
     for _ in 0..SAMPLED_LINES {
-        let Some(line) = capture.next_row() else {
-            break;
-        };
-        let Ok(message) = line.message else {
-            continue;
+        let message = match capture.next_item() {
+            Some(Item::Row(Row {
+                message: Ok(message),
+                ..
+            })) => message,
+            Some(Item::Row(_)) => continue,
+            Some(Item::Aside(_, aside)) => {
+                if let What::Begin { format, .. } = aside.what
+                    && let Ok(format) = format.parse()
+                {
+                    return Ok(vec![format]);
+                }
+                continue;
+            }
+            None => break,
         };
         readers.iter_mut().for_each(|reader| reader.read(&message));
     }
@@ -177,26 +209,18 @@ pub(super) fn advice(likely: &[Format]) -> String {
 
 /// What is wrong with single lines. Held back until something was read: a file of another format has
 /// nothing but wrong lines, and is answered with one error.
-struct Complaints<'a> {
-    path: &'a Path,
+#[derive(Default)]
+struct Complaints {
     count: usize,
-    held: Vec<(u64, String)>,
+    held: Vec<(PathBuf, u64, String)>,
 }
 
-impl<'a> Complaints<'a> {
-    const fn new(path: &'a Path) -> Self {
-        Self {
-            path,
-            count: 0,
-            held: Vec::new(),
-        }
-    }
-
+impl Complaints {
     /// Notes a line; the first ones are reported, what comes after is only counted.
-    fn note(&mut self, line: u64, reason: &dyn fmt::Display, format_fits: bool) {
+    fn note(&mut self, (path, line): (&Path, u64), reason: &dyn fmt::Display, format_fits: bool) {
         self.count += 1;
         if self.count <= REPORTED_LINES_MAX + 1 {
-            self.held.push((line, reason.to_string()));
+            self.held.push((path.to_owned(), line, reason.to_string()));
         }
         if format_fits {
             self.say();
@@ -205,11 +229,8 @@ impl<'a> Complaints<'a> {
 
     fn say(&mut self) {
         let said = self.count.min(REPORTED_LINES_MAX + 1) - self.held.len();
-        for (at, (line, reason)) in self.held.drain(..).enumerate() {
-            let place = FilePosition {
-                path: self.path,
-                line,
-            };
+        for (at, (path, line, reason)) in self.held.drain(..).enumerate() {
+            let place = FilePosition { path: &path, line };
             if said + at < REPORTED_LINES_MAX {
                 tracing::warn!(%place, %reason, "Line skipped");
             } else {

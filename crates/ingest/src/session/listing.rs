@@ -5,8 +5,10 @@ use super::line::{Line, Phase, SubscriptionState};
 use super::requests::{Job, Purpose};
 use super::venue::{Definitions, Listing, StreamName};
 use super::{LiveInstrument, Session, VenueInstrument};
+use crate::aside::Defined;
 use crate::event::{EventBody, Scales};
 use crate::plan::PlannedInstrument;
+use crate::venue::VenueStream;
 use std::sync::Arc;
 use std::time::Duration;
 use tapecast_model::catalog::Definition;
@@ -363,15 +365,31 @@ impl Session {
     /// What is used of an instrument.
     pub(super) fn planned(&self, at: usize) -> PlannedInstrument {
         let instrument = &self.instruments[at];
-        let wanted = |stream: &crate::venue::VenueStream| {
-            instrument.channels.contains(stream.carries.channel())
-        };
-        let streams = self.live.streams().into_iter().filter(wanted);
         PlannedInstrument::new(
             &instrument.native,
             instrument.symbol.clone(),
             instrument.scales,
-            streams,
+            self.streams_of(at),
         )
+    }
+
+    fn streams_of(&self, at: usize) -> Vec<VenueStream> {
+        let channels = self.instruments[at].channels;
+        let mut streams = self.live.streams();
+        streams.retain(|stream| channels.contains(stream.carries.channel()));
+        streams
+    }
+
+    /// An instrument that is served under this id, and what is asked for of it.
+    pub fn defined(&self, id: InstrumentId) -> Option<Defined> {
+        let at = *self.by_id.get(&id)?;
+        let instrument = &self.instruments[at];
+        Some(Defined {
+            native: instrument.native.to_string(),
+            symbol: instrument.symbol.as_str().to_owned(),
+            price_scale: instrument.scales.price_scale.digits(),
+            qty_scale: instrument.scales.qty_scale.digits(),
+            streams: self.streams_of(at),
+        })
     }
 }

@@ -101,13 +101,15 @@ impl Session {
             if !self.is_news(line, at, &event, channel) {
                 continue;
             }
-            let mut ask = false;
+            let (mut ask, mut of_message) = (false, on_stream);
             let instrument = &mut self.instruments[at];
             if let EventBody::Book(book) = &mut event.body {
                 if book.snapshot {
                     instrument.book.snapshots += 1;
                     if instrument.in_stream {
                         book.is_probe = instrument.renewal.settle(self.now);
+                        // The message alone does not say what was asked.
+                        of_message &= !book.is_probe;
                         instrument.book.set_good();
                     }
                 } else if let Link::Range { first, .. } = book.link {
@@ -122,7 +124,7 @@ impl Session {
                 self.ask_for_snapshot(at, false);
             }
             let lost = lost_by(&event);
-            batch(&mut self.events, line, on_stream).push(event);
+            batch(&mut self.events, line, of_message).push(event);
             if lost.contains(ChannelKind::Book) || lost.contains(ChannelKind::Quote) {
                 self.make_good(at, lost);
             }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapecast_ingest::metrics::{FeedCounters, FeedMetrics, PipelineMetrics, UpstreamEvent};
 use tapecast_ingest::pipeline::{Pipeline, PipelineConfig, SilenceLimit};
+use tapecast_ingest::recorder::Scribe;
 use tapecast_ingest::reseed::{ReseedRequests, ReseedSession};
 use tapecast_ingest::session::binance::BinanceSpot as Live;
 use tapecast_ingest::session::kraken::KrakenSpot as LiveKraken;
 use tapecast_ingest::session::venue::{LiveVenue, VenueRules};
 use tapecast_ingest::session::{
-    Earlier, Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, SessionEvents,
-    Transmit, WantedSet,
+    Earlier, Failure, Frame, HttpAnswer, Session, SessionCommand, SessionConfig, Transmit,
+    WantedSet,
 };
 use tapecast_model::catalog::Offer;
 use tapecast_model::{Catalog, ChannelKind, ChannelSet, Mono, UnixNanos, Venue as VenueName};
@@ -85,6 +86,8 @@ pub(crate) struct Rig<V = BinanceSpot> {
     pub(crate) answers: Box<dyn FnMut(&mut String)>,
     /// Lines on which no data come; all other frames do.
     pub(crate) silent: Vec<u64>,
+    /// Writes down what goes in and out.
+    pub(crate) scribe: Option<Scribe>,
     /// What a test is about to do.
     pub(crate) note: String,
     /// Lines that are cut from the world: nothing goes in or out.
@@ -178,6 +181,7 @@ impl<V: Tested> Rig<V> {
             filter: Box::new(|_| true),
             answers: Box::new(|_| ()),
             silent: Vec::new(),
+            scribe: None,
             note: String::new(),
             dead: Vec::new(),
             steps: 0,
@@ -334,6 +338,7 @@ impl<V: Tested> Rig<V> {
                     let is_silent = self.silent.contains(&conn) && text.starts_with("{\"stream");
                     if !is_silent && (self.filter)(&mut text) {
                         let mut bytes = text.into_bytes();
+                        self.write_down(|scribe| scribe.message(line, &bytes, wall));
                         let frame = Frame::Text(&mut bytes);
                         self.session.handle_message(line, frame, mono, wall);
                     }
@@ -351,10 +356,12 @@ impl<V: Tested> Rig<V> {
                     self.session.handle_message(line, Frame::Pong, mono, wall);
                 }
                 Output::Close { code, reason, .. } => {
+                    self.write_down(|scribe| scribe.closed(line, Some(code), &reason, wall));
                     let end = (Some(code), reason.as_str());
                     self.session.handle_closed(line, end, mono, wall);
                 }
                 Output::Cut { .. } => {
+                    self.write_down(|scribe| scribe.closed(line, None, "reset by peer", wall));
                     self.session
                         .handle_closed(line, (None, "reset by peer"), mono, wall);
                 }
@@ -369,17 +376,24 @@ impl<V: Tested> Rig<V> {
         loop {
             while let Some(transmit) = self.session.poll_transmit() {
                 self.asked.push_back((self.now, transmit.clone()));
+                let wall = self.wall();
+                self.write_down(|scribe| scribe.transmit(&transmit, wall));
                 self.carry_out(transmit);
             }
+            let (mono, wall) = (self.mono(), self.wall());
             while let Some(id) = self.session.poll_served() {
+                if let Some(defined) = self.session.defined(id) {
+                    self.write_down(|scribe| scribe.served(id, defined, wall));
+                }
                 self.reseed.serve(id);
             }
-            let (mono, wall) = (self.mono(), self.wall());
-            while let Some(SessionEvents { events, .. }) = self.session.poll_event() {
-                for event in events {
+            while let Some(events) = self.session.poll_event() {
+                self.write_down(|scribe| scribe.events(&events, wall));
+                for event in events.events {
                     self.pipeline.handle_event(event, mono, &mut self.witness);
                 }
             }
+            self.write_down(Scribe::release);
             self.witness.compare(&self.venue);
             let Some(request) = self.reseed.take() else {
                 return;
@@ -450,8 +464,23 @@ impl<V: Tested> Rig<V> {
         }
     }
 
+    /// Writes something down, if somebody does.
+    fn write_down(&mut self, what: impl FnOnce(&mut Scribe)) {
+        if let Some(scribe) = &mut self.scribe {
+            what(scribe);
+        }
+    }
+
     fn report(&mut self, coming: Coming) {
         let (mono, wall) = (self.mono(), self.wall());
+        self.write_down(|scribe| match &coming {
+            Coming::Connected(line) => scribe.opened(*line, wall),
+            Coming::Failed(line, failure) => scribe.closed(*line, None, &failure.text, wall),
+            Coming::Http(id, status, _, body) => {
+                scribe.answered(*id, *status, body.as_bytes(), wall);
+            }
+            Coming::HttpFailed(id, _) => scribe.failed(*id),
+        });
         match coming {
             Coming::Connected(line) => self.session.handle_connected(line, mono, wall),
             Coming::Failed(line, failure) => {

@@ -1,5 +1,6 @@
 //! What subscribers of all topics would have seen, and whether it was right.
 
+use crate::journal::Journal;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub(crate) struct Witness {
     pub(crate) tolerant: bool,
     /// Books that were wrong.
     pub(crate) wrong: u64,
+    /// All that was seen, if it is wanted.
+    pub(crate) journal: Option<Journal>,
 }
 
 impl Witness {
@@ -99,6 +102,9 @@ impl Witness {
 
 impl UpdateSink for Witness {
     fn publish(&mut self, update: &Update<'_>) {
+        if let Some(journal) = &mut self.journal {
+            journal.publish(update);
+        }
         let native = update.instrument.native.to_string();
         let seen = self.seen.entry(native.clone()).or_default();
         match update.body {
