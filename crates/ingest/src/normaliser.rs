@@ -209,14 +209,6 @@ impl Parser {
         }));
     }
 
-    /// What is known of an instrument's streams is lost.
-    pub fn lose(&mut self, native: &str) {
-        let at = self.normaliser.by_native.get(native).copied().flatten();
-        if let Some(at) = at {
-            self.normaliser.instruments[at].lose(ChannelSet::ALL);
-        }
-    }
-
     /// Says the feed's word on itself of every instrument.
     pub fn announce(&mut self, event: &FeedEvent, ts_recv: UnixNanos, out: &mut Vec<Event>) {
         for served in &mut self.normaliser.instruments {

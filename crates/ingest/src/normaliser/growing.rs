@@ -48,6 +48,14 @@ impl Parser {
         served.lose(ChannelSet::ALL);
         Some(next)
     }
+
+    /// What is known of an instrument's streams is lost.
+    pub fn lose(&mut self, native: &str) {
+        let at = self.normaliser.by_native.get(native).copied().flatten();
+        if let Some(at) = at {
+            self.normaliser.instruments[at].lose(ChannelSet::ALL);
+        }
+    }
 }
 
 impl Normaliser {
