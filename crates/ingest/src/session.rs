@@ -22,7 +22,7 @@
 //! | `subscribe` | what is asked for on them, and the venue's answers |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
 //! | `silence`, `agreement` | streams that are accepted and silent: which of them are dead |
-//! | `stream_books`, `renewal`, `successor` | books that begin in the stream: healed, taken over from another line |
+//! | `stream_books`, `renewal`, `successor`, `disorder` | books that begin in the stream: healed, taken over from another line |
 //! | `requests`, `budget`, `backoff` | what the venue allows, and when to try again |
 //! | `messages` | messages with data: read, measured, passed on |
 //! | `rotation`, `position` | which message continues, while two lines have the same streams |
@@ -55,6 +55,7 @@ mod book_start;
 mod books;
 mod budget;
 mod definitions;
+mod disorder;
 mod earlier;
 mod freshness;
 mod io;
@@ -86,6 +87,7 @@ use agreement::Agreement;
 use book_check::BookCheck;
 use book_start::BookStart;
 use budget::Budget;
+use disorder::Disorder;
 use earlier::Learned;
 use freshness::Freshness;
 use hashbrown::HashMap;
@@ -194,6 +196,7 @@ struct LiveInstrument {
     renewal: Renewal,
     /// The book of a line that takes over, if it begins in the stream.
     successor: Option<Box<Successor>>,
+    disorder: Disorder,
     /// The last snapshot had a few levels and no sum.
     was_thin: bool,
     agreement: Agreement,

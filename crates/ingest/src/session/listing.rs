@@ -274,6 +274,7 @@ impl Session {
             in_stream,
             renewal: Default::default(),
             successor: None,
+            disorder: Default::default(),
             was_thin: false,
             agreement: Default::default(),
             probes_quote: false,

@@ -122,7 +122,7 @@ impl Session {
         let takes_over = instrument.standby == Some(line);
         let has_taken_over = instrument.line == line && instrument.succeeds_at().is_some();
         if !takes_over && !has_taken_over {
-            return Some(event);
+            return self.in_order(at, event);
         }
         let Event {
             ts_event,
@@ -160,6 +160,24 @@ impl Session {
         } else {
             self.show_successor(at);
         }
+        None
+    }
+
+    /// A change that is older than the one before it came in the wrong order, and sums do not show that of all levels:
+    /// the book begins anew. Times that fall again and again are a habit of the venue.
+    fn in_order(&mut self, at: usize, event: Event) -> Option<Event> {
+        let now = self.now;
+        let instrument = &mut self.instruments[at];
+        let is_change = matches!(&event.body, EventBody::Book(book) if !book.snapshot);
+        let times = event.ts_event.zip(instrument.position.book_time());
+        let falls = times.is_some_and(|(time, last)| time.nanos() < last.nanos());
+        if !is_change || !falls || !instrument.book.is_good() || !instrument.disorder.note(now) {
+            return Some(event);
+        }
+        instrument.book.need();
+        instrument.renewal.want(now);
+        let why = "changes of the book came in the wrong order".to_owned();
+        self.say_lost(at, ChannelSet::EMPTY.with(ChannelKind::Book), why);
         None
     }
 

@@ -4,6 +4,7 @@
 //! book is kept apart, from its own snapshot on, and verified like any book. When it has come as far as the old one,
 //! by the venue's times, it takes its place, whole.
 
+use super::disorder::Disorder;
 use crate::book::{BacklogLimits, BookOutcome, EventStamp, VerifiedBook};
 use crate::event::{BookEvent, Event, EventBody, Scales};
 use tapecast_model::{EventTime, InstrumentId, Mono, Side, UnixNanos};
@@ -15,6 +16,7 @@ pub(super) struct Successor {
     stamp: EventStamp,
     depth: Option<usize>,
     makes_quote: bool,
+    disorder: Disorder,
     /// Since when it is right.
     since: Option<Mono>,
     /// The old line is gone; from then on it is the book, however far it has come.
@@ -31,6 +33,7 @@ impl Successor {
             stamp: EventStamp::default(),
             depth: None,
             makes_quote: false,
+            disorder: Disorder::default(),
             since: None,
             until: None,
         }
@@ -38,6 +41,11 @@ impl Successor {
 
     /// Takes a message of the book. Whether it is not proved wrong.
     pub(super) fn take(&mut self, stamp: EventStamp, event: Box<BookEvent>, now: Mono) -> bool {
+        let times = stamp.ts_event.zip(self.stamp.ts_event);
+        let falls = times.is_some_and(|(time, last)| time.nanos() < last.nanos());
+        if falls && !event.snapshot && self.since.is_some() && self.disorder.note(now) {
+            return false;
+        }
         self.depth = event.depth.or(self.depth);
         self.makes_quote = event.makes_quote;
         self.stamp = EventStamp {

@@ -401,3 +401,24 @@ fn each_book_comes_whole_again_now_and_then_and_stands_meanwhile() {
     );
     assert_eq!(hand.count(UpstreamEvent::AskedAnew), 0);
 }
+
+#[test]
+fn changes_in_the_wrong_order_are_a_break_and_a_habit_is_none() {
+    let mut hand = Hand::live();
+    hand.book("A/USD", "update", FAR, 5);
+    hand.said.clear();
+    hand.book("A/USD", "update", OTHER, 4);
+    assert_eq!(hand.take_said()[0], "A/USD lost book 1");
+    for _ in 0..20 {
+        hand.accept("book", &["A/USD"]);
+        hand.book("A/USD", "snapshot", BOOK, 3);
+        hand.book("A/USD", "update", FAR, 5);
+        hand.book("A/USD", "update", OTHER, 4);
+        hand.wait(2);
+    }
+    assert!((1..=5).contains(&hand.count(UpstreamEvent::AskedAnew)));
+    assert_eq!(
+        hand.take_said().last().unwrap(),
+        "A/USD book 100x300 110x200"
+    );
+}
