@@ -119,6 +119,7 @@ impl Listed {
             "weight": limit(rules.weight()),
             "life_seconds": rules.life().as_secs_f32(),
             "definitions_seconds": rules.definitions_every().as_secs_f32(),
+            "turnover_seconds": rules.turnover_every().as_secs_f32(),
         })
     }
 }

@@ -18,6 +18,7 @@
 //! | [`venue`] | what differs between venues: a trait; [`binance`], [`kraken`] |
 //! | `definitions` | which instruments are wanted, and the venue's list of them |
 //! | `earlier` | what one session leaves to the next |
+//! | `top` | the instruments with the most turnover |
 //! | `line`, `lines` | connections: connect, ping, replace |
 //! | `subscribe` | what is asked for on them, and the venue's answers |
 //! | `books`, `book_start`, `book_check` | snapshots that are asked for by HTTP |
@@ -73,9 +74,10 @@ mod silence;
 mod stream_books;
 mod subscribe;
 mod successor;
+mod top;
 pub mod venue;
 
-pub use definitions::{Pattern, PatternError, VenueInstrument, WantedSet};
+pub use definitions::{Pattern, PatternError, Top, VenueInstrument, WantedSet};
 pub use earlier::Earlier;
 pub use io::{Failure, Frame, HttpAnswer, SessionCommand, SessionEvents, Transmit};
 pub use report::{LineReport, SessionReport};
@@ -104,6 +106,7 @@ use tapecast_model::{
     Catalog, ChannelSet, Instrument, InstrumentId, Mono, RateLimit, Symbol, Terms, TradingState,
     UnixNanos, Venue,
 };
+use top::Ranking;
 use venue::{Control, LiveVenue};
 
 /// What a session is made for.
@@ -160,6 +163,7 @@ pub struct Session {
     system: TradingState,
     /// For the next session.
     learned: Learned,
+    ranking: Ranking,
     transmits: VecDeque<Transmit>,
     events: VecDeque<SessionEvents>,
     /// Instruments that are new, or have a new id.
@@ -251,6 +255,7 @@ impl Session {
             list_asked: None,
             system: TradingState::Unknown,
             learned: Learned::default(),
+            ranking: Ranking::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             served: Vec::new(),
@@ -294,7 +299,8 @@ impl Session {
         let instruments = self.instruments.iter();
         let instruments = instruments.filter_map(LiveInstrument::next_deadline);
         let joins = self.joins_due();
-        let other = self.list_due.into_iter().chain(joins);
+        let lists = self.list_due.into_iter().chain(self.ranking.due());
+        let other = lists.chain(joins);
         let next = lines.chain(instruments).chain(other).min();
         let requests = self.requests.next_deadline(self.now);
         next.into_iter().chain(requests).min()
@@ -307,6 +313,7 @@ impl Session {
             return;
         }
         self.ask_for_list();
+        self.ask_for_turnover();
         self.visit_lines();
         self.visit_rotations();
         self.visit_books();

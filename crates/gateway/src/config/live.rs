@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use tapecast_connect::Proxy;
 use tapecast_ingest::session::venue::VenueRules;
-use tapecast_ingest::session::{Pattern, WantedSet};
+use tapecast_ingest::session::{Pattern, Top, WantedSet};
 use tapecast_model::{ChannelSet, Venue};
 
 /// A connection to a venue.
@@ -73,7 +73,8 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
             "symbols_max: {most} is not allowed; write 1 to {SYMBOLS_MAX}"
         ));
     }
-    if table.symbols.is_empty() {
+    let top = top(&table, exchange, &rules)?;
+    if table.symbols.is_empty() && top.is_none() {
         return Err(
             "symbols: there is none; write symbols, or patterns such as \"*-USDT\"".to_owned(),
         );
@@ -98,6 +99,7 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
             exclude: patterns("exclude", &table.exclude)?,
             most,
             channels: channels(&table.channels)?,
+            top,
         },
         rules,
         ca_file: table.ca_file,
@@ -107,6 +109,43 @@ pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
         stale_after: table.stale_after,
         required: table.required,
     })
+}
+
+/// Those with the most turnover, if they are wanted.
+fn top(table: &LiveTable, exchange: Exchange, rules: &VenueRules) -> Result<Option<Top>, String> {
+    let (count, quote) = match (table.top, &table.top_quote) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return Err("top: it is missing; write how many instruments".to_owned()),
+        (Some(_), None) => {
+            return Err(
+                "top_quote: it is missing; write the currency in which turnover is compared, such as \"USDT\""
+                    .to_owned(),
+            );
+        }
+        (Some(count), Some(quote)) => (count, quote),
+    };
+    let most = table.symbols_max;
+    if !(1..=most).contains(&count) {
+        return Err(format!(
+            "top: {count} is not allowed; write 1 to {most}, the value of symbols_max"
+        ));
+    }
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+    if quote.is_empty() || !quote.bytes().all(is_part) {
+        return Err(format!(
+            "top_quote: {quote:?} is not allowed; write a currency, such as \"USDT\""
+        ));
+    }
+    if exchange.connector(rules.clone()).turnover().is_none() {
+        return Err(format!(
+            "top: {} does not say the turnover of all its instruments; write symbols",
+            table.venue
+        ));
+    }
+    Ok(Some(Top {
+        count,
+        quote: quote.as_str().into(),
+    }))
 }
 
 fn patterns(key: &str, texts: &[String]) -> Result<Vec<Pattern>, String> {
@@ -144,11 +183,37 @@ mod tests {
     }
 
     #[test]
+    fn the_first_by_turnover_are_so_many_in_one_currency() {
+        let parse = |text: &str| {
+            let text = format!("[[source]]\nkind = \"live\"\nvenue = \"binance\"\n{text}");
+            let config = Config::parse(&text, "t.toml", std::iter::empty());
+            config.map_err(|error| error.to_string())
+        };
+        assert!(parse("top = 50\ntop_quote = \"USDT\"").is_ok());
+        assert!(parse("symbols = [\"BTC-EUR\"]\ntop = 1000\ntop_quote = \"USDT\"").is_ok());
+        for (text, part) in [
+            ("top = 50", "top_quote: it is missing"),
+            ("top_quote = \"USDT\"", "top: it is missing"),
+            ("top = 0\ntop_quote = \"USDT\"", "write 1 to 1000"),
+            (
+                "top = 60\ntop_quote = \"USDT\"\nsymbols_max = 50",
+                "write 1 to 50",
+            ),
+            ("top = 5\ntop_quote = \"*\"", "top_quote: \"*\""),
+            ("top = -5\ntop_quote = \"USDT\"", "t.toml:4"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn each_venue_has_its_own_rules_and_wrong_ones_are_refused_by_name() {
         let config = parse("symbols = [\"BTC-USD\"]\n[source.rules]\nsnapshot_levels = 25");
         assert_eq!(config.unwrap().sources.len(), 1);
         for (text, part) in [
             ("symbols = []", "symbols"),
+            ("top = 5\ntop_quote = \"USD\"", "top: kraken does not say"),
             ("symbols = [\"BTC/USD\"]", "BTC/USD"),
             ("symbols = [\"*\"]\nchannels = [\"level3\"]", "level3"),
             (

@@ -80,9 +80,12 @@ pub(super) struct PushTable {
 pub(super) struct LiveTable {
     pub(super) venue: String,
     pub(super) name: Option<String>,
+    #[serde(default)]
     pub(super) symbols: Vec<String>,
     #[serde(default)]
     pub(super) exclude: Vec<String>,
+    pub(super) top: Option<usize>,
+    pub(super) top_quote: Option<String>,
     #[serde(default = "thousand")]
     pub(super) symbols_max: usize,
     #[serde(default = "all_channels")]

@@ -404,6 +404,9 @@ fn keep(session: &mut Session, venues: &KeptVenues, source: &LiveSource) {
     if let Some(listing) = session.poll_listing() {
         venues.note_listing(&source.venue, &source.address(), listing, mono_now());
     }
+    if let Some(top) = session.poll_top() {
+        venues.note_top(&source.venue, &source.address(), top, mono_now());
+    }
     if let Some(until) = session.poll_ban() {
         venues.note_ban(&source.venue, &source.address(), until, mono_now());
     }

@@ -40,6 +40,8 @@ struct Kept {
     address: String,
     /// By its own names.
     list: BTreeMap<Box<str>, VenueInstrument>,
+    /// Its own names of those that are served for their turnover.
+    top: Vec<Box<str>>,
     banned_until: Option<UnixNanos>,
     /// When it is written next; none if the disk has it.
     due: Option<Mono>,
@@ -54,6 +56,8 @@ struct Head {
     address: String,
     /// So many lines follow.
     instruments: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    top: Vec<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     banned_until: Option<u64>,
 }
@@ -116,6 +120,7 @@ impl KeptVenues {
             .or_insert_with(|| known.clone());
         Earlier {
             instruments: known.list.into_values().collect(),
+            top: known.top,
             banned_until: known.banned_until,
         }
     }
@@ -132,8 +137,17 @@ impl KeptVenues {
             kept.list.insert(native, instrument);
         }
         if is_news || before.is_some_and(|before| before != kept.list) {
-            let earliest = kept.written.map_or(now, |at| at.after(WRITE_EVERY));
-            kept.due_at(earliest.max(now));
+            kept.due_soon(now);
+        }
+    }
+
+    /// These are served for their turnover.
+    pub fn note_top(&self, venue: &Venue, address: &str, top: Vec<Box<str>>, now: Mono) {
+        let mut venues = self.lock();
+        let kept = Kept::of(&mut venues, venue, address);
+        if kept.top != top {
+            kept.top = top;
+            kept.due_soon(now);
         }
     }
 
@@ -231,6 +245,12 @@ impl Kept {
         kept
     }
 
+    /// A list is due now, or a while after the last one.
+    fn due_soon(&mut self, now: Mono) {
+        let earliest = self.written.map_or(now, |at| at.after(WRITE_EVERY));
+        self.due_at(earliest.max(now));
+    }
+
     fn due_at(&mut self, at: Mono) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
@@ -240,6 +260,7 @@ impl Kept {
         let head = Head {
             address: self.address.clone(),
             instruments: self.list.len(),
+            top: self.top.clone(),
             banned_until: self.banned_until.map(UnixNanos::get),
         };
         let mut text = format!("{VERSION}\n");
@@ -286,6 +307,7 @@ impl Kept {
         Ok(Self {
             address: head.address,
             list,
+            top: head.top,
             banned_until: banned_until.map(UnixNanos::new),
             due: None,
             written: None,

@@ -157,6 +157,29 @@ impl LiveVenue for BinanceSpot {
         }
     }
 
+    fn turnover(&self) -> Option<Request> {
+        Some(Request {
+            url: format!("{}/api/v3/ticker/24hr?type=MINI", self.rules.rest_url),
+            weight: 80,
+        })
+    }
+
+    fn read_turnover(&self, body: &mut [u8]) -> Result<Vec<(Box<str>, Decimal)>, String> {
+        let figure = |item: Node<'_, '_>| {
+            let figure = item.text_of("quoteVolume")?;
+            let figure = Decimal::parse(figure.as_bytes()).ok()?;
+            Some((item.text_of("symbol")?.into(), figure))
+        };
+        let read = Json::default().read(body, |root| {
+            Ok(root.elements().filter_map(figure).collect::<Vec<_>>())
+        });
+        match read {
+            Ok(all) if all.is_empty() => Err("it has no figure that can be read".to_owned()),
+            Ok(all) => Ok(all),
+            Err(reject) => Err(format!("it cannot be read: {}", reject.label())),
+        }
+    }
+
     fn snapshot(&self, native: &str) -> Option<Request> {
         let VenueRules {
             rest_url,
@@ -351,6 +374,25 @@ mod tests {
                     .read_definitions(&mut body.as_bytes().to_vec())
                     .is_err()
             );
+        }
+    }
+
+    #[test]
+    fn the_turnover_is_read_of_each_instrument() {
+        let venue = venue();
+        let request = venue.turnover().unwrap();
+        assert!(request.url.ends_with("/api/v3/ticker/24hr?type=MINI"));
+        let read = |text: &str| venue.read_turnover(&mut text.as_bytes().to_vec());
+        let all = read(
+            r#"[{"symbol":"BTCUSDT","volume":"2","quoteVolume":"130000.50000000"},{"symbol":"X"},
+                {"symbol":"ETHUSDT","quoteVolume":"7"},{"symbol":"BAD","quoteVolume":"x"}]"#,
+        );
+        let expected = [("BTCUSDT", "130000.5"), ("ETHUSDT", "7")];
+        let expected = expected
+            .map(|(native, text)| (native.into(), Decimal::parse(text.as_bytes()).unwrap()));
+        assert_eq!(all.unwrap(), expected);
+        for text in ["[]", "{}", "", "<html>", r#"[{"symbol":"X"}]"#] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -201,6 +201,7 @@ impl Session {
                 self.requests.permit();
                 match job.purpose {
                     Purpose::Definitions => self.take_list(job, answer.body),
+                    Purpose::Turnover => self.take_turnover(job, answer.body),
                     Purpose::Snapshot(at) => self.take_snapshot(job, at, answer.body),
                     Purpose::Check(at) => self.take_check(&job, at, answer.body),
                 }

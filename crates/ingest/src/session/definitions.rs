@@ -31,6 +31,17 @@ pub struct WantedSet {
     pub most: usize,
     /// What is wanted of each.
     pub channels: ChannelSet,
+    /// Beside the symbols, those with the most turnover.
+    pub top: Option<Top>,
+}
+
+/// So many instruments, those with the most turnover.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Top {
+    /// How many.
+    pub count: usize,
+    /// In which currency the turnover is counted: that of the instruments.
+    pub quote: Box<str>,
 }
 
 /// A symbol, or with one `*` all that begin and end like it.
@@ -120,9 +131,26 @@ impl fmt::Display for Pattern {
     }
 }
 
+// === impl Top ===
+
+impl Top {
+    /// Whether an instrument can be one of them.
+    pub(super) fn counts(&self, listed: &VenueInstrument) -> bool {
+        let symbol = listed.symbol.as_ref();
+        let quote = symbol.and_then(|symbol| symbol.as_str().split('-').nth(1));
+        quote == Some(&*self.quote) && listed.trading != TradingState::Delisted
+    }
+}
+
 // === impl WantedSet ===
 
 impl WantedSet {
+    /// Whether an instrument is left out by name.
+    pub(super) fn leaves_out(&self, listed: &VenueInstrument) -> bool {
+        let symbol = listed.symbol.as_ref();
+        symbol.is_some_and(|symbol| self.exclude.iter().any(|p| p.matches(symbol.as_str())))
+    }
+
     /// Chooses from a venue's list. What is named comes first, in the order of the names; then what patterns mean,
     /// in the order of the list. An instrument that will not trade again is not chosen.
     pub(super) fn choose(&self, list: &[VenueInstrument]) -> Selection {
@@ -191,6 +219,7 @@ mod tests {
             exclude: patterns(exclude),
             most,
             channels: ChannelSet::ALL,
+            top: None,
         }
     }
 

@@ -16,6 +16,8 @@ use tapecast_model::{TradingState, UnixNanos};
 pub struct Earlier {
     /// The venue's list.
     pub instruments: Vec<VenueInstrument>,
+    /// The venue's names of those that were served for their turnover.
+    pub top: Vec<Box<str>>,
     /// The venue is left alone until then: it has said so.
     pub banned_until: Option<UnixNanos>,
 }
@@ -84,6 +86,7 @@ impl Session {
         };
         let list: Vec<_> = earlier.instruments.iter().map(of_then).collect();
         self.take_definitions(&list, false);
+        self.serve_earlier_top(&earlier.top);
     }
 
     /// No request and no line for so long: the venue has said so.

@@ -22,7 +22,11 @@ const LIST_WITHIN: Duration = Duration::from_secs(30);
 impl Session {
     /// Whether it is known which instruments there are: the venue has said it, now or to an earlier session.
     pub const fn is_defined(&self) -> bool {
-        self.listed.is_some() || !self.instruments.is_empty()
+        let has_listed = match self.wanted.top {
+            Some(_) => self.ranking.is_known(),
+            None => self.listed.is_some(),
+        };
+        has_listed || !self.instruments.is_empty()
     }
 
     /// Asks for the list, if it is due.
@@ -163,6 +167,7 @@ impl Session {
         if is_whole {
             self.tell_delisted(list);
         }
+        self.note_candidates(list, is_whole);
         for at in chosen {
             if !self.by_native.contains_key(&*list[at].native)
                 && self.instruments.len() < self.wanted.most
@@ -238,7 +243,7 @@ impl Session {
     }
 
     /// Serves one more instrument.
-    fn add(&mut self, listed: &VenueInstrument) {
+    pub(super) fn add(&mut self, listed: &VenueInstrument) {
         let Some(symbol) = &listed.symbol else { return };
         let Some((id, scales)) = self.enter(symbol, listed) else {
             return;

@@ -18,6 +18,8 @@ use tapecast_model::Mono;
 pub(super) enum Purpose {
     /// The list of instruments.
     Definitions,
+    /// The turnover of all instruments.
+    Turnover,
     /// A snapshot of an instrument's book: its place among the instruments.
     Snapshot(usize),
     /// The same, to compare a book that seems right.

@@ -8,7 +8,7 @@ use super::VenueInstrument;
 use crate::venue::{Format, VenueStream};
 use serde::Deserialize;
 use std::time::Duration;
-use tapecast_model::{ChannelKind, ChannelSet, TradingState};
+use tapecast_model::{ChannelKind, ChannelSet, Decimal, TradingState};
 
 /// A venue that can be connected to.
 pub trait LiveVenue: Send {
@@ -55,6 +55,19 @@ pub trait LiveVenue: Send {
     /// # Errors
     /// If it cannot be read: why.
     fn read_definitions(&self, body: &mut [u8]) -> Result<Listing, String>;
+
+    /// Where the turnover of the last day is, of all instruments; none if the venue does not say it.
+    fn turnover(&self) -> Option<Request> {
+        None
+    }
+
+    /// The turnover of instruments in their quote currency, by the venue's names.
+    ///
+    /// # Errors
+    /// If it cannot be read: why.
+    fn read_turnover(&self, _body: &mut [u8]) -> Result<Vec<(Box<str>, Decimal)>, String> {
+        Err("the venue does not say it".to_owned())
+    }
 
     /// Where a book's snapshot is; none if it comes in the stream, when the stream begins.
     fn snapshot(&self, native: &str) -> Option<Request>;
@@ -180,6 +193,7 @@ pub struct VenueRules {
     /// We must send something at least so often.
     ping_seconds: Option<f32>,
     definitions_seconds: f32,
+    turnover_seconds: f32,
     check_seconds: f32,
     /// Levels of each side in a snapshot, or in a stream that begins with one.
     pub snapshot_levels: u32,
@@ -234,6 +248,7 @@ impl VenueRules {
             ("weight_seconds", rules.weight_seconds),
             ("life_seconds", rules.life_seconds),
             ("definitions_seconds", rules.definitions_seconds),
+            ("turnover_seconds", rules.turnover_seconds),
             ("check_seconds", rules.check_seconds),
             ("heartbeat_seconds", rules.heartbeat_seconds.unwrap_or(1.0)),
             ("ping_seconds", rules.ping_seconds.unwrap_or(1.0)),
@@ -300,6 +315,11 @@ impl VenueRules {
     /// How often the list of instruments is read.
     pub fn definitions_every(&self) -> Duration {
         seconds(self.definitions_seconds)
+    }
+
+    /// How often instruments are ranked by turnover.
+    pub fn turnover_every(&self) -> Duration {
+        seconds(self.turnover_seconds)
     }
 
     /// How often a book that seems right is compared with the venue's.

@@ -66,6 +66,7 @@ impl Hand {
                 exclude: Vec::new(),
                 most: 100,
                 channels,
+                top: None,
             },
             known: Vec::new(),
             earlier: Default::default(),

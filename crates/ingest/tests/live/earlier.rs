@@ -91,6 +91,7 @@ fn a_ban_holds_for_the_next_session_too() {
 
     let mut next = after(Earlier {
         instruments: list(),
+        top: Vec::new(),
         banned_until: Some(UnixNanos::new(begin + 90_000_000_000)),
     });
     next.run(89 * SECOND);

@@ -15,4 +15,5 @@ mod kraken_faults;
 mod recording;
 mod rig;
 mod soak;
+mod top;
 mod witness;

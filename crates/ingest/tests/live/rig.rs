@@ -103,6 +103,7 @@ pub(crate) fn wanted(symbols: &[&str]) -> WantedSet {
         exclude: Vec::new(),
         most: 1_000,
         channels: all(),
+        top: None,
     }
 }
 

@@ -74,10 +74,12 @@ fn the_next_life_knows_what_the_venue_has_listed_and_until_when_it_wants_to_be_l
     first.note_listing(&venue(), ADDRESS, part, seconds(1));
     let until = UnixNanos::new(unix_now().get() + 60_000_000_000);
     first.note_ban(&venue(), ADDRESS, until, seconds(1));
+    first.note_top(&venue(), ADDRESS, vec!["B".into()], seconds(1));
     first.write_due(seconds(1));
     assert!(!first.is_due(seconds(1)));
     let known = Earlier {
         instruments: vec![finer, b, new],
+        top: vec!["B".into()],
         banned_until: Some(until),
     };
     assert_eq!(first.earlier(&venue(), ADDRESS), known, "for a new run");
