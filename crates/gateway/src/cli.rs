@@ -11,7 +11,7 @@ use crate::start_error::StartError;
 use crate::terminal::{
     FAILURE, RUNTIME_REMEDY, USAGE, complain, fail, open_still, said, say, tell,
 };
-use crate::{files, log, simulate, venues, verify, watch};
+use crate::{files, log, record, simulate, venues, verify, watch};
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -41,6 +41,8 @@ enum Command {
     Watch(watch::Watch),
     /// Check recordings by the numbers and checksums of their venues.
     Verify(verify::Verify),
+    /// Record live venues without serving clients, or say what a recording holds.
+    Record(record::Record),
     /// List the venues that can be connected to, with what is known of each.
     Venues(venues::Venues),
     /// Run a simulated venue on this machine, for development without a network.
@@ -71,6 +73,9 @@ struct Serve {
     /// The number of shards (threads that own client connections); overrides shards.count.
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// Only record, into this directory.
+    #[arg(skip)]
+    record: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +101,14 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Watch(options)) => watch::run(&options),
         Some(Command::Verify(options)) => verify::run(&options, environment()),
+        Some(Command::Record(options)) => match options.task() {
+            record::Task::Done(code) => code,
+            record::Task::Run(config, out) => serve(&Serve {
+                config: Some(config),
+                record: Some(out),
+                ..Serve::default()
+            }),
+        },
         Some(Command::Venues(options)) => venues::run(&options),
         Some(Command::Simulate(venue)) => simulate::run(&venue),
         Some(Command::Config(ConfigCommand::Print)) => say(DEFAULTS.trim_end()),
@@ -152,6 +165,9 @@ fn choose(file: Option<&Path>, options: &Serve) -> Result<(Given, Config), Confi
     if config.state_dir.is_none() && directory.is_some() {
         config.state_dir = directory;
         given.note_flag("state_dir", "STATE_DIRECTORY");
+    }
+    if let Some(out) = &options.record {
+        record::only(&mut config, out).map_err(|message| given.error(&message))?;
     }
     given.check(&config)?;
     Ok((given, config))
@@ -287,6 +303,7 @@ async fn serve_until_told(
         return ExitCode::from(FAILURE);
     };
     let (shards, sources) = (config.shard_count(), config.sources.len());
+    let recorded = options.record.is_some().then(|| config.clone());
     // In a task of its own: it reads recordings, and does not look up meanwhile.
     let mut start = tokio::spawn(async move { Gateway::start(&config).await });
     let started = tokio::select! {
@@ -310,11 +327,14 @@ async fn serve_until_told(
     };
     let (public, admin) = (gateway.public_address(), gateway.admin_address());
     info!(shards, sources, "Started");
-    let banner = format!(
-        "tapecast {}\n  live page  http://{public}/\n  clients    ws://{public}/v1/ws\n  metrics    \
-         http://{admin}/metrics\nPress Ctrl-C to stop\n",
-        env!("CARGO_PKG_VERSION")
-    );
+    let banner = match &recorded {
+        Some(config) => record::banner(config, admin),
+        None => format!(
+            "tapecast {}\n  live page  http://{public}/\n  clients    ws://{public}/v1/ws\n  metrics    \
+             http://{admin}/metrics\nPress Ctrl-C to stop\n",
+            env!("CARGO_PKG_VERSION")
+        ),
+    };
     if let Err(error) = open_still(tell(io::stdout(), banner)) {
         warn!("The addresses could not be printed: {error}");
     }

@@ -7,12 +7,12 @@ use tapecast_venuesim::server::{Server, ServerConfig};
 use tapecast_venuesim::{BinanceSpot, Fault, KrakenSpot, SimConfig, Simulated};
 use tempfile::TempDir;
 
-struct Venue<V = BinanceSpot> {
-    server: Server<V>,
+pub(crate) struct Venue<V = BinanceSpot> {
+    pub(crate) server: Server<V>,
     folder: TempDir,
 }
 
-async fn venue() -> Venue {
+pub(crate) async fn venue() -> Venue {
     serve(BinanceSpot::new(SimConfig::new(11))).await
 }
 
@@ -25,7 +25,7 @@ async fn serve<V: Simulated + Send + 'static>(venue: V) -> Venue<V> {
 
 impl<V: Simulated + Send + 'static> Venue<V> {
     /// The source that connects to it.
-    fn source(&self, more: &str) -> String {
+    pub(crate) fn source(&self, more: &str) -> String {
         let (port, ca) = (self.server.addr().port(), self.folder.path().join("ca.pem"));
         let venue = V::NAME;
         format!(

@@ -23,6 +23,7 @@ mod log;
 mod losses;
 mod parts;
 mod process;
+mod record;
 mod reload;
 mod simulate;
 mod support;

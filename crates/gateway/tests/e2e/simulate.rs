@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::Child;
 
 /// A simulated venue, killed at the end of a test.
-struct Simulated(Child);
+pub(crate) struct Simulated(Child);
 
 impl Drop for Simulated {
     fn drop(&mut self) {
@@ -19,7 +19,7 @@ impl Drop for Simulated {
 }
 
 /// Starts one, and waits until it says where; the scheme and the address.
-fn start(arguments: &[&str]) -> (Simulated, String, String) {
+pub(crate) fn start(arguments: &[&str]) -> (Simulated, String, String) {
     start_venue("binance", arguments)
 }
 
