@@ -37,5 +37,6 @@ pub mod sequencer;
 pub mod session;
 pub mod sim;
 pub mod sources;
+mod spare;
 pub mod venue;
 pub mod verify;

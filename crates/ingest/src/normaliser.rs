@@ -14,6 +14,7 @@ pub use asides::Asides;
 use crate::event::{BookEvent, Event, EventBody, FeedEvent, Link, TradeIds};
 use crate::old::{Newest, Recency};
 use crate::plan::{FeedPlan, PlannedInstrument, Use};
+use crate::spare;
 use crate::venue::{
     BookHead, Carries, Decoder, EventVisitor, Format, MESSAGE_BYTES_MAX, Message, MessageHead,
     NoTrade, NoUpdate, Reject, TradeRow, VenueStream, What,
@@ -378,8 +379,8 @@ impl EventVisitor for Normaliser {
             return Ok(false);
         }
         self.trades.clear();
-        self.bids.clear();
-        self.asks.clear();
+        spare::clear(&mut self.bids);
+        spare::clear(&mut self.asks);
         self.quote = if heading.book.snapshot {
             Quote::default()
         } else {

@@ -16,7 +16,7 @@ pub(super) struct Agreement {
 }
 
 /// How long one may be behind the other.
-const BEHIND_MAX: Duration = Duration::from_secs(10);
+pub(super) const BEHIND_MAX: Duration = Duration::from_secs(10);
 
 // === impl Agreement ===
 

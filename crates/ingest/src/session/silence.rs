@@ -5,13 +5,14 @@
 //! | stream | proof |
 //! |---|---|
 //! | book, quote | a snapshot has a higher number, and the stream does not come as far: `books` |
-//! | trades, ticker | the price of the last trade is not the same in both: [`Agreement`](super::agreement::Agreement) |
+//! | trades, ticker | the price of the last trade is not the same in both: [`Agreement`] |
 //!
 //! A dead stream is asked for anew, and with it the trades of the instrument if none have come since they were accepted:
 //! perhaps the ticker does not come either, and then they have no proof. If nothing at all has come on the line for a
 //! while, then the connection is dead, whatever it answers to pings, and it is opened anew. Trades without a ticker,
 //! which is configured, have no proof.
 
+use super::agreement::{Agreement, BEHIND_MAX};
 use super::line::SubscriptionState;
 use super::{LiveInstrument, Session, Transmit};
 use crate::event::{Event, EventBody};
@@ -25,8 +26,18 @@ const SILENT: Duration = Duration::from_secs(20);
 impl Session {
     /// Asks for the trades or the ticker anew, if one does not follow the other.
     pub(super) fn visit_agreement(&mut self, at: usize) {
-        if let Some(channel) = self.instruments[at].agreement.take_dead(self.now) {
-            self.revive(at, channel);
+        let instrument = &mut self.instruments[at];
+        let Some(channel) = instrument.agreement.take_dead(self.now) else {
+            return;
+        };
+        // What was missed stays missed: a stream that is quiet from now on is not dead again because of it. And what
+        // was missed before it was accepted does not count.
+        instrument.agreement = Agreement::default();
+        let line = self.lines.get(&instrument.line);
+        let state = line.and_then(|line| Some(line.subscriptions[line.place(at, channel)?].state));
+        match state {
+            Some(SubscriptionState::Accepted(since)) if since.after(BEHIND_MAX) > self.now => {}
+            _ => self.revive(at, channel),
         }
     }
 

@@ -301,8 +301,8 @@ impl Session {
         let subscription = &mut line.subscriptions[place];
         subscription.tries += 1;
         if subscription.tries > 1 {
-            // At first at once, then after pauses that grow.
-            let pause = ANEW_AFTER * (1 << (subscription.tries - 2).min(6));
+            // At first at once, then after pauses that grow to half a minute.
+            let pause = ANEW_AFTER * (1 << (subscription.tries - 2).min(4));
             subscription.state = SubscriptionState::Refused(now.after(pause));
             line.unsent.push_back(Ask::Leave(vec![place]));
         } else {

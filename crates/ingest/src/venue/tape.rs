@@ -4,6 +4,7 @@
 //! few digits are read from the tape: a float there has lost further digits.
 
 use super::Reject;
+use crate::spare::SPARE_MAX;
 use simd_json::Buffers;
 use simd_json::prelude::*;
 use simd_json::tape::{Tape, Value, array};
@@ -44,6 +45,7 @@ impl Json {
         if raw.is_empty() {
             return Err(Reject::Malformed);
         }
+        let is_large = raw.len() > SPARE_MAX;
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let filled = simd_json::fill_tape(raw, &mut self.buffers, &mut tape);
         let result = match filled {
@@ -53,7 +55,12 @@ impl Json {
             }
             Err(_) => Err(Reject::Malformed),
         };
-        self.tape = tape.reset();
+        if is_large {
+            // The memory for a rare large message is not kept, or each line has it.
+            self.buffers = Buffers::default();
+        } else {
+            self.tape = tape.reset();
+        }
         result
     }
 }

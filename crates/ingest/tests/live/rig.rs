@@ -1,5 +1,8 @@
 //! A session, a simulated venue and a pipeline, driven by one virtual clock.
 
+mod checks;
+
+use crate::memory::{measured, uncounted};
 use crate::witness::{Seen, Witness};
 use prometheus::Registry;
 use std::collections::VecDeque;
@@ -94,6 +97,8 @@ pub(crate) struct Rig<V = BinanceSpot> {
     pub(crate) dead: Vec<u64>,
     /// Steps since time last went on.
     steps: u32,
+    /// What session and pipeline have allocated since the beginning and not freed.
+    pub(crate) bytes: i64,
 }
 
 /// What is wanted of the venue.
@@ -186,6 +191,7 @@ impl<V: Tested> Rig<V> {
             note: String::new(),
             dead: Vec::new(),
             steps: 0,
+            bytes: 0,
         }
     }
 
@@ -319,8 +325,11 @@ impl<V: Tested> Rig<V> {
             self.report(coming);
         }
         let (mono, wall) = (self.mono(), self.wall());
-        self.session.handle_time(mono, wall);
-        self.pipeline.handle_time(mono, &mut self.witness);
+        self.witness.now = self.now;
+        measured(&mut self.bytes, || {
+            self.session.handle_time(mono, wall);
+            self.pipeline.handle_time(mono, &mut self.witness);
+        });
         self.settle();
         true
     }
@@ -340,12 +349,16 @@ impl<V: Tested> Rig<V> {
                     if !is_silent && (self.filter)(&mut text) {
                         let mut bytes = text.into_bytes();
                         self.write_down(|scribe| scribe.message(line, &bytes, wall));
-                        let frame = Frame::Text(&mut bytes);
-                        self.session.handle_message(line, frame, mono, wall);
+                        measured(&mut self.bytes, || {
+                            let frame = Frame::Text(&mut bytes);
+                            self.session.handle_message(line, frame, mono, wall);
+                        });
                     }
                 }
                 Output::Ping { payload, .. } => {
-                    self.session.handle_message(line, Frame::Ping, mono, wall);
+                    measured(&mut self.bytes, || {
+                        self.session.handle_message(line, Frame::Ping, mono, wall);
+                    });
                     // The newest ping is answered, a quarter of a second later at most.
                     let pong = self.pongs.iter_mut().find(|(_, other, _)| *other == conn);
                     match pong {
@@ -354,17 +367,23 @@ impl<V: Tested> Rig<V> {
                     }
                 }
                 Output::Pong { .. } => {
-                    self.session.handle_message(line, Frame::Pong, mono, wall);
+                    measured(&mut self.bytes, || {
+                        self.session.handle_message(line, Frame::Pong, mono, wall);
+                    });
                 }
                 Output::Close { code, reason, .. } => {
                     self.write_down(|scribe| scribe.closed(line, Some(code), &reason, wall));
                     let end = (Some(code), reason.as_str());
-                    self.session.handle_closed(line, end, mono, wall);
+                    measured(&mut self.bytes, || {
+                        self.session.handle_closed(line, end, mono, wall);
+                    });
                 }
                 Output::Cut { .. } => {
                     self.write_down(|scribe| scribe.closed(line, None, "reset by peer", wall));
-                    self.session
-                        .handle_closed(line, (None, "reset by peer"), mono, wall);
+                    let end = (None, "reset by peer");
+                    measured(&mut self.bytes, || {
+                        self.session.handle_closed(line, end, mono, wall);
+                    });
                 }
                 Output::Mute { .. } => self.dead.push(conn),
             }
@@ -375,7 +394,7 @@ impl<V: Tested> Rig<V> {
     /// What the session wants, until it wants nothing more.
     fn settle(&mut self) {
         loop {
-            while let Some(transmit) = self.session.poll_transmit() {
+            while let Some(transmit) = self.poll_transmit() {
                 self.asked.push_back((self.now, transmit.clone()));
                 let wall = self.wall();
                 self.write_down(|scribe| scribe.transmit(&transmit, wall));
@@ -388,11 +407,14 @@ impl<V: Tested> Rig<V> {
                 }
                 self.reseed.serve(id);
             }
-            while let Some(events) = self.session.poll_event() {
+            self.witness.now = self.now;
+            while let Some(events) = measured(&mut self.bytes, || self.session.poll_event()) {
                 self.write_down(|scribe| scribe.events(&events, wall));
-                for event in events.events {
-                    self.pipeline.handle_event(event, mono, &mut self.witness);
-                }
+                measured(&mut self.bytes, || {
+                    for event in events.events {
+                        self.pipeline.handle_event(event, mono, &mut self.witness);
+                    }
+                });
             }
             self.write_down(Scribe::release);
             self.witness.compare(&self.venue);
@@ -400,8 +422,18 @@ impl<V: Tested> Rig<V> {
                 return;
             };
             let command = SessionCommand::Reseed(request);
-            self.session.handle_command(command, mono, wall);
+            measured(&mut self.bytes, || {
+                self.session.handle_command(command, mono, wall)
+            });
         }
+    }
+
+    /// What the session wants, as a copy that is not counted.
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        measured(&mut self.bytes, || {
+            let transmit = self.session.poll_transmit();
+            uncounted(|| transmit.clone())
+        })
     }
 
     fn carry_out(&mut self, transmit: Transmit) {
@@ -483,9 +515,13 @@ impl<V: Tested> Rig<V> {
             Coming::HttpFailed(id, _) => scribe.failed(*id),
         });
         match coming {
-            Coming::Connected(line) => self.session.handle_connected(line, mono, wall),
+            Coming::Connected(line) => measured(&mut self.bytes, || {
+                self.session.handle_connected(line, mono, wall)
+            }),
             Coming::Failed(line, failure) => {
-                self.session.handle_failed(line, &failure, mono, wall);
+                measured(&mut self.bytes, || {
+                    self.session.handle_failed(line, &failure, mono, wall)
+                });
             }
             Coming::Http(id, status, headers, body) => {
                 let mut body = body.into_bytes();
@@ -494,14 +530,18 @@ impl<V: Tested> Rig<V> {
                     headers: &headers,
                     body: &mut body,
                 };
-                self.session.handle_http(id, answer, mono, wall);
+                measured(&mut self.bytes, || {
+                    self.session.handle_http(id, answer, mono, wall)
+                });
             }
             Coming::HttpFailed(id, text) => {
                 let failure = Failure {
                     text,
                     ..Failure::default()
                 };
-                self.session.handle_http_failed(id, &failure, mono, wall);
+                measured(&mut self.bytes, || {
+                    self.session.handle_http_failed(id, &failure, mono, wall)
+                });
             }
         }
         self.settle();
@@ -510,85 +550,18 @@ impl<V: Tested> Rig<V> {
     /// Messages of a line were dropped before they were read.
     pub(crate) fn overflow(&mut self, line: u32, messages: u64) {
         let (mono, wall) = (self.mono(), self.wall());
-        self.session.handle_overflow(line, messages, mono, wall);
+        measured(&mut self.bytes, || {
+            self.session.handle_overflow(line, messages, mono, wall)
+        });
         self.settle();
     }
 
     /// Somebody asks for something.
     pub(crate) fn command(&mut self, command: SessionCommand) {
         let (mono, wall) = (self.mono(), self.wall());
-        self.session.handle_command(command, mono, wall);
+        measured(&mut self.bytes, || {
+            self.session.handle_command(command, mono, wall)
+        });
         self.settle();
-    }
-
-    /// Each of these books soon is as its venue's.
-    pub(crate) fn check_books(&mut self, natives: &[&str]) {
-        for native in natives {
-            let native = (*native).to_owned();
-            let _ = writeln!(self.note, "the book of {native}");
-            self.run_until(Duration::from_secs(30), |rig| {
-                let truth = rig.venue.book(&native);
-                truth.is_some_and(|truth| rig.witness.has(&native, &truth, V::NUMBERED))
-            });
-        }
-    }
-
-    /// The newest trade of each of these instruments soon has come: no stream of trades is dead.
-    pub(crate) fn check_tapes(&mut self, natives: &[&str], most: Duration) {
-        for native in natives {
-            let native = (*native).to_owned();
-            let _ = writeln!(self.note, "the trades of {native}");
-            self.run_until(most, |rig| {
-                let truth = rig.venue.trades(&native).last().map(|trade| trade.id);
-                truth == rig.witness.of(&native).trades.last().copied()
-            });
-        }
-    }
-
-    /// Trades of an instrument: each once, in order; what is missing was announced. Returns how many were missing.
-    pub(crate) fn check_trades(&self, native: &str) -> u64 {
-        let seen = self.witness.of(native);
-        let truth: Vec<_> = self
-            .venue
-            .trades(native)
-            .iter()
-            .map(|trade| trade.id)
-            .collect();
-        let count = |ids: &[u64]| {
-            let mut counts = std::collections::BTreeMap::<u64, i64>::new();
-            ids.iter()
-                .for_each(|id| *counts.entry(*id).or_default() += 1);
-            counts
-        };
-        // Numbers that begin again are there more than once.
-        let (there, came) = (count(&truth), count(&seen.trades));
-        for (id, times) in &came {
-            let most = there.get(id).copied().unwrap_or(0);
-            assert!(
-                *times <= most,
-                "{native}: trade {id} came {times} times of {most}"
-            );
-        }
-        // Where each trade is in the truth: behind the one before it, unless it came late.
-        let (mut at, mut missing) = (None::<usize>, 0);
-        for (number, id) in seen.trades.iter().enumerate() {
-            let from = at.map_or(0, |at| at + 1);
-            let Some(next) = truth[from..].iter().position(|other| other == id) else {
-                continue;
-            };
-            if at.is_some() && next > 0 {
-                missing += next as u64;
-                let mut lost = seen.lost.iter();
-                let said = lost.any(|(kind, _, before)| {
-                    *kind == tapecast_model::StreamKind::Trade && *before == number
-                });
-                assert!(
-                    said,
-                    "{native}: {next} trades are missing before {id}, and nobody said so"
-                );
-            }
-            at = Some(from + next);
-        }
-        missing
     }
 }

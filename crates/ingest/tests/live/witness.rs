@@ -1,9 +1,11 @@
 //! What subscribers of all topics would have seen, and whether it was right.
 
 use crate::journal::Journal;
+use crate::memory::uncounted;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tapecast_model::{
     Body, FeedState, Instrument, InstrumentId, Side, StreamKind, Terms, Update, UpdateSink,
 };
@@ -36,6 +38,10 @@ pub(crate) struct Seen {
     pub(crate) quote: Option<(i64, i64)>,
     /// It has been replaced so often.
     pub(crate) replaced: u32,
+    /// Since when it has a gap or is down.
+    pub(crate) ill: Option<Duration>,
+    /// How long that lasted, each time.
+    pub(crate) healed: Vec<Duration>,
 }
 
 impl Seen {
@@ -63,6 +69,8 @@ pub(crate) struct Witness {
     pub(crate) wrong: u64,
     /// All that was seen, if it is wanted.
     pub(crate) journal: Option<Journal>,
+    /// The time of what is published.
+    pub(crate) now: Duration,
 }
 
 impl Witness {
@@ -102,6 +110,16 @@ impl Witness {
 
 impl UpdateSink for Witness {
     fn publish(&mut self, update: &Update<'_>) {
+        uncounted(|| self.see(update));
+    }
+
+    fn replace(&mut self, replaced: InstrumentId, by: &Arc<Instrument>) {
+        uncounted(|| self.see_replaced(replaced, by));
+    }
+}
+
+impl Witness {
+    fn see(&mut self, update: &Update<'_>) {
         if let Some(journal) = &mut self.journal {
             journal.publish(update);
         }
@@ -152,6 +170,16 @@ impl UpdateSink for Witness {
                 seen.defined.push(format!("{trading:?}"));
             }
             Body::Status(status) => {
+                match status.feed {
+                    FeedState::Gap | FeedState::Down => {
+                        seen.ill.get_or_insert(self.now);
+                    }
+                    FeedState::Live => {
+                        let since = seen.ill.take();
+                        seen.healed.extend(since.map(|since| self.now - since));
+                    }
+                    FeedState::Pending | FeedState::Stale => {}
+                }
                 seen.feed = Some(status.feed);
                 seen.trading = format!("{:?}", status.trading);
                 seen.states
@@ -160,7 +188,7 @@ impl UpdateSink for Witness {
         }
     }
 
-    fn replace(&mut self, replaced: InstrumentId, by: &Arc<Instrument>) {
+    fn see_replaced(&mut self, replaced: InstrumentId, by: &Arc<Instrument>) {
         self.names.remove(&replaced);
         let seen = self.seen.entry(by.native.to_string()).or_default();
         seen.replaced += 1;

@@ -7,6 +7,7 @@
 use super::{
     COIN_M, MARKET, PayloadOrigin, Product, TRADES, aggressor, depth_head, happened_or_sent,
 };
+use crate::spare;
 use crate::venue::plain::{Plain, Span, Value};
 use crate::venue::{Carries, EventVisitor, MessageHead, Reject, TradeRow, VenueStream, What};
 use tapecast_model::{EventTime, Side, TradeId};
@@ -72,7 +73,7 @@ impl Hot {
                 return None;
             }
         }
-        self.levels.clear();
+        spare::clear(&mut self.levels);
         let members = self.members(&mut plain)?;
         if !stream.is_empty() {
             plain.take(b'}')?;
