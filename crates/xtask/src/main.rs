@@ -21,6 +21,7 @@ mod readme;
 mod recordings;
 mod run;
 mod setup;
+mod soak;
 mod steps;
 mod tidy;
 
@@ -40,24 +41,23 @@ cargo xtask <command>
   clients   run other clients, a browser and the dashboards against a running gateway
   mutants   plant faults in a copy of the code and see that the scenarios of live sessions find them; with
             words, only faults whose names have one of them
+  soak      a fault every second against each simulated venue; --seeds N (20), --minutes N (60)
   setup     only install what the tests need";
+
+/// Commands that take more words.
+const WITH_WORDS: [&str; 2] = ["mutants", "soak"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = match arguments.as_slice() {
-        [command, rest @ ..] if rest.is_empty() || command == "mutants" => command.as_str(),
+        [command, rest @ ..] if rest.is_empty() || WITH_WORDS.contains(&command.as_str()) => {
+            command.as_str()
+        }
         _ => "help",
     };
     let steps = match command {
-        "mutants" => {
-            return match mutants::run(&arguments[1..]) {
-                Ok(_) => ExitCode::SUCCESS,
-                Err(failure) => {
-                    eprintln!("{failure}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
+        "mutants" => return exit_code(mutants::run(&arguments[1..])),
+        "soak" => return exit_code(soak::run(&arguments[1..])),
         "test" => steps::TEST,
         "check" => steps::CHECK,
         "tidy" => steps::TIDY,
@@ -84,5 +84,15 @@ fn main() -> ExitCode {
     match run::all(steps) {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
+    }
+}
+
+fn exit_code(outcome: Result<Option<String>, run::Failure>) -> ExitCode {
+    match outcome {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
     }
 }
