@@ -52,7 +52,14 @@ const SYMBOLS_MAX: usize = 10_000;
 pub(super) fn live(table: LiveTable) -> Result<LiveSource, String> {
     let rules = VenueRules::of(&table.venue, &table.rules).map_err(|e| match e {
         tapecast_ingest::session::venue::RulesError::Unknown(..) => format!("venue: {e}"),
-        tapecast_ingest::session::venue::RulesError::Wrong(_) => e.to_string(),
+        // The key first, so that the error names its line.
+        tapecast_ingest::session::venue::RulesError::Wrong(why) => {
+            let key = why.split(':').next().unwrap_or_default();
+            match table.rules.contains_key(key) {
+                true => format!("rules.{why}"),
+                false => format!("rules: {why}"),
+            }
+        }
     })?;
     let exchange = (table.venue.parse()).map_err(|e| format!("venue: {e}"))?;
     let name = table.name.as_deref().unwrap_or(&table.venue);
@@ -203,6 +210,25 @@ mod tests {
             ("top = -5\ntop_quote = \"USDT\"", "t.toml:4"),
         ] {
             let error = parse(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_rule_is_named_with_its_line() {
+        for (rule, part) in [
+            ("wait = 3", "rules.wait: 3 is not allowed"),
+            ("weight_max = 0", "rules.weight_max: 0 is not allowed"),
+            (
+                "weight_max = \"x\"",
+                "rules.weight_max: \"x\" is not allowed",
+            ),
+            ("life_seconds = -1", "rules.life_seconds: -1"),
+            ("snapshot_levels = 50", "rules.snapshot_levels: 50"),
+        ] {
+            // Line 7 of the whole text.
+            let error = parse(&format!("symbols = [\"*\"]\n\n[source.rules]\n{rule}")).unwrap_err();
+            assert!(error.contains("t.toml:7: source 1: "), "{error}");
             assert!(error.contains(part), "{error}");
         }
     }

@@ -232,6 +232,7 @@ impl VenueRules {
             let names: Vec<_> = built_in.keys().cloned().collect();
             return Err(RulesError::Unknown(venue.to_owned(), names.join(", ")));
         };
+        let base = rules.clone();
         for (key, value) in overrides {
             let value = match (rules.get(key), value) {
                 (Some(toml::Value::Float(_)), toml::Value::Integer(whole)) => {
@@ -241,7 +242,9 @@ impl VenueRules {
             };
             rules.insert(key.clone(), value);
         }
-        let rules: Self = rules.try_into().map_err(wrong)?;
+        let rules: Self = rules
+            .try_into()
+            .map_err(|error| wrong_key(&base, overrides).unwrap_or_else(|| wrong(error)))?;
         let positive = [
             ("messages_seconds", rules.messages_seconds),
             ("connects_seconds", rules.connects_seconds),
@@ -339,6 +342,34 @@ fn seconds(seconds: f32) -> Duration {
     Duration::from_secs_f32(seconds)
 }
 
+/// What is wrong with the first override that cannot be used alone.
+fn wrong_key(base: &toml::Table, overrides: &toml::Table) -> Option<RulesError> {
+    let is_wrong = |(key, value): &(&String, &toml::Value)| {
+        let mut rules = base.clone();
+        let is_whole_float = matches!(
+            (base.get(*key), value),
+            (Some(toml::Value::Float(_)), toml::Value::Integer(_))
+        );
+        rules.insert((*key).clone(), (*value).clone());
+        !is_whole_float && rules.try_into::<VenueRules>().is_err()
+    };
+    let (key, value) = overrides.iter().find(is_wrong)?;
+    Some(RulesError::Wrong(match base.get(key) {
+        Some(usual) => {
+            let kind = match usual {
+                toml::Value::Integer(_) => "a whole number",
+                toml::Value::Float(_) => "a number",
+                toml::Value::Array(_) => "a list",
+                _ => "a text in quotes",
+            };
+            format!("{key}: {value} is not allowed; write {kind}, such as {usual}")
+        }
+        None => {
+            format!("{key}: {value} is not allowed; `tapecast venues --rules` prints all rules")
+        }
+    }))
+}
+
 fn wrong(error: toml::de::Error) -> RulesError {
     RulesError::Wrong(error.message().to_owned())
 }
@@ -358,7 +389,14 @@ mod tests {
         assert_eq!(rules.weight(), (5_900, Duration::from_secs(61)));
         for (text, part) in [
             ("rest_ur = 1", "rest_ur"),
-            ("rest_url = 1", "invalid type"),
+            (
+                "rest_url = 1",
+                "rest_url: 1 is not allowed; write a text in quotes",
+            ),
+            (
+                "life_seconds = 7\nweight_max = \"x\"",
+                "weight_max: \"x\" is not allowed; write a whole number",
+            ),
             ("weight_max = 0", "weight_max"),
             ("life_seconds = -1", "life_seconds"),
         ] {
