@@ -63,6 +63,8 @@ pub(super) struct Trades {
     hole: Option<Hole>,
     /// The last trade that may have begun new numbers.
     doubtful: Option<Trade>,
+    /// There was a break since that trade.
+    broken: bool,
     /// Dense ids of the present numbering that were seen.
     seen: SeenIds,
     /// So many trades in a row came late, or were seen long before.
@@ -154,6 +156,7 @@ impl Trades {
     /// Trades may have been lost here: so many, where the feed knows. Returns how many are to be said
     /// at once.
     pub(super) fn note_break(&mut self, events: Option<u64>, reason: LossReason) -> Option<u64> {
+        self.broken = true;
         let known = events.unwrap_or(0);
         if !self.begun && known == 0 {
             return None;
@@ -277,9 +280,10 @@ impl Trades {
     }
 
     /// Numbers may have started again with a trade. Returns the loss that is to be said before it: one for
-    /// all doubtful trades in a row.
+    /// all doubtful trades in a row, unless there was a break between them.
     fn doubt(&mut self, trade: &Trade, ids: TradeIds) -> Option<(u64, LossReason)> {
-        if self.doubtful.replace(*trade).is_some() {
+        let broken = std::mem::take(&mut self.broken);
+        if self.doubtful.replace(*trade).is_some() && !broken {
             return None;
         }
         // Dense ids will tell what the break lost, if the old numbers go on.

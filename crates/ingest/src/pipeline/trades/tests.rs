@@ -264,6 +264,18 @@ fn a_second_trade_proves_that_the_numbers_started_again() {
 }
 
 #[test]
+fn a_break_between_two_trades_of_new_numbers_is_said_at_the_second() {
+    let mut tape = Tape::new(TradeIds::Dense);
+    tape.news(&[899, 900]);
+    tape.breaks(None);
+    assert_eq!(tape.news(&[400]), "-1 400");
+    // Numbers start once more before a second trade has proved anything.
+    tape.breaks(None);
+    assert_eq!(tape.news(&[100]), "-1 100");
+    assert_eq!(tape.news(&[101, 103]), "101 -1 103");
+}
+
+#[test]
 fn opaque_trades_that_are_equal_are_one() {
     let mut tape = Tape::new(TradeIds::Opaque);
     assert_eq!(tape.news(&[5, 5, 3, 5, 4]), "5 3 4");
