@@ -92,11 +92,8 @@ impl Session {
             if on_stream && instrument.line == line {
                 instrument.agree(&event, self.now);
             }
-            if on_stream && instrument.in_stream {
-                match self.in_stream(line, at, event) {
-                    Some(some) => event = some,
-                    None => continue,
-                }
+            if on_stream && instrument.in_stream && !self.in_stream(line, at, &mut event) {
+                continue;
             }
             if !self.is_news(line, at, &event, channel) {
                 continue;

@@ -109,15 +109,15 @@ impl Session {
         }
     }
 
-    /// What becomes of an event of an instrument whose book begins in the stream: a book of a line that takes over is
-    /// kept apart.
-    pub(super) fn in_stream(&mut self, line: u32, at: usize, event: Event) -> Option<Event> {
+    /// Whether an event of an instrument whose book begins in the stream is passed on: a book of a line that takes over
+    /// is kept apart. It is lent, because moving an event costs all venues something.
+    pub(super) fn in_stream(&mut self, line: u32, at: usize, event: &mut Event) -> bool {
         let instrument = &mut self.instruments[at];
         let EventBody::Book(_) = &event.body else {
             return self.answer_of_probe(at, event);
         };
-        if instrument.is_beginning(&event) {
-            return None;
+        if instrument.is_beginning(event) {
+            return false;
         }
         let takes_over = instrument.standby == Some(line);
         let has_taken_over = instrument.line == line && instrument.succeeds_at().is_some();
@@ -132,8 +132,10 @@ impl Session {
             ..
         } = event
         else {
-            return None;
+            return false;
         };
+        let (ts_event, ts_recv, venue_seq) = (*ts_event, *ts_recv, *venue_seq);
+        let book = std::mem::take(book);
         let stamp = EventStamp {
             ts_event,
             ts_recv,
@@ -150,39 +152,39 @@ impl Session {
             } else {
                 self.lose_successor(at, "the book of a new connection is wrong");
             }
-            return None;
+            return false;
         }
         if !successor.has_reached(instrument.position.book_time()) {
-            return None;
+            return false;
         }
         if takes_over {
             self.join(line, at, ChannelKind::Book);
         } else {
             self.show_successor(at);
         }
-        None
+        false
     }
 
     /// A change that is older than the one before it came in the wrong order, and sums do not show that of all levels:
     /// the book begins anew. Times that fall again and again are a habit of the venue.
-    fn in_order(&mut self, at: usize, event: Event) -> Option<Event> {
+    fn in_order(&mut self, at: usize, event: &Event) -> bool {
         let now = self.now;
         let instrument = &mut self.instruments[at];
         let is_change = matches!(&event.body, EventBody::Book(book) if !book.snapshot);
         let times = event.ts_event.zip(instrument.position.book_time());
         let falls = times.is_some_and(|(time, last)| time.nanos() < last.nanos());
         if !is_change || !falls || !instrument.book.is_good() || !instrument.disorder.note(now) {
-            return Some(event);
+            return true;
         }
         instrument.book.need();
         instrument.renewal.want(now);
         let why = "changes of the book came in the wrong order".to_owned();
         self.say_lost(at, ChannelSet::EMPTY.with(ChannelKind::Book), why);
-        None
+        false
     }
 
     /// A quote that is what it was answers the question whether it is only quiet.
-    fn answer_of_probe(&mut self, at: usize, event: Event) -> Option<Event> {
+    fn answer_of_probe(&mut self, at: usize, event: &Event) -> bool {
         let instrument = &mut self.instruments[at];
         if let EventBody::Quote(quote) = &event.body
             && std::mem::take(&mut instrument.probes_quote)
@@ -190,9 +192,9 @@ impl Session {
         {
             let channels = ChannelSet::EMPTY.with(ChannelKind::Quote);
             self.say(at, EventBody::Feed(FeedEvent::Quiet(channels)));
-            return None;
+            return false;
         }
-        Some(event)
+        true
     }
 
     /// The scales have changed: the book of a line that takes over begins anew too.
