@@ -70,6 +70,7 @@ mod renewal;
 mod report;
 mod requests;
 mod rotation;
+mod samples;
 mod silence;
 mod stream_books;
 mod subscribe;
@@ -81,6 +82,7 @@ pub use definitions::{Pattern, PatternError, Top, VenueInstrument, WantedSet};
 pub use earlier::Earlier;
 pub use io::{Failure, Frame, HttpAnswer, SessionCommand, SessionEvents, Transmit};
 pub use report::{LineReport, SessionReport};
+pub use samples::Sample;
 
 use crate::event::{Event, FeedEvent, LineId, Scales};
 use crate::metrics::{FeedCounters, UpstreamEvent};
@@ -99,6 +101,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use renewal::Renewal;
 use requests::Requests;
+use samples::Samples;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use successor::Successor;
@@ -173,6 +176,8 @@ pub struct Session {
     freshness: Freshness,
     /// Messages with data since the last whose delay was measured.
     unmeasured: u32,
+    /// Messages that could not be read.
+    samples: Samples,
     log: RateLimit,
     stopped: bool,
 }
@@ -262,6 +267,7 @@ impl Session {
             scratch: Vec::new(),
             freshness: Freshness::new(now),
             unmeasured: 0,
+            samples: Samples::new(now),
             log: RateLimit::of_log_lines(),
             stopped: false,
         };

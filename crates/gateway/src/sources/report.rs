@@ -6,7 +6,7 @@ use crate::parts::{Part, State};
 use serde::Serialize;
 use std::sync::{Arc, PoisonError};
 use tapecast_ingest::metrics::FeedCounters;
-use tapecast_ingest::session::LineReport;
+use tapecast_ingest::session::{LineReport, Sample};
 use tapecast_model::Mono;
 use tapecast_model::clock::mono_now;
 
@@ -46,6 +46,8 @@ struct Connections {
     /// How long no request is sent, because the venue has said so.
     paused_s: Option<f64>,
     lines: Vec<Line>,
+    /// Some of the messages that could not be read, of the last hour in which there were any.
+    bad: Vec<Bad>,
 }
 
 /// One line of a live venue.
@@ -63,6 +65,14 @@ struct Line {
     last_end_s: Option<f64>,
     last_failure: Option<String>,
     last_failure_s: Option<f64>,
+}
+
+/// A message that could not be read.
+#[derive(Serialize)]
+struct Bad {
+    reason: &'static str,
+    at: Option<String>,
+    text: String,
 }
 
 /// What a report is made of.
@@ -131,6 +141,17 @@ impl Connections {
             usual_delay_s: report.delays.1.map(|nanos| nanos as f64 / 1e9),
             paused_s: report.paused_until.map(|until| seconds(now, until)),
             lines: report.lines.into_iter().map(line).collect(),
+            bad: report.bad.into_iter().map(Bad::of).collect(),
+        }
+    }
+}
+
+impl Bad {
+    fn of(sample: Sample) -> Self {
+        Self {
+            reason: sample.reason,
+            at: crate::admin::time(sample.at),
+            text: sample.text,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A gateway that is connected to a venue: a simulated one, over real sockets and TLS.
 
 use crate::support::{PATIENCE, connect, gateway, http, next, try_gateway, wait_for_metric};
+use tapecast::gateway::Gateway;
 use tapecast_client::book::ClientBook;
 use tapecast_client::{Client, MessageKind};
 use tapecast_venuesim::server::{Server, ServerConfig};
@@ -51,6 +52,19 @@ async fn until(client: &mut Client, topic: &str, part: &str) -> String {
     .unwrap()
 }
 
+/// Waits until `/debug/sources` has all of this. It is made anew a few times a second.
+async fn until_shown(gateway: &Gateway, parts: &[&str]) {
+    let shown = async {
+        loop {
+            let sources = http(gateway.admin_address(), "GET /debug/sources").await;
+            if parts.iter().all(|part| sources.contains(part)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, shown).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_book_of_a_venue_is_live_over_tls_and_again_after_a_cut() {
     let venue = venue().await;
@@ -82,27 +96,22 @@ async fn a_book_of_a_venue_is_live_over_tls_and_again_after_a_cut() {
         }
     }
     assert_eq!(book.bids().len(), 25);
+    venue
+        .server
+        .with(|venue| venue.plant(Fault::GarbageFrame, None));
+    until_shown(&gateway, &["\"bad\":[{\"reason\":\""]).await;
     venue.server.with(|venue| venue.plant(Fault::Cut, None));
     until(&mut client, "status:binance:BTC-USDT", "\"feed\":\"down\"").await;
     until(&mut client, "status:binance:BTC-USDT", "\"feed\":\"live\"").await;
     let lines = "tapecast_upstream_events_total{event=\"line_opened\",venue=\"binance\"}";
     wait_for_metric(&gateway, lines, |opened| opened >= 2).await;
-    // It is made anew a few times a second.
     let parts = [
         "\"kind\":\"live\"",
         "\"state\":\"open\"",
         "\"unaccepted\":0",
         "the connection ended",
     ];
-    let shown = async {
-        loop {
-            let sources = http(gateway.admin_address(), "GET /debug/sources").await;
-            if parts.iter().all(|part| sources.contains(part)) {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, shown).await.unwrap();
+    until_shown(&gateway, &parts).await;
     gateway.stop().await;
 }
 

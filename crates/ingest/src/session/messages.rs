@@ -40,6 +40,7 @@ impl Session {
             }
             Err(reject) => {
                 self.counters.reject(reject);
+                self.samples.note(reject, raw, (self.now, self.wall));
                 self.note_bad(line, reject, raw);
             }
         }

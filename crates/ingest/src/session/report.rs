@@ -1,7 +1,7 @@
 //! What a session says of itself, for people who look.
 
-use super::Session;
 use super::line::Phase;
+use super::{Sample, Session};
 use tapecast_model::Mono;
 
 /// A session as it is.
@@ -25,6 +25,8 @@ pub struct SessionReport {
     pub delays: (Option<i64>, Option<i64>),
     /// Until when no request is sent, because the venue has said so.
     pub paused_until: Option<Mono>,
+    /// Some of the messages that could not be read.
+    pub bad: Vec<Sample>,
 }
 
 /// A line as it is.
@@ -80,6 +82,7 @@ impl Session {
             connects_left: self.connects.left(self.now),
             delays: self.freshness.delays(),
             paused_until: self.requests.paused_until(self.now),
+            bad: self.samples.kept().to_vec(),
         }
     }
 }
