@@ -155,7 +155,7 @@ pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 const PING_AFTER: Duration = Duration::from_secs(15);
 /// So long it may take to answer a ping.
 pub(super) const PONG_WITHIN: Duration = Duration::from_secs(10);
-/// So many heartbeats in a row may be missing.
+/// A line without any frame for so many heartbeats is dead. It is asked one heartbeat before.
 const HEARTBEATS: u32 = 3;
 /// After so long, a line is good: the next failure begins with short pauses again.
 pub(super) const GOOD_AFTER: Duration = Duration::from_secs(60);
@@ -404,7 +404,7 @@ impl Subscription {
 impl Patience {
     fn of(rules: &VenueRules) -> Self {
         let (ping_after, pong_within) = match rules.heartbeat() {
-            Some(every) => (every * HEARTBEATS, every * HEARTBEATS),
+            Some(every) => (every * (HEARTBEATS - 1), every),
             None => (PING_AFTER, PONG_WITHIN),
         };
         Self {
