@@ -88,7 +88,7 @@ mod tests {
         check(
             &format!("{replay}path = \"/\""),
             "t.toml:6: source 2",
-            &["it is not a file"],
+            &["no recordings in this directory"],
         );
         let empty = Given::new("", "t.toml", std::iter::empty())
             .config()
