@@ -10,7 +10,7 @@
 //! # Full and wrong
 //! What waits is bounded in rows and bytes. What does not fit is dropped, counted, and said in the file by a row
 //! where it is missing. A file that cannot be written is given up, what is not written is counted in the same way,
-//! and a second later another file is tried. Nobody else waits for the disk.
+//! and another file is tried a second later, and then less often. Nobody else waits for the disk.
 //!
 //! # After a crash
 //! What is older than [`FLUSH_EVERY`] is in the file. A zstd frame that is not finished ends with an item that says so.

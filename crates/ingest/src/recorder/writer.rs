@@ -40,6 +40,8 @@ pub struct Writer {
     begun: u64,
     /// No file is tried before.
     pause: Mono,
+    /// Failures in a row.
+    failures: u32,
     text: String,
     log: RateLimit,
 }
@@ -51,16 +53,23 @@ pub(super) type Out = Box<dyn Write + Send>;
 pub(super) type Open = fn(&Path) -> io::Result<Out>;
 
 struct Segment {
+    path: PathBuf,
     encoder: Encoder<'static, Out>,
     bytes: u64,
     begun: Mono,
     flushed: Mono,
     /// Rows since.
     unflushed: u64,
+    /// Rows that it says are missing, since.
+    said: u64,
+    /// Something of it is on the disk.
+    is_on_disk: bool,
 }
 
-/// How long after a failure another file is tried.
+/// How long after a failure another file is tried; twice as long after each further one.
 const RETRY: Duration = Duration::from_secs(1);
+/// It is tried at least so often.
+const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Fast enough for every feed, and a tenth of the text.
 const LEVEL: i32 = 3;
 /// Messages of ours that are kept for the beginning of files, per line.
@@ -111,6 +120,7 @@ impl Writer {
             unsaid: 0,
             begun: 0,
             pause: Mono::default(),
+            failures: 0,
             text: String::new(),
             log: RateLimit::of_log_lines(),
         }
@@ -154,10 +164,20 @@ impl Writer {
             return self.end(now);
         }
         if segment.unflushed > 0 && now - segment.flushed >= FLUSH_EVERY {
-            if let Err(error) = segment.encoder.flush() {
+            // Whoever has taken the file away wants another one.
+            let flushed = segment
+                .encoder
+                .flush()
+                .and_then(|()| fs::metadata(&segment.path));
+            if let Err(error) = flushed {
                 return self.give_up(&error, now);
             }
-            (segment.flushed, segment.unflushed) = (now, 0);
+            (segment.flushed, segment.unflushed, segment.said) = (now, 0, 0);
+            segment.is_on_disk = true;
+            if std::mem::take(&mut self.failures) > 0 {
+                let dir = self.config.dir.display();
+                tracing::info!(%dir, "The recording is written again");
+            }
         }
         0
     }
@@ -171,12 +191,12 @@ impl Writer {
         let Some(segment) = self.file.take() else {
             return 0;
         };
-        let unflushed = segment.unflushed;
+        let (unflushed, said) = (segment.unflushed, segment.said);
         match segment.encoder.finish() {
             Ok(_) => 0,
             Err(error) => {
                 self.complain(&error, now);
-                self.unsaid += unflushed;
+                self.unsaid += unflushed + said;
                 unflushed
             }
         }
@@ -192,6 +212,9 @@ impl Writer {
             self.file = Some(self.begin(row.at(), now)?);
             self.begun += 1;
             self.write_heading(row.at());
+            if let Some(segment) = &mut self.file {
+                segment.said = std::mem::take(&mut self.unsaid);
+            }
         }
         row.write_to(&mut self.text);
         let Some(segment) = &mut self.file else {
@@ -200,7 +223,6 @@ impl Writer {
         segment.encoder.write_all(self.text.as_bytes())?;
         segment.bytes += self.text.len() as u64;
         segment.unflushed += 1;
-        self.unsaid = 0;
         Ok(true)
     }
 
@@ -231,19 +253,22 @@ impl Writer {
         let RecorderConfig { dir, venue, .. } = &self.config;
         fs::create_dir_all(dir)?;
         let mut nanos = at.get();
-        let file = loop {
+        let (path, file) = loop {
             let path = dir.join(format!("{venue}_{nanos:020}.jsonl.zst"));
             match (self.open)(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => nanos += 1,
-                opened => break opened?,
+                opened => break (path, opened?),
             }
         };
         Ok(Segment {
+            path,
             encoder: Encoder::new(file, LEVEL)?,
             bytes: 0,
             begun: now,
             flushed: now,
             unflushed: 0,
+            said: 0,
+            is_on_disk: false,
         })
     }
 
@@ -278,17 +303,26 @@ impl Writer {
 
     /// The file cannot be written: another one is tried later. Returns how many rows may be lost with it.
     fn give_up(&mut self, error: &io::Error, now: Mono) -> u64 {
-        let unflushed = self.file.take().map_or(0, |segment| segment.unflushed);
-        self.unsaid += unflushed;
-        self.pause = now.after(RETRY);
+        let mut lost = 0;
+        if let Some(segment) = self.file.take() {
+            lost = segment.unflushed;
+            self.unsaid += lost + segment.said;
+            if !segment.is_on_disk {
+                // Nothing can be read of it, and a long outage must not leave thousands.
+                let _ = fs::remove_file(&segment.path);
+            }
+        }
+        let pause = RETRY * (1 << self.failures.min(6));
+        self.failures = self.failures.saturating_add(1);
+        self.pause = now.after(pause.min(RETRY_MAX));
         self.complain(error, now);
-        unflushed
+        lost
     }
 
     fn complain(&mut self, error: &io::Error, now: Mono) {
         if let Some(more) = self.log.pass(now) {
             let dir = self.config.dir.display();
-            tracing::warn!(%error, %dir, more, "The recording cannot be written; it is tried again every second");
+            tracing::warn!(%error, %dir, more, "The recording cannot be written; it is tried again, at least once a minute");
         }
     }
 }
