@@ -22,7 +22,7 @@ use crate::faults::Faults;
 use crate::parts::{Part, Parts, State};
 use crate::start_error::StartError;
 use crate::state_dir::KeptVenues;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use prometheus::Registry;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ const fn key_of(error: &live::LiveError) -> &'static str {
     match error {
         live::LiveError::Connect(ConnectError::Proxy { .. }) => "proxy",
         live::LiveError::Connect(_) => "ca_file",
-        live::LiveError::Record { .. } => "record",
+        live::LiveError::Record { .. } | live::LiveError::Taken(_) => "record",
     }
 }
 
@@ -217,6 +217,7 @@ impl Prepared {
         let gate = Arc::new(StartGate::default());
         let reseed = ReseedRequests::default();
         let mut prepared = Vec::with_capacity(sources.len());
+        let mut recorded = HashSet::new();
         for (index, source) in sources.iter().enumerate() {
             let number = index + 1;
             let made = match source.clone() {
@@ -237,6 +238,10 @@ impl Prepared {
                     Made::Feed(Box::new(made))
                 }
                 Source::Live(source) => {
+                    let dir = source.record_dir();
+                    if let Some(dir) = dir.filter(|dir| !recorded.insert(dir.clone())) {
+                        return Err(SourceError::Live(number, live::LiveError::Taken(dir)).into());
+                    }
                     let made = live::LiveFeed::new(*source, &catalog, &reseed, faults);
                     Made::Feed(Box::new(made.map_err(|e| SourceError::Live(number, e))?))
                 }

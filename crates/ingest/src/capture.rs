@@ -53,8 +53,13 @@ pub enum CaptureError {
         source: io::Error,
     },
     /// A directory without recordings.
-    #[error("{}: no recordings in this directory; their names end in .jsonl, .jsonl.zst or .zst", .0.display())]
-    Empty(PathBuf),
+    #[error("{}: no recordings in this directory; their names end in .jsonl, .jsonl.zst or .zst{}", path.display(), named(below))]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+        /// Directories in it that have some.
+        below: Vec<PathBuf>,
+    },
     /// It is neither zstd nor JSON lines.
     #[error(
         "{} is not a recording: it is neither zstd nor plain JSON lines{}; write one JSON object per line",
@@ -74,6 +79,19 @@ fn begins(path: &Path) -> &'static str {
     match path.is_relative() {
         true => ", which begins in the directory where the program was started",
         false => "",
+    }
+}
+
+/// Names directories that have recordings.
+fn named(directories: &[PathBuf]) -> String {
+    let names: Vec<_> = directories
+        .iter()
+        .take(5)
+        .map(|path| path.display().to_string())
+        .collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; there are some in {}", names.join(", ")),
     }
 }
 
@@ -99,7 +117,9 @@ pub enum BrokenRow {
 
 /// One row: one line of the file.
 pub struct Row<'a> {
-    /// Its number, from 1.
+    /// The file that it is in.
+    pub file: &'a Path,
+    /// Its number there, from 1.
     pub number: u64,
     /// When the message was received, if the recording says.
     pub ts: Option<UnixNanos>,
@@ -163,7 +183,10 @@ impl Capture {
     /// Opens the first of the files of a directory that is a recording.
     fn open_all(files: Vec<PathBuf>, directory: &Path) -> Result<Self, CaptureError> {
         let mut rest = VecDeque::from(files);
-        let mut wrong = CaptureError::Empty(directory.to_owned());
+        let mut wrong = CaptureError::Empty {
+            path: directory.to_owned(),
+            below: Vec::new(),
+        };
         while let Some(path) = rest.pop_front() {
             match Self::open(&path) {
                 Ok(capture) => return Ok(Self { rest, ..capture }),
@@ -313,6 +336,7 @@ impl Capture {
         } = &mut self.row;
         let is_read = read.is_ok();
         Row {
+            file: &self.path,
             number: self.number,
             ts: ts.filter(|_| is_read),
             line: line.filter(|_| is_read),
@@ -329,6 +353,18 @@ impl Capture {
     }
 }
 
+fn recordings_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("jsonl" | "zst" | "zstd")) && path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
 /// The recordings of a directory, in order of name.
 ///
 /// # Errors
@@ -338,16 +374,16 @@ pub fn files_of(directory: &Path) -> Result<Vec<PathBuf>, CaptureError> {
         path: directory.to_owned(),
         source,
     };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if path.is_file() && matches!(ending, Some("jsonl" | "zst" | "zstd")) {
-            files.push(path);
-        }
-    }
+    let mut files = recordings_in(directory).map_err(io)?;
     if files.is_empty() {
-        return Err(CaptureError::Empty(directory.to_owned()));
+        let entries = std::fs::read_dir(directory).map_err(io)?;
+        let directories = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let has_some =
+            |path: &PathBuf| recordings_in(path).is_ok_and(|recordings| !recordings.is_empty());
+        let mut below: Vec<_> = directories.filter(has_some).collect();
+        below.sort();
+        let path = directory.to_owned();
+        return Err(CaptureError::Empty { path, below });
     }
     files.sort();
     Ok(files)

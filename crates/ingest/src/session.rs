@@ -178,6 +178,8 @@ pub struct Session {
     unmeasured: u32,
     /// Messages that could not be read.
     samples: Samples,
+    /// When and why the last request by HTTP failed.
+    request_failure: Option<(Mono, String)>,
     log: RateLimit,
     stopped: bool,
 }
@@ -268,6 +270,7 @@ impl Session {
             freshness: Freshness::new(now),
             unmeasured: 0,
             samples: Samples::new(now),
+            request_failure: None,
             log: RateLimit::of_log_lines(),
             stopped: false,
         };

@@ -45,6 +45,13 @@ impl LiveSource {
     }
 }
 
+impl LiveSource {
+    /// The directory of its recording, if it has one.
+    pub fn record_dir(&self) -> Option<PathBuf> {
+        Some(self.record.as_ref()?.join(self.venue.as_str()))
+    }
+}
+
 /// Instruments of one source at the most.
 const SYMBOLS_MAX: usize = 10_000;
 

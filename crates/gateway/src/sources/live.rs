@@ -13,6 +13,7 @@ use super::recording::{Recording, recorder_config, write_down};
 use super::{Feed, Finish, Run};
 use crate::config::LiveSource;
 use crate::faults::Faults;
+use crate::parts::State;
 use crate::state_dir::KeptVenues;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -58,13 +59,16 @@ pub(super) enum LiveError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The directory of its recording.
-    #[error("cannot write recordings to {}: {source}; choose another directory, or leave the key out", dir.display())]
+    #[error("cannot write recordings to {}: {source}; choose another directory", dir.display())]
     Record {
         /// Which.
         dir: PathBuf,
         /// Why.
         source: io::Error,
     },
+    /// Two sources would be one recording.
+    #[error("another source is recorded in {} too; give one of them another name, or another directory", .0.display())]
+    Taken(PathBuf),
 }
 
 /// A session and its shell.
@@ -81,6 +85,8 @@ struct Driver<'a> {
     recording: Option<Recording>,
     report: SharedReport,
     reported: Mono,
+    /// Why there is no connection, as it was said last.
+    down: Option<Option<String>>,
 }
 
 /// How long the thread sleeps at most before it looks whether it should end.
@@ -207,6 +213,7 @@ impl Feed for LiveFeed {
             recording,
             report: Arc::clone(&self.report),
             reported: Mono::default(),
+            down: None,
         };
         loop {
             let turn = driver.turn();
@@ -395,6 +402,14 @@ impl Driver<'_> {
         }
         self.reported = now;
         let report = self.session.report();
+        let down = report.down();
+        if self.down != Some(down.clone()) {
+            self.run.set(match &down {
+                Some(why) => State::Down(why.clone()),
+                None => State::Up,
+            });
+            self.down = Some(down);
+        }
         *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 }

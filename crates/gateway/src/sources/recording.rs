@@ -26,7 +26,7 @@ const BOOKS_EVERY: Duration = Duration::from_secs(60);
 pub(super) fn recorder_config(source: &LiveSource) -> Option<RecorderConfig> {
     let name = source.venue.as_str();
     let format = source.exchange.connector(source.rules.clone()).format();
-    let dir = source.record.as_ref()?.join(name);
+    let dir = source.record_dir()?;
     Some(RecorderConfig::new(&dir, name, format.label()))
 }
 

@@ -45,6 +45,8 @@ struct Connections {
     usual_delay_s: Option<f64>,
     /// How long no request is sent, because the venue has said so.
     paused_s: Option<f64>,
+    last_request_failure: Option<String>,
+    last_request_failure_s: Option<f64>,
     lines: Vec<Line>,
     /// Some of the messages that could not be read, of the last hour in which there were any.
     bad: Vec<Bad>,
@@ -129,7 +131,10 @@ impl Connections {
                 last_failure_s: failed.map(|at| seconds(at, now)),
             }
         };
+        let (refused, refusal) = report.request_failure.unzip();
         Self {
+            last_request_failure: refusal,
+            last_request_failure_s: refused.map(|at| seconds(at, now)),
             instruments: report.instruments,
             books_awaited: report.books_awaited,
             awaited: report.awaited,

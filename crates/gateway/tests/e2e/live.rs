@@ -212,14 +212,23 @@ async fn after_a_restart_instruments_are_known_although_the_venue_cannot_be_reac
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_does_not_verify_is_said_and_the_process_runs() {
     let (venue, other) = (venue().await, venue().await);
-    let source = venue.source("").replace(
+    let source = venue.source("required = true").replace(
         &format!("{:?}", venue.folder.path().join("ca.pem")),
         &format!("{:?}", other.folder.path().join("ca.pem")),
     );
     // It does not wait longer than ten seconds for a venue's list.
     let gateway = gateway(&source).await;
     let ready = http(gateway.admin_address(), "GET /readyz").await;
-    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    until_shown(
+        &gateway,
+        &[
+            "\"state\":\"down\"",
+            "certificate",
+            "\"last_request_failure\"",
+        ],
+    )
+    .await;
     let failures = "tapecast_upstream_events_total{event=\"request_failed\",venue=\"binance\"}";
     wait_for_metric(&gateway, failures, |failed| failed > 0).await;
     gateway.stop().await;

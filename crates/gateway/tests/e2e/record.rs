@@ -65,6 +65,10 @@ async fn a_directory_that_cannot_be_written_is_refused_by_its_key() {
         error.to_string().contains("/proc/nowhere/binance"),
         "{error}"
     );
+    let folder = tempfile::tempdir().unwrap();
+    let source = venue.source(&format!("record = {:?}", folder.path()));
+    let twice = try_gateway(&format!("{source}{source}")).await;
+    assert_eq!(twice.err().unwrap().key(), Some("source 2: record"));
 }
 
 /// What `tapecast record --info --json` says, and its exit code.

@@ -149,6 +149,11 @@ fn what_is_no_recording_is_refused_with_its_name() {
     }
     let (dir, _) = file("x", b"");
     assert!(refusal(dir.path()).contains("no recordings in this directory"));
+    let below = dir.path().join("kraken");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("a.jsonl"), "{}").unwrap();
+    let refusal = refusal(dir.path());
+    assert!(refusal.contains("there are some in") && refusal.ends_with("kraken"));
 }
 
 #[test]
@@ -181,6 +186,7 @@ fn a_directory_is_one_recording_and_a_file_that_a_crash_has_left_does_not_end_it
                 line,
                 used,
                 message,
+                ..
             }) => {
                 let wrong = message.err().map(|(broken, _)| broken);
                 format!("{number} {ts:?} {line:?} {used} {wrong:?}")

@@ -25,9 +25,9 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
     let mut decoder = config.format.decoder();
     let mut report = ScanReport::default();
     let mut complaints = Complaints::default();
-    let mut path = capture.path().to_owned();
     while let Some(item) = capture.next_item() {
         let Row {
+            file,
             number,
             used,
             message,
@@ -41,7 +41,6 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
                             scan.define(&defined.native, symbol, scales, &defined.streams);
                         }
                     }
-                    What::Begin { .. } => capture.path().clone_into(&mut path),
                     _ => {}
                 }
                 continue;
@@ -51,7 +50,7 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
             Ok(message) => message,
             Err((broken, _)) => {
                 report.broken_lines += 1;
-                complaints.note((&path, number), &broken, scan.has_heard());
+                complaints.note((file, number), &broken, scan.has_heard());
                 continue;
             }
         };
@@ -67,10 +66,10 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
         };
         report.rejected += scan.faults() - faults + u64::from(result.is_err());
         if let Err(reject) = result {
-            complaints.note((&path, number), &reject, scan.has_heard());
+            complaints.note((file, number), &reject, scan.has_heard());
         } else if scan.faults() > faults {
             let reason = "a part of the message cannot be read";
-            complaints.note((&path, number), &reason, scan.has_heard());
+            complaints.note((file, number), &reason, scan.has_heard());
         }
     }
     let plan = scan.into_plan();

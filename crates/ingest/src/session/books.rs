@@ -175,6 +175,7 @@ impl Session {
     /// A request failed: it is tried again after a pause.
     pub(super) fn ask_again(&mut self, job: Job, why: &str) {
         self.counters.upstream(UpstreamEvent::RequestFailed, 1);
+        self.request_failure = Some((self.now, why.to_owned()));
         if let Purpose::Check(at) = job.purpose {
             // It was not urgent: the next one comes in its time.
             self.instruments[at].check = None;

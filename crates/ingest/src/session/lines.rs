@@ -42,6 +42,7 @@ impl Session {
             }
         }
         self.counters.upstream(UpstreamEvent::LineOpened, 1);
+        tracing::info!(venue = %self.venue, line = number, "Connected to the venue");
     }
 
     /// The line could not be opened.

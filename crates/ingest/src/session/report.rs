@@ -25,6 +25,8 @@ pub struct SessionReport {
     pub delays: (Option<i64>, Option<i64>),
     /// Until when no request is sent, because the venue has said so.
     pub paused_until: Option<Mono>,
+    /// When and why the last request failed.
+    pub request_failure: Option<(Mono, String)>,
     /// Some of the messages that could not be read.
     pub bad: Vec<Sample>,
 }
@@ -50,6 +52,20 @@ pub struct LineReport {
 
 /// Names of instruments that wait in a report.
 const AWAITED_MAX: usize = 10;
+
+impl SessionReport {
+    /// Why there is no connection; none if there is one.
+    pub fn down(&self) -> Option<String> {
+        if self.lines.iter().any(|line| line.state == "open") {
+            return None;
+        }
+        let lines = self.lines.iter();
+        let failures = lines.flat_map(|line| [line.last_failure.as_ref(), line.last_end.as_ref()]);
+        let newest = failures.flatten().max_by_key(|(at, _)| *at);
+        let why = newest.or(self.request_failure.as_ref());
+        Some(why.map_or_else(|| "no connection yet".to_owned(), |(_, why)| why.clone()))
+    }
+}
 
 impl Session {
     /// How it is now.
@@ -82,6 +98,7 @@ impl Session {
             connects_left: self.connects.left(self.now),
             delays: self.freshness.delays(),
             paused_until: self.requests.paused_until(self.now),
+            request_failure: self.request_failure.clone(),
             bad: self.samples.kept().to_vec(),
         }
     }

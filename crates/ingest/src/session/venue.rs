@@ -282,6 +282,8 @@ impl VenueRules {
                 "snapshot_levels: {value} is not allowed; write one of {levels:?}"
             )));
         }
+        check_url("stream_url", &rules.stream_url, ["wss://", "ws://"])?;
+        check_url("rest_url", &rules.rest_url, ["https://", "http://"])?;
         Ok(rules)
     }
 
@@ -370,6 +372,20 @@ fn wrong_key(base: &toml::Table, overrides: &toml::Table) -> Option<RulesError> 
     }))
 }
 
+/// An address has a scheme and a host, and nothing that the venue's file adds or that nobody would send.
+fn check_url(key: &str, url: &str, schemes: [&str; 2]) -> Result<(), RulesError> {
+    let [first, second] = schemes;
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    match rest {
+        Some(place) if !place.is_empty() && place.chars().all(is_part) => Ok(()),
+        // It may hold a password, so it is not shown.
+        _ => Err(RulesError::Wrong(format!(
+            "{key}: it is not allowed; write {first} or {second}, a host and perhaps a port, without path, query and password"
+        ))),
+    }
+}
+
 fn wrong(error: toml::de::Error) -> RulesError {
     RulesError::Wrong(error.message().to_owned())
 }
@@ -399,6 +415,12 @@ mod tests {
             ),
             ("weight_max = 0", "weight_max"),
             ("life_seconds = -1", "life_seconds"),
+            ("stream_url = \"http://x\"", "stream_url"),
+            ("stream_url = \"x y\"", "stream_url"),
+            ("stream_url = \"wss://x/v2\"", "stream_url"),
+            ("rest_url = \"https://u:p@x\"", "rest_url"),
+            ("rest_url = \"https://x?token=1\"", "rest_url"),
+            ("rest_url = \"https://\"", "rest_url"),
         ] {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
