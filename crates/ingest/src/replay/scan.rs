@@ -35,13 +35,10 @@ pub(super) fn scan(config: &ReplayConfig) -> Result<(FeedPlan, ScanReport), Repl
         } = match item {
             Item::Row(row) => row,
             Item::Aside(_, aside) => {
-                match aside.what {
-                    What::Instrument(defined) => {
-                        if let Some((symbol, scales)) = defined.content() {
-                            scan.define(&defined.native, symbol, scales, &defined.streams);
-                        }
-                    }
-                    _ => {}
+                if let What::Instrument(defined) = aside.what
+                    && let Some((symbol, scales)) = defined.content()
+                {
+                    scan.define(&defined.native, symbol, scales, &defined.streams);
                 }
                 continue;
             }
